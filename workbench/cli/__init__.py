@@ -1,0 +1,69 @@
+"""The command ``workbench``: one verb per module of this package.
+
+A verb module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``.
+Long options may be spelled with hyphens or underscores. Errors are one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from workbench import __version__
+from workbench.errors import WorkbenchError
+
+VERBS = {
+    "inspect": "list runs, or what one run holds",
+    "average": "average, standard deviation, maximum and minimum of a run",
+    "merge": "maximum of maxima, weighted average of several runs' images",
+    "mask": "trusted-pixel mask from average, standard deviation and maximum",
+    "align": "find the quadrant offsets that make powder rings concentric",
+    "geometry": "convert, deploy, compare and roll back geometry files",
+    "report": "run a recipe and write an executed notebook and HTML",
+    "simulate": "write a realistic sample experiment as XTC files",
+    "lab": "open the workbench in JupyterLab",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser that takes underscores in long options and tells errors in one line."""
+
+    def _parse_optional(self, arg_string):  # type: ignore[no-untyped-def]
+        if arg_string.startswith("--"):
+            name, equals, value = arg_string.partition("=")
+            arg_string = name.replace("_", "-") + equals + value
+        return super()._parse_optional(arg_string)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; gives the exit status (0 good, 1 refused, 2 wrong usage)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = Parser(prog="workbench", description=__import__("workbench").__doc__)
+    parser.add_argument("--version", action="version", version=f"workbench {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for verb, summary in VERBS.items():
+        subparser = verbs.add_parser(verb, help=summary, description=summary.capitalize() + ".")
+        if verb == wanted:
+            module = import_module(f"workbench.cli.{verb}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    try:
+        options = parser.parse_args(arguments)
+        return options.run(options) or 0
+    except WorkbenchError as error:
+        print(f"workbench {wanted}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"workbench {wanted}: interrupted; nothing more was written.", file=sys.stderr)
+        return 130

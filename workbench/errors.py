@@ -1,0 +1,84 @@
+"""Errors the workbench raises on purpose.
+
+Each message is one sentence for a person: what was expected, what was found, where, and what to
+do next. The command line prints it without a traceback; a panel shows it beside the control.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class WorkbenchError(Exception):
+    """Base of every error that is the input's fault, not the program's."""
+
+
+class RecipeError(WorkbenchError):
+    """A recipe file or a setting in it cannot be used."""
+
+
+class RunNotFoundError(WorkbenchError):
+    """Experiment, run or stream files are not where they were looked for."""
+
+
+class DetectorNotFoundError(WorkbenchError):
+    """The run does not contain the detector asked for."""
+
+
+class NoEventsError(WorkbenchError):
+    """A run or a selection of its events is empty."""
+
+
+class ConstantsError(WorkbenchError):
+    """A calibration constant is missing, unreadable or of the wrong size."""
+
+
+class GeometryError(WorkbenchError):
+    """A geometry is incomplete or contradictory."""
+
+
+class VersionStoreError(WorkbenchError):
+    """A version store is in a state in which the operation would lose something."""
+
+
+class MaskError(WorkbenchError):
+    """A mask cannot be made, read or combined."""
+
+
+class AlignmentError(WorkbenchError):
+    """An alignment was asked for with unusable settings."""
+
+
+class Cancelled(WorkbenchError):
+    """The user cancelled a long operation that has nothing valid to return."""
+
+
+class FileFormatError(WorkbenchError):
+    """A file is not what it should be.
+
+    Parameters
+    ----------
+    path : path of the file.
+    problem : what was expected and what was found.
+    offset : byte offset of the place, if known.
+    line : one-based line number of the place, if known.
+    hint : what to do next.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        problem: str,
+        *,
+        offset: int | None = None,
+        line: int | None = None,
+        hint: str = "",
+    ) -> None:
+        self.path = path
+        self.problem = problem
+        self.offset = offset
+        self.line = line
+        self.hint = hint
+        place = f", line {line}" if line is not None else ""
+        place += f", byte {offset}" if offset is not None else ""
+        super().__init__(f"{path}{place}: {problem}" + (f" {hint}" if hint else ""))

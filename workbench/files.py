@@ -1,0 +1,84 @@
+"""Writing files so that a reader sees the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside `path` and rename it to `path` on success.
+
+    The file is fsynced before the rename and the folder after it. On any error the temporary
+    file is removed and `path` is left as it was.
+
+    Raises
+    ------
+    WorkbenchError
+        If the folder cannot be written, or `path` exists and `overwrite` is False.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise WorkbenchError(f"{target} is a folder; give the name of the file to write.")
+    if not overwrite and os.path.lexists(target):
+        raise WorkbenchError(f"{target} exists already; choose another name or allow overwriting.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
+        )
+    except OSError as error:
+        raise WorkbenchError(
+            f"{target} cannot be written ({error.strerror}); choose a folder you may write to."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            os.link(temporary, target)  # fails if `target` appeared meanwhile
+            temporary.unlink()
+        sync_folder(target.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WorkbenchError(
+            f"{target} could not be written: {error.strerror or error}."
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make renames and new names in `folder` durable (where the file system can)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems refuse fsync on folders
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,62 @@
+"""Where a result comes from: a plain, JSON-able dictionary that travels with it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = ("cspad-workbench", "numpy", "scipy", "numba", "pycbf", "fabio", "h5py")
+
+
+def describe_files(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
+    """Path, size in bytes and modification time (UTC) of each file."""
+    described = []
+    for path in paths:
+        status = os.stat(path)
+        described.append(
+            {
+                "path": os.fspath(path),
+                "bytes": status.st_size,
+                "modified": _utc(status.st_mtime),
+            }
+        )
+    return described
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of the packages that compute."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def stamp() -> dict[str, Any]:
+    """Who made a result, when (UTC), where and with what."""
+    return {
+        "when": _utc(datetime.now(UTC).timestamp()),
+        "user": user(),
+        "host": socket.gethostname(),
+        "software": software(),
+    }
+
+
+def user() -> str:
+    """Login name, or ``unknown`` where the system has none for this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

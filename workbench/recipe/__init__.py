@@ -1,0 +1,27 @@
+"""The recipe: everything that decides a calibration, in one small text file.
+
+Widgets edit a recipe, the command line runs one, a report replays one. The same recipe and the
+same data give the same mask and the same geometry, bit for bit.
+"""
+
+from workbench.recipe.alignment import AlignmentSettings
+from workbench.recipe.corrections import Corrections
+from workbench.recipe.files import read_recipe, recipe_from_text, recipe_to_text, write_recipe
+from workbench.recipe.mask import MaskSettings, Thresholds
+from workbench.recipe.model import Events, Experiment, Images, Output, Recipe
+
+__all__ = [
+    "AlignmentSettings",
+    "Corrections",
+    "Events",
+    "Experiment",
+    "Images",
+    "MaskSettings",
+    "Output",
+    "Recipe",
+    "Thresholds",
+    "read_recipe",
+    "recipe_from_text",
+    "recipe_to_text",
+    "write_recipe",
+]

@@ -1,0 +1,138 @@
+"""Reading and writing a recipe as TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import RecipeError
+from workbench.files import replacing
+from workbench.recipe.model import Recipe
+
+SUFFIX = ".calibration.toml"
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe file.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read, is not TOML, or holds an unknown or unusable setting; the
+        message names the setting.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read this recipe ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not a recipe (it is not a text file).") from error
+    return recipe_from_text(text, os.fspath(path))
+
+
+def recipe_from_text(text: str, name: str = "recipe") -> Recipe:
+    """Recipe from TOML text; `name` is used in error messages."""
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not a recipe, the TOML is faulty: {error}.") from error
+    try:
+        return _converter().structure(settings, Recipe)
+    except Exception as error:  # cattrs raises groups of many kinds
+        raise RecipeError(f"{name}: {_first_complaint(error)}.") from error
+
+
+def write_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write a recipe file atomically, with a comment (unit, meaning) beside each setting."""
+    text = recipe_to_text(recipe)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def recipe_to_text(recipe: Recipe) -> str:
+    """TOML text of a recipe; settings that are None are left out (as a comment)."""
+    import tomlkit
+
+    document = tomlkit.document()
+    document.add(tomlkit.comment("CSPAD calibration recipe. Run it: workbench report THIS_FILE"))
+    _write_section(document, recipe, _converter().unstructure(recipe))
+    return tomlkit.dumps(document)
+
+
+def _write_section(table: Any, section: Any, values: dict[str, Any]) -> None:
+    import tomlkit
+
+    subsections = []
+    for field in dataclasses.fields(section):
+        value, doc = values[field.name], field.metadata.get("doc", "")
+        if dataclasses.is_dataclass(getattr(section, field.name)):
+            subsections.append((field.name, value, doc))
+        elif value is None:
+            table.add(tomlkit.comment(f"{field.name} = …  # {doc}"))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            tables = tomlkit.aot()
+            for entry in value:
+                tables.append(tomlkit.item({k: v for k, v in entry.items() if v is not None}))
+            table.add(field.name, tables)
+        else:
+            item = tomlkit.item(value)
+            if doc:
+                item.comment(doc)
+            table.add(field.name, item)
+    for name, value, doc in subsections:
+        subtable = tomlkit.table()
+        if doc:
+            subtable.comment(doc)
+        _write_section(subtable, getattr(section, name), value)
+        table.add(name, subtable)
+
+
+@cache
+def _converter() -> Any:
+    import cattrs
+    from cattrs.strategies import configure_tagged_union
+
+    converter = cattrs.Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
+
+    def exactly(kinds: tuple[type, ...], wanted: str) -> Any:
+        def structure(value: Any, target: type) -> Any:
+            if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
+                raise ValueError(f"expected {wanted}, found {value!r}")
+            return target(value)
+
+        return structure
+
+    converter.register_structure_hook(bool, exactly((bool,), "true or false"))
+    converter.register_structure_hook(int, exactly((int,), "a whole number"))
+    converter.register_structure_hook(float, exactly((int, float), "a number"))
+    converter.register_structure_hook(str, exactly((str,), "a text in quotes"))
+    from workbench.recipe import mask
+
+    layers = getattr(mask, "Layer", None)
+    if layers is not None:
+        configure_tagged_union(
+            layers, converter, tag_name="kind", tag_generator=lambda layer: layer.kind
+        )
+    return converter
+
+
+def _first_complaint(error: BaseException) -> str:
+    """Give the first complaint of a group of cattrs errors, with the setting it is about."""
+    from cattrs import transform_error
+
+    def tell(problem: BaseException, kind: type | None) -> str:
+        from cattrs import ForbiddenExtraKeysError
+
+        if isinstance(problem, ForbiddenExtraKeysError):
+            extra = ", ".join(sorted(problem.extra_fields))
+            known = ", ".join(field.name for field in dataclasses.fields(problem.cl))
+            return f"unknown setting {extra} (known here: {known})"
+        return str(problem)
+
+    messages = transform_error(error, format_exception=tell)
+    message = messages[0].replace(" @ $.", " in ").replace(" @ $", "")
+    return message.rstrip(".")

@@ -1,0 +1,103 @@
+"""The recipe's sections and the recipe itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.detector import DEFAULT_ADDRESS, LOW_GAIN_FACTOR
+from workbench.recipe.alignment import AlignmentSettings
+from workbench.recipe.corrections import Corrections
+from workbench.recipe.fields import require, section, setting
+from workbench.recipe.mask import MaskSettings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where the runs are. Relative paths are relative to the recipe file."""
+
+    name: str = setting("", "experiment, e.g. cxim1416")
+    address: str = setting(DEFAULT_ADDRESS, "detector address")
+    dark: int | None = setting(None, "run without beam: average and stddev for the mask")
+    bright: tuple[int, ...] = setting((), "runs with powder rings: maximum for mask and quadrants")
+    detz_offset_mm: float | None = setting(None, "distance = encoder + this, mm")
+    psdm_dir: str | None = setting(None, "root of the data tree (default $SIT_PSDM_DATA)")
+    xtc_dir: str | None = setting(None, "folder of the .xtc files (default: in the data tree)")
+    calib_dir: str | None = setting(None, "calibration directory (default: in the data tree)")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Ready-made images instead of runs (CBF or other image files)."""
+
+    average: str | None = setting(None, "average of a dark run")
+    stddev: str | None = setting(None, "standard deviation of the dark run")
+    maximum: str | None = setting(None, "maximum of bright runs")
+    bright_average: str | None = setting(None, "average of the bright runs, for the alignment")
+
+
+@dataclass(frozen=True)
+class Events:
+    """Which events of a run are used."""
+
+    skip: int = setting(0, "events left out at the start of a run")
+    limit: int | None = setting(None, "at most this many events of a run")
+    every: int = setting(1, "use every n-th event")
+
+    def __post_init__(self) -> None:
+        require(self.skip >= 0, f"skip is {self.skip}; it must be 0 or more")
+        require(self.limit is None or self.limit > 0, f"limit is {self.limit}; it must be above 0")
+        require(self.every >= 1, f"every is {self.every}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go."""
+
+    folder: str = setting("calibration", "averages, mask, corrected image and report")
+    mask: str = setting("mask.pickle", "name of the mask file in that folder")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole calibration, from raw runs to a new geometry version."""
+
+    experiment: Experiment = section(Experiment)
+    images: Images = section(Images)
+    events: Events = section(Events)
+    dark_corrections: Corrections = section(
+        Corrections.none, "the dark run stays raw: half of a corrected dark lies below zero"
+    )
+    bright_corrections: Corrections = section(lambda: Corrections(gain=LOW_GAIN_FACTOR))
+    mask: MaskSettings = section(MaskSettings)
+    alignment: AlignmentSettings = section(AlignmentSettings)
+    output: Output = section(Output)
+
+    def changed(self, path: str, value: object) -> Recipe:
+        """Copy with one setting changed: ``recipe.changed("mask.thresholds.maxproj_min", 250)``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such setting.
+        ValueError
+            If the value is refused.
+        """
+        return _changed(self, path.split("."), value)
+
+    def setting(self, path: str) -> object:
+        """Value of one setting by its dotted path."""
+        found: object = self
+        for name in path.split("."):
+            found = getattr(found, name)
+        return found
+
+
+def _changed(section: Any, names: list[str], value: object) -> Any:
+    name, *rest = names
+    if name not in {field.name for field in dataclasses.fields(section)}:
+        raise KeyError(f"{type(section).__name__} has no setting {name!r}")
+    if rest:
+        value = _changed(getattr(section, name), rest, value)
+    return dataclasses.replace(section, **{name: value})
