@@ -1,0 +1,53 @@
+"""What all tests share: the sample experiment, the real data beside the checkout, DIALS."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+DEBIAN_PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real detector files; it is not part of the product."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real detector data are not beside the checkout ({SHARED})")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def dials():
+    """Run a Python text in Debian's Python, which has dxtbx, DIALS and cctbx; gives its output."""
+    found = subprocess.run([DEBIAN_PYTHON, "-c", "import dxtbx, xfel"], capture_output=True)
+    if found.returncode:
+        if os.environ.get("CI"):
+            pytest.fail("python3-dials is not installed")
+        pytest.skip("python3-dials is not installed")
+
+    def run(code: str, *arguments: object) -> str:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        done = subprocess.run(
+            [DEBIAN_PYTHON, "-c", code, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser that the browser tests drive."""
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    return path
