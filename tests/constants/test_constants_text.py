@@ -1,0 +1,82 @@
+"""Text of per-pixel constants, as psana reads and writes it."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from workbench.constants import parse_constants, read_constants_file, write_constants_file
+from workbench.errors import FileFormatError, WorkbenchError
+
+
+def test_comments_blank_lines_and_any_line_length_are_read():
+    text = b"# TITLE pedestals\n# DTYPE float64\n\n1 2.5\n  # between\n-3e2\n\n4\t5 6\n"
+    values = parse_constants(text, 6)
+    assert values.dtype == np.float64
+    np.testing.assert_array_equal(values, [1, 2.5, -300, 4, 5, 6])
+
+
+def test_numbers_are_float32_unless_the_file_says_otherwise():
+    assert parse_constants(b"1 2").dtype == np.float32
+    assert parse_constants(b"# DTYPE int32\n1 2").dtype == np.int32
+    assert parse_constants(b"1 2", dtype=np.int64).dtype == np.int64
+
+
+def test_a_wrong_count_is_told_with_both_numbers():
+    with pytest.raises(FileFormatError, match=r"expected 4 numbers, found 3"):
+        parse_constants(b"1 2 3", 4)
+    with pytest.raises(FileFormatError, match=r"expected 4 numbers, found 0"):
+        parse_constants(b"# nothing\n", 4)
+
+
+def test_what_is_no_number_is_told_with_its_line():
+    with pytest.raises(FileFormatError, match=r"line 3: expected numbers, found 'three'"):
+        parse_constants(b"# head\n1 2\n2 three\n")
+    with pytest.raises(FileFormatError, match="numbers"):
+        parse_constants(b"\x89HDF\r\n\x1a\n\x00\x00")
+
+
+def test_an_unknown_type_and_broken_integers_are_refused():
+    with pytest.raises(FileFormatError, match="DTYPE 'complex'"):
+        parse_constants(b"# DTYPE complex\n1")
+    for text in (b"1.5 2", b"nan 1", b"1e30 1"):
+        with pytest.raises(FileFormatError, match="whole numbers"):
+            parse_constants(text, dtype=np.int64)
+
+
+def test_a_missing_file_is_one_clear_error(tmp_path):
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        read_constants_file(tmp_path / "0-end.data")
+
+
+def test_an_existing_file_is_not_replaced(tmp_path):
+    path = tmp_path / "0-end.data"
+    path.write_text("old")
+    with pytest.raises(WorkbenchError, match="exists already"):
+        write_constants_file(np.zeros((2, 3), np.float32), path)
+    assert path.read_text() == "old"
+
+
+@given(arrays(np.float32, (3, 4), elements=st.floats(-1e6, 1e6, width=32)))
+def test_float32_comes_back_bit_for_bit(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("text") / "0-end.data"
+    write_constants_file(values, path, {"TITLE": "any"})
+    np.testing.assert_array_equal(read_constants_file(path, 12).reshape(3, 4), values)
+
+
+@given(arrays(np.int32, (2, 5)))
+def test_whole_numbers_are_written_without_a_point(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("text") / "0-end.data"
+    write_constants_file(values, path)
+    numbers = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert "." not in "".join(numbers)
+    np.testing.assert_array_equal(read_constants_file(path, 10).reshape(2, 5), values)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_anything_but_parse_or_be_refused(content):
+    with contextlib.suppress(FileFormatError):
+        assert parse_constants(content, 3).size == 3

@@ -1,0 +1,77 @@
+"""Layout of a calibration directory and psana's choice of the file that serves a run.
+
+``calib/<group>/<address>/<kind>/<begin>-<end>.data``, as `CalibFileFinder` of lcls-psana/PSCalib
+looks it up.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+
+from workbench.detector import GROUP, GROUP_2X2
+from workbench.errors import ConstantsError
+
+_NAME = re.compile(r"([0-9]+)-([0-9]+|end)\.data")
+
+
+def constants_folder(calib_dir: str | os.PathLike[str], address: str, kind: str) -> Path:
+    """Folder of one kind of constants of one detector.
+
+    Parameters
+    ----------
+    calib_dir : calibration directory, e.g. ``…/cxim1416/calib``.
+    address : detector, e.g. ``CxiDs1.0:Cspad.0``.
+    kind : ``pedestals``, ``pixel_status``, ``common_mode``, ``geometry``, …
+
+    Raises
+    ------
+    ConstantsError
+        If `address` or `kind` cannot be the name of a folder.
+    """
+    for name, value in (("address", address), ("kind of constants", kind)):
+        if not value or value in (".", "..") or "/" in value or "\0" in value:
+            raise ConstantsError(
+                f"{value!r} is no {name}; expected e.g. CxiDs1.0:Cspad.0 and pedestals."
+            )
+    group = GROUP_2X2 if ":cspad2x2." in address.lower() else GROUP
+    return Path(calib_dir) / group / address / kind
+
+
+def run_range(name: str) -> tuple[int, float] | None:
+    """First and last run that a file named `name` serves (``inf`` for ``end``), else None."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    begin, end = found.groups()
+    return int(begin), math.inf if end == "end" else int(end)
+
+
+def file_for_run(folder: str | os.PathLike[str], run: int) -> Path | None:
+    """File of `folder` that serves `run`, or None if there is none (or no such folder).
+
+    psana's rule: of the files ``<begin>-<end>.data`` with begin <= run <= end the one with the
+    largest begin, of those the one with the smallest end. Other files (``HISTORY``,
+    ``0-end.data.v1``, …) do not count.
+
+    Raises
+    ------
+    ConstantsError
+        If the folder exists and cannot be listed.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConstantsError(
+            f"{folder}: cannot list this folder of constants ({error.strerror})."
+        ) from error
+    serving = []
+    for name in names:
+        runs = run_range(name)
+        if runs is not None and runs[0] <= run <= runs[1]:
+            serving.append((-runs[0], runs[1], name))
+    return Path(folder) / min(serving)[2] if serving else None

@@ -1,0 +1,178 @@
+"""Reading and deploying the constants of a detector in a calibration directory."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.constants.choice import constants_folder, file_for_run
+from workbench.constants.text import read_constants_file, write_constants_file
+from workbench.detector import SHAPE, SHAPE_2X2
+from workbench.errors import ConstantsError, FileFormatError
+from workbench.files import replacing
+from workbench.provenance import user
+
+WHOLE_NUMBER_KINDS = frozenset({"pixel_status", "status_data", "status_extra", "pixel_mask"})
+"""Kinds that are bits or flags; psana's C++ reader accepts nothing but whole numbers there."""
+
+HISTORY = "HISTORY"
+
+
+def read_constants(
+    calib_dir: str | os.PathLike[str], address: str, kind: str, run: int
+) -> NDArray | None:
+    """Per-pixel constants that serve `run`, or None if none are deployed.
+
+    Returns
+    -------
+    Array ``(32, 185, 388)`` (``(2, 185, 388)`` of a 2x2), int64 for status words and masks, else
+    float32 unless the file declares another type.
+
+    Raises
+    ------
+    FileFormatError
+        If the file that serves the run cannot be used; psana would silently take defaults.
+    """
+    path = file_for_run(constants_folder(calib_dir, address, kind), run)
+    if path is None:
+        return None
+    return read_pixels(path, address, kind)
+
+
+def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArray:
+    """Per-pixel constants of one file in the detector's shape; see `read_constants`."""
+    shape = pixel_shape(address)
+    dtype = np.int64 if kind in WHOLE_NUMBER_KINDS else None
+    values = read_constants_file(path, math.prod(shape), dtype)
+    if shape == SHAPE_2X2:  # its files are interleaved: the section is the fastest index
+        return np.ascontiguousarray(np.moveaxis(values.reshape(*shape[1:], 2), -1, 0))
+    return values.reshape(shape)
+
+
+def pixel_shape(address: str) -> tuple[int, int, int]:
+    """Shape of the detector's arrays."""
+    return SHAPE_2X2 if ":cspad2x2." in address.lower() else SHAPE
+
+
+def read_common_mode(
+    calib_dir: str | os.PathLike[str], address: str, run: int
+) -> tuple[float, ...] | None:
+    """Numbers of the common_mode file that serves `run` (algorithm first), or None.
+
+    Raises
+    ------
+    FileFormatError
+        If the file holds no numbers, or more than the sixteen psana reads.
+    """
+    path = file_for_run(constants_folder(calib_dir, address, "common_mode"), run)
+    if path is None:
+        return None
+    values = read_constants_file(path, dtype=np.float64)
+    if not 1 <= values.size <= 16:
+        raise FileFormatError(
+            path, f"expected 'algorithm p1 p2 p3 p4', found {values.size} numbers."
+        )
+    return tuple(float(value) for value in values)
+
+
+def write_constants(
+    values: NDArray,
+    path: str | os.PathLike[str],
+    address: str,
+    kind: str,
+    comment: str = "",
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write per-pixel constants in the form psana reads (5920 lines × 388 numbers).
+
+    Raises
+    ------
+    ConstantsError
+        If the array has not the detector's shape, or status words are not whole numbers.
+    """
+    shape = pixel_shape(address)
+    values = np.asarray(values)
+    if values.shape != shape:
+        raise ConstantsError(
+            f"{kind} of {address} must have the shape {shape}, not {values.shape}."
+        )
+    if kind in WHOLE_NUMBER_KINDS:
+        if not np.array_equal(values, np.rint(values)):
+            raise ConstantsError(f"{kind} must be whole numbers; psana reads nothing else.")
+        values = values.astype(np.int64)
+    elif not np.isfinite(values).all():
+        raise ConstantsError(f"{kind} holds NaN or infinite values; set such pixels first.")
+    if shape == SHAPE_2X2:
+        table = np.moveaxis(values, 0, -1).reshape(shape[1], -1)
+    else:
+        table = values.reshape(-1, shape[2])
+    header = {"CALIB_TYPE": kind, "DETECTOR": address,
+              "DATE_TIME": datetime.now().astimezone().isoformat(timespec="seconds")}  # fmt: skip
+    if comment:
+        header["COMMENT"] = comment
+    write_constants_file(table, path, header, overwrite=overwrite)
+
+
+def deploy_constants(
+    values: NDArray,
+    calib_dir: str | os.PathLike[str],
+    address: str,
+    kind: str,
+    first_run: int,
+    last_run: int | None = None,
+    comment: str = "",
+) -> Path:
+    """Put constants into the calibration directory for runs `first_run` to `last_run`.
+
+    A file that exists is never replaced. A line is added to the folder's ``HISTORY``.
+
+    Returns
+    -------
+    The new file, ``<first_run>-<last_run>.data`` (``end`` for `last_run` None).
+
+    Raises
+    ------
+    ConstantsError
+        If constants of exactly that run range are deployed already, or the range is empty.
+    """
+    if first_run < 0 or (last_run is not None and last_run < first_run):
+        raise ConstantsError(f"runs {first_run} to {last_run} are no range of runs.")
+    name = f"{first_run}-{'end' if last_run is None else last_run}.data"
+    path = constants_folder(calib_dir, address, kind) / name
+    if os.path.lexists(path):
+        raise ConstantsError(
+            f"{path} is deployed already and was left as it is; give another range of runs, "
+            "or move that file away first."
+        )
+    write_constants(values, path, address, kind, comment, overwrite=False)
+    append_history(path.parent, name, comment)
+    return path
+
+
+def append_history(folder: str | os.PathLike[str], file: str, comment: str = "") -> None:
+    """Add the line ``<time> file:… user:… host:… comment:…`` to a folder's ``HISTORY``."""
+    when = datetime.now().astimezone().isoformat(timespec="seconds")
+    line = f"{when} file:{file} user:{user()} host:{socket.gethostname()}"
+    if comment:
+        line += " comment:" + " ".join(comment.split())
+    path = Path(folder) / HISTORY
+    try:
+        with path.open("a", encoding="utf-8") as history:
+            history.write(line + "\n")
+    except OSError as error:
+        raise ConstantsError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def write_common_mode(
+    parameters: tuple[float, ...], path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write a common_mode file, e.g. ``(1, 25, 25, 100, 1)``."""
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(" ".join(f"{value:g}" for value in parameters) + "\n")
