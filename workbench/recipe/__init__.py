@@ -6,9 +6,10 @@ same data give the same mask and the same geometry, bit for bit.
 
 from workbench.recipe.alignment import AlignmentSettings
 from workbench.recipe.corrections import Corrections
+from workbench.recipe.events import Events
 from workbench.recipe.files import read_recipe, recipe_from_text, recipe_to_text, write_recipe
 from workbench.recipe.mask import MaskSettings, Thresholds
-from workbench.recipe.model import Events, Experiment, Images, Output, Recipe
+from workbench.recipe.model import Experiment, Images, Output, Recipe
 
 __all__ = [
     "AlignmentSettings",

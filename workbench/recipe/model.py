@@ -9,7 +9,8 @@ from typing import Any
 from workbench.detector import DEFAULT_ADDRESS, LOW_GAIN_FACTOR
 from workbench.recipe.alignment import AlignmentSettings
 from workbench.recipe.corrections import Corrections
-from workbench.recipe.fields import require, section, setting
+from workbench.recipe.events import Events
+from workbench.recipe.fields import section, setting
 from workbench.recipe.mask import MaskSettings
 
 
@@ -35,20 +36,6 @@ class Images:
     stddev: str | None = setting(None, "standard deviation of the dark run")
     maximum: str | None = setting(None, "maximum of bright runs")
     bright_average: str | None = setting(None, "average of the bright runs, for the alignment")
-
-
-@dataclass(frozen=True)
-class Events:
-    """Which events of a run are used."""
-
-    skip: int = setting(0, "events left out at the start of a run")
-    limit: int | None = setting(None, "at most this many events of a run")
-    every: int = setting(1, "use every n-th event")
-
-    def __post_init__(self) -> None:
-        require(self.skip >= 0, f"skip is {self.skip}; it must be 0 or more")
-        require(self.limit is None or self.limit > 0, f"limit is {self.limit}; it must be above 0")
-        require(self.every >= 1, f"every is {self.every}; it must be 1 or more")
 
 
 @dataclass(frozen=True)
