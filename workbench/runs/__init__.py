@@ -1,0 +1,27 @@
+"""Runs: finding them on disk and reading their events."""
+
+from workbench.runs.psdm import (
+    ExperimentPlace,
+    RunFile,
+    RunFiles,
+    find_experiment,
+    list_experiments,
+    list_runs,
+)
+from workbench.runs.run import Corrector, Event, MakeCorrector, Run, open_run
+from workbench.runs.xtc.cspad import QuadData
+
+__all__ = [
+    "Corrector",
+    "Event",
+    "ExperimentPlace",
+    "MakeCorrector",
+    "QuadData",
+    "Run",
+    "RunFile",
+    "RunFiles",
+    "find_experiment",
+    "list_experiments",
+    "list_runs",
+    "open_run",
+]

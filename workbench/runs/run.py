@@ -1,0 +1,344 @@
+"""A run and its events."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detector import DEFAULT_ADDRESS, GROUP, GROUP_2X2
+from workbench.errors import (
+    DetectorNotFoundError,
+    FileFormatError,
+    NoEventsError,
+    WorkbenchError,
+)
+from workbench.provenance import describe_files
+from workbench.recipe import Corrections, Events
+from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
+from workbench.runs.select import chosen
+from workbench.runs.xtc import beamline, cspad
+from workbench.runs.xtc.cspad import QuadData
+from workbench.runs.xtc.datagram import TypeId
+from workbench.runs.xtc.events import EventReader, Record
+from workbench.runs.xtc.sources import address_of, phy_of
+from workbench.runs.xtc.streams import Journal
+
+CSPAD_TYPES = {
+    TypeId.CSPAD_ELEMENT,
+    TypeId.CSPAD_CONFIG,
+    TypeId.CSPAD2X2_ELEMENT,
+    TypeId.CSPAD2X2_CONFIG,
+}
+LOOK_AHEAD = 240
+"""Events searched for a detector that the configuration does not name (2 s of beam)."""
+
+
+class Corrector(Protocol):
+    """What turns raw ADU into corrected ones (`workbench.corrections` makes them)."""
+
+    def apply(self, raw: NDArray[Any], out: NDArray[np.float32] | None = None) -> Any:
+        """Corrected float32 array of the same shape."""
+        ...
+
+
+MakeCorrector = Callable[[Corrections, Any], Corrector]
+
+
+class Event:
+    """One event; pixels are decoded when asked for.
+
+    Attributes
+    ----------
+    index : number in the run, from 0 (events without the detector count too).
+    seconds, nanoseconds : time since 1970 UTC.
+    fiducials, ticks, vector : pulse number (360 Hz, 0 … 131039), 119 MHz counter, event counter.
+    encoder_mm : position of the detector's encoder, mm, or None if the run does not tell.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        shape: tuple[int, int, int],
+        corrector: Corrector | None,
+        note: Callable[[str], None],
+    ) -> None:
+        datagram = record.datagram
+        self._record, self._shape, self._corrector, self._note = record, shape, corrector, note
+        self.index = record.index
+        self.seconds, self.nanoseconds = datagram.clock
+        self.fiducials, self.ticks, self.vector = (
+            datagram.fiducials,
+            datagram.ticks,
+            datagram.vector,
+        )
+        self.encoder_mm = record.encoder_mm
+
+    @cached_property
+    def quads(self) -> tuple[QuadData, ...]:
+        """Per quadrant ``(quad, sections, pixels)`` with int16 pixels ``(n, 185, 388)``.
+
+        Uncompressed pixels are read-only views into the file, without a copy. Empty if there
+        are no data; `missing` then says why. Of several copies in the event the first that can
+        be read counts.
+        """
+        problem = ""
+        for file, xtc in self._record.elements:
+            try:
+                return cspad.read_element(file, xtc, self._record.config)
+            except FileFormatError as error:
+                problem = problem or str(error)
+        if problem:
+            self._note(problem)
+            self._record.missing = "undecodable"
+        return ()
+
+    @property
+    def missing(self) -> str:
+        """Why there are no pixels, e.g. ``damaged (UserDefined)``; empty if there are."""
+        return "" if self.quads else self._record.missing
+
+    @property
+    def complete(self) -> bool:
+        """True if every section of the detector is there."""
+        return sum(len(quad.sections) for quad in self.quads) == self._shape[0]
+
+    @cached_property
+    def raw(self) -> NDArray[np.int16] | None:
+        """Raw ADU, int16 array of the detector's shape; absent sections are 0.
+
+        None if the event has no (undamaged) data of the detector.
+        """
+        return cspad.gather(self.quads, self._shape) if self.quads else None
+
+    def copy_raw_into(self, out: NDArray[np.int16]) -> bool:
+        """Write raw ADU into an existing array of the detector's shape; False if there are none.
+
+        Raises
+        ------
+        WorkbenchError
+            If `out` has another shape.
+        """
+        if out.shape != self._shape:
+            raise WorkbenchError(f"Raw data have the shape {self._shape}, not {out.shape}.")
+        if self.quads:
+            cspad.gather(self.quads, self._shape, out)
+        return bool(self.quads)
+
+    @cached_property
+    def data(self) -> NDArray[np.float32] | None:
+        """Corrected ADU, float32; None without raw data or if no corrections were asked for."""
+        if self._corrector is None or self.raw is None:
+            return None
+        corrected: NDArray[np.float32] = self._corrector.apply(self.raw)
+        return corrected
+
+    @cached_property
+    def photon_energy_ev(self) -> float | None:
+        """Photon energy in eV, from the electron beam data; None if unknown."""
+        if self._record.ebeam is None:
+            return None
+        return beamline.photon_energy(*self._record.ebeam)
+
+    @property
+    def wavelength_angstrom(self) -> float | None:
+        """Wavelength in Å; None if unknown."""
+        return beamline.wavelength(self.photon_energy_ev)
+
+    @cached_property
+    def event_codes(self) -> tuple[int, ...]:
+        """Event codes of the timing system (40 is the beam at 120 Hz in most experiments)."""
+        return () if self._record.evr is None else beamline.event_codes(*self._record.evr)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Event {self.index}, {self.seconds}.{self.nanoseconds:09d} s, fid {self.fiducials}>"
+        )
+
+
+class Run:
+    """A run of a CSPAD, read from XTC files; made by `open_run`.
+
+    Attributes
+    ----------
+    experiment, number, address : what was opened. The number is that recorded in the data
+        (BeginRun), as in psana; it is the one calibration constants are looked up with.
+    files : the run's files.
+    calib_dir : calibration directory, or None if it is not known.
+    shape : ``(32, 185, 388)``, or ``(2, 185, 388)`` for a CsPad2x2.
+    skipped : datagrams that did not become events, by reason; filled while iterating.
+    problems : sentences about what was wrong in the files; filled while iterating.
+    """
+
+    def __init__(
+        self,
+        place: ExperimentPlace,
+        files: RunFiles,
+        address: str,
+        make_corrector: MakeCorrector | None = None,
+    ) -> None:
+        self.experiment = place.name
+        self.instrument = place.instrument
+        self.calib_dir = place.calib_dir
+        self.files: tuple[Path, ...] = tuple(file.path for file in files.files)
+        self.file_number = files.number
+        self._place, self._run_files, self._asked = place, files, address
+        self._make_corrector = make_corrector
+        self._streams = files.streams
+        self._phy, reader = _find_detector(place.name, files, address)
+        config = reader.config
+        assert config is not None
+        self.address = address_of(self._phy)
+        self.aliases = {name: address_of(phy) for name, phy in reader.aliases.items()}
+        self.number: int = reader.run_number or files.number
+        self.shape = config.shape
+        self.config = config
+        self.skipped: Counter[str] = Counter()
+        self.problems: list[str] = []
+
+    @property
+    def low_gain(self) -> NDArray[np.bool_]:
+        """True where a pixel is in low gain: bool array of `shape`, from the configuration."""
+        return self.config.low_gain
+
+    @property
+    def group(self) -> str:
+        """Group of the detector in the calibration directory, e.g. ``CsPad::CalibV1``."""
+        return GROUP_2X2 if self.config.small else GROUP
+
+    def events(
+        self, corrections: Corrections | None = None, selection: Events | None = None
+    ) -> Iterator[Event]:
+        """Events in time order.
+
+        Parameters
+        ----------
+        corrections : applied to give ``event.data``; None leaves ``data`` None.
+        selection : which events; None means all.
+
+        Raises
+        ------
+        WorkbenchError
+            If corrections are asked for but the run was opened without the means to make them.
+        FileFormatError
+            If a file is not an XTC file at all. Damage later in a file ends that file and is
+            told in `skipped` and `problems`.
+        """
+        corrector = None
+        if corrections is not None:
+            if self._make_corrector is None:
+                raise WorkbenchError("Open the run with workbench.open_run to correct its events.")
+            corrector = self._make_corrector(corrections, self)
+        journal = Journal()
+        self.skipped, self.problems = journal.skipped, journal.problems
+        reader = EventReader(self._streams, self._phy, journal)
+        events = (Event(record, self.shape, corrector, journal.note) for record in reader)
+        return chosen(events, selection or Events())
+
+    def describe(self) -> dict[str, Any]:
+        """What was read, for provenance: names, files with sizes and times."""
+        return {
+            "experiment": self.experiment,
+            "run": self.number,
+            "address": self.address,
+            "configuration": f"{'CsPad2x2' if self.config.small else 'Cspad'}Config"
+            f"V{self.config.version}",
+            "low_gain_pixels": int(np.count_nonzero(self.low_gain)),
+            "calib_dir": None if self.calib_dir is None else str(self.calib_dir),
+            "files": describe_files(self.files),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Run {self.experiment} {self.number}, {self.address}, {len(self.files)} files>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Run, (self._place, self._run_files, self._asked, self._make_corrector)
+
+
+def open_run(
+    experiment: str,
+    run: int,
+    address: str = DEFAULT_ADDRESS,
+    psdm_dir: PathLike | None = None,
+    xtc_dir: PathLike | None = None,
+    calib_dir: PathLike | None = None,
+    make_corrector: MakeCorrector | None = None,
+) -> Run:
+    """Open a run.
+
+    Parameters
+    ----------
+    experiment : e.g. ``cxim1416``.
+    run : number of the run.
+    address : detector, e.g. ``CxiDs1.0:Cspad.0``, or its alias in the run, e.g. ``DscCsPad``.
+    psdm_dir : root of the data tree (default ``$SIT_PSDM_DATA``, else ``/reg/d/psdm``).
+    xtc_dir : folder of the ``.xtc`` files, instead of the tree's.
+    calib_dir : calibration directory, instead of the tree's.
+    make_corrector : makes what ``events(corrections=…)`` applies; `workbench.open_run` gives it.
+
+    Raises
+    ------
+    RunNotFoundError
+        If experiment, folder or run is not there; the message lists what is.
+    DetectorNotFoundError
+        If the run holds no such CSPAD; the message lists the detectors it holds.
+    NoEventsError
+        If the run has no events.
+    FileFormatError
+        If a file is not an XTC file.
+    """
+    place = find_experiment(
+        experiment, os.fspath(psdm_dir) if psdm_dir else None, xtc_dir, calib_dir
+    )
+    return Run(place, place.run(run), address, make_corrector)
+
+
+def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int, EventReader]:
+    """Read up to the first events; give the detector's number and the reader's state."""
+    journal = Journal()
+    phy = phy_of(address)
+    reader, any_events = _begin(files, phy, journal)
+    if phy is None:
+        aliases = {name.lower(): number for name, number in reader.aliases.items()}
+        phy = aliases.get(address.strip().lower())
+        if phy is not None:
+            reader, any_events = _begin(files, phy, journal)
+    name = f"{experiment} run {files.number}"
+    if not any_events:
+        why = "; ".join(journal.problems[:1]) or f"{len(files.files)} files, {files.size} bytes"
+        raise NoEventsError(f"{name} has no events ({why}).")
+    if phy is not None and reader.config is not None:
+        return phy, reader
+    there = [_described(number, types) for number, types in sorted(reader.detectors.items())]
+    cspads = [text for text in there if "ad" in text.split(":")[1].lower()]
+    listed = ", ".join((cspads or there)[:20]) or "no detectors"
+    if phy in reader.detectors:
+        if reader.detectors[phy] & CSPAD_TYPES:
+            raise DetectorNotFoundError(
+                f"{name} holds data of {address} but no configuration to decode them; is the "
+                "first chunk (c00) missing?"
+            )
+        raise DetectorNotFoundError(f"{address} in {name} is not a CSPAD; there are: {listed}.")
+    raise DetectorNotFoundError(f"{address} is not in {name}; there are: {listed}.")
+
+
+def _begin(files: RunFiles, phy: int | None, journal: Journal) -> tuple[EventReader, bool]:
+    """Read until the detector's configuration is known; give the state, and if events came."""
+    reader = EventReader(files.streams, phy, journal)
+    any_events = False
+    for record in reader:
+        any_events = True
+        if reader.config is not None or record.index >= LOOK_AHEAD:
+            break
+    return reader, any_events
+
+
+def _described(phy: int, types: set[int]) -> str:
+    aliasless = address_of(phy)
+    return aliasless if types & CSPAD_TYPES else f"{aliasless} (not a CSPAD)"

@@ -1,0 +1,185 @@
+"""Events of a run with the state psana would have at each: configuration, EPICS values, run.
+
+One pass over the headers of all objects; pixels are not touched before they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from struct import unpack_from
+
+from workbench.errors import FileFormatError
+from workbench.runs.xtc import beamline, cspad
+from workbench.runs.xtc.datagram import (
+    INCOMPLETE_CONTRIBUTION,
+    Datagram,
+    Transition,
+    TypeId,
+    Xtc,
+    XtcFile,
+    damage_names,
+)
+from workbench.runs.xtc.sources import DETECTORS, address_of
+from workbench.runs.xtc.streams import Item, Journal, Stream, Watch, merge_streams
+
+NO_DATA = "detector not in the event"
+MAX_SOURCES = 4096
+
+Found = tuple[XtcFile, Xtc]
+
+
+@dataclass(slots=True)
+class Record:
+    """One event: where its parts lie and what was known when it came."""
+
+    index: int
+    datagram: Datagram
+    config: cspad.Config | None
+    encoder_mm: float | None
+    elements: list[Found] = field(default_factory=list)
+    missing: str = NO_DATA
+    ebeam: Found | None = None
+    evr: Found | None = None
+
+
+class EventReader:
+    """Reads the events of one run for one detector; iterate it once.
+
+    Parameters
+    ----------
+    streams : the run's files.
+    phy : number of the detector, see `workbench.runs.xtc.sources`; None finds out only which
+        detectors there are.
+    journal : takes what is left out.
+    watch : is shown every datagram in file order.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        phy: int | None,
+        journal: Journal,
+        watch: Watch | None = None,
+    ) -> None:
+        self.streams = streams
+        self.phy = phy
+        self.journal = journal
+        self.watch = watch
+        self.config: cspad.Config | None = None
+        self.run_number: int | None = None
+        self.detectors: dict[int, set[int]] = {}
+        """Types of objects seen for each level-1 source."""
+        self.aliases: dict[str, int] = {}
+        number = 0 if phy is None else phy >> 24
+        self.epics = beamline.Epics(DETECTORS[number] if number < len(DETECTORS) else "")
+        self._clocks: dict[int, tuple[int, int]] = {}
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        for group in merge_streams(self.streams, self.journal, self.watch):
+            if not group[0].datagram.is_event:
+                self._transition(group)
+                continue
+            record = self._event(group)
+            if record is not None:
+                self._count += 1
+                yield record
+
+    def _transition(self, group: list[Item]) -> None:
+        first = group[0].datagram
+        service = first.service
+        if service == Transition.BEGIN_RUN and self.run_number is None:
+            self.run_number = next((i.datagram.env for i in group if i.datagram.env), None)
+        if service not in (Transition.CONFIGURE, Transition.BEGIN_CALIB_CYCLE):
+            return
+        if self._clocks.get(service) == first.clock:
+            return
+        self._clocks[service] = first.clock
+        # of the DAQ streams only the lowest counts; it goes before the control streams
+        config = None
+        for item in [group[0], *(one for one in group[1:] if one.control)]:
+            file = item.datagram.file
+            for xtc in item.datagram.objects():
+                if xtc.type_id == TypeId.EPICS:
+                    self.epics.update(file, xtc)
+                elif xtc.damage:
+                    continue
+                elif xtc.type_id == TypeId.ALIAS_CONFIG:
+                    self._read_aliases(file, xtc)
+                elif xtc.level == 1:
+                    self._saw(xtc)
+                    if config is None and xtc.phy == self.phy and cspad.is_config(xtc):
+                        config = self._read_config(file, xtc)
+        self.config = config or self.config
+
+    def _read_config(self, file: XtcFile, xtc: Xtc) -> cspad.Config | None:
+        try:
+            config = cspad.read_config(file, xtc)
+        except FileFormatError as error:
+            if self.config is None:
+                raise
+            self.journal.note(str(error))
+            return None
+        if self.config is not None and (config.low_gain != self.config.low_gain).any():
+            self.journal.note(
+                f"{file.path}, byte {xtc.offset}: the gain map of {address_of(xtc.phy)} changes "
+                "within the run; the first one is used."
+            )
+        return config
+
+    def _read_aliases(self, file: XtcFile, xtc: Xtc) -> None:
+        if xtc.size < 4 or xtc.compressed:
+            return
+        (count,) = unpack_from("<I", file.buffer, xtc.offset)
+        for number in range(min(count, (xtc.size - 4) // 40, MAX_SOURCES)):
+            log, phy, name = unpack_from("<II31s", file.buffer, xtc.offset + 4 + 40 * number)
+            if log >> 24 == 1:
+                self.aliases.setdefault(name.split(b"\0")[0].decode("ascii", "replace"), phy)
+
+    def _saw(self, xtc: Xtc) -> None:
+        types = self.detectors.get(xtc.phy)
+        if types is None:
+            if len(self.detectors) >= MAX_SOURCES:
+                return
+            types = self.detectors[xtc.phy] = set()
+        types.add(xtc.type_id)
+
+    def _event(self, group: list[Item]) -> Record | None:
+        first = group[0].datagram
+        daq = [item.datagram for item in group if not item.control]
+        record = Record(self._count, first, self.config, None)
+        only_epics = True
+        for item in group:
+            file = item.datagram.file
+            for xtc in item.datagram.objects():
+                kind = xtc.type_id
+                if kind == TypeId.EPICS:
+                    self.epics.update(file, xtc)
+                    continue
+                only_epics = False
+                if xtc.level == 1:
+                    self._saw(xtc)
+                    if xtc.phy == self.phy and (kind == TypeId.ANY or cspad.is_element(xtc)):
+                        self._take(record, file, xtc)
+                    elif kind == TypeId.EVR_DATA and record.evr is None and not xtc.damage:
+                        record.evr = file, xtc
+                elif record.ebeam is None and beamline.is_ebeam(xtc):
+                    record.ebeam = file, xtc
+        if daq and all(datagram.trimmed for datagram in daq):
+            self.journal.skipped["trimmed by the trigger"] += 1
+            return None
+        if only_epics:
+            incomplete = any(item.datagram.damage & INCOMPLETE_CONTRIBUTION for item in group)
+            self.journal.skipped["incomplete" if incomplete else "empty"] += 1
+            return None
+        record.encoder_mm = self.epics.encoder_mm
+        return record
+
+    def _take(self, record: Record, file: XtcFile, xtc: Xtc) -> None:
+        if xtc.damage:
+            if not record.elements:
+                record.missing = f"damaged ({', '.join(damage_names(xtc.damage))})"
+        elif xtc.type_id != TypeId.ANY and len(record.elements) < 4:
+            # the first copy counts; a few more are kept in case it cannot be decoded
+            record.elements.append((file, xtc))
