@@ -1,0 +1,248 @@
+"""The pictures: what they show is what the data say, and nothing global is touched."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from workbench import figures
+from workbench.detector import SHAPE
+from workbench.errors import WorkbenchError
+from workbench.figures.frame import blocks_with_any, frame_of
+from workbench.figures.geometry import motion
+from workbench.figures.histograms import ThresholdView
+from workbench.figures.mask import removal_curve
+from workbench.figures.profiles import ring_radii
+from workbench.geometry import Geometry
+
+OFFSETS = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    return Geometry.ideal()
+
+
+@pytest.fixture(scope="module")
+def rings(ideal):
+    """Noise-free rings at 200, 300 … 700 pixels on a slope."""
+    positions = ideal.pixel_positions_um()
+    radius = np.hypot(positions[..., 0], positions[..., 1]) / 109.92
+    image = 50.0 + 0.02 * radius
+    for at in range(200, 701, 100):
+        image = image + 40 * np.exp(-(((radius - at) / 3) ** 2))
+    return image
+
+
+@pytest.fixture(scope="module")
+def good():
+    mask = np.ones(SHAPE, dtype=bool)
+    mask[5, :, :194] = False
+    mask[:, ::37, ::41] = False
+    return mask
+
+
+def quadrants(sigma=0.05, lost=None):
+    trials = np.arange(-10.0, 11.0)
+    x, y = np.meshgrid(trials, trials, indexing="ij")
+    found = []
+    for number, (dx, dy) in enumerate(OFFSETS):
+        values = 0.2 + 0.5 * np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 20)
+        if number == lost:
+            values, dx, dy = np.full_like(values, np.nan), np.nan, np.nan
+        found.append(
+            SimpleNamespace(
+                map=values, trials_px=trials, offset_px=np.array([dx, dy]),
+                sigma_px=np.array([sigma, sigma]), cc=0.7,
+            )
+        )  # fmt: skip
+    return found
+
+
+def every_figure(ideal, rings, good):
+    moved = ideal.move_quadrants(OFFSETS)
+    profile = figures.radial_profile(rings, ideal, good)
+    turned = figures.cake_of(rings, ideal, good)
+    view = ThresholdView("average", rings, 60.0, "above")
+    removed = {"average > 60": rings > 60, "border": ~good, "nothing": np.zeros(SHAPE, bool)}
+    return {
+        "image": lambda **to: figures.detector_image(rings, ideal, good=good, rings_px=[9], **to),
+        "images": lambda **to: figures.detector_images({"a": rings, "b": rings}, ideal, **to),
+        "histogram": lambda **to: figures.threshold_histogram("a", rings, 60, "below", **to),
+        "histograms": lambda **to: figures.threshold_histograms([view, view], **to),
+        "curve": lambda **to: figures.threshold_curve("a", rings, 60, "above", **to),
+        "curves": lambda **to: figures.threshold_curves([view, view], **to),
+        "rules": lambda **to: figures.mask_rules(removed, ideal, **to),
+        "fraction": lambda **to: figures.fraction_map(good, ideal, **to),
+        "difference": lambda **to: figures.mask_difference(good, ~good, geometry=ideal, **to),
+        "maps": lambda **to: figures.correlation_maps(quadrants(), ideal, **to),
+        "powder": lambda **to: figures.powder_comparison(rings, moved, ideal, good=good, **to),
+        "profiles": lambda **to: figures.radial_profiles(profile, profile, **to),
+        "cake": lambda **to: figures.cake(turned, turned, **to),
+        "geometry": lambda **to: figures.geometry_difference(ideal, moved, **to),
+        "sensors": lambda **to: figures.sensor_statistics(rings, rings, good, **to),
+        "noise": lambda **to: figures.noise_map(rings, ideal, good, **to),
+        "layout": lambda **to: figures.detector_layout(ideal, **to),
+        "signs": lambda **to: figures.axes_and_signs(**to),
+    }
+
+
+def test_every_figure_renders_small_has_an_alternative_text_and_reuses_a_figure(
+    ideal, rings, good
+):
+    for name, draw in every_figure(ideal, rings, good).items():
+        figure = draw()
+        assert isinstance(figure, Figure), name
+        assert len(figures.alt_text(figure)) > 30, name
+        mine = Figure(figsize=(5, 3))
+        mine.add_subplot().set_title("left from before")
+        assert draw(figure=mine) is mine, name
+        assert "left from before" not in [axes.get_title() for axes in mine.axes], name
+        picture = figures.to_png(mine, dpi=50)
+        assert picture.startswith(b"\x89PNG"), name
+        assert 1000 < len(picture) < figures.png.MAX_BYTES, name
+
+
+def test_pyplot_is_never_imported():
+    code = (
+        "import sys, numpy as np; from workbench import figures;"
+        "figures.to_png(figures.detector_image(np.zeros((32, 185, 388))));"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_settings_of_matplotlib_are_left_as_they_were(ideal, rings):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figures.detector_image(rings, ideal)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_beam_is_at_zero_zero_of_the_picture(ideal):
+    frame = frame_of(ideal)
+    positions = ideal.pixel_positions_um()[..., :2] / 109.92
+    left, _, _, top = frame.extent
+    snapped = ideal.snapped()
+    assert np.abs(snapped.rows + top + 0.5 - positions[..., 0]).max() <= 0.51
+    assert np.abs(snapped.columns + left + 0.5 - positions[..., 1]).max() <= 0.51
+
+
+def test_quadrants_stand_where_the_geometry_has_them(ideal):
+    frame = frame_of(ideal)
+    for quadrant, (row, column) in enumerate(frame.grid()):
+        x, y = frame.quadrant_centres[quadrant]
+        assert (row == 1) == (x > 0)
+        assert (column == 1) == (y > 0)
+
+
+def test_a_single_masked_pixel_survives_shrinking():
+    picture = np.zeros((1723, 1719), dtype=bool)
+    picture[1722, 1718] = True
+    shrunk = blocks_with_any(picture, 700)
+    assert max(shrunk.shape) <= 700
+    assert shrunk.sum() == 1
+
+
+def test_limits_ignore_masked_and_missing_pixels():
+    data = np.arange(7000.0)
+    data[::3] = np.nan
+    data[1::3] = 1e9
+    good = np.ones(7000, bool)
+    good[1::3] = False
+    low, high = figures.percentile_limits(data, good)
+    assert 0 <= low < high < 7000
+    assert figures.percentile_limits(np.full(10, np.nan)) == (0.0, 1.0)
+    assert figures.percentile_limits(np.full(10, 3.0)) == (2.5, 3.5)
+
+
+@pytest.mark.parametrize("removes", ["above", "below"])
+def test_curve_counts_as_the_rule_does(removes):
+    values = np.concatenate((np.random.default_rng(0).normal(50, 20, 5000), [0.0, -1.0]))
+    view = ThresholdView("x", values, 40.0, removes)
+    limits, removed = removal_curve(values, removes, -10, 120)
+    for at in (3, 200, 399):
+        assert removed[at] == view.removed(limits[at])
+
+
+def test_threshold_view_masks_what_has_no_value():
+    values = np.array([np.nan, -1, 0, 5, 10, 11])
+    assert ThresholdView("x", values, 10, "above").removed() == 4  # nan, -1, 0, 11
+    assert ThresholdView("x", values, 10, "below").removed() == 4  # nan, -1, 0, 5
+
+
+def test_profile_finds_the_rings(ideal, rings):
+    profile = figures.radial_profile(rings, ideal)
+    assert ring_radii(profile) == pytest.approx([200, 300, 400, 500, 600, 700], abs=0.6)
+
+
+def test_quadrant_profiles_move_apart_in_a_wrong_geometry(ideal, rings, good):
+    profile = figures.radial_profile(rings, ideal.move_quadrants(OFFSETS), good)
+    near = np.abs(profile.radius_px - 400) < 20
+    peaks = [profile.radius_px[near][np.nanargmax(q[near])] for q in profile.quadrants]
+    assert max(peaks) - min(peaks) > 3
+
+
+def test_profile_leaves_out_masked_and_missing_pixels(ideal):
+    image = np.full(SHAPE, 7.0)
+    image[3] = np.nan
+    image[9] = 1e6
+    good = np.ones(SHAPE, bool)
+    good[9] = False
+    profile = figures.radial_profile(image, ideal, good)
+    assert np.nanmin(profile.mean) == np.nanmax(profile.mean) == 7.0
+    cake = figures.cake_of(image, ideal, good)
+    assert np.nanmin(cake.values) == np.nanmax(cake.values) == 7.0
+
+
+def test_motion_of_quadrants_is_minus_the_offset(ideal):
+    found = motion(ideal, ideal.move_quadrants(OFFSETS), "quadrant")
+    np.testing.assert_allclose(found.shift_px, -OFFSETS, atol=0.01)
+    np.testing.assert_allclose(found.rotation_deg, 0, atol=1e-6)
+
+
+def test_maps_say_when_a_quadrant_is_not_determined(ideal):
+    figure = figures.correlation_maps(quadrants(lost=2), ideal)
+    assert "Q2: not determined" in figures.alt_text(figure)
+    assert "Q1: x -4.00" in figures.alt_text(figure)
+    figures.to_png(figure, dpi=40)
+
+
+def test_nothing_good_at_all_still_gives_pictures(ideal):
+    nothing = np.zeros(SHAPE, bool)
+    blank = np.full(SHAPE, np.nan)
+    profile = figures.radial_profile(blank, ideal)
+    for figure in (
+        figures.detector_image(blank, ideal, good=nothing),
+        figures.threshold_histogram("x", blank, 10, "above"),
+        figures.threshold_curve("x", blank, 10, "above"),
+        figures.sensor_statistics(blank, blank, nothing),
+        figures.noise_map(blank, ideal, nothing),
+        figures.radial_profiles(profile, profile),
+        figures.fraction_map(nothing, ideal),
+        figures.mask_rules({}, ideal),
+        figures.geometry_difference(ideal, ideal),
+    ):
+        figures.to_png(figure, dpi=40)
+
+
+def test_an_image_of_another_detector_is_refused(ideal):
+    with pytest.raises(WorkbenchError, match=r"\(2, 185, 388\).*\(32, 185, 388\)"):
+        figures.detector_image(np.zeros((2, 185, 388)), ideal)
+
+
+def test_png_stays_below_its_limit(ideal):
+    noise = np.random.default_rng(0).random(SHAPE)
+    figure = figures.detector_image(noise, ideal)
+    assert len(figures.to_png(figure, dpi=150, max_bytes=150_000)) <= 150_000
+
+
+def test_picture_carries_its_alternative_text(ideal):
+    data, metadata = figures.Picture(figures.axes_and_signs())._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert "offset" in metadata["image/png"]["alt"]

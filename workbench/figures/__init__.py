@@ -1,0 +1,57 @@
+"""Pictures of a calibration: pure functions that draw into a matplotlib ``Figure``.
+
+The live panels and the report call the same functions. Each takes arrays or results, an optional
+``figure`` to draw into (it is cleared first), and gives the figure. Nothing here uses pyplot, so a
+picture can be made in any thread and on a machine without a display.
+"""
+
+from workbench.figures.averages import noise_map, sensor_statistics
+from workbench.figures.frame import Frame, frame_of
+from workbench.figures.geometry import geometry_difference
+from workbench.figures.histograms import threshold_histogram, threshold_histograms
+from workbench.figures.images import Limits, detector_image, detector_images, percentile_limits
+from workbench.figures.layout import axes_and_signs, detector_layout
+from workbench.figures.maps import correlation_maps
+from workbench.figures.mask import (
+    fraction_map,
+    mask_difference,
+    mask_rules,
+    threshold_curve,
+    threshold_curves,
+)
+from workbench.figures.png import Picture, to_png
+from workbench.figures.powder import cake, powder_comparison, radial_profiles
+from workbench.figures.profiles import Cake, Profile, cake_of, radial_profile
+from workbench.figures.style import alt_text
+
+__all__ = [
+    "Cake",
+    "Frame",
+    "Limits",
+    "Picture",
+    "Profile",
+    "alt_text",
+    "axes_and_signs",
+    "cake",
+    "cake_of",
+    "correlation_maps",
+    "detector_image",
+    "detector_images",
+    "detector_layout",
+    "fraction_map",
+    "frame_of",
+    "geometry_difference",
+    "mask_difference",
+    "mask_rules",
+    "noise_map",
+    "percentile_limits",
+    "powder_comparison",
+    "radial_profile",
+    "radial_profiles",
+    "sensor_statistics",
+    "threshold_curve",
+    "threshold_curves",
+    "threshold_histogram",
+    "threshold_histograms",
+    "to_png",
+]

@@ -1,0 +1,164 @@
+"""What changed between two geometries: arrows on the detector, and a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detector import PIXEL_SIZE_UM, QUADRANTS, SENSORS_PER_QUADRANT, by_quadrant
+from workbench.figures.frame import outlines_of
+from workbench.figures.images import label_axes
+from workbench.figures.style import FAINT, QUADRANT_COLOURS, describe, empty, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from workbench.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How parts of the detector moved from one geometry to another.
+
+    Attributes
+    ----------
+    middles_px : ``(n, 2)``, psana x, y of each part's middle before, pixels.
+    shift_px : ``(n, 2)``, displacement of the middle, pixels.
+    rotation_deg : ``(n,)``, rotation about z, degrees, counter-clockwise seen along −z.
+    """
+
+    middles_px: NDArray[np.float64]
+    shift_px: NDArray[np.float64]
+    rotation_deg: NDArray[np.float64]
+
+
+def motion(before: Geometry, after: Geometry, part: str = "sensor") -> Motion:
+    """Rigid motion of each sensor or ``quadrant`` between two geometries (least squares)."""
+    old, new = (
+        geometry.pixel_positions_um()[:, ::8, ::8, :2] / PIXEL_SIZE_UM
+        for geometry in (before, after)
+    )
+    count = len(old) if part == "sensor" else QUADRANTS
+    old, new = old.reshape(count, -1, 2), new.reshape(count, -1, 2)
+    middle, moved = old.mean(axis=1), new.mean(axis=1)
+    a, b = old - middle[:, None], new - moved[:, None]
+    turned = np.sum(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], axis=1)
+    along = np.sum(a * b, axis=(1, 2))
+    return Motion(middle, moved - middle, np.degrees(np.arctan2(turned, along)))
+
+
+@styled
+def geometry_difference(
+    before: Geometry,
+    after: Geometry,
+    *,
+    names: tuple[str, str] = ("before", "after"),
+    figure: Figure | None = None,
+) -> Figure:
+    """Displacement of every sensor as arrows (drawn longer, the factor is stated), and a table."""
+    figure = empty(figure, 9.8, 5.2)
+    picture, table = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+    sensors, quadrants = motion(before, after), motion(before, after, "quadrant")
+    _draw_arrows(picture, before, sensors)
+    picture.set_title(f"from {names[0]} to {names[1]}")
+    _draw_table(table, before, after, sensors, quadrants)
+    listed = "; ".join(
+        f"Q{number} x {x:+.2f} y {y:+.2f} px" for number, (x, y) in enumerate(quadrants.shift_px)
+    )
+    return describe(figure, f"Shift of the quadrants from {names[0]} to {names[1]}: {listed}.")
+
+
+def _draw_arrows(axes: Axes, before: Any, sensors: Motion) -> None:
+    from matplotlib.collections import PolyCollection
+
+    outlines = outlines_of(before)[..., ::-1]
+    colours = [QUADRANT_COLOURS[number // SENSORS_PER_QUADRANT] for number in range(len(outlines))]
+    axes.add_collection(
+        PolyCollection(list(outlines), facecolors="#f4f4f6", edgecolors=FAINT, linewidths=0.7)
+    )
+    longest = float(np.hypot(*sensors.shift_px.T).max())
+    factor = _round_down(190.0 / longest) if longest > 1e-6 else 1.0
+    if longest > 1e-6:
+        axes.quiver(
+            sensors.middles_px[:, 1], sensors.middles_px[:, 0],
+            factor * sensors.shift_px[:, 1], factor * sensors.shift_px[:, 0],
+            color=colours, angles="xy", scale_units="xy", scale=1, width=0.005, headwidth=3.5,
+            headlength=4, headaxislength=3.6, zorder=3,
+        )  # fmt: skip
+    else:
+        axes.text(0.5, 0.5, "nothing moved", transform=axes.transAxes, ha="center", va="center")
+    low, high = outlines.min(axis=(0, 1)) - 40, outlines.max(axis=(0, 1)) + 40
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(high[1], low[1])
+    label_axes(axes)
+    for number, (x, y) in enumerate(by_quadrant_middles(sensors)):
+        axes.text(
+            y, x, f"Q{number}", ha="center", va="center", fontsize=10, fontweight="bold",
+            color=QUADRANT_COLOURS[number],
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0},
+        )  # fmt: skip
+    axes.text(0.0, 1.0, f"arrows × {factor:g}", transform=axes.transAxes, va="top", fontsize=8)
+
+
+def by_quadrant_middles(sensors: Motion) -> NDArray[np.float64]:
+    """Middles of the quadrants from those of their sensors, ``(4, 2)`` pixels."""
+    return sensors.middles_px.reshape(QUADRANTS, -1, 2).mean(axis=1)
+
+
+def _draw_table(axes: Axes, before: Any, after: Any, sensors: Motion, quadrants: Motion) -> None:
+    axes.axis("off")
+    heights = [
+        by_quadrant(geometry.pixel_positions_um()[..., 2]).mean(axis=(1, 2, 3))
+        for geometry in (before, after)
+    ]
+    rows = [
+        [
+            f"Q{number}",
+            _signed(x, 2),
+            _signed(y, 2),
+            _signed(x * PIXEL_SIZE_UM, 0),
+            _signed(y * PIXEL_SIZE_UM, 0),
+            _signed(heights[1][number] - heights[0][number], 0),
+            _signed(angle, 3),
+        ]
+        for number, ((x, y), angle) in enumerate(
+            zip(quadrants.shift_px, quadrants.rotation_deg, strict=True)
+        )
+    ]
+    table = axes.table(
+        rows,
+        colLabels=["", "x (px)", "y (px)", "x (µm)", "y (µm)", "z (µm)", "turn (°)"],
+        cellLoc="right",
+        loc="upper center",
+        bbox=(0.0, 0.55, 1.0, 0.4),
+        edges="horizontal",
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_linewidth(0.5)
+        if row and column == 0:
+            cell.get_text().set_color(QUADRANT_COLOURS[row - 1])
+            cell.get_text().set_fontweight("bold")
+    whole = np.repeat(quadrants.shift_px, SENSORS_PER_QUADRANT, axis=0)
+    inner = float(np.hypot(*(sensors.shift_px - whole).T).max())
+    axes.text(
+        0.0, 0.46,
+        f"Largest shift of a sensor: {np.hypot(*sensors.shift_px.T).max():.2f} px.\n"
+        f"Of a sensor within its quadrant: {inner:.3f} px.",
+        transform=axes.transAxes, va="top",
+    )  # fmt: skip
+
+
+def _signed(value: float, digits: int) -> str:
+    rounded = round(float(value), digits) + 0.0
+    return f"{rounded:.{digits}f}" if rounded == 0 else f"{rounded:+.{digits}f}".replace("-", "−")
+
+
+def _round_down(value: float) -> float:
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step for step in (5, 2, 1) if step * power <= value * (1 + 1e-9)) * power)

@@ -1,0 +1,161 @@
+"""Histogram of an image under its threshold: where the limit lies, what it removes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.figures.style import (
+    BLUE,
+    INK,
+    MASKED,
+    describe,
+    empty,
+    note,
+    styled,
+    thousands,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Side = Literal["above", "below"]
+
+
+@dataclass(frozen=True)
+class ThresholdView:
+    """One image and the limit laid on it.
+
+    Attributes
+    ----------
+    name : e.g. ``average of the dark run``.
+    data : image of any shape, ADU.
+    limit : the threshold, ADU.
+    removes : the side of the limit that is masked. ``above``: also values at or below 0.
+    """
+
+    name: str
+    data: NDArray[Any]
+    limit: float
+    removes: Side
+
+    def removed(self, limit: float | None = None) -> int:
+        """Pixels that this rule removes with its own or another limit."""
+        limit = self.limit if limit is None else limit
+        if self.removes == "below":
+            return int(np.count_nonzero(~(self.data >= limit)))
+        return int(np.count_nonzero(~((self.data > 0) & (self.data <= limit))))
+
+
+def histogram_range(data: NDArray[Any], limit: float) -> tuple[float, float]:
+    """Range in ADU that shows nearly all pixels and the limit, not the last outlier."""
+    sample = np.asarray(data).ravel()[::5]
+    finite = sample[np.isfinite(sample)]
+    if not finite.size:
+        return min(0.0, limit - 1.0), limit + 1.0
+    low, high = np.percentile(finite, (0.02, 99.9))
+    low, high = min(float(low), limit), max(float(high), limit)
+    room = 0.06 * (high - low) or 1.0
+    return low - room, high + room
+
+
+@styled
+def threshold_histogram(
+    name: str,
+    data: ArrayLike,
+    limit: float,
+    removes: Side,
+    *,
+    bins: int = 240,
+    figure: Figure | None = None,
+) -> Figure:
+    """Logarithmic histogram with the limit as a line and the masked side shaded.
+
+    Parameters
+    ----------
+    name : what the image is, for the title.
+    data : image of any shape, ADU.
+    limit : the threshold, ADU.
+    removes : ``above`` masks values above the limit and at or below 0, ``below`` those under it.
+    """
+    figure = empty(figure, 4.6, 2.8)
+    view = ThresholdView(name, np.asarray(data), limit, removes)
+    draw_histogram(figure.add_subplot(), view, bins)
+    return describe(figure, _alt(view))
+
+
+@styled
+def threshold_histograms(views: Sequence[ThresholdView], *, figure: Figure | None = None) -> Figure:
+    """Histograms of several images side by side; see `threshold_histogram`."""
+    figure = empty(figure, 4.3 * max(1, len(views)), 2.9)
+    axes = figure.subplots(1, max(1, len(views)), squeeze=False)[0]
+    for number, (place, view) in enumerate(zip(axes, views, strict=True)):
+        draw_histogram(place, view, label_y=number == 0)
+    return describe(figure, " ".join(_alt(view) for view in views))
+
+
+def draw_histogram(axes: Axes, view: ThresholdView, bins: int = 240, label_y: bool = True) -> Any:
+    """Draw one histogram; gives the line at the limit, which a panel may drag."""
+    values = np.asarray(view.data).ravel()
+    values = values[np.isfinite(values)]
+    low, high = histogram_range(values, view.limit)
+    axes.set_title(view.name)
+    axes.set_xlabel("ADU")
+    if label_y:
+        axes.set_ylabel("pixels")
+    if not values.size:
+        note(axes, "no pixel has a value")
+        return None
+    counts, edges = np.histogram(values, bins=_edges(low, high, bins))
+    axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.85)
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, 3.0 * max(1, counts.max()))
+    axes.set_xlim(low, high)
+    shade = {"color": MASKED, "alpha": 0.16, "lw": 0}
+    if view.removes == "below":
+        axes.axvspan(low, view.limit, **shade)
+    else:
+        axes.axvspan(view.limit, high, **shade)
+        if low < 0:
+            axes.axvspan(low, 0.0, **shade)
+            axes.axvline(0.0, color=MASKED, lw=0.8, ls=":")
+    line = axes.axvline(view.limit, color=MASKED, lw=1.6)
+    sign = "≥" if view.removes == "below" else "≤"
+    removed = view.removed()
+    share = 100 * removed / view.data.size
+    outside = int(np.count_nonzero((values < low) | (values > high)))
+    hidden = f"\n{thousands(outside)} outside the picture" if outside else ""
+    axes.text(
+        0.98,
+        0.97,
+        f"good {sign} {view.limit:g} ADU\nremoves {thousands(removed)} ({share:.2f} %){hidden}",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
+        color=INK,
+        bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 2},
+    )
+    return line
+
+
+def _edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    """Edges of about `bins` bins; of whole ADU where that is fine enough, lest integers comb."""
+    width = (high - low) / bins
+    if width <= 0.2:
+        return np.linspace(low, high, bins + 1)
+    width = max(1.0, float(np.ceil(width)))
+    return np.arange(np.floor(low) - 0.5, high + width, width)
+
+
+def _alt(view: ThresholdView) -> str:
+    kept = "at least" if view.removes == "below" else "at most"
+    return (
+        f"Histogram of the {view.name}, counts on a logarithmic scale; good pixels have {kept}"
+        f" {view.limit:g} ADU, {view.removed()} of {view.data.size} pixels are removed."
+    )

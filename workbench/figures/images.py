@@ -1,0 +1,263 @@
+"""Detector images assembled in geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.figures.frame import Frame, block_means, frame_of, full
+from workbench.figures.style import (
+    BACKGROUND,
+    GAP,
+    INK,
+    INTENSITY,
+    MASKED,
+    UNDER_MASK,
+    VERMILLION,
+    describe,
+    empty,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from workbench.geometry import Geometry
+
+Limits = tuple[float, float]
+
+
+def percentile_limits(
+    data: NDArray[Any],
+    good: NDArray[np.bool_] | None = None,
+    percentiles: Limits = (0.5, 99.5),
+) -> Limits:
+    """Colour limits that leave out the extreme pixels.
+
+    Parameters
+    ----------
+    data : any shape; values that are not finite are left out.
+    good : bool, same shape; False pixels are left out (unless none would remain).
+    percentiles : lower and upper, percent.
+    """
+    sample = np.asarray(data).ravel()[::7]
+    chosen = np.isfinite(sample)
+    if good is not None and np.any(chosen & np.asarray(good).ravel()[::7]):
+        chosen &= np.asarray(good).ravel()[::7]
+    if not chosen.any():
+        return 0.0, 1.0
+    low, high = np.percentile(sample[chosen], percentiles)
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+@styled
+def detector_image(
+    data: ArrayLike,
+    geometry: Geometry | None = None,
+    *,
+    good: ArrayLike | None = None,
+    limits: Limits | None = None,
+    rings_px: Sequence[float] = (),
+    centre_px: Limits = (0.0, 0.0),
+    title: str = "",
+    unit: str = "ADU",
+    names: bool = True,
+    figure: Figure | None = None,
+) -> Figure:
+    """One image assembled in detector geometry.
+
+    Parameters
+    ----------
+    data : ``(32, 185, 388)``.
+    geometry : where the pixels are; None: the ideal CSPAD.
+    good : bool ``(32, 185, 388)``, True = good; what is False is drawn orange on a grey image.
+    limits : colour limits; None: percentiles 0.5 and 99.5 of the good pixels.
+    rings_px : radii of rings to draw, pixels.
+    centre_px : psana x, y of the centre of those rings, pixels from the beam.
+    names : write Q0 … Q3 at the quadrants.
+    """
+    figure = empty(figure, 6.0, 5.2)
+    draw_image(
+        figure.add_subplot(),
+        data,
+        frame_of(geometry),
+        good=good,
+        limits=limits,
+        rings_px=rings_px,
+        centre_px=centre_px,
+        title=title,
+        unit=unit,
+        names=names,
+    )
+    return describe(figure, _alt([title or "image"], good, rings_px))
+
+
+@styled
+def detector_images(
+    images: Mapping[str, ArrayLike],
+    geometry: Geometry | None = None,
+    *,
+    good: ArrayLike | None = None,
+    limits: Mapping[str, Limits] | None = None,
+    rings_px: Sequence[float] = (),
+    unit: str = "ADU",
+    names: bool = True,
+    figure: Figure | None = None,
+) -> Figure:
+    """Several images side by side, each with its own colour limits and the same axes.
+
+    Parameters
+    ----------
+    images : title → ``(32, 185, 388)``, e.g. average, standard deviation and maximum.
+    limits : title → colour limits, for those that are not to be chosen by percentiles.
+    geometry, good, rings_px, unit, names : as for `detector_image`.
+    """
+    figure = empty(figure, 4.3 * max(1, len(images)), 3.9)
+    frame = frame_of(geometry)
+    axes = figure.subplots(1, max(1, len(images)), sharex=True, sharey=True, squeeze=False)[0]
+    for number, (place, (title, data)) in enumerate(zip(axes, images.items(), strict=True)):
+        draw_image(
+            place,
+            data,
+            frame,
+            good=good,
+            limits=(limits or {}).get(title),
+            rings_px=rings_px,
+            title=title,
+            unit=unit,
+            names=names,
+            label_x=number == 0,
+        )
+    return describe(figure, _alt(list(images), good, rings_px))
+
+
+def draw_image(
+    axes: Axes,
+    data: ArrayLike,
+    frame: Frame,
+    *,
+    good: ArrayLike | None = None,
+    limits: Limits | None = None,
+    rings_px: Iterable[float] = (),
+    centre_px: Limits = (0.0, 0.0),
+    title: str = "",
+    unit: str = "ADU",
+    names: bool = True,
+    colours: str | None = None,
+    label_x: bool = True,
+    bar: bool = True,
+    step: int = 1,
+) -> AxesImage:
+    """Draw one image into `axes`; the building block of the figures of this module.
+
+    With `step` above 1 blocks of that many pixels a side are drawn as the mean of their finite
+    pixels; other parameters are those of `detector_image`.
+    """
+    array = full(data, title or "the image")
+    trusted = None if good is None else full(good, "the mask", bool)
+    low, high = limits or percentile_limits(array, trusted)
+    picture = frame.assemble(array.astype(np.float32, copy=False))
+    shown = axes.imshow(
+        np.ma.masked_invalid(picture if step == 1 else block_means(picture, step)),
+        cmap=_with_gap(colours or (INTENSITY if good is None else UNDER_MASK)),
+        vmin=low,
+        vmax=high,
+        extent=frame.extent,
+        interpolation="auto",
+        interpolation_stage="data",
+    )
+    if trusted is not None:
+        draw_masked(axes, trusted, frame)
+    draw_rings(axes, rings_px, centre_px)
+    if names:
+        name_quadrants(axes, frame)
+    label_axes(axes, label_x)
+    if title:
+        axes.set_title(title)
+    if bar:
+        colour_bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02, extend="both")
+        colour_bar.set_label(unit)
+        colour_bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    return shown
+
+
+def draw_masked(axes: Axes, good: NDArray[np.bool_], frame: Frame) -> AxesImage:
+    """Lay what a mask removes in orange over an image; single pixels are made to be seen."""
+    from matplotlib.colors import ListedColormap
+
+    from workbench.figures.frame import blocks_with_any
+
+    removed = blocks_with_any(frame.assemble((~good).astype(np.uint8), 0).astype(bool))
+    return axes.imshow(
+        np.ma.masked_equal(removed.astype(np.uint8), 0),
+        cmap=ListedColormap([MASKED]),
+        extent=frame.extent,
+        interpolation="nearest",
+        vmin=0,
+        vmax=1,
+    )
+
+
+def draw_rings(
+    axes: Axes, radii_px: Iterable[float], centre_px: Limits = (0.0, 0.0), colour: str = VERMILLION
+) -> list[Any]:
+    """Dashed circles about psana (x, y) in pixels; gives the artists so that they can be moved."""
+    from matplotlib.patches import Circle
+
+    x, y = centre_px
+    return [
+        axes.add_patch(
+            Circle((y, x), radius, fill=False, color=colour, linewidth=0.8, linestyle=(0, (5, 4)))
+        )
+        for radius in radii_px
+    ]
+
+
+def name_quadrants(axes: Axes, frame: Frame) -> None:
+    """Write Q0 … Q3 into the outer corner of each quadrant."""
+    left, right, bottom, top = frame.extent
+    for quadrant, (row, column) in enumerate(frame.grid()):
+        axes.text(
+            right - 20 if column else left + 20,
+            bottom - 20 if row else top + 20,
+            f"Q{quadrant}",
+            ha="right" if column else "left",
+            va="bottom" if row else "top",
+            fontsize=8,
+            fontweight="bold",
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.2", "facecolor": BACKGROUND, "alpha": 0.8, "lw": 0},
+        )
+
+
+def label_axes(axes: Axes, label_x: bool = True) -> None:
+    """Name the axes of a detector picture."""
+    axes.set_aspect("equal")
+    axes.set_xlabel("y (pixels from the beam)")
+    if label_x:
+        axes.set_ylabel("x (pixels from the beam)")
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def _with_gap(name: str) -> Any:
+    from matplotlib import colormaps
+
+    colours = colormaps[name].copy()
+    colours.set_bad(GAP)
+    return colours
+
+
+def _alt(titles: list[str], good: ArrayLike | None, rings: Sequence[float]) -> str:
+    text = f"Assembled in detector geometry: {', '.join(titles)}."
+    if good is not None:
+        removed = 100 * (1 - float(np.mean(np.asarray(good, dtype=bool))))
+        text += f" Masked pixels, {removed:.2f} % of all, are orange."
+    if len(rings):
+        text += f" {len(rings)} rings of {min(rings):.0f} to {max(rings):.0f} pixels radius."
+    return text

@@ -1,0 +1,143 @@
+"""Correlation maps of the four quadrants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.figures.frame import frame_of
+from workbench.figures.style import (
+    BLUE,
+    INTENSITY,
+    ORANGE,
+    VERMILLION,
+    describe,
+    empty,
+    note,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from workbench.alignment import Alignment
+    from workbench.geometry import Geometry
+
+_SMALLEST_ELLIPSE_PX = 0.6
+
+
+@styled
+def correlation_maps(
+    alignment: Alignment | Sequence[Any],
+    geometry: Geometry | None = None,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Four correlation maps in the detector's layout with peak, uncertainty and cross-section.
+
+    Parameters
+    ----------
+    alignment : result of `workbench.align_quadrants`, or its four quadrants. Each has ``map``
+        ``(n, n)`` indexed [x, y], ``trials_px`` ``(n,)``, ``offset_px``, ``sigma_px`` and ``cc``.
+    geometry : decides which quadrant stands where; None: the ideal CSPAD.
+    """
+    figure = empty(figure, 10.0, 6.4)
+    quadrants = getattr(alignment, "quadrants", alignment)
+    maps = [np.asarray(quadrant.map, dtype=float) for quadrant in quadrants]
+    finite = np.concatenate([values[np.isfinite(values)] for values in maps])
+    limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    grid = figure.add_gridspec(2, 4, width_ratios=(1.0, 0.62, 1.0, 0.62))
+    shown: Any = None
+    told = []
+    for number, ((row, column), quadrant) in enumerate(
+        zip(frame_of(geometry).grid(), quadrants, strict=True)
+    ):
+        place = figure.add_subplot(grid[row, 2 * column])
+        section = figure.add_subplot(grid[row, 2 * column + 1])
+        image = draw_map(place, quadrant, limits)
+        shown = image or shown
+        place.set_title(_title(number, quadrant), loc="left", fontsize=9)
+        draw_section(section, quadrant)
+        told.append(_told(number, quadrant))
+    if shown is not None:
+        bar = figure.colorbar(shown, ax=figure.axes, shrink=0.5, pad=0.01, aspect=35)
+        bar.set_label("correlation")
+    return describe(figure, "Correlation maps of the quadrants. " + " ".join(told))
+
+
+def draw_map(axes: Axes, quadrant: Any, limits: tuple[float, float] | None = None) -> Any:
+    """Draw the map of one quadrant, x down and y to the right as in the detector pictures."""
+    from matplotlib.patches import Ellipse
+
+    values = np.asarray(quadrant.map, dtype=float)
+    trials = np.asarray(quadrant.trials_px, dtype=float)
+    axes.set_xlabel("y offset (px)")
+    axes.set_ylabel("x offset (px)")
+    if not np.isfinite(values).any():
+        note(axes, "not determined")
+        return None
+    half = 0.5 * (trials[1] - trials[0]) if len(trials) > 1 else 0.5
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        extent=(trials[0] - half, trials[-1] + half, trials[-1] + half, trials[0] - half),
+        cmap=INTENSITY, interpolation="nearest",
+        vmin=None if limits is None else limits[0], vmax=None if limits is None else limits[1],
+    )  # fmt: skip
+    peak = np.nanmax(values)
+    spread = peak - np.nanmedian(values)
+    if spread > 0 and len(trials) > 2:
+        axes.contour(
+            trials, trials, np.where(np.isfinite(values), values, np.nanmin(values)),
+            levels=(peak - 0.5 * spread,), colors="white", linewidths=0.8,
+        )  # fmt: skip
+    axes.axhline(0, color="white", lw=0.4, alpha=0.6)
+    axes.axvline(0, color="white", lw=0.4, alpha=0.6)
+    x, y = (float(value) for value in quadrant.offset_px)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return image
+    axes.plot([y], [x], "+", color=VERMILLION, ms=13, mew=1.8)
+    sigma = np.asarray(quadrant.sigma_px, dtype=float)
+    if np.isfinite(sigma).all():
+        width, height = (max(2 * 3 * float(s), 2 * _SMALLEST_ELLIPSE_PX) for s in sigma[::-1])
+        axes.add_patch(Ellipse((y, x), width, height, fill=False, edgecolor=ORANGE, linewidth=1.2))
+    return image
+
+
+def draw_section(axes: Axes, quadrant: Any) -> None:
+    """Correlation along x and along y through the highest trial of one quadrant's map."""
+    values = np.asarray(quadrant.map, dtype=float)
+    trials = np.asarray(quadrant.trials_px, dtype=float)
+    axes.set_xlabel("offset (px)")
+    if not np.isfinite(values).any():
+        note(axes, "no values")
+        return
+    at_x, at_y = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    axes.plot(trials, values[:, at_y], color=BLUE, lw=1.2)
+    axes.plot(trials, values[at_x, :], color=VERMILLION, lw=1.2, ls="--")
+    for value, colour, style in zip(
+        quadrant.offset_px, (BLUE, VERMILLION), ("-", "--"), strict=True
+    ):
+        if np.isfinite(value):
+            axes.axvline(float(value), color=colour, lw=0.8, ls=style, alpha=0.6)
+    axes.set_title("along x: solid\nalong y: dashed", loc="left", fontsize=8)
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(lw=0.4, alpha=0.5)
+    axes.set_box_aspect(1.6)
+
+
+def _title(number: int, quadrant: Any) -> str:
+    x, y = (float(value) for value in quadrant.offset_px)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return f"Q{number}: not determined"
+    sigma_x, sigma_y = (float(value) for value in quadrant.sigma_px)
+    return (
+        f"Q{number}: x {x:+.2f} ± {sigma_x:.2f}, y {y:+.2f} ± {sigma_y:.2f} px\n"
+        f"correlation {float(quadrant.cc):.4f}"
+    )
+
+
+def _told(number: int, quadrant: Any) -> str:
+    return _title(number, quadrant).replace("\n", ", ") + "."

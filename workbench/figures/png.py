@@ -1,0 +1,80 @@
+"""A figure as PNG bytes, and as something a notebook shows with its alternative text."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from workbench.figures.style import BACKGROUND, alt_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_BYTES = 400_000
+"""A report of twenty such pictures stays below 8 MB of HTML, with base64's third on top."""
+_SMALLEST_DPI = 60
+
+
+def to_png(figure: Figure, dpi: float = 130, max_bytes: int = MAX_BYTES) -> bytes:
+    """Render a figure as PNG of at most about `max_bytes`.
+
+    A picture that is too large is first reduced to a palette of 256 colours, then drawn at a
+    lower resolution (not below 60 dpi).
+    """
+    while True:
+        picture = _render(figure, dpi)
+        if len(picture) <= max_bytes:
+            return picture
+        picture = _with_palette(picture)
+        if len(picture) <= max_bytes or dpi <= _SMALLEST_DPI:
+            return picture
+        dpi = max(_SMALLEST_DPI, dpi * min(0.9, (max_bytes / len(picture)) ** 0.5))
+
+
+class Picture:
+    """A figure that a notebook shows as a static PNG with alternative text.
+
+    Parameters
+    ----------
+    figure : the figure; its alternative text is taken along.
+    dpi, max_bytes : as for `to_png`.
+    """
+
+    def __init__(self, figure: Figure, dpi: float = 130, max_bytes: int = MAX_BYTES) -> None:
+        self.alt = alt_text(figure)
+        self.png = to_png(figure, dpi, max_bytes)
+
+    def __repr__(self) -> str:
+        return f"<picture: {self.alt}>"
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = {"image/png": self.png, "text/plain": self.alt or "picture"}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def _render(figure: Figure, dpi: float) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    live, before = figure.canvas, figure.dpi
+    buffer = io.BytesIO()
+    try:
+        # A canvas of our own: a live (ipympl) canvas keeps its size and is put back afterwards.
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_figure(buffer, format="png", dpi=dpi, facecolor=BACKGROUND)
+    finally:
+        figure.set_canvas(live)
+        if figure.dpi != before:
+            figure.dpi = before
+    return buffer.getvalue()
+
+
+def _with_palette(picture: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture)) as image:
+        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        buffer = io.BytesIO()
+        reduced.save(buffer, "png", optimize=True)
+    return buffer.getvalue()

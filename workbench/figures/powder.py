@@ -1,0 +1,188 @@
+"""Powder rings before and after the quadrants are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.detector import QUADRANTS
+from workbench.figures.frame import frame_of
+from workbench.figures.images import draw_image, percentile_limits
+from workbench.figures.profiles import Cake, Profile
+from workbench.figures.style import (
+    BLUE,
+    GAP,
+    INTENSITY,
+    QUADRANT_COLOURS,
+    VERMILLION,
+    describe,
+    empty,
+    note,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from workbench.geometry import Geometry
+
+
+@styled
+def powder_comparison(
+    image: ArrayLike,
+    before: Geometry,
+    after: Geometry,
+    *,
+    good: ArrayLike | None = None,
+    rings_px: Sequence[float] = (),
+    names: tuple[str, str] = ("deployed geometry", "corrected geometry"),
+    half_width_px: float | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """One powder image assembled in two geometries, with the same rings laid on both.
+
+    Parameters
+    ----------
+    image : ``(32, 185, 388)``, average or maximum of bright runs.
+    good : bool ``(32, 185, 388)``, True = good; other pixels are drawn as gaps.
+    rings_px : radii of rings, pixels.
+    half_width_px : show only this much about the beam; None: everything.
+    """
+    figure = empty(figure, 9.6, 4.7)
+    data = np.asarray(image, dtype=np.float32)
+    trusted = None if good is None else np.asarray(good, dtype=bool)
+    limits = percentile_limits(data, trusted, (1.0, 99.3))
+    shown = data if trusted is None else np.where(trusted, data, np.float32(np.nan))
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for number, (axes, geometry, name) in enumerate(
+        zip(panels, (before, after), names, strict=True)
+    ):
+        draw_image(
+            axes, shown, frame_of(geometry), limits=limits, rings_px=rings_px, title=name,
+            label_x=number == 0, bar=number == 1, names=half_width_px is None, step=2,
+        )  # fmt: skip
+    if half_width_px is not None:
+        panels[0].set_xlim(-half_width_px, half_width_px)
+        panels[0].set_ylim(half_width_px, -half_width_px)
+    return describe(
+        figure, f"Powder image in the {names[0]} and in the {names[1]}, with {len(rings_px)} rings."
+    )
+
+
+@styled
+def radial_profiles(
+    before: Profile,
+    after: Profile,
+    *,
+    names: tuple[str, str] = ("deployed geometry", "corrected geometry"),
+    rings_px: Sequence[float] = (),
+    figure: Figure | None = None,
+) -> Figure:
+    """Radial profiles in two geometries: whole detector above, quadrant by quadrant below.
+
+    Sharper and higher rings, and quadrants that peak at the same radius, are the evidence that
+    the corrected geometry is better.
+    """
+    figure = empty(figure, 9.6, 6.0)
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.0, 1.1))
+    whole = figure.add_subplot(grid[0, :])
+    for profile, name, colour, style in (
+        (before, names[0], VERMILLION, "--"),
+        (after, names[1], BLUE, "-"),
+    ):
+        whole.plot(profile.radius_px, profile.mean, color=colour, ls=style, lw=1.2, label=name)
+    whole.set_title("whole detector")
+    _finish_profile(whole, [before.mean, after.mean], rings_px)
+    first = figure.add_subplot(grid[1, 0], sharex=whole)
+    second = figure.add_subplot(grid[1, 1], sharex=whole, sharey=first)
+    for axes, profile, name in ((first, before, names[0]), (second, after, names[1])):
+        for quadrant in range(QUADRANTS):
+            axes.plot(
+                profile.radius_px, profile.quadrants[quadrant], lw=0.9,
+                color=QUADRANT_COLOURS[quadrant], label=f"Q{quadrant}",
+            )  # fmt: skip
+        axes.set_title(f"quadrants, {name}")
+        axes.set_xlabel("radius (px)")
+        _finish_profile(axes, [before.mean, after.mean], rings_px)
+    span = _span(after, rings_px)
+    whole.set_xlim(*span)
+    return describe(
+        figure,
+        f"Mean intensity against radius in the {names[0]} and the {names[1]}; highest value"
+        f" {_highest(before.mean):.4g} before, {_highest(after.mean):.4g} after.",
+    )
+
+
+@styled
+def cake(
+    before: Cake,
+    after: Cake,
+    *,
+    names: tuple[str, str] = ("deployed geometry", "corrected geometry"),
+    radii_px: tuple[float, float] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Azimuth against radius in two geometries: rings are straight where the quadrants agree."""
+    figure = empty(figure, 9.6, 4.2)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    limits = percentile_limits(after.values, None, (2.0, 99.0))
+    shown = None
+    for axes, values, name in ((panels[0], before, names[0]), (panels[1], after, names[1])):
+        axes.set_title(name)
+        axes.set_xlabel("radius (px)")
+        shown = axes.imshow(
+            np.ma.masked_invalid(values.values), aspect="auto", origin="lower", cmap=_colours(),
+            vmin=limits[0], vmax=limits[1], interpolation="nearest",
+            extent=(values.radius_px[0], values.radius_px[-1], -180, 180),
+        )  # fmt: skip
+        axes.set_yticks(range(-180, 181, 90))
+    panels[0].set_ylabel("azimuth (degrees from psana x)")
+    if radii_px is not None:
+        panels[0].set_xlim(*radii_px)
+    if shown is not None:
+        figure.colorbar(shown, ax=panels, shrink=0.85, pad=0.01, extend="both").set_label("ADU")
+    return describe(
+        figure, f"Azimuth against radius in the {names[0]} and in the {names[1]}; rings are lines."
+    )
+
+
+def _finish_profile(
+    axes: Axes, curves: Sequence[NDArray[np.float64]], rings_px: Sequence[float]
+) -> None:
+    for radius in rings_px:
+        axes.axvline(radius, color="0.6", lw=0.6, ls=":", zorder=0)
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
+    axes.set_ylabel("mean (ADU)")
+    axes.legend(loc="upper right", ncols=2)
+    axes.grid(lw=0.4, alpha=0.5)
+    if not values.size:
+        note(axes, "no good pixel")
+        return
+    low, high = float(np.percentile(values, 0.5)), float(values.max())
+    room = 0.06 * (high - low) or 1.0
+    axes.set_ylim(low - room, high + 3 * room)
+
+
+def _span(profile: Profile, rings_px: Sequence[float]) -> tuple[float, float]:
+    known = profile.radius_px[np.isfinite(profile.mean)]
+    if not known.size:
+        return 0.0, 1.0
+    if rings_px:
+        return float(known[0]), min(float(known[-1]), max(rings_px) + 120.0)
+    return float(known[0]), float(known[-1])
+
+
+def _highest(values: NDArray[np.float64]) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _colours() -> object:
+    from matplotlib import colormaps
+
+    colours = colormaps[INTENSITY].copy()
+    colours.set_bad(GAP)
+    return colours

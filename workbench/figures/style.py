@@ -1,0 +1,107 @@
+"""How all pictures look: dark text on white, sizes that survive print, safe for colour-blind eyes.
+
+Categories use the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/); intensities use
+perceptually uniform maps; what a mask removes is orange on grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+INK = "#1a1a1a"
+FAINT = "#8a8a8a"
+BACKGROUND = "white"
+GAP = "#e9e9ee"
+"""Colour of the places in a detector picture where there is no pixel."""
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+CATEGORIES = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, BLACK)
+QUADRANT_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
+MASKED = VERMILLION
+
+INTENSITY = "viridis"
+UNDER_MASK = "gray"
+SIGNED = "PuOr"
+
+_SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "figure.titlesize": 11.0,
+    "figure.facecolor": BACKGROUND,
+    "axes.facecolor": BACKGROUND,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "legend.frameon": False,
+    "image.interpolation": "auto",
+    "axes.formatter.useoffset": False,
+}
+
+
+def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Run a drawing function under the settings of this module."""
+
+    @wraps(draw)
+    def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        import matplotlib
+
+        with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def empty(figure: Figure | None, width: float, height: float) -> Figure:
+    """Give a cleared figure: the one handed in (keeping its size), or a new one in inches."""
+    if figure is None:
+        from matplotlib.figure import Figure as NewFigure
+
+        return NewFigure(figsize=(width, height), layout="constrained", facecolor=BACKGROUND)
+    figure.clear()
+    figure.set_facecolor(BACKGROUND)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def describe(figure: Figure, text: str) -> Figure:
+    """Attach the alternative text that a reader who cannot see the picture is given."""
+    figure.set_label(" ".join(text.split()))
+    return figure
+
+
+def alt_text(figure: Figure) -> str:
+    """Alternative text of a figure of this package."""
+    return str(figure.get_label())
+
+
+def note(axes: Any, text: str) -> None:
+    """Say in the middle of empty axes why they are empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def thousands(value: float) -> str:
+    """Give a count as people read it: ``12 345``."""
+    return f"{value:,.0f}".replace(",", "\u202f")
