@@ -90,9 +90,7 @@ def every_figure(ideal, rings, good):
     }
 
 
-def test_every_figure_renders_small_has_an_alternative_text_and_reuses_a_figure(
-    ideal, rings, good
-):
+def test_every_figure_renders_small_has_an_alternative_text_and_reuses_a_figure(ideal, rings, good):
     for name, draw in every_figure(ideal, rings, good).items():
         figure = draw()
         assert isinstance(figure, Figure), name

@@ -111,7 +111,7 @@ def blocks_with_any(picture: NDArray[np.bool_], pixels: int = 700) -> NDArray[np
     rows, columns = (-(-length // step) for length in picture.shape)
     padded = np.zeros((rows * step, columns * step), dtype=bool)
     padded[: picture.shape[0], : picture.shape[1]] = picture
-    return padded.reshape(rows, step, columns, step).any(axis=(1, 3))
+    return np.asarray(padded.reshape(rows, step, columns, step).any(axis=(1, 3)), dtype=bool)
 
 
 def block_means(picture: NDArray[Any], step: int = 2) -> NDArray[np.float32]:

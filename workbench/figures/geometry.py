@@ -110,6 +110,8 @@ def by_quadrant_middles(sensors: Motion) -> NDArray[np.float64]:
 
 
 def _draw_table(axes: Axes, before: Any, after: Any, sensors: Motion, quadrants: Motion) -> None:
+    from matplotlib.transforms import Bbox
+
     axes.axis("off")
     heights = [
         by_quadrant(geometry.pixel_positions_um()[..., 2]).mean(axis=(1, 2, 3))
@@ -134,7 +136,7 @@ def _draw_table(axes: Axes, before: Any, after: Any, sensors: Motion, quadrants:
         colLabels=["", "x (px)", "y (px)", "x (µm)", "y (µm)", "z (µm)", "turn (°)"],
         cellLoc="right",
         loc="upper center",
-        bbox=(0.0, 0.55, 1.0, 0.4),
+        bbox=Bbox.from_bounds(0.0, 0.55, 1.0, 0.4),
         edges="horizontal",
     )
     table.auto_set_font_size(False)

@@ -116,7 +116,7 @@ def draw_histogram(axes: Axes, view: ThresholdView, bins: int = 240, label_y: bo
     axes.set_yscale("log")
     axes.set_ylim(0.7, 3.0 * max(1, counts.max()))
     axes.set_xlim(low, high)
-    shade = {"color": MASKED, "alpha": 0.16, "lw": 0}
+    shade: Any = {"color": MASKED, "alpha": 0.16, "lw": 0}
     if view.removes == "below":
         axes.axvspan(low, view.limit, **shade)
     else:

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.figures.frame import Frame, block_means, frame_of, full
 from workbench.figures.style import (
     BACKGROUND,
-    GAP,
     INK,
     INTENSITY,
     MASKED,
@@ -20,6 +19,7 @@ from workbench.figures.style import (
     describe,
     empty,
     styled,
+    with_gap,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def draw_image(
     picture = frame.assemble(array.astype(np.float32, copy=False))
     shown = axes.imshow(
         np.ma.masked_invalid(picture if step == 1 else block_means(picture, step)),
-        cmap=_with_gap(colours or (INTENSITY if good is None else UNDER_MASK)),
+        cmap=with_gap(colours or (INTENSITY if good is None else UNDER_MASK)),
         vmin=low,
         vmax=high,
         extent=frame.extent,
@@ -182,7 +182,7 @@ def draw_image(
     if bar:
         colour_bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02, extend="both")
         colour_bar.set_label(unit)
-        colour_bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+        colour_bar.outline.set_linewidth(0.5)
     return shown
 
 
@@ -243,14 +243,6 @@ def label_axes(axes: Axes, label_x: bool = True) -> None:
         axes.set_ylabel("x (pixels from the beam)")
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
-
-
-def _with_gap(name: str) -> Any:
-    from matplotlib import colormaps
-
-    colours = colormaps[name].copy()
-    colours.set_bad(GAP)
-    return colours
 
 
 def _alt(titles: list[str], good: ArrayLike | None, rings: Sequence[float]) -> str:

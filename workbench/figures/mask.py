@@ -25,6 +25,7 @@ from workbench.figures.style import (
     note,
     styled,
     thousands,
+    with_gap,
 )
 
 if TYPE_CHECKING:
@@ -143,12 +144,8 @@ def fraction_map(
     frame = frame_of(geometry)
     axes = figure.add_subplot()
     top = min(100.0, max(1.0, float(fraction.max())))
-    from matplotlib import colormaps
-
-    colours = colormaps["YlOrBr"].copy()
-    colours.set_bad(GAP)
     shown = axes.imshow(
-        np.ma.masked_invalid(frame.assemble(array)), cmap=colours, vmin=0, vmax=top,
+        np.ma.masked_invalid(frame.assemble(array)), cmap=with_gap("YlOrBr"), vmin=0, vmax=top,
         extent=frame.extent, interpolation="nearest",
     )  # fmt: skip
     middles = frame.asic_centres()

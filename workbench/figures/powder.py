@@ -14,7 +14,6 @@ from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.profiles import Cake, Profile
 from workbench.figures.style import (
     BLUE,
-    GAP,
     INTENSITY,
     QUADRANT_COLOURS,
     VERMILLION,
@@ -22,6 +21,7 @@ from workbench.figures.style import (
     empty,
     note,
     styled,
+    with_gap,
 )
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def cake(
         axes.set_title(name)
         axes.set_xlabel("radius (px)")
         shown = axes.imshow(
-            np.ma.masked_invalid(values.values), aspect="auto", origin="lower", cmap=_colours(),
+            np.ma.masked_invalid(values.values), aspect="auto", origin="lower", cmap=with_gap(INTENSITY),
             vmin=limits[0], vmax=limits[1], interpolation="nearest",
             extent=(values.radius_px[0], values.radius_px[-1], -180, 180),
         )  # fmt: skip
@@ -178,11 +178,3 @@ def _span(profile: Profile, rings_px: Sequence[float]) -> tuple[float, float]:
 
 def _highest(values: NDArray[np.float64]) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
-
-
-def _colours() -> object:
-    from matplotlib import colormaps
-
-    colours = colormaps[INTENSITY].copy()
-    colours.set_bad(GAP)
-    return colours

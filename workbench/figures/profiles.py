@@ -70,7 +70,8 @@ def radial_profile(
     sums, pixels = sums.reshape(QUADRANTS, count), pixels.reshape(QUADRANTS, count)
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = sums.sum(axis=0) / pixels.sum(axis=0)
-        return Profile((np.arange(count) + 0.5) * step_px, whole, sums / pixels)
+        quadrants = np.asarray(sums / pixels, dtype=np.float64)
+    return Profile((np.arange(count) + 0.5) * step_px, np.asarray(whole, np.float64), quadrants)
 
 
 def cake_of(
@@ -90,7 +91,8 @@ def cake_of(
     pixels = np.bincount(around * count + radius, minlength=azimuths * count)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = (sums / pixels).reshape(azimuths, count)
-    return Cake(values, np.linspace(-180, 180, azimuths + 1), np.arange(count + 1) * step_px)
+    edges = np.linspace(-180, 180, azimuths + 1, dtype=np.float64)
+    return Cake(values, edges, np.arange(count + 1) * np.float64(step_px))
 
 
 def ring_radii(profile: Profile, most: int = 6) -> list[float]:

@@ -11,6 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 Parameters = ParamSpec("Parameters")
@@ -93,6 +94,13 @@ def describe(figure: Figure, text: str) -> Figure:
 def alt_text(figure: Figure) -> str:
     """Alternative text of a figure of this package."""
     return str(figure.get_label())
+
+
+def with_gap(name: str) -> Colormap:
+    """Give a colour map in which places without a value have the colour `GAP`."""
+    from matplotlib import colormaps
+
+    return colormaps[name].with_extremes(bad=GAP)
 
 
 def note(axes: Any, text: str) -> None:
