@@ -1,0 +1,23 @@
+"""The trusted-pixel mask: rules with reasons, layers, explanations, everyone's file formats.
+
+Masks are ``True = good`` inside; each file format states and converts its own convention.
+"""
+
+from workbench.mask.build import build_mask, make_mask
+from workbench.mask.formats import read_mask, write_mask
+from workbench.mask.inputs import MaskImages
+from workbench.mask.model import Mask
+from workbench.mask.rules import RULES, Rule, RuleCount, rule_names
+
+__all__ = [
+    "RULES",
+    "Mask",
+    "MaskImages",
+    "Rule",
+    "RuleCount",
+    "build_mask",
+    "make_mask",
+    "read_mask",
+    "rule_names",
+    "write_mask",
+]
