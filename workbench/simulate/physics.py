@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.calibrants import Ring, as_rings
 from workbench.detector import ASIC_COLUMNS, COLUMNS, PIXEL_SIZE_UM
-from workbench.simulate.calibrants import Ring, as_rings
 
 EV_ANGSTROM = 12398.4187
 """h c in eV Å, with the digits the LCLS programs use."""

@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.calibrants import Ring
 from workbench.detector import COLUMNS, ROWS, SHAPE
 from workbench.errors import WorkbenchError
-from workbench.simulate.calibrants import Ring
 from workbench.simulate.physics import EV_ANGSTROM, Scene, Shadow, expected_photons
 from workbench.simulate.sampling import normal_table, sample_maximum, sample_mean
 
