@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.detector import ADC_MAX_ADU
 from workbench.recipe.fields import require, setting
 
 
@@ -16,12 +17,39 @@ class AlignmentSettings:
         "quadrant", "quadrant: all sensors, sub-pixel; cctbx: as cspad.quadrants_cbf"
     )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
-    angles_deg: tuple[float, ...] = setting((45.0,), "rotation angles of the self-correlation")
+    step_px: float = setting(1.0, "pixels between trial offsets")
+    angles_deg: tuple[float, ...] = setting(
+        (30.0, 45.0, 60.0), "rotation angles of the self-correlation"
+    )
+    transform: Literal["sqrt", "log", "rank", "linear"] = setting(
+        "sqrt", "of the intensity, against bright spots: sqrt, log, rank or linear"
+    )
+    background_px: int = setting(25, "width of the running mean subtracted as background, pixels")
+    min_overlap: float = setting(
+        0.3, "least share of the largest number of pixel pairs a trial needs"
+    )
+    saturation_adu: float = setting(float(ADC_MAX_ADU), "ADU; pixels at or above are left out")
 
     def __post_init__(self) -> None:
         require(1 <= self.range_px <= 100, f"range_px is {self.range_px}; use 1 to 100 pixels")
+        require(
+            0.1 <= self.step_px <= self.range_px,
+            f"step_px is {self.step_px}; use 0.1 pixels up to range_px",
+        )
         require(len(self.angles_deg) > 0, "angles_deg is empty; 45 degrees is usual")
         require(
             all(0 < abs(angle) < 180 for angle in self.angles_deg),
             "angles_deg must lie between 0 and 180 degrees",
+        )
+        require(
+            self.background_px >= 3,
+            f"background_px is {self.background_px}; it must be 3 pixels or more",
+        )
+        require(
+            0 <= self.min_overlap < 1,
+            f"min_overlap is {self.min_overlap}; it must be from 0 to below 1",
+        )
+        require(
+            self.saturation_adu > 0,
+            f"saturation_adu is {self.saturation_adu}; it must be above 0 ADU",
         )

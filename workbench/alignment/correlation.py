@@ -1,0 +1,211 @@
+"""Correlation of a whole quadrant with itself rotated about every trial centre at once.
+
+A powder pattern is the same after a rotation about its centre. For the rotation R by the angle a
+about the trial centre c a pixel at p meets the place ``R (p - c) + c = R p + (1 - R) c``: the
+rotated quadrant is the same for all trial centres except for the translation ``t = (1 - R) c``.
+So the quadrant is rotated once, and the correlation of all translations comes from fast Fourier
+transforms (masked normalised correlation: D. Padfield, IEEE Trans. Image Process. 21 (2012)
+2706). The map over trial centres is that surface read at ``t = (1 - R) c``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.alignment.prepare import Prepared
+
+MIN_PIXELS = 2000
+"""Fewest usable pixels of a quadrant that are worth correlating."""
+MIN_PAIRS = 1000
+"""Fewest pairs of grid points a trial may rest on, whatever the overlap setting."""
+_NEAR = 0.35  # bilinear weight a grid point needs to count as measured
+
+
+@dataclass(frozen=True)
+class CorrelationMap:
+    """Correlation of a quadrant with itself rotated, over trial centres.
+
+    Attributes
+    ----------
+    cc : float64 ``(n, n)``
+        Pearson correlation at trial ``(x index, y index)``, all angles combined; NaN where too
+        few pixels overlap.
+    trials_px : float64 ``(n,)``
+        Trial offsets of the centre along x and along y, pixels.
+    pairs : float64 ``(n, n)``
+        Number of pixel pairs, summed over the angles.
+    by_angle : dict
+        The map of each angle in degrees.
+    """
+
+    cc: NDArray[np.float64]
+    trials_px: NDArray[np.float64]
+    pairs: NDArray[np.float64]
+    by_angle: dict[float, NDArray[np.float64]]
+
+
+def trial_offsets(range_px: float, step_px: float = 1.0) -> NDArray[np.float64]:
+    """Offsets from ``-range`` to ``range`` in steps, symmetric about 0, float64 ``(n,)``."""
+    steps = int(np.floor(range_px / step_px + 1e-9))
+    return np.arange(-steps, steps + 1) * float(step_px)
+
+
+def rotation(angle_deg: float) -> NDArray[np.float64]:
+    """Matrix ``(2, 2)`` of the anticlockwise rotation of (x, y)."""
+    sine, cosine = np.sin(np.radians(angle_deg)), np.cos(np.radians(angle_deg))
+    return np.array([[cosine, -sine], [sine, cosine]])
+
+
+def correlation_map(
+    pixels: Prepared,
+    trials_px: NDArray[np.float64],
+    angles_deg: tuple[float, ...] = (45.0,),
+    min_overlap: float = 0.3,
+) -> CorrelationMap:
+    """Map of one quadrant.
+
+    Parameters
+    ----------
+    pixels : one quadrant of a prepared image (`Prepared.quadrant`).
+    trials_px : trial offsets along both axes, float64 ``(n,)``.
+    angles_deg : rotation angles. Several are combined as evidence: the mean of their Fisher
+        transforms ``atanh(cc)``, each weighted by its number of pairs.
+    min_overlap : least number of pairs of a trial as a share of the angle's largest number.
+    """
+    count = len(trials_px)
+    empty = np.full((count, count), np.nan)
+    none = np.zeros((count, count))
+    if np.count_nonzero(pixels.good) < MIN_PIXELS:
+        return CorrelationMap(empty, trials_px, none, {})
+    grid = _Grid.around(pixels, float(np.max(np.abs(trials_px))), angles_deg)
+    fixed = grid.transforms(*grid.deposit(pixels))
+    evidence, weight, total = none.copy(), none.copy(), none.copy()
+    by_angle: dict[float, NDArray[np.float64]] = {}
+    for angle in angles_deg:
+        turned = grid.transforms(*grid.deposit(pixels, rotation(angle)))
+        cc, pairs = grid.at_trials(*grid.correlate(fixed, turned), trials_px, angle)
+        cc[pairs < max(min_overlap * pairs.max(initial=0.0), MIN_PAIRS)] = np.nan
+        by_angle[angle] = cc
+        known = np.isfinite(cc)
+        evidence[known] += pairs[known] * np.arctanh(np.clip(cc[known], -0.999999, 0.999999))
+        weight[known] += pairs[known]
+        total += pairs
+    with np.errstate(invalid="ignore", divide="ignore"):
+        combined = np.where(weight > 0.5 * weight.max(initial=0.0), np.tanh(evidence / weight), np.nan)
+    return CorrelationMap(combined, trials_px, total, by_angle)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A regular lab grid of 1 px over a quadrant with a margin for the largest translation."""
+
+    origin: tuple[float, float]
+    shape: tuple[int, int]
+    fft_shape: tuple[int, int]
+    reach: int
+
+    @classmethod
+    def around(cls, pixels: Prepared, range_px: float, angles_deg: tuple[float, ...]) -> _Grid:
+        from scipy.fft import next_fast_len
+
+        longest = max(2 * abs(np.sin(np.radians(angle) / 2)) for angle in angles_deg)
+        reach = int(np.ceil(longest * range_px * np.sqrt(2))) + 3
+        x, y = pixels.x[pixels.good], pixels.y[pixels.good]
+        low = np.floor([x.min(), y.min()]) - reach
+        high = np.ceil([x.max(), y.max()]) + reach + 1
+        shape = tuple(int(n) + 1 for n in high - low)
+        fft = tuple(next_fast_len(n, real=True) for n in shape)
+        return cls((low[0], low[1]), shape, fft, reach)  # type: ignore[arg-type]
+
+    def deposit(
+        self, pixels: Prepared, turn: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Values and 0/1 weights on the grid; each pixel is shared by its four neighbours."""
+        values, weights = _deposit(
+            pixels.x,
+            pixels.y,
+            pixels.value,
+            pixels.good,
+            np.eye(2) if turn is None else turn,
+            np.asarray(self.origin, dtype=np.float64),
+            self.shape,
+        )
+        inside = weights > _NEAR
+        values[inside] /= weights[inside]
+        values[~inside] = 0
+        return values, inside.astype(np.float32)
+
+    def transforms(
+        self, values: NDArray[np.float32], weights: NDArray[np.float32]
+    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.complex64]]:
+        from scipy.fft import rfft2
+
+        return (
+            rfft2(weights, self.fft_shape),
+            rfft2(values, self.fft_shape),
+            rfft2(values * values, self.fft_shape),
+        )
+
+    def correlate(
+        self, fixed: tuple[NDArray, NDArray, NDArray], turned: tuple[NDArray, NDArray, NDArray]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Normalised correlation and number of pairs at lags ``-reach … reach`` in x and y."""
+        from scipy.fft import irfft2
+
+        w1, v1, s1 = fixed
+        w2, v2, s2 = (np.conj(part) for part in turned)
+
+        def lags(spectrum: NDArray) -> NDArray[np.float64]:
+            full = irfft2(spectrum, self.fft_shape)
+            index = np.arange(-self.reach, self.reach + 1)
+            return full[np.ix_(index, index)].astype(np.float64)
+
+        pairs = np.maximum(np.round(lags(w1 * w2)), 0)
+        sum1, sum2, cross = lags(v1 * w2), lags(w1 * v2), lags(v1 * v2)
+        square1, square2 = lags(s1 * w2), lags(w1 * s2)
+        n = np.maximum(pairs, 1)
+        spread = (square1 - sum1**2 / n) * (square2 - sum2**2 / n)
+        floor = 1e-9 * max(float(np.max(spread, initial=0.0)), 1e-30)
+        cc = np.where(
+            spread > floor, (cross - sum1 * sum2 / n) / np.sqrt(np.maximum(spread, floor)), 0.0
+        )
+        return np.clip(cc, -1, 1), pairs
+
+    def at_trials(
+        self,
+        cc: NDArray[np.float64],
+        pairs: NDArray[np.float64],
+        trials_px: NDArray[np.float64],
+        angle_deg: float,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Read lag surfaces at ``t = (1 - R) c`` for all trial centres c (cubic spline)."""
+        from scipy.ndimage import map_coordinates
+
+        centre = np.stack(np.meshgrid(trials_px, trials_px, indexing="ij"))
+        shift = np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) + self.reach
+        return (
+            np.clip(map_coordinates(cc, shift, order=3, mode="nearest"), -1, 1),
+            map_coordinates(pairs, shift, order=1, mode="nearest"),
+        )
+
+
+def _deposit(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    value: NDArray[np.float32],
+    good: NDArray[np.bool_],
+    turn: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    from workbench.alignment.kernels import deposit
+
+    values = np.zeros(shape, dtype=np.float32)
+    weights = np.zeros(shape, dtype=np.float32)
+    deposit(
+        x.ravel(), y.ravel(), value.ravel(), good.ravel(), turn, origin, values, weights
+    )
+    return values, weights
