@@ -50,7 +50,7 @@ class CorrelationMap:
 def trial_offsets(range_px: float, step_px: float = 1.0) -> NDArray[np.float64]:
     """Offsets from ``-range`` to ``range`` in steps, symmetric about 0, float64 ``(n,)``."""
     steps = int(np.floor(range_px / step_px + 1e-9))
-    return np.arange(-steps, steps + 1) * float(step_px)
+    return np.arange(-steps, steps + 1, dtype=np.float64) * float(step_px)
 
 
 def rotation(angle_deg: float) -> NDArray[np.float64]:
@@ -94,7 +94,9 @@ def correlation_map(
         weight[known] += pairs[known]
         total += pairs
     with np.errstate(invalid="ignore", divide="ignore"):
-        combined = np.where(weight > 0.5 * weight.max(initial=0.0), np.tanh(evidence / weight), np.nan)
+        combined = np.where(
+            weight > 0.5 * weight.max(initial=0.0), np.tanh(evidence / weight), np.nan
+        )
     return CorrelationMap(combined, trials_px, total, by_angle)
 
 
@@ -205,7 +207,5 @@ def _deposit(
 
     values = np.zeros(shape, dtype=np.float32)
     weights = np.zeros(shape, dtype=np.float32)
-    deposit(
-        x.ravel(), y.ravel(), value.ravel(), good.ravel(), turn, origin, values, weights
-    )
+    deposit(x.ravel(), y.ravel(), value.ravel(), good.ravel(), turn, origin, values, weights)
     return values, weights

@@ -168,6 +168,8 @@ def flatten(
         share = _smooth(weight, width)
         share[share < 0.02] = np.inf  # too few good neighbours: the value below becomes 0
         raw = np.where(use, data[part], 0.0).astype(np.float32)
+        if float(np.ptp(raw[use])) == 0:
+            continue
         flat = _transformed(raw, use, transform) * weight
         for _ in range(2):  # the second time the clipped spots no longer pull the mean
             flat -= _smooth(flat, width) / share

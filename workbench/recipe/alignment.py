@@ -8,12 +8,14 @@ from typing import Literal
 from workbench.detector import ADC_MAX_ADU
 from workbench.recipe.fields import require, setting
 
+Method = Literal["quadrant", "cctbx"]
+
 
 @dataclass(frozen=True)
 class AlignmentSettings:
     """How quadrant offsets are found."""
 
-    method: Literal["quadrant", "cctbx"] = setting(
+    method: Method = setting(
         "quadrant", "quadrant: all sensors, sub-pixel; cctbx: as cspad.quadrants_cbf"
     )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")

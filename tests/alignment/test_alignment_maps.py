@@ -1,0 +1,125 @@
+"""Correlation maps of whole quadrants find known offsets, and say so where there are none."""
+
+import json
+
+import numpy as np
+import pytest
+
+from workbench.alignment import align_quadrants
+from workbench.detector import PIXEL_SIZE_UM, SHAPE
+from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
+from workbench.recipe import AlignmentSettings
+
+TRUTH = np.array([[3.3, -2.4], [-4.6, 5.2], [6.5, 1.1], [-2.2, -7.7]])
+
+
+def powder(truth, spacing=24.6, photons=30.0, seed=0):
+    """Rings every `spacing` px about the lab origin, seen with quadrants off by `truth`."""
+    present = Geometry.ideal()
+    x, y = np.moveaxis(present.move_quadrants(truth).pixel_positions_um()[..., :2], -1, 0)
+    radius = np.hypot(x, y) / PIXEL_SIZE_UM
+    distance = radius - spacing * np.round(radius / spacing)
+    rings = np.exp(-0.5 * (distance / 2.0) ** 2) * np.exp(-radius / 400)
+    water = 5 * np.exp(-0.5 * ((radius - 500) / 150) ** 2)
+    counts = np.random.default_rng(seed).poisson(photons * (rings + 0.2) + water)
+    return counts.astype(float) * 10, present
+
+
+def test_offsets_of_sharp_rings_come_out_within_a_quarter_of_a_pixel():
+    image, present = powder(TRUTH)
+    found = align_quadrants(image, present)
+    assert np.abs(found.offsets_px - TRUTH).max() < 0.25
+    assert all(one.map.shape == (41, 41) for one in found.quadrants)
+    assert np.abs([one.trial_px for one in found.quadrants] - TRUTH).max() <= 0.75
+
+
+def test_corrected_geometry_is_the_true_one():
+    image, present = powder(TRUTH)
+    corrected = align_quadrants(image, present).geometry.pixel_positions_um()
+    true = present.move_quadrants(TRUTH).pixel_positions_um()
+    assert np.abs(corrected - true).max() / PIXEL_SIZE_UM < 0.25
+
+
+def test_masked_and_saturated_pixels_take_no_part():
+    image, present = powder(TRUTH)
+    mask = np.ones(SHAPE, bool)
+    mask[:, 40:80, 30:90] = False
+    image[~mask] = np.random.default_rng(1).uniform(0, 1e4, np.count_nonzero(~mask))
+    image[:, 100:110, 200:260] = 16383
+    found = align_quadrants(image, present, mask)
+    assert np.abs(found.offsets_px - TRUTH).max() < 0.3
+    assert found.details["saturated_pixels"] > 0
+
+
+def test_a_peak_beyond_the_grid_widens_it():
+    truth = np.array([[26.0, 3.0], [0, 0], [0, 0], [0, 0]])
+    image, present = powder(truth)
+    found = align_quadrants(image, present, settings=AlignmentSettings(range_px=24))
+    first = found.quadrants[0]
+    assert np.abs(first.offset_px - truth[0]).max() < 0.5
+    assert any("widened" in warning for warning in first.warnings)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros(SHAPE),
+        np.full(SHAPE, 7.3),
+        np.full(SHAPE, np.nan),
+        np.random.default_rng(0).normal(10, 3, SHAPE),
+        np.random.default_rng(0).poisson(0.01, SHAPE).astype(float),
+    ],
+    ids=["zero", "uniform", "nan", "noise", "dark counts"],
+)
+def test_without_rings_nothing_is_determined_and_nothing_moves(image):
+    present = Geometry.ideal()
+    found = align_quadrants(image, present)
+    assert [one.verdict for one in found.quadrants] == ["not determined"] * 4
+    assert all(one.warnings for one in found.quadrants)
+    assert np.all(found.applied_px == 0)
+    assert found.geometry == present
+    json.dumps(found.to_dict(maps=True), allow_nan=False)
+
+
+def test_a_missing_quadrant_does_not_disturb_the_others():
+    image, present = powder(TRUTH)
+    mask = np.ones(SHAPE, bool)
+    mask[8:16] = False
+    found = align_quadrants(image, present, mask)
+    assert found.quadrants[1].verdict == "not determined"
+    assert np.abs(found.offsets_px - TRUTH)[[0, 2, 3]].max() < 0.25
+    assert np.all(found.applied_px[1] == 0)
+
+
+def test_wrong_shapes_are_refused_in_one_sentence():
+    with pytest.raises(AlignmentError, match="shape"):
+        align_quadrants(np.zeros((4, 8, 185, 388)), Geometry.ideal())
+    with pytest.raises(AlignmentError, match="mask"):
+        align_quadrants(np.zeros(SHAPE), Geometry.ideal(), np.ones((64, 185, 194), bool))
+    with pytest.raises(AlignmentError, match="no geometry"):
+        align_quadrants(np.zeros(SHAPE))
+    with pytest.raises(AlignmentError, match="no method"):
+        align_quadrants(np.zeros(SHAPE), Geometry.ideal(), method="best")
+
+
+def test_a_person_can_overrule_nudge_and_refuse_a_quadrant():
+    image, present = powder(TRUTH)
+    found = align_quadrants(image, present)
+    changed = found.with_offset(2, (1.5, -2.0)).nudged(2, (0.1, 0)).with_accepted(0, False)
+    assert changed.quadrants[2].verdict == "overruled"
+    assert np.allclose(changed.applied_px[2], (1.6, -2.0))
+    assert np.all(changed.applied_px[0] == 0)
+    assert np.all(found.applied_px[0] != 0), "the original stays as it was"
+    with pytest.raises(AlignmentError):
+        found.with_offset(4, (0, 0))
+    with pytest.raises(AlignmentError):
+        found.with_offset(0, (np.nan, 0))
+
+
+def test_printed_lines_carry_those_of_quadrants_cbf():
+    image, present = powder(TRUTH)
+    lines = align_quadrants(image, present).lines()
+    assert "Searching a grid with dimensions (41, 41)" in lines
+    assert sum(line.startswith("max cc ") and " is at (" in line for line in lines) == 4
+    assert any(line.startswith("Average CC: ") for line in lines)

@@ -1,0 +1,259 @@
+"""The answer of an alignment: offsets with their uncertainty, and what speaks against them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import AlignmentError
+from workbench.recipe import AlignmentSettings
+
+Verdict = Literal["good", "uncertain", "not determined", "overruled"]
+
+
+@dataclass(frozen=True)
+class QuadrantAlignment:
+    """What is known of one quadrant.
+
+    Attributes
+    ----------
+    quadrant : 0 … 3.
+    offset_px : float64 ``(2,)``
+        Displacement (x, y) of the ring centre as seen in the present geometry; (0, 0) where it is
+        not determined.
+    covariance_px2 : float64 ``(2, 2)``
+        Of `offset_px`; NaN where unknown.
+    cc : largest correlation of the map, 0 if there is none.
+    map : float64 ``(n, n)``
+        Correlation at trial offset [x index, y index]; NaN where too few pixels overlap.
+    trials_px : float64 ``(n,)``
+        Trial offsets along both axes.
+    peak_px : float64 ``(2,)``
+        Sub-pixel peak of the map alone (before any joint refinement); NaN if there is none.
+    pairs : pixel pairs the largest correlation rests on.
+    verdict : ``good``, ``uncertain``, ``not determined`` or ``overruled`` (set by a person).
+    warnings : sentences for a person.
+    measures : numbers behind the verdict, by name.
+    accepted : whether the corrected geometry uses the offset.
+    """
+
+    quadrant: int
+    offset_px: NDArray[np.float64]
+    covariance_px2: NDArray[np.float64]
+    cc: float
+    map: NDArray[np.float64]
+    trials_px: NDArray[np.float64]
+    peak_px: NDArray[np.float64]
+    pairs: int
+    verdict: Verdict
+    warnings: tuple[str, ...] = ()
+    measures: dict[str, float] = field(default_factory=dict)
+    accepted: bool = True
+
+    @property
+    def sigma_px(self) -> NDArray[np.float64]:
+        """Standard deviation of `offset_px` along x and y, float64 ``(2,)``; NaN where unknown."""
+        return np.sqrt(np.diag(self.covariance_px2))
+
+    @property
+    def trial(self) -> tuple[int, int]:
+        """Index (x, y) of the largest correlation; that of offset (0, 0) if there is none."""
+        if not np.isfinite(self.map).any() or self.cc <= 0:
+            return len(self.trials_px) // 2, len(self.trials_px) // 2
+        i, j = np.unravel_index(np.nanargmax(self.map), self.map.shape)
+        return int(i), int(j)
+
+    @property
+    def trial_px(self) -> tuple[float, float]:
+        """Trial offset (x, y) with the largest correlation."""
+        i, j = self.trial
+        return float(self.trials_px[i]), float(self.trials_px[j])
+
+    def to_dict(self, maps: bool = False) -> dict[str, Any]:
+        """Plain values for JSON; unknown numbers become None. `maps` adds the map."""
+        found = {
+            "quadrant": self.quadrant,
+            "offset_px": plain(self.offset_px),
+            "sigma_px": plain(self.sigma_px),
+            "covariance_px2": plain(self.covariance_px2),
+            "cc": plain(self.cc),
+            "trial_px": plain(self.trial_px),
+            "peak_px": plain(self.peak_px),
+            "pairs": int(self.pairs),
+            "verdict": self.verdict,
+            "accepted": self.accepted,
+            "warnings": list(self.warnings),
+            "measures": {name: plain(value) for name, value in self.measures.items()},
+        }
+        if maps:
+            found |= {"map": plain(self.map), "trials_px": plain(self.trials_px)}
+        return found
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Offsets of the four quadrants and the geometry corrected by them.
+
+    Attributes
+    ----------
+    quadrants : the four quadrants in order.
+    present : Geometry the offsets refer to.
+    method : ``quadrant`` or ``cctbx``.
+    settings : everything the answer depends on besides image, geometry and mask.
+    warnings : sentences about the alignment as a whole.
+    refinement : the joint refinement of all quadrants, if there was one.
+    details : further plain values (times, counts).
+    """
+
+    quadrants: tuple[QuadrantAlignment, ...]
+    present: Any
+    method: str
+    settings: AlignmentSettings
+    warnings: tuple[str, ...] = ()
+    refinement: Any = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def offsets_px(self) -> NDArray[np.float64]:
+        """Offsets (x, y) of the quadrants, float64 ``(4, 2)``."""
+        return np.array([one.offset_px for one in self.quadrants])
+
+    @property
+    def sigmas_px(self) -> NDArray[np.float64]:
+        """Standard deviations of the offsets, float64 ``(4, 2)``."""
+        return np.array([one.sigma_px for one in self.quadrants])
+
+    @property
+    def applied_px(self) -> NDArray[np.float64]:
+        """Offsets the corrected geometry uses: (0, 0) for quadrants not accepted, ``(4, 2)``."""
+        return np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in self.quadrants])
+
+    @property
+    def geometry(self) -> Any:
+        """Corrected Geometry: accepted quadrants moved by minus their offset."""
+        return self.present.move_quadrants(self.applied_px)
+
+    @property
+    def mean_cc(self) -> float:
+        """Mean of the four largest correlations ("Average CC")."""
+        return float(np.mean([one.cc for one in self.quadrants]))
+
+    @property
+    def determined(self) -> bool:
+        """Whether every quadrant has an offset."""
+        return all(one.verdict != "not determined" for one in self.quadrants)
+
+    def with_offset(
+        self, quadrant: int, offset_px: Iterable[float], sigma_px: float | None = None
+    ) -> Alignment:
+        """Copy in which a person's offset (x, y) overrules that of one quadrant.
+
+        Parameters
+        ----------
+        sigma_px : uncertainty the person states; unknown by default.
+
+        Raises
+        ------
+        AlignmentError
+            If there is no such quadrant or the offset is not two finite numbers.
+        """
+        offset = np.array([float(value) for value in offset_px])
+        if offset.shape != (2,) or not np.isfinite(offset).all():
+            raise AlignmentError(f"An offset is two numbers (x, y) in pixels, not {offset_px!r}.")
+        covariance = np.eye(2) * (np.nan if sigma_px is None else float(sigma_px) ** 2)
+        if sigma_px is None:
+            covariance[:] = np.nan
+        changed: dict[str, Any] = {"offset_px": offset, "covariance_px2": covariance}
+        return self._with(quadrant, **changed, verdict="overruled", accepted=True)
+
+    def nudged(self, quadrant: int, step_px: Iterable[float]) -> Alignment:
+        """Copy with one quadrant's offset moved by (x, y) pixels."""
+        present = self._quadrant(quadrant).offset_px
+        return self.with_offset(quadrant, present + np.array([float(value) for value in step_px]))
+
+    def with_accepted(self, quadrant: int, accepted: bool = True) -> Alignment:
+        """Copy in which the corrected geometry uses one quadrant's offset, or does not."""
+        return self._with(quadrant, accepted=bool(accepted))
+
+    def lines(self) -> list[str]:
+        """What a terminal shows; the first lines are those of cspad.quadrants_cbf."""
+        return report_lines(self)
+
+    def to_dict(self, maps: bool = False) -> dict[str, Any]:
+        """Plain values for JSON; `maps` adds the four correlation maps."""
+        found = {
+            "method": self.method,
+            "mean_cc": plain(self.mean_cc),
+            "determined": self.determined,
+            "quadrants": [one.to_dict(maps) for one in self.quadrants],
+            "applied_px": plain(self.applied_px),
+            "warnings": list(self.warnings),
+            "settings": plain(dataclasses.asdict(self.settings)),
+            "details": plain(self.details),
+        }
+        if self.refinement is not None:
+            found["refinement"] = self.refinement.to_dict()
+        return found
+
+    def _quadrant(self, quadrant: int) -> QuadrantAlignment:
+        if quadrant not in range(len(self.quadrants)):
+            raise AlignmentError(f"There is no quadrant {quadrant}; they are 0, 1, 2 and 3.")
+        return self.quadrants[quadrant]
+
+    def _with(self, quadrant: int, **changes: Any) -> Alignment:
+        changed = dataclasses.replace(self._quadrant(quadrant), **changes)
+        rest = list(self.quadrants)
+        rest[quadrant] = changed
+        return dataclasses.replace(self, quadrants=tuple(rest))
+
+
+def report_lines(alignment: Alignment) -> list[str]:
+    """Lines of a printed alignment (public tools read "max cc" and "Average CC")."""
+    lines = []
+    for one in alignment.quadrants:
+        if alignment.method == "cctbx":
+            panel = alignment.details.get("panels", [""] * 4)[one.quadrant]
+            lines.append(f"Doing cross-correlation on panel {panel}")
+        else:
+            lines.append(f"Doing cross-correlation on quadrant {one.quadrant}")
+        lines.append(f"Searching a grid with dimensions {one.map.shape}")
+        x, y = one.trial_px
+        lines.append(f"max cc {one.cc:7.4F} is at ({x:g}, {y:g})")
+    lines.append(f"Average CC: {alignment.mean_cc:7.4f}")
+    if alignment.method != "cctbx":
+        for one in alignment.quadrants:
+            lines.append(offset_line(one))
+    for one in alignment.quadrants:
+        lines += [f"Quadrant {one.quadrant}: {warning}" for warning in one.warnings]
+    return lines + list(alignment.warnings)
+
+
+def offset_line(one: QuadrantAlignment) -> str:
+    """One quadrant's offset, uncertainty and verdict in a line."""
+    if one.verdict == "not determined":
+        return f"Quadrant {one.quadrant}: offset not determined; the quadrant stays where it is"
+    (x, y), (sx, sy) = one.offset_px, one.sigma_px
+    error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
+    return f"Quadrant {one.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {one.verdict}"
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, numpy numbers as Python's, non-finite numbers as None."""
+    if isinstance(value, dict):
+        return {str(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -1,0 +1,104 @@
+"""``workbench align``: quadrant offsets from powder rings, as cspad.quadrants_cbf and better."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import AlignmentError
+from workbench.recipe import AlignmentSettings
+
+HELP = "find the quadrant offsets that make powder rings concentric"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options (long ones with hyphens or underscores)."""
+    defaults = AlignmentSettings()
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="maximum or average (CBF)")
+    parser.add_argument("--mask", metavar="FILE", help="mask of trusted pixels, e.g. mask.pickle")
+    parser.add_argument("--geometry", metavar="FILE", help="geometry instead of the image's own")
+    parser.add_argument(
+        "--method", choices=("quadrant", "cctbx"), default=defaults.method,
+        help="all sensors, sub-pixel; or exactly as cspad.quadrants_cbf (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--range", type=int, metavar="PX", default=defaults.range_px,
+        help="trial offsets from -PX to PX (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--angles", type=float, nargs="+", metavar="DEG", help="rotation angles",
+    )  # fmt: skip
+    parser.add_argument(
+        "--transform", choices=("sqrt", "log", "rank", "linear"), default=defaults.transform,
+        help="of the intensity, against bright spots (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="FILE", help="default IMAGE_cc.cbf")
+    parser.add_argument("--no-save", action="store_true", help="print only, write nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Align each image, write IMAGE_cc.cbf and print the offsets."""
+    from workbench.alignment import align_quadrants
+    from workbench.geometry import Geometry
+    from workbench.images import read_image
+
+    if args.output and len(args.images) > 1:
+        raise AlignmentError("--output names one file; leave it out for several images.")
+    settings = _settings(args)
+    mask = _mask(args.mask)
+    geometry = Geometry.read(args.geometry) if args.geometry else None
+    told = []
+    for path in args.images:
+        image = read_image(path)
+        alignment = align_quadrants(image, geometry, mask, args.method, settings)
+        written = None
+        if not args.no_save:
+            written = _save(image, alignment, args.output or cc_path(path))
+        told.append({"image": str(path), "written": written} | alignment.to_dict())
+        if not args.json:
+            print("\n".join(alignment.lines()))
+            if written:
+                print(f"Saving result to {written}")
+    if args.json:
+        print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    return 0
+
+
+def cc_path(path: str | Path) -> Path:
+    """Name of the corrected image beside its source: ``x_max.cbf`` gives ``x_max_cc.cbf``."""
+    source = Path(path)
+    return source.with_name(f"{source.stem}_cc.cbf")
+
+
+def _save(image: Any, alignment: Any, path: str | Path) -> str:
+    from workbench.images import write_image
+
+    corrected = dataclasses.replace(image, geometry=alignment.geometry)
+    write_image(corrected, path)
+    return str(path)
+
+
+def _mask(path: str | None) -> Any:
+    if path is None:
+        return None
+    from workbench.mask import read_mask
+
+    return read_mask(path)
+
+
+def _settings(args: argparse.Namespace) -> AlignmentSettings:
+    changes: dict[str, Any] = {
+        "method": args.method,
+        "range_px": args.range,
+        "transform": args.transform,
+    }
+    if args.angles:
+        changes["angles_deg"] = tuple(args.angles)
+    try:
+        return AlignmentSettings(**changes)
+    except ValueError as error:
+        raise AlignmentError(f"{error}.") from error
