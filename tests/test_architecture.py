@@ -24,8 +24,8 @@ ONLY_IN = {
     "matplotlib": {"figures", "ui"},
     "papermill": {"report"}, "nbconvert": {"report"},
 }  # fmt: skip
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem not in
-                 {"__init__", "__main__"})  # fmt: skip
+MODULES = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "__init__.py", PACKAGE / "__main__.py"})
+SAME_FLOOR = {("images", "geometry"), ("ui", "report"), ("cli", "report"), ("cli", "ui")}
 
 
 def room_of(path: Path) -> str:
@@ -56,8 +56,7 @@ def test_imports_go_down(path):
             if other == "simulate":
                 assert room == "cli", f"{path} imports simulate"
             elif FLOORS[room] == FLOORS[other]:
-                assert (room, other) in {("images", "geometry"), ("ui", "report"), ("cli", "report"),
-                                         ("cli", "ui")} or FLOORS[room] == 0  # fmt: skip
+                assert (room, other) in SAME_FLOOR or FLOORS[room] == 0, f"{path} imports {name}"
             else:
                 assert FLOORS[room] > FLOORS[other], f"{path} imports {name}, a floor above"
 

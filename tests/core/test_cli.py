@@ -1,0 +1,33 @@
+"""The command line: verbs, spellings, one-line errors, exit status."""
+
+import pytest
+
+from workbench.cli import VERBS, Parser, main
+
+
+def test_long_options_take_hyphens_and_underscores():
+    parser = Parser()
+    parser.add_argument("--maxproj-min", type=float)
+    parser.add_argument("files", nargs="*")
+    for spelling in ("--maxproj-min=3", "--maxproj_min=3"):
+        assert parser.parse_args([spelling, "a_b.cbf"]).maxproj_min == 3
+    assert parser.parse_args(["--maxproj_min", "3", "a_b.cbf"]).files == ["a_b.cbf"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    assert left.value.code == 0
+    assert "usage: workbench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["calibrate"], ["mask", "--no-such-option"]])
+def test_wrong_usage_is_one_line_and_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert left.value.code == 2
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("workbench")
+    assert captured.out == ""

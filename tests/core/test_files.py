@@ -1,0 +1,54 @@
+"""Files appear whole or not at all."""
+
+import hashlib
+import os
+
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.files import replacing, sha256
+
+
+def test_the_file_appears_when_it_is_complete(tmp_path):
+    target = tmp_path / "new" / "file.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert os.listdir(target.parent) == ["file.txt"]
+    assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
+    assert sha256(target) == hashlib.sha256(b"whole").hexdigest()
+
+
+def test_after_an_error_the_old_file_stands(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    def fail():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_nothing_is_overwritten_unless_allowed(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(WorkbenchError, match="exists already"), replacing(target, overwrite=False):
+        pass
+    assert target.read_text() == "old"
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(WorkbenchError, match="is a folder"), replacing(tmp_path):
+        pass
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
