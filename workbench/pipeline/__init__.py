@@ -1,0 +1,44 @@
+"""Recipe in, results out: what panels, command line and report share."""
+
+from workbench.pipeline.averaging import (
+    average_one,
+    averaging_key,
+    load_recipe,
+    merge_runs,
+    open_recipe_run,
+    open_run,
+    recipe_hash,
+    resolve,
+)
+from workbench.pipeline.model import Calibration, ImageSet
+from workbench.pipeline.results import deploy, geometry_store, save_results
+from workbench.pipeline.steps import (
+    align_recipe,
+    alignment_image,
+    finish,
+    gather_images,
+    make_recipe_mask,
+    run_recipe,
+)
+
+__all__ = [
+    "Calibration",
+    "ImageSet",
+    "align_recipe",
+    "alignment_image",
+    "average_one",
+    "averaging_key",
+    "deploy",
+    "finish",
+    "gather_images",
+    "geometry_store",
+    "load_recipe",
+    "make_recipe_mask",
+    "merge_runs",
+    "open_recipe_run",
+    "open_run",
+    "recipe_hash",
+    "resolve",
+    "run_recipe",
+    "save_results",
+]

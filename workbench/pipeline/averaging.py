@@ -1,0 +1,197 @@
+"""Recipe to averages of its runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import provenance
+from workbench.detector import DEFAULT_ADDRESS
+from workbench.errors import RecipeError
+from workbench.progress import Progress
+from workbench.recipe import Corrections, Recipe, read_recipe, recipe_to_text
+
+if TYPE_CHECKING:
+    from workbench.averages import RunImages
+    from workbench.runs import Run
+
+Snapshot = Callable[["RunImages"], None]
+"""Called every few seconds while a run is being averaged, with what there is so far."""
+
+
+def open_run(
+    experiment: str,
+    run: int,
+    address: str = DEFAULT_ADDRESS,
+    psdm_dir: str | os.PathLike[str] | None = None,
+    xtc_dir: str | os.PathLike[str] | None = None,
+    calib_dir: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Open a run for reading; nothing of its events is read yet.
+
+    Parameters
+    ----------
+    experiment : e.g. ``cxim1416``.
+    run : run number.
+    address : detector address, e.g. ``CxiDs1.0:Cspad.0``.
+    psdm_dir : root of the data tree (default ``$SIT_PSDM_DATA``).
+    xtc_dir, calib_dir : the folders themselves, where they are not in such a tree.
+
+    Raises
+    ------
+    RunNotFoundError, DetectorNotFoundError
+        If there is no such run or detector; the message lists what there is.
+    """
+    from workbench import corrections, runs
+
+    return runs.open_run(
+        experiment,
+        run,
+        address=address,
+        psdm_dir=psdm_dir,
+        xtc_dir=xtc_dir,
+        calib_dir=calib_dir,
+        make_corrector=corrections.make_corrector,
+    )
+
+
+def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
+    """Recipe with its relative paths made absolute, as seen from `folder`."""
+    for path in (
+        "experiment.psdm_dir",
+        "experiment.xtc_dir",
+        "experiment.calib_dir",
+        "images.average",
+        "images.stddev",
+        "images.maximum",
+        "images.bright_average",
+        "output.folder",
+    ):
+        value = recipe.setting(path)
+        if isinstance(value, str):
+            absolute = os.path.normpath(Path(folder, Path(value).expanduser()).absolute())
+            recipe = recipe.changed(path, absolute)
+    return recipe
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe file and make its paths absolute.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read or a setting in it cannot be used.
+    """
+    return resolve(read_recipe(path), Path(path).absolute().parent)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the recipe's text: two recipes with the same hash calibrate alike."""
+    return hashlib.sha256(recipe_to_text(recipe).encode()).hexdigest()
+
+
+def open_recipe_run(recipe: Recipe, number: int) -> Run:
+    """Open one of a recipe's runs."""
+    experiment = recipe.experiment
+    if not experiment.name:
+        raise RecipeError("The recipe names no experiment; set experiment.name, e.g. cxim1416.")
+    return open_run(
+        experiment.name,
+        number,
+        experiment.address,
+        experiment.psdm_dir,
+        experiment.xtc_dir,
+        experiment.calib_dir,
+    )
+
+
+def averaging_key(recipe: Recipe, number: int, corrections: Corrections) -> str:
+    """SHA-256 over all that decides a run's averages: files (sizes, times), corrections, events."""
+    run = open_recipe_run(recipe, number)
+    decides = {
+        "run": run.describe(),
+        "constants": _constants_files(run) if not corrections.is_raw else [],
+        "corrections": dataclasses.asdict(corrections),
+        "events": dataclasses.asdict(recipe.events),
+        "detz_offset_mm": recipe.experiment.detz_offset_mm,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def average_one(
+    recipe: Recipe,
+    number: int,
+    corrections: Corrections,
+    progress: Progress | None = None,
+    snapshot: Snapshot | None = None,
+    known: MutableMapping[str, RunImages] | None = None,
+) -> RunImages:
+    """Average, standard deviation, maximum and minimum of one run of a recipe.
+
+    Parameters
+    ----------
+    snapshot : called every few seconds with what there is so far.
+    known : results of earlier calls by `averaging_key`; a run found there is not read again, and
+        a complete new result is added.
+
+    Raises
+    ------
+    NoEventsError
+        If no event of the run could be used.
+    """
+    from workbench.averages import average_run
+
+    key = averaging_key(recipe, number, corrections)
+    if known is not None and key in known:
+        return known[key]
+    images = average_run(
+        open_recipe_run(recipe, number),
+        corrections,
+        progress=progress,
+        selection=recipe.events,
+        detz_offset_mm=recipe.experiment.detz_offset_mm,
+        snapshot=snapshot,
+    )
+    if known is not None and not images.partial:
+        known[key] = images
+    return images
+
+
+def merge_runs(runs: Sequence[RunImages]) -> RunImages:
+    """Combine the images of several runs as if they were one (maximum of maxima)."""
+    from workbench.averages import merge_all
+
+    if len(runs) == 1:
+        return runs[0]
+
+    def mean(name: str) -> float | None:
+        known = [(getattr(run, name), run.count) for run in runs if getattr(run, name) is not None]
+        return sum(v * n for v, n in known) / sum(n for _, n in known) if known else None
+
+    return dataclasses.replace(
+        runs[0],
+        statistics=merge_all([run.statistics for run in runs]),
+        skipped=sum((run.skipped for run in runs), Counter()),
+        **{name: mean(name) for name in ("encoder_mm", "distance_mm", "wavelength_angstrom")},
+        provenance={"merged": [run.provenance for run in runs]},
+        partial=any(run.partial for run in runs),
+        warnings=tuple(dict.fromkeys(text for run in runs for text in run.warnings)),
+    )
+
+
+def _constants_files(run: Run) -> list[dict[str, Any]]:
+    from workbench.constants import constants_folder, file_for_run
+
+    if run.calib_dir is None:
+        return []
+    found = (
+        file_for_run(constants_folder(run.calib_dir, run.address, kind), run.number)
+        for kind in ("pedestals", "common_mode", "pixel_gain", "pixel_status")
+    )
+    return provenance.describe_files(path for path in found if path is not None)

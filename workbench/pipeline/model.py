@@ -1,0 +1,59 @@
+"""What a calibration starts from and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment
+    from workbench.averages import RunImages
+    from workbench.geometry import Geometry
+    from workbench.images import DetectorImage
+    from workbench.mask import Mask
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """The images a calibration starts from; all share one geometry.
+
+    ``average`` and ``stddev`` are of the dark run, ``maximum`` (of all bright runs' maxima) and
+    ``bright_average`` of the bright ones. What the recipe does not name is None.
+    """
+
+    average: DetectorImage | None = None
+    stddev: DetectorImage | None = None
+    maximum: DetectorImage | None = None
+    bright_average: DetectorImage | None = None
+    geometry: Geometry | None = None
+    low_gain: Any = None
+    dark: RunImages | None = None
+    bright: tuple[RunImages, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """All results of a recipe."""
+
+    recipe: Recipe
+    images: ImageSet
+    mask: Mask | None
+    alignment: Alignment | None
+    files: Mapping[str, Path]
+    warnings: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The geometry the images were taken with (the deployed one)."""
+        return self.images.geometry
+
+    @property
+    def corrected(self) -> Geometry | None:
+        """The geometry with aligned quadrants."""
+        return None if self.alignment is None else self.alignment.geometry

@@ -1,0 +1,193 @@
+"""The steps of a calibration, one function each; `run_recipe` calls them in order."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench import provenance
+from workbench.errors import RecipeError
+from workbench.pipeline.averaging import (
+    Snapshot,
+    average_one,
+    load_recipe,
+    merge_runs,
+    open_recipe_run,
+    recipe_hash,
+)
+from workbench.pipeline.model import Calibration, ImageSet
+from workbench.pipeline.results import save_results
+from workbench.progress import Progress, raise_if_cancelled
+from workbench.recipe import Corrections, Recipe, recipe_to_text
+
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment
+    from workbench.averages import RunImages
+    from workbench.images import DetectorImage
+    from workbench.mask import Mask
+
+
+def gather_images(
+    recipe: Recipe,
+    progress: Progress | None = None,
+    snapshot: Snapshot | None = None,
+    known: MutableMapping[str, RunImages] | None = None,
+) -> ImageSet:
+    """Images a recipe starts from: files it names, averages of its runs for the rest.
+
+    Parameters
+    ----------
+    recipe : with absolute paths (see `load_recipe`).
+    snapshot, known : see `average_one`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a file or run cannot be used, or nothing is named.
+    """
+    from workbench.averages import deployed_geometry
+    from workbench.images import read_image
+
+    def averaged(number: int, corrections: Corrections) -> RunImages:
+        raise_if_cancelled(progress, "The calibration")
+        return average_one(recipe, number, corrections, progress, snapshot, known)
+
+    files = {kind: Path(path) for kind, path in dataclasses.asdict(recipe.images).items() if path}
+    named = {kind: read_image(path) for kind, path in files.items()}
+    experiment = recipe.experiment
+    dark: RunImages | None = None
+    bright: tuple[RunImages, ...] = ()
+    if experiment.dark is not None and not {"average", "stddev"} <= named.keys():
+        dark = averaged(experiment.dark, recipe.dark_corrections)
+    if "maximum" not in named:
+        bright = tuple(averaged(run, recipe.bright_corrections) for run in experiment.bright)
+    if not (named or dark or bright):
+        raise RecipeError(
+            "The recipe names neither runs nor images; set experiment.dark and "
+            "experiment.bright, or images.average, images.stddev and images.maximum."
+        )
+    geometry = next((image.geometry for image in named.values() if image.geometry), None)
+    low_gain = None
+    if dark or bright:
+        run = open_recipe_run(recipe, bright[0].run if bright else dark.run)  # type: ignore[union-attr]
+        low_gain = run.low_gain
+        geometry = geometry or deployed_geometry(run)
+    if dark:
+        named.setdefault("average", dark.image("average", geometry))
+        named.setdefault("stddev", dark.image("stddev", geometry))
+    if bright:
+        merged = merge_runs(bright)
+        named.setdefault("maximum", merged.image("maximum", geometry))
+        named.setdefault("bright_average", merged.image("average", geometry))
+    return ImageSet(
+        **named, geometry=geometry, low_gain=low_gain, dark=dark, bright=bright, files=files
+    )
+
+
+def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
+    """Mask of a recipe; None if average, stddev and maximum are not all there."""
+    from workbench.mask import build_mask
+
+    if images.average is None or images.stddev is None or images.maximum is None:
+        return None
+    return build_mask(
+        recipe.mask,
+        images.average,
+        images.stddev,
+        images.maximum,
+        geometry=images.geometry,
+        low_gain=images.low_gain,
+    )
+
+
+def align_recipe(
+    recipe: Recipe, images: ImageSet, mask: Mask | None, progress: Progress | None = None
+) -> Alignment | None:
+    """Quadrant alignment of a recipe, on the average of the bright runs if there is one.
+
+    None if there is neither an average nor a maximum of bright runs.
+    """
+    from workbench.alignment import align_quadrants
+
+    image = alignment_image(images)
+    if image is None:
+        return None
+    return align_quadrants(
+        image,
+        images.geometry,
+        mask,
+        recipe.alignment.method,
+        settings=recipe.alignment,
+        progress=progress,
+    )
+
+
+def alignment_image(images: ImageSet) -> DetectorImage | None:
+    """Give the image the quadrants are aligned on: rings are truer in the average."""
+    return images.bright_average or images.maximum
+
+
+def run_recipe(
+    recipe: Recipe | str | os.PathLike[str],
+    progress: Progress | None = None,
+    *,
+    save: bool = True,
+    known: MutableMapping[str, RunImages] | None = None,
+) -> Calibration:
+    """Calibrate: averages, mask, quadrant alignment; results are saved into the output folder.
+
+    Nothing is deployed; see `deploy`.
+
+    Parameters
+    ----------
+    recipe : a recipe with absolute paths, or the path of a recipe file.
+    save : write averages, mask, corrected image, geometry and recipe.
+    known : see `average_one`.
+
+    Raises
+    ------
+    WorkbenchError
+        If an input cannot be used; nothing is written then.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    images = gather_images(recipe, progress, known=known)
+    mask = make_recipe_mask(recipe, images)
+    raise_if_cancelled(progress, "The calibration")
+    alignment = align_recipe(recipe, images, mask, progress)
+    return finish(recipe, images, mask, alignment, save=save)
+
+
+def finish(
+    recipe: Recipe,
+    images: ImageSet,
+    mask: Mask | None,
+    alignment: Alignment | None,
+    *,
+    save: bool = True,
+) -> Calibration:
+    """Put the results of the steps together, with warnings and provenance, and save them."""
+    origin = {
+        **provenance.stamp(),
+        "recipe": recipe_to_text(recipe),
+        "recipe_sha256": recipe_hash(recipe),
+        "inputs": [run.provenance for run in (images.dark, *images.bright) if run]
+        + provenance.describe_files(images.files.values()),
+    }
+    calibration = Calibration(
+        recipe, images, mask, alignment, {}, _warnings(images, mask, alignment), origin
+    )
+    return (
+        dataclasses.replace(calibration, files=save_results(calibration)) if save else calibration
+    )
+
+
+def _warnings(images: ImageSet, mask: Mask | None, alignment: Alignment | None) -> tuple[str, ...]:
+    found = [text for run in (images.dark, *images.bright) if run for text in run.warnings]
+    found += getattr(mask, "warnings", ())
+    if alignment is not None:
+        found += alignment.warnings
+    return tuple(dict.fromkeys(found))
