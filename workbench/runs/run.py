@@ -239,7 +239,7 @@ class Run:
         self.skipped, self.problems = journal.skipped, journal.problems
         reader = EventReader(self._streams, self._phy, journal)
         events = (Event(record, self.shape, corrector, journal.note) for record in reader)
-        return chosen(events, selection or Events())
+        return chosen(events, selection, journal.skipped)
 
     def describe(self) -> dict[str, Any]:
         """What was read, for provenance: names, files with sizes and times."""

@@ -31,7 +31,7 @@ MAX_OBJECTS = 65536
 """Objects looked at in one datagram; real ones hold a few hundred."""
 MAX_FIDUCIALS = 131040
 """Fiducials run from 0 to this, then wrap; 0x1FFFF marks an unknown one."""
-RELEASE_STEP = 16 << 20
+KEPT_BEHIND, RELEASE_STEP, RELEASED_AGAIN = 48 << 20, 16 << 20, 512 << 20
 
 
 class Transition(IntEnum):
@@ -118,12 +118,18 @@ class XtcFile:
         if self.size and hasattr(mmap, "MADV_SEQUENTIAL"):
             self.buffer.madvise(mmap.MADV_SEQUENTIAL)
 
-    def release(self, before: int) -> None:
-        """Let the system take back the pages before byte `before`."""
+    def release(self, reached: int) -> None:
+        """Let the system take back pages well before byte `reached`.
+
+        The last `KEPT_BEHIND` bytes stay, since events just given are still worked on; the
+        stretch before them is released again each time, in case a later event read there.
+        """
+        before = reached - KEPT_BEHIND
         if before - self._released < RELEASE_STEP or not hasattr(mmap, "MADV_DONTNEED"):
             return
         before -= before % mmap.PAGESIZE
-        self.buffer.madvise(mmap.MADV_DONTNEED, self._released, before - self._released)
+        start = max(0, self._released - RELEASED_AGAIN)
+        self.buffer.madvise(mmap.MADV_DONTNEED, start, before - start)
         self._released = before
 
     def array(self, dtype: Any, count: int, offset: int) -> NDArray[Any]:
