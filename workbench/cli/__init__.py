@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verb == wanted:
             module = import_module(f"workbench.cli.{verb}")
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(verb_function=module.run)
     try:
         options = parser.parse_args(arguments)
-        return options.run(options) or 0
+        return options.verb_function(options) or 0
     except WorkbenchError as error:
         print(f"workbench {wanted}: {error}", file=sys.stderr)
         return 1

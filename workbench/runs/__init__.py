@@ -1,5 +1,6 @@
 """Runs: finding them on disk and reading their events."""
 
+from workbench.runs.inspect import RunSummary, count_events, inspect_run
 from workbench.runs.psdm import (
     ExperimentPlace,
     RunFile,
@@ -20,7 +21,10 @@ __all__ = [
     "Run",
     "RunFile",
     "RunFiles",
+    "RunSummary",
+    "count_events",
     "find_experiment",
+    "inspect_run",
     "list_experiments",
     "list_runs",
     "open_run",

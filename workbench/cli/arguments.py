@@ -1,0 +1,42 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+
+from workbench.detector import DEFAULT_ADDRESS
+
+
+def add_experiment_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    experiment_required: bool = True,
+    run_required: bool = True,
+    address: str | None = DEFAULT_ADDRESS,
+) -> None:
+    """Add ``--experiment --run --address --psdm-dir --xtc-dir --calib-dir``.
+
+    The short options are those of ``cxi.mpi_average``.
+    """
+    parser.add_argument(
+        "-x", "--experiment", required=experiment_required, help="experiment, e.g. cxim1416"
+    )
+    parser.add_argument("-r", "--run", type=int, required=run_required, help="number of the run")
+    shown = f"(default {address})" if address else "(default: the first CSPAD of the run)"
+    parser.add_argument(
+        "-a", "--address", default=address, help=f"detector, e.g. {DEFAULT_ADDRESS} {shown}"
+    )
+    add_folder_arguments(parser)
+
+
+def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--psdm-dir --xtc-dir --calib-dir``."""
+    parser.add_argument(
+        "--psdm-dir", metavar="DIR", help="root of the data tree (default $SIT_PSDM_DATA)"
+    )
+    parser.add_argument(
+        "-D", "--xtc-dir", metavar="DIR", help="folder of the .xtc files, instead of the tree's"
+    )
+    parser.add_argument(
+        "-C", "--calib-dir", metavar="DIR", help="calibration directory, instead of the tree's"
+    )

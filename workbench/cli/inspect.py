@@ -1,0 +1,209 @@
+"""``workbench inspect``: runs of an experiment, or what one run holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from workbench.cli.arguments import add_experiment_arguments
+from workbench.errors import WorkbenchError
+from workbench.progress import Terminal
+from workbench.runs import count_events, find_experiment, inspect_run, list_experiments
+from workbench.runs.inspect import RunSummary
+from workbench.runs.psdm import RunFiles, data_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the options."""
+    add_experiment_arguments(parser, experiment_required=False, run_required=False, address=None)
+    parser.add_argument(
+        "--sizes-only", action="store_true", help="list runs without counting their events"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the experiments, the runs of one, or the summary of one run."""
+    if args.experiment is None:
+        if args.run is not None:
+            raise WorkbenchError("Name the experiment of that run with --experiment.")
+        _print_experiments(args)
+        return 0
+    place = find_experiment(args.experiment, args.psdm_dir, args.xtc_dir, args.calib_dir)
+    if args.run is None:
+        _print_runs(place.name, place.runs(), args)
+        return 0
+    files = place.run(args.run)
+    with Terminal(f"{place.name} run {files.number}", unit="B") as progress:
+        summary = inspect_run(files, args.address, progress)
+    if args.json:
+        calib = None if place.calib_dir is None else str(place.calib_dir)
+        head = {"experiment": place.name, "calib_dir": calib}
+        print(json.dumps({**head, **summary.to_dict()}, indent=2))
+    else:
+        print("\n".join(summary_lines(place.name, summary)))
+    return 0
+
+
+def _print_experiments(args: argparse.Namespace) -> None:
+    places = list_experiments(args.psdm_dir)
+    if args.json:
+        rows = [{"experiment": p.name, "instrument": p.instrument} for p in places]
+        print(json.dumps(rows, indent=2))
+    elif places:
+        print(table([[p.instrument, p.name, str(p.xtc_dir)] for p in places]))
+    else:
+        raise WorkbenchError(
+            f"No experiments in {data_root(args.psdm_dir)}; set $SIT_PSDM_DATA or give --psdm-dir."
+        )
+
+
+def _print_runs(name: str, runs: Sequence[RunFiles], args: argparse.Namespace) -> None:
+    rows: list[dict[str, Any]] = []
+    with Terminal(name, unit="run") as progress:
+        for done, files in enumerate(runs):
+            problem, events = None, None
+            if not args.sizes_only:
+                try:
+                    events = count_events(files)
+                except WorkbenchError as error:
+                    problem = str(error)
+            rows.append(
+                {
+                    "run": files.number,
+                    "streams": len(files.streams),
+                    "files": len(files.files),
+                    "bytes": files.size,
+                    "events": events,
+                    "in_progress": files.in_progress,
+                    "problem": problem,
+                }
+            )
+            progress.update(done + 1, len(runs))
+    if args.json:
+        print(json.dumps({"experiment": name, "runs": rows}, indent=2))
+        return
+    if not rows:
+        raise WorkbenchError(f"{name} has no runs on disk.")
+    lines = [["run", "streams", "files", "size", "events", ""]]
+    for row in rows:
+        note = row["problem"] or ("being written" if row["in_progress"] else "")
+        counted = "" if row["events"] is None else str(row["events"])
+        numbers = [str(row[key]) for key in ("run", "streams", "files")]
+        lines.append([*numbers, size_text(row["bytes"]), counted, note])
+    print(table(lines, right=5))
+
+
+def summary_lines(experiment: str, summary: RunSummary) -> list[str]:
+    """Lines a person reads."""
+    title = f"{experiment} run {summary.run}"
+    if summary.recorded_run not in (None, summary.run):
+        title += f" (recorded as run {summary.recorded_run})"
+    lines = [f"{title}: {summary.events} events, {size_text(summary.bytes)}"]
+    if summary.first_seconds is not None and summary.last_seconds is not None:
+        span = summary.last_seconds - summary.first_seconds
+        first, last = _utc(summary.first_seconds), _utc(summary.last_seconds)
+        lines.append(f"  from {first} to {last} UTC, {span:.1f} s")
+    if summary.address is None:
+        lines.append("  no CSPAD in this run")
+    else:
+        lines.append(f"  {summary.address}: data in {summary.events_with_data} events")
+    for reason, count in summary.missing.most_common():
+        lines.append(f"    {count} without: {reason}")
+    for reason, count in summary.skipped.most_common():
+        lines.append(f"  {count} datagrams left out: {reason}")
+    lines += _beam_lines(summary)
+    lines += ["", "Gain", *_indented([[n, *_gain_row(g)] for n, g in summary.gain.items()])]
+    lines += ["", "Streams", *_indented(_stream_rows(summary))]
+    lines += ["", "Sources", *_indented(_source_rows(summary))]
+    lines += ["", f"Damage: {_counts(summary.damage) or 'none'}"]
+    if summary.problems:
+        lines += ["", "Problems", *(f"  {problem}" for problem in summary.problems)]
+    return lines
+
+
+def _beam_lines(summary: RunSummary) -> list[str]:
+    encoder = _range(summary.encoder_mm, "mm", 3)
+    energy = _range(summary.photon_energy_ev, "eV", 1)
+    codes = ", ".join(f"{code} ({n})" for code, n in sorted(summary.event_codes.items()))
+    return [
+        f"  encoder {encoder}, photon energy {energy}",
+        f"  event codes: {codes or 'none recorded'}",
+    ]
+
+
+def _range(values: tuple[float, float] | None, unit: str, digits: int) -> str:
+    if values is None:
+        return "unknown"
+    low, high = (f"{value:.{digits}f}" for value in values)
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _gain_row(gain: Any) -> list[str]:
+    low = f"{gain.low_gain_pixels} of {gain.pixels} pixels low"
+    quadrants = "".join(map(str, gain.quadrants))
+    return [gain.configuration, f"quads {quadrants}, {gain.sections} sections", gain.mode, low]
+
+
+def _stream_rows(summary: RunSummary) -> list[list[str]]:
+    rows = [["stream", "chunks", "size", "datagrams"]]
+    for stream in summary.streams:
+        number = f"s{stream.number:02d}" + (" control" if stream.control else "")
+        writing = any(file["in_progress"] for file in stream.files)
+        chunks = ",".join(str(file["chunk"]) for file in stream.files)
+        size = size_text(sum(file["bytes"] for file in stream.files))
+        chunks += " (being written)" if writing else ""
+        rows.append([number, chunks, size, _counts(stream.transitions)])
+    return rows
+
+
+def _source_rows(summary: RunSummary) -> list[list[str]]:
+    aliases = {address: alias for alias, address in summary.aliases.items()}
+    rows = []
+    for name, source in sorted(summary.sources.items()):
+        damage = f"damaged: {_counts(source.damage)}" if source.damage else ""
+        rows.append([name, aliases.get(name, ""), _counts(source.objects), damage])
+    return rows
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in table(rows).splitlines()] or ["  none"]
+
+
+def table(rows: Sequence[Sequence[str]], right: int = 0) -> str:
+    """Rows as aligned columns; the first `right` columns are right-aligned."""
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column < right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people: ``4.6 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _utc(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:.3f} s"

@@ -1,0 +1,334 @@
+"""What one run holds: streams, transitions, detectors, events, damage, times, gain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import DetectorNotFoundError, FileFormatError
+from workbench.progress import Progress, raise_if_cancelled
+from workbench.runs.psdm import RunFiles
+from workbench.runs.xtc import beamline, cspad
+from workbench.runs.xtc.datagram import (
+    L1_ACCEPT,
+    TRANSITION_NAMES,
+    Datagram,
+    Truncated,
+    TypeId,
+    Xtc,
+    XtcFile,
+    damage_names,
+    read_datagrams,
+)
+from workbench.runs.xtc.events import EventReader, Record
+from workbench.runs.xtc.sources import address_of, phy_of, source_name
+from workbench.runs.xtc.streams import Journal, Stream
+
+TYPE_NAMES = {
+    0: "Any", 2: "Frame", 8: "EvrConfig", 10: "ControlConfig", 13: "Epics", 14: "FEEGasDetEnergy",
+    15: "EBeam", 16: "PhaseCavity", 19: "EvrData", 22: "IpimbData", 23: "IpimbConfig",
+    28: "CspadElement", 29: "CspadConfig", 38: "Index", 41: "Cspad2x2Element",
+    43: "Cspad2x2Config", 51: "CspadCompressedElement", 54: "EpicsConfig", 69: "AliasConfig",
+    70: "L3TConfig", 71: "L3TData", 79: "PartitionConfig", 89: "SmlDataConfig",
+    90: "SmlDataOrigDgramOffset", 91: "SmlDataProxy",
+}  # fmt: skip
+MAX_NAMES = 1000
+REPORT_EVERY = 256
+
+
+@dataclass
+class StreamSummary:
+    """One stream: its files and the datagrams in them."""
+
+    number: int
+    control: bool
+    files: list[dict[str, Any]]
+    transitions: Counter[str] = field(default_factory=Counter)
+    first_seconds: float | None = None
+    last_seconds: float | None = None
+
+
+@dataclass
+class SourceSummary:
+    """One source of data: what types of objects it sent and how often they were damaged."""
+
+    objects: Counter[str] = field(default_factory=Counter)
+    damage: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class GainSummary:
+    """Configuration of a CSPAD: version, sections read out, pixels in low gain."""
+
+    configuration: str
+    quadrants: list[int]
+    sections: int
+    low_gain_pixels: int
+    pixels: int
+
+    @property
+    def mode(self) -> str:
+        """``high``, ``low`` or ``mixed`` gain."""
+        if self.low_gain_pixels == 0:
+            return "high gain"
+        return "low gain" if self.low_gain_pixels == self.pixels else "mixed gain"
+
+
+@dataclass
+class RunSummary:
+    """Everything `inspect_run` finds."""
+
+    run: int
+    recorded_run: int | None
+    address: str | None
+    bytes: int
+    streams: list[StreamSummary]
+    sources: dict[str, SourceSummary]
+    aliases: dict[str, str]
+    gain: dict[str, GainSummary]
+    events: int = 0
+    events_with_data: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    damage: Counter[str] = field(default_factory=Counter)
+    event_codes: Counter[int] = field(default_factory=Counter)
+    first_seconds: float | None = None
+    last_seconds: float | None = None
+    encoder_mm: tuple[float, float] | None = None
+    photon_energy_ev: tuple[float, float] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary, ready for JSON."""
+        return {
+            "run": self.run,
+            "recorded_run": self.recorded_run,
+            "address": self.address,
+            "bytes": self.bytes,
+            "events": self.events,
+            "events_with_data": self.events_with_data,
+            "missing": dict(self.missing),
+            "skipped": dict(self.skipped),
+            "first_seconds": self.first_seconds,
+            "last_seconds": self.last_seconds,
+            "streams": [vars(stream) for stream in self.streams],
+            "sources": {name: vars(source) for name, source in self.sources.items()},
+            "aliases": self.aliases,
+            "gain": {name: {**vars(gain), "mode": gain.mode} for name, gain in self.gain.items()},
+            "damage": dict(self.damage),
+            "event_codes": {str(code): n for code, n in sorted(self.event_codes.items())},
+            "encoder_mm": self.encoder_mm,
+            "photon_energy_ev": self.photon_energy_ev,
+            "problems": self.problems,
+        }
+
+
+def count_events(files: RunFiles) -> int:
+    """L1Accepts in the DAQ streams of a run (of a run without any: in the control streams).
+
+    Only the headers of datagrams are read. What psana would leave out (trimmed or empty
+    events) is counted too; `inspect_run` tells it apart.
+    """
+    daq = [stream for stream in files.streams if not stream.is_control]
+    return sum(_l1_accepts(stream) for stream in daq or files.streams)
+
+
+def _l1_accepts(stream: Stream) -> int:
+    count = 0
+    for path in stream.paths:
+        file = XtcFile(path)
+        try:
+            for datagram in read_datagrams(file):
+                count += datagram.service == L1_ACCEPT
+                file.release(datagram.offset)
+        except Truncated:
+            continue
+    return count
+
+
+def inspect_run(
+    files: RunFiles, address: str | None = None, progress: Progress | None = None
+) -> RunSummary:
+    """Read through all datagrams of a run and sum up what is there.
+
+    Parameters
+    ----------
+    files : the run, from `list_runs` or ``find_experiment(…).run(…)``.
+    address : detector whose events are counted; None takes the first CSPAD in the run.
+    progress : told bytes done and in all.
+
+    Raises
+    ------
+    DetectorNotFoundError
+        If `address` is given and no object in the run has that source.
+    FileFormatError
+        If a file is not an XTC file.
+    """
+    phy = _choose(files, address)
+    summary = RunSummary(
+        run=files.number,
+        recorded_run=None,
+        address=None if phy is None else address_of(phy),
+        bytes=files.size,
+        streams=[_stream_summary(stream, files) for stream in files.streams],
+        sources={},
+        aliases={},
+        gain={},
+    )
+    collector = _Collector(summary, files.size, progress)
+    journal = Journal()
+    reader = EventReader(files.streams, phy, journal, collector.datagram)
+    for record in reader:
+        collector.event(record)
+    summary.recorded_run = reader.run_number
+    summary.aliases = {name: address_of(number) for name, number in reader.aliases.items()}
+    summary.skipped, summary.problems = journal.skipped, [*collector.problems, *journal.problems]
+    if phy is not None and address is not None and phy not in reader.detectors:
+        there = ", ".join(address_of(number) for number in sorted(reader.detectors)) or "none"
+        raise DetectorNotFoundError(
+            f"{address} is not in run {files.number}; detectors there: {there}."
+        )
+    return summary
+
+
+def _choose(files: RunFiles, address: str | None) -> int | None:
+    """Number of the detector to follow: the one asked for, else the first CSPAD."""
+    phy = None if address is None else phy_of(address)
+    if phy is not None:
+        return phy
+    reader = EventReader(files.streams, None, Journal())
+    for record in reader:
+        if record.index >= 8:
+            break
+    if address is not None:
+        aliases = {name.lower(): number for name, number in reader.aliases.items()}
+        if address.strip().lower() in aliases:
+            return aliases[address.strip().lower()]
+        known = ", ".join(reader.aliases) or "none"
+        raise DetectorNotFoundError(
+            f"{address} is neither an address like CxiDs1.0:Cspad.0 nor an alias in run "
+            f"{files.number} (aliases: {known})."
+        )
+    small = (TypeId.CSPAD2X2_CONFIG, TypeId.CSPAD2X2_ELEMENT)
+    big = (TypeId.CSPAD_CONFIG, TypeId.CSPAD_ELEMENT)
+    for types in (big, small):
+        for number in sorted(reader.detectors):
+            if reader.detectors[number].intersection(types):
+                return number
+    return None
+
+
+def _stream_summary(stream: Stream, files: RunFiles) -> StreamSummary:
+    described = [
+        {
+            "path": str(file.path),
+            "chunk": file.chunk,
+            "bytes": file.size,
+            "in_progress": file.in_progress,
+        }
+        for file in files.files
+        if file.stream == stream.number
+    ]
+    return StreamSummary(stream.number, stream.is_control, described)
+
+
+class _Collector:
+    """Adds datagrams and events to a summary."""
+
+    def __init__(self, summary: RunSummary, size: int, progress: Progress | None) -> None:
+        self.summary, self.progress, self.size = summary, progress, size
+        self.problems: list[str] = []
+        self._streams = {stream.number: stream for stream in summary.streams}
+        self._done, self._seen = 0, 0
+
+    def datagram(self, stream: Stream, datagram: Datagram) -> None:
+        """Count one datagram and the objects in it."""
+        of_stream = self._streams[stream.number]
+        service = datagram.service
+        known = service < len(TRANSITION_NAMES)
+        of_stream.transitions[TRANSITION_NAMES[service] if known else f"service {service}"] += 1
+        when = datagram.seconds + datagram.nanoseconds * 1e-9
+        of_stream.first_seconds = _lower(of_stream.first_seconds, when)
+        of_stream.last_seconds = _upper(of_stream.last_seconds, when)
+        if datagram.damage:
+            self.summary.damage.update(damage_names(datagram.damage))
+        for xtc in datagram.objects():
+            self._object(datagram.file, xtc)
+        self._done += datagram.end - datagram.offset
+        self._seen += 1
+        if self._seen % REPORT_EVERY == 0:
+            raise_if_cancelled(self.progress, "Inspecting the run")
+            if self.progress is not None:
+                self.progress.update(self._done, self.size, f"{self.summary.events} events")
+
+    def _object(self, file: XtcFile, xtc: Xtc) -> None:
+        name = source_name(xtc.log, xtc.phy)
+        source = self.summary.sources.get(name)
+        if source is None:
+            if len(self.summary.sources) >= MAX_NAMES:
+                return
+            source = self.summary.sources[name] = SourceSummary()
+        kind = f"{TYPE_NAMES.get(xtc.type_id, f'type {xtc.type_id}')} V{xtc.version}"
+        if xtc.compressed:
+            kind += " compressed"
+        if kind in source.objects or len(source.objects) < MAX_NAMES:
+            source.objects[kind] += 1
+        if xtc.damage:
+            names = damage_names(xtc.damage)
+            source.damage.update(names)
+            self.summary.damage.update(names)
+        elif xtc.level == 1 and cspad.is_config(xtc) and name not in self.summary.gain:
+            try:
+                self.summary.gain[name] = _gain(cspad.read_config(file, xtc))
+            except FileFormatError as error:
+                self.problems.append(str(error))
+
+    def event(self, record: Record) -> None:
+        """Count one event."""
+        summary, datagram = self.summary, record.datagram
+        summary.events += 1
+        if record.elements:
+            summary.events_with_data += 1
+        else:
+            summary.missing[record.missing] += 1
+        when = datagram.seconds + datagram.nanoseconds * 1e-9
+        summary.first_seconds = _lower(summary.first_seconds, when)
+        summary.last_seconds = _upper(summary.last_seconds, when)
+        summary.encoder_mm = _widened(summary.encoder_mm, record.encoder_mm)
+        if record.ebeam is not None:
+            energy = beamline.photon_energy(*record.ebeam)
+            summary.photon_energy_ev = _widened(summary.photon_energy_ev, energy)
+        if record.evr is not None:
+            codes = set(beamline.event_codes(*record.evr))
+            if len(summary.event_codes) < MAX_NAMES:
+                summary.event_codes.update(codes)
+
+
+def _lower(known: float | None, value: float) -> float:
+    return value if known is None else min(known, value)
+
+
+def _upper(known: float | None, value: float) -> float:
+    return value if known is None else max(known, value)
+
+
+def _widened(known: tuple[float, float] | None, value: float | None) -> tuple[float, float] | None:
+    if value is None:
+        return known
+    return (value, value) if known is None else (min(known[0], value), max(known[1], value))
+
+
+def _gain(config: cspad.Config) -> GainSummary:
+    quadrants: Sequence[int] = [q for q in range(4) if config.quad_mask >> q & 1]
+    element = 1 if config.roi_mask is None else 2
+    return GainSummary(
+        configuration=f"{'Cspad2x2' if config.small else 'Cspad'}Config V{config.version}",
+        quadrants=list(quadrants),
+        sections=2 if config.small else sum(len(config.sections(q, element)) for q in quadrants),
+        low_gain_pixels=int(np.count_nonzero(config.low_gain)),
+        pixels=config.low_gain.size,
+    )
