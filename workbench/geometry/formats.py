@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from workbench.errors import FileFormatError
-from workbench.geometry import slac
+from workbench.geometry import cif, imgcif, slac
 from workbench.geometry.tree import Geometry
 
 
@@ -24,4 +24,6 @@ def read_geometry(path: str | os.PathLike[str]) -> Geometry:
         raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
     if not start:
         raise FileFormatError(path, "the file is empty; expected a geometry.")
+    if start.startswith(cif.MAGIC):
+        return imgcif.read_geometry(path).geometry
     return slac.read(path)

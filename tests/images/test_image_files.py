@@ -1,0 +1,142 @@
+"""Image files: every CSPAD layout is understood, everything else is refused in one line."""
+
+import h5py
+import numpy as np
+import pytest
+
+from workbench.detector import SHAPE, asic_stack
+from workbench.errors import FileFormatError, WorkbenchError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage, as_detector_array, read_image, write_image
+
+VALUES = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+
+
+def cheetah_slab(values):
+    """Sensor s of quadrant q at rows 185 s, columns 388 q, as Cheetah lays them out."""
+    slab = np.empty((1480, 1552), values.dtype)
+    for sensor, data in enumerate(values):
+        q, s = divmod(sensor, 8)
+        slab[185 * s : 185 * (s + 1), 388 * q : 388 * (q + 1)] = data
+    return slab
+
+
+LAYOUTS = {
+    "psana text": lambda v: v.reshape(5920, 388),
+    "quadrants": lambda v: v.reshape(4, 8, 185, 388),
+    "panels": asic_stack,
+    "cheetah": cheetah_slab,
+    "half rows": lambda v: v.reshape(11840, 194),
+    "flat": lambda v: v.ravel(),
+    "one frame": lambda v: v[None],
+    "one frame of cheetah": lambda v: cheetah_slab(v)[None],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_becomes_sensors_rows_columns(layout):
+    assert np.array_equal(as_detector_array(LAYOUTS[layout](VALUES)), VALUES)
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (3, 3), (40, 32, 185, 388), (1480, 1553), (0,), (16, 185, 388)]
+)
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(WorkbenchError, match="expected a CSPAD image"):
+        DetectorImage(np.zeros(shape))
+
+
+@pytest.mark.parametrize("values", [np.zeros(SHAPE, complex), np.full((2, 185, 388), "x")])
+def test_values_that_are_no_real_numbers_are_refused(values):
+    with pytest.raises(WorkbenchError, match="real numbers"):
+        DetectorImage(values)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".edf", ".tif", ".h5"])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int32])
+def test_values_survive_other_formats(tmp_path, suffix, kind):
+    data = (VALUES % 16384).astype(kind)
+    path = tmp_path / f"image{suffix}"
+    write_image(DetectorImage(data), path)
+    found = read_image(path)
+    assert np.array_equal(found.data, data)
+    if suffix != ".tif":
+        assert found.data.dtype == kind
+
+
+def test_a_tiff_that_would_round_is_refused(tmp_path):
+    with pytest.raises(WorkbenchError, match="would round"):
+        write_image(DetectorImage(VALUES / 3), tmp_path / "x.tif")
+
+
+def test_hdf5_keeps_geometry_beam_and_provenance(tmp_path):
+    image = DetectorImage(
+        VALUES.astype(float), Geometry.ideal(), 121.5, 1.305, "maximum", "cxim1416_max-r0074",
+        1456012000.25, {"count": 7, "files": ["a", "b"]},
+    )  # fmt: skip
+    write_image(image, tmp_path / "x.h5")
+    found = read_image(tmp_path / "x.h5")
+    assert found.geometry == image.geometry
+    assert found.count == 7
+    for name in ("distance_mm", "wavelength_angstrom", "kind", "name", "timestamp", "provenance"):
+        assert getattr(found, name) == getattr(image, name)
+
+
+def test_the_only_cspad_dataset_of_an_hdf5_file_is_found_or_one_is_named(tmp_path):
+    path = tmp_path / "powder.h5"
+    with h5py.File(path, "w") as file:
+        file["data/other"] = np.zeros((400, 400))
+        file["data/powder"] = cheetah_slab(VALUES)
+    assert np.array_equal(read_image(path).data, VALUES)
+    with h5py.File(path, "a") as file:
+        file["data/second"] = VALUES.astype("f4")
+    with pytest.raises(FileFormatError, match="holds 2 CSPAD images"):
+        read_image(path)
+    assert read_image(f"{path}:/data/second").data.dtype == np.float32
+    with pytest.raises(FileFormatError, match="no dataset /data/third"):
+        read_image(f"{path}:/data/third")
+
+
+def test_unusable_files_are_refused_in_one_line(tmp_path):
+    (tmp_path / "empty.cbf").write_bytes(b"")
+    (tmp_path / "prose.cbf").write_text("no image at all, just prose " * 3)
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "small.npy", np.zeros((5, 5)))
+    (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
+    with h5py.File(tmp_path / "none.h5", "w") as file:
+        file["a"] = 3
+    for path in [*tmp_path.iterdir(), tmp_path / "absent.cbf", tmp_path]:
+        with pytest.raises(FileFormatError) as caught:
+            read_image(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_unknown_suffixes_are_refused_and_nothing_is_overwritten_unasked(tmp_path):
+    image = DetectorImage(VALUES)
+    with pytest.raises(WorkbenchError, match="cannot write"):
+        write_image(image, tmp_path / "image.jpeg")
+    write_image(image, tmp_path / "image.npy")
+    before = (tmp_path / "image.npy").read_bytes()
+    with pytest.raises(WorkbenchError, match="exists already"):
+        write_image(image, tmp_path / "image.npy", overwrite=False)
+    assert (tmp_path / "image.npy").read_bytes() == before
+
+
+def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    write_image(DetectorImage(VALUES), tmp_path / "image.npy")
+    before = (tmp_path / "image.npy").read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", fail)
+    with pytest.raises(WorkbenchError, match="No space left"):
+        write_image(DetectorImage(VALUES + 1), tmp_path / "image.npy")
+    assert (tmp_path / "image.npy").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["image.npy"]
+
+
+def test_an_image_without_geometry_is_shown_in_the_design_geometry():
+    assert DetectorImage(VALUES).assemble().shape == Geometry.ideal().snapped().shape

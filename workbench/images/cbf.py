@@ -1,0 +1,368 @@
+"""The CSPAD CBF: four binary sections of eight sensors, axes in the header (cctbx.xfel, dxtbx).
+
+Written without CBFlib: 64-bit reals or 32-bit integers, not compressed, with MD5 digests; Debian's
+and newer dxtbx read them exactly. Sections that CBFlib compressed are decoded by CBFlib (pycbf).
+
+Conventions beside the format's own, in the table ``cspad_workbench``:
+
+* a pixel without a value (NaN) is written as ``undefined_value`` and read back as NaN;
+* an unknown wavelength is written as 1.0 Å, which dxtbx needs to give a beam, and an unknown
+  distance as 0; both are read back as unknown;
+* the trusted range is -400 … 90000, in the columns that old and new dxtbx read
+  (cctbx_project#829, dxtbx#536).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench import detector
+from workbench.errors import FileFormatError, WorkbenchError
+from workbench.files import replacing
+from workbench.geometry import Geometry, cif, imgcif
+from workbench.images.model import DetectorImage
+
+UNDERLOAD, OVERLOAD = -400, 90001
+PLACEHOLDER_WAVELENGTH = 1.0
+TYPES: dict[str, np.dtype] = {
+    "signed 64-bit real ieee": np.dtype("<f8"),
+    "signed 32-bit real ieee": np.dtype("<f4"),
+    "signed 32-bit integer": np.dtype("<i4"),
+    "unsigned 32-bit integer": np.dtype("<u4"),
+    "signed 16-bit integer": np.dtype("<i2"),
+    "unsigned 16-bit integer": np.dtype("<u2"),
+}
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def write_cbf(
+    image: DetectorImage, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> None:
+    """Write a CSPAD CBF atomically; integers stay integers, everything else becomes float64.
+
+    Raises
+    ------
+    WorkbenchError
+        If the image cannot be written without loss (2×2 detector, infinite values, integers
+        beyond 32 bits) or the place not be written to.
+    """
+    data, undefined, count = _storable(image.data)
+    geometry = image.geometry or Geometry.ideal()
+    tables, own_geometry = imgcif.header_text(geometry, image.distance_mm)
+    own = cif.item_text(imgcif.OWN, _own_items(image, count)) + own_geometry
+    block = re.sub(r"[^\w.:+-]", "_", image.name, flags=re.ASCII)[:70] or "cspad_image"
+    frame = _frame_tables(image, data, undefined)
+    text = f"###CBF: VERSION 1.7.11\n\ndata_{block}\n\n{tables}{frame}{own}"
+    text += "loop_\n_array_data.array_id\n_array_data.binary_id\n_array_data.data\n"
+    with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
+        file.write(text.replace("\n", "\r\n").encode("ascii", "replace"))
+        for quadrant, part in enumerate(detector.by_quadrant(data)):
+            _write_section(file, part, f"ARRAY_D0Q{quadrant}", quadrant + 1)
+
+
+def _storable(data: NDArray) -> tuple[NDArray, int, int]:
+    """Data as int32 or float64, the value of undefined pixels, and how many there are."""
+    undefined = UNDERLOAD - 1
+    if data.shape != detector.SHAPE:
+        raise WorkbenchError(
+            f"a CSPAD CBF holds the full detector {detector.SHAPE}, this image has {data.shape}; "
+            "write it as .npy or .h5."
+        )
+    if data.dtype.kind in "biu":
+        whole = np.iinfo(np.int32)
+        if data.dtype.kind != "b" and data.dtype.itemsize >= 4 and data.size:
+            low, high = int(data.min()), int(data.max())
+            if low < whole.min or high > whole.max:
+                raise WorkbenchError(
+                    f"a CSPAD CBF holds 32-bit integers, this image has values from {low} to "
+                    f"{high}; convert it to float first."
+                )
+        return np.ascontiguousarray(data, dtype="<i4"), undefined, 0
+    values = np.ascontiguousarray(data, dtype="<f8")
+    finite = np.isfinite(values)
+    if finite.all():
+        return values, undefined, 0
+    if np.isinf(values).any():
+        raise WorkbenchError("the image has infinite values; mark such pixels as NaN first.")
+    while (values == undefined).any():  # keep the mark apart from every real value
+        undefined -= 1
+    count = int(values.size - np.count_nonzero(finite))
+    return np.where(finite, values, float(undefined)), undefined, count
+
+
+def _own_items(image: DetectorImage, undefined_count: int) -> dict[str, str]:
+    provenance = json.dumps(image.provenance, separators=(",", ":"), default=str)
+    return {
+        "version": "1",
+        "kind": json.dumps(image.kind),
+        "name": cif.fold(json.dumps(image.name)),
+        "wavelength_known": "yes" if image.wavelength_angstrom is not None else "no",
+        "geometry_known": "yes" if image.geometry is not None else "no",
+        "undefined_pixels": str(undefined_count),
+        "timestamp": "?" if image.timestamp is None else repr(float(image.timestamp)),
+        "provenance": cif.fold(provenance),
+    }
+
+
+def _frame_tables(image: DetectorImage, data: NDArray, undefined: int) -> str:
+    known = image.wavelength_angstrom is not None
+    wavelength = repr(float(image.wavelength_angstrom or PLACEHOLDER_WAVELENGTH))
+    arrays = [f"ARRAY_D0Q{quadrant}" for quadrant in range(detector.QUADRANTS)]
+    kind = "signed 32-bit integer" if data.dtype.kind == "i" else "signed 64-bit real IEEE"
+    return "".join(
+        [
+            cif.item_text(
+                "diffrn_radiation",
+                {"diffrn_id": "DS1", "wavelength_id": "WAVELENGTH1", "probe": "x-ray"},
+            ),
+            cif.item_text(
+                "diffrn_radiation_wavelength",
+                {"id": "WAVELENGTH1", "wavelength": wavelength, "wt": "1.0" if known else "0.0"},
+            ),
+            cif.item_text(
+                "diffrn_measurement",
+                {"diffrn_id": "DS1", "id": "INJECTION", "number_of_axes": "0", "method": "?",
+                 "details": "?"},
+            ),
+            cif.item_text(
+                "diffrn_scan",
+                {"id": "SCAN1", "frame_id_start": "FRAME1", "frame_id_end": "FRAME1",
+                 "frames": "1"},
+            ),
+            cif.item_text(
+                "diffrn_scan_frame",
+                {"frame_id": "FRAME1", "frame_number": "1", "integration_time": "0.0",
+                 "scan_id": "SCAN1", "date": _date_text(image.timestamp)},
+            ),
+            cif.loop_text(
+                "array_intensities",
+                ("array_id", "binary_id", "linearity", "gain", "gain_esd", "overload",
+                 "underload", "undefined_value"),
+                [(name, place, "linear", "1.0", "0.1", OVERLOAD, UNDERLOAD, undefined)
+                 for place, name in enumerate(arrays, start=1)],
+            ),
+            cif.loop_text(
+                "array_structure", ("id", "encoding_type", "compression_type", "byte_order"),
+                [(name, kind, "none", "little_endian") for name in arrays],
+            ),
+        ]
+    )  # fmt: skip
+
+
+def _write_section(file: Any, part: NDArray, name: str, number: int) -> None:
+    payload = memoryview(np.ascontiguousarray(part)).cast("B")
+    digest = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
+    kind = "signed 32-bit integer" if part.dtype.kind == "i" else "signed 64-bit real IEEE"
+    header = [
+        f" {name} {number}",
+        ";",
+        cif.START.decode(),
+        "Content-Type: application/octet-stream",
+        "Content-Transfer-Encoding: BINARY",
+        f"X-Binary-Size: {payload.nbytes}",
+        f"X-Binary-ID: {number}",
+        f'X-Binary-Element-Type: "{kind}"',
+        "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
+        f"Content-MD5: {digest}",
+        f"X-Binary-Number-of-Elements: {part.size}",
+        f"X-Binary-Size-Fastest-Dimension: {part.shape[2]}",
+        f"X-Binary-Size-Second-Dimension: {part.shape[1]}",
+        f"X-Binary-Size-Third-Dimension: {part.shape[0]}",
+        "X-Binary-Size-Padding: 4095",
+        "",
+        "",
+    ]
+    file.write("\r\n".join(header).encode("ascii") + cif.MARKER)
+    file.write(payload)
+    file.write(bytes(4095) + b"\r\n" + cif.START + b"--\r\n;\r\n")
+
+
+def _date_text(timestamp: float | None) -> str:
+    """Date as the programs of cctbx.xfel write it (with a Z between minutes and seconds)."""
+    if timestamp is None:
+        return "?"
+    milliseconds = round(timestamp * 1000)
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%MZ%S}.{milliseconds % 1000:03d}"
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
+    """Read a CSPAD CBF.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no CSPAD CBF, has no pixel data, or is damaged.
+    """
+    name = os.fspath(path)
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
+    parsed = cif.parse_cbf(content, name)
+    imgcif.require_cspad(parsed)
+    if not parsed.binaries:
+        raise FileFormatError(path, "it holds a geometry but no pixel data.")
+    known = parsed.table(imgcif.OWN)
+    located = imgcif.geometry_of(parsed)
+    data = _pixel_data(content, parsed)
+    if int(_real(known.value("undefined_pixels", "0")) or 0) > 0:
+        undefined = _real(parsed.table("array_intensities").value("undefined_value"))
+        data = np.where(data == undefined, np.nan, data)
+    return DetectorImage(
+        data=data,
+        geometry=None if known.value("geometry_known", "yes") == "no" else located.geometry,
+        distance_mm=located.distance_mm,
+        wavelength_angstrom=_wavelength(parsed),
+        kind=str(_json(known.value("kind", '"image"'), "image")),
+        name=str(_json(known.value("name", ""), parsed.block)),
+        timestamp=_timestamp(parsed),
+        provenance=_provenance(known.value("provenance", "{}")),
+    )
+
+
+def _pixel_data(content: bytes, parsed: cif.CbfFile) -> NDArray:
+    arrays: dict[str, NDArray] = {}
+    rows = parsed.table("array_data").rows()
+    packed = None
+    for row in rows:
+        name, value = row.get("array_id", ""), row.get("data", "").strip()
+        if not value.startswith("binary ") or name in arrays:
+            raise FileFormatError(parsed.name, f"the pixel data of {name} are not binary.")
+        number = int(value.split()[1])
+        binary = parsed.binaries[number]
+        cif.check_digest(content, binary, parsed.name)
+        if _is_plain(binary):
+            arrays[name] = _plain_section(content, binary, parsed.name)
+        else:
+            packed = packed or _Cbflib(parsed.name)
+            arrays[name] = packed.section(number)
+    quadrants = [f"ARRAY_D0Q{quadrant}" for quadrant in range(detector.QUADRANTS)]
+    wanted = quadrants if quadrants[0] in arrays else detector.asic_names()
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise FileFormatError(parsed.name, f"the pixel data of {missing[0]} are missing.")
+    size = detector.PIXELS // len(wanted)
+    for name in wanted:
+        if arrays[name].size != size:
+            problem = f"{name} has {arrays[name].size} pixels, a CSPAD has {size}."
+            raise FileFormatError(parsed.name, problem)
+    if wanted is quadrants:
+        return np.concatenate([arrays[name] for name in wanted]).reshape(detector.SHAPE)
+    shape = (detector.ROWS, detector.ASIC_COLUMNS)
+    return detector.from_asic_stack(np.stack([arrays[name].reshape(shape) for name in wanted]))
+
+
+def _is_plain(binary: cif.Binary) -> bool:
+    how = binary.header.get("content-type", "").lower()
+    encoding = binary.header.get("content-transfer-encoding", "binary").lower()
+    return encoding == "binary" and ("conversions" not in how or "x-cbf_none" in how)
+
+
+def _plain_section(content: bytes, binary: cif.Binary, name: str) -> NDArray:
+    header = binary.header
+    kind = TYPES.get(header.get("x-binary-element-type", "").strip('"').lower())
+    if kind is None:
+        problem = f"cannot read pixels of type {header.get('x-binary-element-type')}."
+        raise FileFormatError(name, problem, offset=binary.offset)
+    if header.get("x-binary-element-byte-order", "LITTLE_ENDIAN").upper() == "BIG_ENDIAN":
+        kind = kind.newbyteorder(">")
+    if binary.size % kind.itemsize:
+        problem = f"{binary.size} bytes are no whole number of {kind.itemsize}-byte pixels."
+        raise FileFormatError(name, problem, offset=binary.offset)
+    found = np.frombuffer(content, kind, binary.size // kind.itemsize, binary.offset)
+    stated = header.get("x-binary-number-of-elements", str(found.size))
+    if stated != str(found.size):
+        problem = f"expected {stated[:20]} pixels, found {found.size}."
+        raise FileFormatError(name, problem, offset=binary.offset)
+    return found.astype(kind.newbyteorder("="), copy=False)
+
+
+class _Cbflib:
+    """Sections compressed by CBFlib, decoded by it; opened once for a file."""
+
+    def __init__(self, name: str) -> None:
+        import pycbf
+
+        self.name = name
+        self.handle = pycbf.cbf_handle_struct()
+        try:
+            self.handle.read_widefile(os.fsencode(name), pycbf.MSG_NODIGEST)
+            self.handle.find_category(b"array_data")
+            self.handle.find_column(b"data")
+        except Exception as error:  # pycbf raises bare Exceptions
+            raise FileFormatError(name, f"CBFlib cannot read it ({_last(error)}).") from error
+
+    def section(self, number: int) -> NDArray:
+        try:
+            self.handle.select_row(number)
+            try:
+                text = self.handle.get_integerarray_as_string()
+                return np.frombuffer(text, "<i4")
+            except Exception:  # it holds reals
+                text = self.handle.get_realarray_as_string()
+                return np.frombuffer(text, "<f8")
+        except Exception as error:
+            problem = f"CBFlib cannot decode section {number + 1} ({_last(error)})."
+            raise FileFormatError(self.name, problem) from error
+
+
+def _last(error: Exception) -> str:
+    return " ".join(str(error).split())[-80:]
+
+
+def _wavelength(parsed: cif.CbfFile) -> float | None:
+    if parsed.table(imgcif.OWN).value("wavelength_known", "yes") == "no":
+        return None
+    value = _real(parsed.table("diffrn_radiation_wavelength").value("wavelength"))
+    return value if value is not None and value > 0 else None
+
+
+def _timestamp(parsed: cif.CbfFile) -> float | None:
+    own = _real(parsed.table(imgcif.OWN).value("timestamp"))
+    if own is not None:
+        return own
+    date = parsed.table("diffrn_scan_frame").value("date")
+    for form in ("%Y-%m-%dT%H:%MZ%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            moment = datetime.strptime(date.removesuffix("Z"), form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        return moment.timestamp()
+    return None
+
+
+def _real(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _json(text: str, default: Any) -> Any:
+    try:
+        return json.loads(cif.unfold(text))
+    except ValueError:
+        return default
+
+
+def _provenance(text: str) -> dict[str, Any]:
+    found = _json(text, {})
+    return found if isinstance(found, dict) else {}

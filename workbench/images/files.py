@@ -1,0 +1,221 @@
+"""Reading and writing detector images, whatever the format."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import FileFormatError, WorkbenchError
+from workbench.files import replacing
+from workbench.geometry import Geometry
+from workbench.images.cbf import read_cbf, write_cbf
+from workbench.images.model import DetectorImage, as_detector_array
+
+WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
+
+
+def read_image(path: str | os.PathLike[str]) -> DetectorImage:
+    """Read one CSPAD image: CBF, HDF5 (also ``file.h5:/dataset``), npy, or what fabio reads.
+
+    Files other than CBF and the workbench's own HDF5 carry no geometry and no beam.
+
+    Raises
+    ------
+    FileFormatError
+        If the file cannot be read or does not hold one CSPAD image; one line says why.
+    """
+    name = os.fspath(path)
+    file, _, dataset = name.partition(".h5:") if ".h5:" in name else (name, "", "")
+    if dataset:
+        file += ".h5"
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
+    if not start:
+        raise FileFormatError(path, "the file is empty; expected an image.")
+    if start.startswith(b"###CBF"):
+        return read_cbf(file)
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _read_hdf5(file, dataset)
+    try:
+        if start.startswith(b"\x93NUMPY"):
+            data = np.load(file, allow_pickle=False)
+        else:
+            data = _read_fabio(file)
+        return DetectorImage(data, name=Path(file).stem)
+    except FileFormatError:
+        raise
+    except (WorkbenchError, ValueError, OSError, EOFError) as error:
+        raise FileFormatError(path, _first_line(error)) from error
+
+
+def write_image(
+    image: DetectorImage, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> None:
+    """Write an image atomically, in the format of the suffix.
+
+    ``.cbf`` and ``.h5`` keep everything; ``.npy``, ``.edf`` and ``.tif`` the values alone, the
+    latter two as 5920 × 388 pixels.
+
+    Raises
+    ------
+    WorkbenchError
+        If the suffix is not known, or the image cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".cbf":
+        write_cbf(image, path, overwrite=overwrite)
+        return
+    if suffix not in WRITTEN:
+        raise WorkbenchError(f"{path}: cannot write {suffix or 'this'}; use {', '.join(WRITTEN)}.")
+    with replacing(path, overwrite=overwrite) as temporary:
+        if suffix == ".h5":
+            _write_hdf5(image, temporary)
+        elif suffix == ".npy":
+            with temporary.open("wb") as stream:
+                np.save(stream, image.data)
+        else:
+            _write_fabio(image.data.reshape(-1, image.data.shape[-1]), temporary, suffix)
+
+
+def _read_fabio(path: str) -> NDArray:
+    import fabio
+
+    try:
+        opened = fabio.open(path)
+    except Exception as error:  # fabio raises many kinds
+        raise FileFormatError(
+            path, "no known image format.", hint="Known are CBF, HDF5, npy and fabio's formats."
+        ) from error
+    with opened:
+        if opened.nframes > 1:
+            problem = f"expected one image, found {opened.nframes} frames; average them first."
+            raise FileFormatError(path, problem)
+        return np.array(opened.data)
+
+
+def _write_fabio(data: NDArray, path: Path, suffix: str) -> None:
+    from fabio.edfimage import EdfImage
+    from fabio.tifimage import TifImage
+
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    if suffix != ".edf" and data.dtype == np.float64:  # fabio's TIFF has no 64-bit reals
+        single = data.astype(np.float32)
+        if not np.array_equal(single, data, equal_nan=True):
+            raise WorkbenchError("TIFF would round these values to 32 bits; write .edf or .npy.")
+        data = single
+    (EdfImage if suffix == ".edf" else TifImage)(data=data).write(str(path))
+
+
+def _write_hdf5(image: DetectorImage, path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["creator"] = "cspad-workbench"
+        data = entry.create_dataset(
+            "data", data=image.data, chunks=(1, *image.data.shape[1:]), compression="gzip",
+            compression_opts=1, shuffle=True,
+        )  # fmt: skip
+        facts = {
+            "kind": image.kind,
+            "name": image.name,
+            "distance_mm": image.distance_mm,
+            "wavelength_angstrom": image.wavelength_angstrom,
+            "timestamp": image.timestamp,
+            "provenance": json.dumps(image.provenance, default=str),
+            "geometry": None if image.geometry is None else _plain_text(image.geometry),
+        }
+        for key, value in facts.items():
+            if value is not None:
+                data.attrs[key] = value
+
+
+def _plain_text(geometry: Geometry) -> str:
+    return geometry.to_text().encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _read_hdf5(path: str, dataset: str) -> DetectorImage:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            found = _find_dataset(file, path, dataset)
+            facts = dict(found.attrs)
+            data = as_detector_array(found[()])
+    except FileFormatError:
+        raise
+    except WorkbenchError as error:
+        raise FileFormatError(path, _first_line(error)) from error
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        hint = "Its compression may need hdf5plugin." if "filter" in str(error) else ""
+        problem = f"cannot read this HDF5 file ({_first_line(error)})"
+        raise FileFormatError(path, problem, hint=hint) from error
+    text = facts.get("geometry")
+    geometry = None
+    if isinstance(text, str):
+        text = text.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+        geometry = Geometry.parse(text, path)
+
+    def real(key: str) -> float | None:
+        return float(facts[key]) if key in facts else None
+
+    try:
+        provenance: Any = json.loads(facts.get("provenance", "{}"))
+    except (TypeError, ValueError):
+        provenance = {}
+    return DetectorImage(
+        data,
+        geometry=geometry,
+        distance_mm=real("distance_mm"),
+        wavelength_angstrom=real("wavelength_angstrom"),
+        kind=str(facts.get("kind", "image")),
+        name=str(facts.get("name", Path(path).stem)),
+        timestamp=real("timestamp"),
+        provenance=provenance if isinstance(provenance, dict) else {},
+    )
+
+
+def _find_dataset(file: Any, path: str, dataset: str) -> Any:
+    """Dataset asked for, or the only one in the file that is a CSPAD image."""
+    import h5py
+
+    found: list[Any] = []
+
+    def visit(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.size > 100_000:
+            found.append(item)
+
+    if dataset:
+        if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
+            raise FileFormatError(path, f"there is no dataset {dataset}.")
+        return file[dataset]
+    file.visititems(visit)
+    usable = []
+    for item in found:
+        try:  # only the shape matters; an array of zero strides costs nothing
+            as_detector_array(np.broadcast_to(np.zeros((), bool), item.shape))
+        except WorkbenchError:
+            continue
+        usable.append(item)
+    if len(usable) == 1:
+        return usable[0]
+    if usable:
+        names = ", ".join(item.name for item in usable[:5])
+        hint = f"Name one: {path}:{usable[0].name}"
+        raise FileFormatError(path, f"it holds {len(usable)} CSPAD images ({names}).", hint=hint)
+    shapes = ", ".join(f"{item.name} {item.shape}" for item in found[:3]) or "nothing of that size"
+    raise FileFormatError(path, f"expected one CSPAD image, found {shapes}.")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
