@@ -1,0 +1,216 @@
+"""The detector on canvas: arrays travel to the browser once, sliders are drawn there.
+
+Measured: redrawing three detector images in the kernel gives one to seven updates a second;
+thresholding 2.3 million pixels in the browser follows the mouse.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import numpy as np
+import traitlets as t
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.detector import (
+    ASIC_COLUMNS,
+    ASICS_PER_SENSOR,
+    PIXEL_SIZE_UM,
+    PIXELS,
+    SENSORS,
+    SHAPE,
+)
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.geometry import Geometry
+
+HERE = Path(__file__).parent
+IMAGES = ("average", "stddev", "maximum")
+TILES = ("side by side", "average", "std deviation", "maximum", "mask", "all four")
+ARRANGEMENTS = ("assembled", "corrected", "stack")
+COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
+MODES = ("pan", "rectangle", "circle", "polygon", "pixel")
+
+
+def module_text() -> str:
+    """Give the view's ES module: plain JavaScript, no build step, nothing fetched."""
+    parts = (HERE / name for name in ("image_data.js", "image_view.js"))
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+class ImageView(anywidget.AnyWidget):
+    """Average, standard deviation and maximum of a CSPAD, with the mask laid over them.
+
+    The three thresholds are traits that the front end draws with at once; link a slider to them
+    with ``jslink`` and no message has to come back from the kernel before the picture changes.
+    """
+
+    _esm = t.Unicode(module_text()).tag(sync=True)
+    _css = t.Unicode((HERE / "image_view.css").read_text(encoding="utf-8")).tag(sync=True)
+
+    avg_max = t.Float(2000.0, help="ADU; pixels with a larger average are masked").tag(sync=True)
+    stddev_max = t.Float(10.0, help="ADU; pixels with a larger deviation are masked").tag(sync=True)
+    maxproj_min = t.Float(300.0, help="ADU; pixels with a smaller maximum are masked").tag(
+        sync=True
+    )
+    rules = t.List(t.Enum(IMAGES), default_value=list(IMAGES), help="threshold rules in force").tag(
+        sync=True
+    )
+    bit_names = t.List(t.Unicode(), help="name of each bit of the layers' array").tag(sync=True)
+
+    tiles = t.Enum(TILES, TILES[0], help="which images are shown").tag(sync=True)
+    arrangement = t.Enum(ARRANGEMENTS, ARRANGEMENTS[0], help="how the sensors are laid out").tag(sync=True)
+    colormap = t.Enum(COLORMAPS, COLORMAPS[0]).tag(sync=True)
+    log = t.Bool(False, help="logarithmic colour scale").tag(sync=True)
+    limits = t.Dict(help="colour limits by image, ADU; others from percentiles").tag(sync=True)
+    height = t.Int(400, help="largest height of the images, CSS pixels").tag(sync=True)
+    window = t.List(t.Float(), help="visible rows and columns; empty: all").tag(sync=True)
+    show_mask = t.Bool(True).tag(sync=True)
+    mask_opacity = t.Float(0.8, min=0.0, max=1.0).tag(sync=True)
+    show_rings = t.Bool(False).tag(sync=True)
+    show_outlines = t.Bool(False).tag(sync=True)
+    blink = t.Bool(False, help="alternate present and corrected geometry").tag(sync=True)
+    mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
+    can_draw = t.Bool(False, help="offer the drawing tools").tag(sync=True)
+
+    distance_mm = t.Float(0.0, help="sample to detector; 0: unknown").tag(sync=True)
+    wavelength = t.Float(0.0, help="Å; 0: unknown").tag(sync=True)
+    centre_mm = t.List(t.Float(), default_value=[0.0, 0.0]).tag(sync=True)
+    rings = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
+    quadrant_offsets = t.List(default_value=[[0.0, 0.0]] * 4).tag(sync=True)
+    shapes = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._lock = threading.RLock()
+        self._messages: dict[str, tuple[dict[str, Any], list[Any]]] = {}
+        self._watched = False  # nobody to send to before a browser has asked
+        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+        self.on_msg(self._received)
+
+    # ---- what is shown -----------------------------------------------------------------------
+    def set_image(self, name: str, values: ArrayLike | None) -> None:
+        """Show an array as average, stddev or maximum (None takes it away).
+
+        Parameters
+        ----------
+        name : ``average``, ``stddev`` or ``maximum``.
+        values : ``(32, 185, 388)``, ADU; kept and sent as float32.
+        """
+        if name not in IMAGES:
+            raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
+        if values is None:
+            self._forget(name)
+            return
+        array = _full(values, np.float32, f"{name} image")
+        self._keep({"type": "array", "kind": "image", "name": name, "dtype": "float32"}, [array])
+
+    def set_geometry(self, geometry: Geometry | None, arrangement: str = "assembled") -> None:
+        """Lay the sensors out by a geometry, as ``assembled`` or ``corrected``."""
+        if arrangement not in ARRANGEMENTS[:2]:
+            raise WorkbenchError(f"There is no geometry for the arrangement {arrangement!r}.")
+        if geometry is None:
+            self._forget(arrangement)
+            return
+        snapped = geometry.snapped()
+        message = {
+            "type": "array",
+            "kind": "map",
+            "name": arrangement,
+            "dtype": "int32",
+            "shape": list(snapped.shape),
+            "frame": [*(float(v) / 1000 for v in snapped.origin_um), PIXEL_SIZE_UM / 1000],
+        }
+        asics = asic_vectors_mm(geometry.pixel_positions_um())
+        self._keep(message, [np.ascontiguousarray(snapped.index, dtype=np.int32), asics])
+
+    def set_bits(self, bits: ArrayLike | None, names: Sequence[str] = ()) -> None:
+        """Mask pixels for reasons other than the thresholds.
+
+        Parameters
+        ----------
+        bits : uint32 ``(32, 185, 388)``; a pixel with any bit set is masked. None: no layer.
+        names : name of each bit, from the lowest, shown in the read-out.
+        """
+        self.bit_names = list(names)
+        if bits is None:
+            self._forget("bits")
+            return
+        array = _full(bits, np.uint32, "layers")
+        self._keep({"type": "array", "kind": "bits", "name": "bits", "dtype": "uint32"}, [array])
+
+    def fit(self) -> None:
+        """Show the whole detector."""
+        self.window = []
+
+    # ---- what the user does on the picture ---------------------------------------------------
+    def on_shape(self, act: Callable[[dict[str, Any]], None]) -> None:
+        """Call ``act({"kind": …, "points": [[x, y], …]})`` for a drawn shape (lab mm)."""
+        self._listeners.setdefault("shape", []).append(act)
+
+    def on_pixel(self, act: Callable[[int], None]) -> None:
+        """Call ``act(flat index)`` when a pixel is to be masked or unmasked."""
+        self._listeners.setdefault("pixel", []).append(act)
+
+    def on_pick(self, act: Callable[[int], None]) -> None:
+        """Call ``act(flat index)`` when a pixel is clicked to look at it."""
+        self._listeners.setdefault("pick", []).append(act)
+
+    # ---- messages ----------------------------------------------------------------------------
+    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+        kind = content.get("type")
+        if kind == "need":
+            with self._lock:
+                self._watched = True
+                waiting = list(self._messages.values())
+            for message, buffers in waiting:
+                self.send(message, buffers)
+        elif kind == "shape":
+            shape = {"kind": content["kind"], "points": content["points"]}
+            self._tell("shape", shape)
+        elif kind in ("pixel", "pick"):
+            flat = int(content["flat"])
+            if 0 <= flat < PIXELS:
+                self._tell(kind, flat)
+
+    def _tell(self, kind: str, value: Any) -> None:
+        for act in self._listeners.get(kind, []):
+            act(value)
+
+    def _keep(self, message: dict[str, Any], arrays: Iterable[NDArray]) -> None:
+        # a message and no trait: traits of 9 MB would be stored with the notebook
+        buffers = [memoryview(array).cast("B") for array in arrays]
+        with self._lock:
+            self._messages[message["name"]] = (message, buffers)
+            watched = self._watched
+        if watched:
+            self.send(message, buffers)
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            known = self._messages.pop(name, None)
+        if known and self._watched:
+            self.send({"type": "forget", "name": name})
+
+
+def asic_vectors_mm(positions_um: NDArray) -> NDArray[np.float32]:
+    """Origin, fast step and slow step (x, y each) of the 64 ASICs: float32 ``(64, 6)``, mm."""
+    vectors = np.empty((SENSORS, ASICS_PER_SENSOR, 3, 2))
+    for asic in range(ASICS_PER_SENSOR):
+        part = positions_um[:, :, asic * ASIC_COLUMNS : (asic + 1) * ASIC_COLUMNS, :2]
+        vectors[:, asic, 0] = part[:, 0, 0]
+        vectors[:, asic, 1] = part[:, 0, 1] - part[:, 0, 0]
+        vectors[:, asic, 2] = part[:, 1, 0] - part[:, 0, 0]
+    return np.ascontiguousarray(vectors.reshape(-1, 6) / 1000, dtype=np.float32)
+
+
+def _full(values: ArrayLike, dtype: Any, what: str) -> NDArray:
+    array = np.asarray(values)
+    if array.shape != SHAPE:
+        raise WorkbenchError(f"The {what} has the shape {array.shape}; {SHAPE} is needed.")
+    return np.array(array, dtype=dtype, order="C")  # own copy: averaging goes on in the original
