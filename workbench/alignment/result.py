@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import AlignmentError
-from workbench.recipe import AlignmentSettings
+from workbench.recipe import AlignmentSettings, Decisions
 
 Verdict = Literal["good", "uncertain", "not determined", "overruled"]
 
@@ -179,6 +179,15 @@ class Alignment:
     def with_accepted(self, quadrant: int, accepted: bool = True) -> Alignment:
         """Copy in which the corrected geometry uses one quadrant's offset, or does not."""
         return self._with(quadrant, accepted=bool(accepted))
+
+    def decided(self, decisions: Decisions) -> Alignment:
+        """Copy with what a person decided: offsets set by hand, quadrants left in place."""
+        result = self
+        for quadrant, x, y in decisions.overruled:
+            result = result.with_offset(int(quadrant), (x, y))
+        for quadrant in decisions.rejected:
+            result = result.with_accepted(quadrant, False)
+        return result
 
     def lines(self) -> list[str]:
         """What a terminal shows; the first lines are those of cspad.quadrants_cbf."""

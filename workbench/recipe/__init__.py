@@ -4,7 +4,7 @@ Widgets edit a recipe, the command line runs one, a report replays one. The same
 same data give the same mask and the same geometry, bit for bit.
 """
 
-from workbench.recipe.alignment import AlignmentSettings
+from workbench.recipe.alignment import AlignmentSettings, Decisions
 from workbench.recipe.corrections import Corrections
 from workbench.recipe.events import Events
 from workbench.recipe.files import read_recipe, recipe_from_text, recipe_to_text, write_recipe
@@ -14,6 +14,7 @@ from workbench.recipe.model import Experiment, Images, Output, Recipe
 __all__ = [
     "AlignmentSettings",
     "Corrections",
+    "Decisions",
     "Events",
     "Experiment",
     "Images",

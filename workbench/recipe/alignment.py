@@ -55,3 +55,36 @@ class AlignmentSettings:
             self.saturation_adu > 0,
             f"saturation_adu is {self.saturation_adu}; it must be above 0 ADU",
         )
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a person decided after looking at the alignment."""
+
+    overruled: tuple[tuple[float, float, float], ...] = setting(
+        (), "offsets set by hand: [quadrant, x, y], pixels"
+    )
+    rejected: tuple[int, ...] = setting((), "quadrants left where they are")
+
+    def __post_init__(self) -> None:
+        quadrants = [entry[0] for entry in self.overruled] + list(self.rejected)
+        require(
+            all(quadrant in (0, 1, 2, 3) for quadrant in quadrants),
+            "quadrants are numbered 0, 1, 2 and 3",
+        )
+        require(
+            all(abs(value) < 1e4 for entry in self.overruled for value in entry[1:]),
+            "an offset set by hand must be finite and below 10000 pixels",
+        )
+
+    def overruling(self, quadrant: int, offset_px: tuple[float, float] | None) -> Decisions:
+        """Copy with one quadrant's offset set by hand (None: as found)."""
+        kept = [entry for entry in self.overruled if int(entry[0]) != quadrant]
+        if offset_px is not None:
+            kept.append((float(quadrant), float(offset_px[0]), float(offset_px[1])))
+        return Decisions(tuple(sorted(kept)), self.rejected)
+
+    def rejecting(self, quadrant: int, rejected: bool = True) -> Decisions:
+        """Copy in which one quadrant stays where it is, or does not."""
+        kept = set(self.rejected) - {quadrant} | ({quadrant} if rejected else set())
+        return Decisions(self.overruled, tuple(sorted(kept)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.detector import DEFAULT_ADDRESS, LOW_GAIN_FACTOR
-from workbench.recipe.alignment import AlignmentSettings
+from workbench.recipe.alignment import AlignmentSettings, Decisions
 from workbench.recipe.corrections import Corrections
 from workbench.recipe.events import Events
 from workbench.recipe.fields import section, setting
@@ -59,6 +59,7 @@ class Recipe:
     bright_corrections: Corrections = section(lambda: Corrections(gain=LOW_GAIN_FACTOR))
     mask: MaskSettings = section(MaskSettings)
     alignment: AlignmentSettings = section(AlignmentSettings)
+    decisions: Decisions = section(Decisions)
     output: Output = section(Output)
 
     def changed(self, path: str, value: object) -> Recipe:

@@ -1,0 +1,423 @@
+"""The state behind the panels: a recipe with its history, results, and what is stale. No widgets.
+
+Everything a button does is one call here. Calls return at once; the work is done on two threads
+(one for what takes long, one for what must follow a slider), and listeners are told on the thread
+on which something changed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench import pipeline
+from workbench.errors import Cancelled, WorkbenchError
+from workbench.recipe import Recipe, write_recipe
+from workbench.ui.history import History
+from workbench.ui.worker import Log, Task, Worker
+
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment
+    from workbench.averages import RunImages
+    from workbench.geometry import Geometry, GeometryStore
+    from workbench.mask import Mask
+
+STEPS = ("images", "mask", "alignment", "geometry")
+TOPICS = ("recipe", "status", "progress", "preview", "images", "mask", "alignment", "versions")
+
+
+class State(StrEnum):
+    """Of a step."""
+
+    NOT_STARTED = "not started"
+    RUNNING = "running"
+    DONE = "done"
+    STALE = "stale"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Of a step: its state and, after an error, what to do next."""
+
+    state: State = State.NOT_STARTED
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Progress of long work."""
+
+    step: str
+    done: float = 0
+    total: float | None = None
+    message: str = ""
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Units per second so far."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds left, if that can be said."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)
+
+
+class Session:
+    """An observable calibration.
+
+    Parameters
+    ----------
+    recipe : to begin with; relative paths in it are taken from the current folder.
+    path : the recipe's file, if it has one.
+    """
+
+    def __init__(
+        self, recipe: Recipe | None = None, path: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.log = Log()
+        self.path = None if path is None else Path(path)
+        self._history = History(pipeline.resolve(recipe or Recipe(), Path.cwd()))
+        self._lock = threading.RLock()
+        self._listeners: dict[str, list[Callable[[], None]]] = {topic: [] for topic in TOPICS}
+        self._slow = Worker("workbench-slow", self.log, self._progressed)
+        self._quick = Worker("workbench-quick", self.log)
+        self._made_with: dict[str, Any] = {}
+        self._failed: dict[str, tuple[Any, str]] = {}
+        self._running: set[str] = set()
+        self._known: dict[str, RunImages] = {}
+        self._engine: Any = None
+        self.moment: Moment | None = None
+        self.images: pipeline.ImageSet | None = None
+        self.preview: RunImages | None = None
+        self.mask: Mask | None = None
+        self.found: Alignment | None = None
+        self.deployed: str | None = None
+
+    # ---- observing ---------------------------------------------------------------------------
+    def subscribe(self, topic: str, act: Callable[[], None]) -> None:
+        """Call ``act()`` whenever `topic` (one of `TOPICS`) changes."""
+        self._listeners[topic].append(act)
+
+    def tell(self, *topics: str) -> None:
+        """Tell listeners; what goes wrong in one of them goes to the log."""
+        for topic in topics:
+            for act in list(self._listeners[topic]):
+                try:
+                    act()
+                except Exception as error:
+                    self.log.error(topic, error)
+
+    # ---- recipe ------------------------------------------------------------------------------
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in force; assign a new one to change it (undoable)."""
+        return self._history.recipe
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        self.set_recipe(recipe)
+
+    def set_recipe(self, recipe: Recipe, reason: str = "recipe") -> None:
+        """Make `recipe` the one in force."""
+        with self._lock:
+            changed = self._history.set(recipe, reason)
+        if changed:
+            self._recipe_changed()
+
+    def change(self, path: str, value: object) -> None:
+        """Change one setting, e.g. ``change("mask.thresholds.maxproj_min", 250)``.
+
+        Raises
+        ------
+        WorkbenchError
+            If the value is refused; the setting keeps its value.
+        """
+        with self._lock:
+            try:
+                recipe = self.recipe.changed(path, value)
+            except (ValueError, TypeError) as error:
+                raise WorkbenchError(f"{path.rsplit('.', 1)[-1]}: {error}.") from error
+            changed = self._history.set(recipe, path)
+        if changed:
+            self._recipe_changed()
+
+    @property
+    def undoable(self) -> str | None:
+        """What `undo` would take back."""
+        return self._history.undoable
+
+    @property
+    def redoable(self) -> str | None:
+        """What `redo` would bring back."""
+        return self._history.redoable
+
+    def undo(self) -> None:
+        """Take the last change of the recipe back."""
+        with self._lock:
+            changed = self._history.undo()
+        if changed:
+            self._recipe_changed()
+
+    def redo(self) -> None:
+        """Make the change that was taken back again."""
+        with self._lock:
+            changed = self._history.redo()
+        if changed:
+            self._recipe_changed()
+
+    def _recipe_changed(self) -> None:
+        self.tell("recipe", "status")
+        if self.images is not None and self._made_with.get("mask") != self._key("mask"):
+            self.compute_mask()
+        if self.found is not None:
+            self.tell("alignment")
+
+    def save_recipe(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the recipe (default: its own file, else one in the output folder)."""
+        target = Path(path) if path is not None else self.path or self.default_path
+        write_recipe(self.recipe, target)
+        self.path = target
+        self.log.note("recipe", f"written to {target}")
+        return target
+
+    @property
+    def default_path(self) -> Path:
+        """``<output folder>/<experiment>_r<run>.calibration.toml``."""
+        experiment = self.recipe.experiment
+        run = f"_r{experiment.bright[0]:04d}" if experiment.bright else ""
+        name = f"{experiment.name or 'images'}{run}.calibration.toml"
+        return Path(self.recipe.output.folder) / name
+
+    # ---- what is up to date ------------------------------------------------------------------
+    def _key(self, step: str) -> Any:
+        """Everything in the recipe that decides a step's result."""
+        recipe = self.recipe
+        images = (
+            recipe.experiment,
+            recipe.images,
+            recipe.events,
+            recipe.dark_corrections,
+            recipe.bright_corrections,
+        )
+        return {
+            "images": images,
+            "mask": (images, recipe.mask),
+            "alignment": (images, recipe.mask, recipe.alignment),
+            "geometry": (images, recipe.mask, recipe.alignment, recipe.decisions),
+        }[step]
+
+    def status(self, step: str) -> Status:
+        """State of a step, computed from what its result was made with."""
+        key = self._key(step)
+        if step in self._running:
+            return Status(State.RUNNING)
+        failed = self._failed.get(step)
+        if failed is not None and failed[0] == key:
+            return Status(State.FAILED, failed[1])
+        if step not in self._made_with:
+            return Status(State.NOT_STARTED)
+        if self._made_with[step] != key:
+            return Status(State.STALE, "something before it changed; run it again")
+        return Status(State.DONE)
+
+    @property
+    def busy(self) -> bool:
+        """True while anything runs or waits."""
+        return self._slow.busy or self._quick.busy
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all work is finished and raise the first error that occurred meanwhile."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.busy:
+            for worker in (self._slow, self._quick):
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not worker.wait(left):
+                    raise TimeoutError(f"still busy after {timeout} s")
+        self.log.raise_unseen()
+
+    def later(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the quick thread; it replaces waiting work with the same key."""
+        self._quick.submit(key, lambda task: act())
+
+    def cancel(self) -> None:
+        """Ask long work to stop; what it has so far is kept where that is valid."""
+        self._slow.cancel()
+
+    def _progressed(self, task: Task, done: float, total: float | None, message: str) -> None:
+        self.moment = Moment(task.key, done, total, message, time.monotonic() - task.started)
+        self.tell("progress")
+
+    def _do(self, step: str, work: Callable[[Any, Task], None], worker: Worker) -> None:
+        def act(task: Task) -> None:
+            key = self._key(step)
+            self._running.add(step)
+            self._failed.pop(step, None)
+            self.moment = Moment(step)
+            self.tell("status", "progress")
+            try:
+                work(key, task)
+            except Exception as error:
+                message = self.log.error(step, error)
+                if not isinstance(error, Cancelled):
+                    self._failed[step] = (key, message)
+            finally:
+                self._running.discard(step)
+                if worker is self._slow:
+                    self.moment = None
+                    self.tell("progress")
+                self.tell("status")
+
+        worker.submit(step, act)
+
+    # ---- images ------------------------------------------------------------------------------
+    def compute_images(self) -> None:
+        """Average the runs of the recipe, or read the images it names."""
+        self._do("images", self._compute_images, self._slow)
+
+    def _compute_images(self, key: Any, task: Task) -> None:
+        recipe = self.recipe
+        images = pipeline.gather_images(
+            recipe, progress=task, snapshot=self._show_preview, known=self._known
+        )
+        for run, corrections in [
+            *([(images.dark, recipe.dark_corrections)] if images.dark else []),
+            *((bright, recipe.bright_corrections) for bright in images.bright),
+        ]:
+            if not run.partial:
+                self._known[pipeline.averaging_key(recipe, run.run, corrections)] = run
+        with self._lock:
+            self.images, self.preview, self._engine = images, None, None
+            self._made_with["images"] = key
+        self.log.note("images", describe_images(images))
+        self.tell("images")
+        self.compute_mask()
+
+    def _show_preview(self, images: RunImages) -> None:
+        self.preview = images
+        self.tell("preview")
+
+    # ---- mask --------------------------------------------------------------------------------
+    def compute_mask(self) -> None:
+        """Make the mask of the recipe (it also follows each change by itself)."""
+        self._do("mask", self._compute_mask, self._quick)
+
+    def _compute_mask(self, key: Any, _: Task) -> None:
+        images = self.images
+        if images is None:
+            raise WorkbenchError("There are no images yet; average the runs or open images first.")
+        missing = [
+            name for name in ("average", "stddev", "maximum") if getattr(images, name) is None
+        ]
+        if missing:
+            raise WorkbenchError(
+                f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
+                "or open the missing images."
+            )
+        self.mask = self._mask(self.recipe, images)
+        self._made_with["mask"] = key
+        self.tell("mask")
+
+    def _mask(self, recipe: Recipe, images: pipeline.ImageSet) -> Mask:
+        from workbench.mask import build_mask
+
+        return build_mask(
+            recipe.mask, images.average, images.stddev, images.maximum, images.geometry
+        )
+
+    def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the mask (default: the recipe's mask file in its output folder)."""
+        from workbench.mask import write_mask
+
+        if self.mask is None or self.status("mask").state != State.DONE:
+            raise WorkbenchError("There is no finished mask to write; average the runs first.")
+        output = self.recipe.output
+        target = Path(path) if path is not None else Path(output.folder) / output.mask
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(self.mask, target)
+        self.log.note("mask", f"written to {target}")
+        return target
+
+    # ---- quadrants ---------------------------------------------------------------------------
+    def compute_alignment(self) -> None:
+        """Find the quadrant offsets with the present mask."""
+        self._do("alignment", self._compute_alignment, self._slow)
+
+    def _compute_alignment(self, key: Any, task: Task) -> None:
+        images, mask = self.images, self.mask
+        if images is None or (images.bright_average is None and images.maximum is None):
+            raise WorkbenchError(
+                "There is no image with powder rings yet; average a bright run or open one."
+            )
+        self.found = self._align(images, mask, task)
+        self._made_with["alignment"] = key
+        self.log.note("alignment", f"average CC {self.found.mean_cc:.4f}")
+        self.tell("alignment")
+
+    def _align(self, images: pipeline.ImageSet, mask: Mask | None, task: Task) -> Alignment:
+        from workbench.alignment import align_quadrants
+
+        image = images.bright_average if images.bright_average is not None else images.maximum
+        return align_quadrants(
+            image, images.geometry, mask, settings=self.recipe.alignment, progress=task
+        )
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """The alignment with what was decided by hand."""
+        return None if self.found is None else self.found.decided(self.recipe.decisions)
+
+    @property
+    def corrected(self) -> Geometry | None:
+        """The geometry with the quadrants moved."""
+        alignment = self.alignment
+        return None if alignment is None else alignment.geometry
+
+    def overrule(self, quadrant: int, offset_px: tuple[float, float] | None) -> None:
+        """Set a quadrant's offset (x, y) by hand; None returns to the one found."""
+        if self.found is None:
+            raise WorkbenchError("Find the offsets first; then they can be overruled.")
+        if offset_px is not None:
+            if not np.isfinite(offset_px).all():
+                raise WorkbenchError("An offset is two numbers (x, y) in pixels.")
+            offset_px = (round(offset_px[0], 3), round(offset_px[1], 3))
+        self._decide(self.recipe.decisions.overruling(quadrant, offset_px), quadrant)
+
+    def nudge(self, quadrant: int, dx: float, dy: float) -> None:
+        """Move a quadrant's offset by (dx, dy) pixels."""
+        alignment = self.alignment
+        if alignment is None:
+            raise WorkbenchError("Find the offsets first; then they can be nudged.")
+        x, y = alignment.quadrants[quadrant].offset_px
+        self.overrule(quadrant, (float(x) + dx, float(y) + dy))
+
+    def accept(self, quadrant: int, accepted: bool = True) -> None:
+        """Use a quadrant's offset, or leave the quadrant where it is."""
+        self._decide(self.recipe.decisions.rejecting(quadrant, not accepted), quadrant)
+
+    def _decide(self, decisions: Any, quadrant: int) -> None:
+        self.set_recipe(
+            self.recipe.changed("decisions", decisions), f"offset of quadrant {quadrant}"
+        )
+
+
+def describe_images(images: pipeline.ImageSet) -> str:
+    """One line about where the images come from."""
+    parts = []
+    if images.dark is not None:
+        parts.append(f"dark run {images.dark.run}: {images.dark.count} events")
+    parts += [f"bright run {bright.run}: {bright.count} events" for bright in images.bright]
+    parts += [f"{kind} from {path.name}" for kind, path in images.files.items()]
+    return ", ".join(parts) or "no images"
