@@ -52,7 +52,8 @@ class Lab:
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1",
-             f"--port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.work}",
+             f"--port={self.port}", "--ServerApp.port_retries=0",
+             f"--ServerApp.root_dir={self.work}",
              f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True",
              "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
              "--allow-root"],
@@ -130,7 +131,7 @@ class Notebook:
               let out = "";
               future.onIOPub = (m) => {
                 if (m.header.msg_type === "stream") out += m.content.text;
-                if (m.header.msg_type === "error") out += "ERROR " + m.content.traceback.join("\\n");
+                if (m.header.msg_type === "error") out += "ERROR " + m.content.evalue;
               };
               await future.done;
               return out;

@@ -108,14 +108,15 @@ def align_recipe(
 ) -> Alignment | None:
     """Quadrant alignment of a recipe, on the average of the bright runs if there is one.
 
-    None if there is neither an average nor a maximum of bright runs.
+    None if there is neither an average nor a maximum of bright runs. What a person decided
+    (``recipe.decisions``) is applied.
     """
     from workbench.alignment import align_quadrants
 
     image = alignment_image(images)
     if image is None:
         return None
-    return align_quadrants(
+    found = align_quadrants(
         image,
         images.geometry,
         mask,
@@ -123,6 +124,7 @@ def align_recipe(
         settings=recipe.alignment,
         progress=progress,
     )
+    return found.decided(recipe.decisions)
 
 
 def alignment_image(images: ImageSet) -> DetectorImage | None:

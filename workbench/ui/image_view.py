@@ -43,6 +43,11 @@ def module_text() -> str:
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
+def style_text() -> str:
+    """Give the view's style sheet; colours are those of JupyterLab's theme."""
+    return (HERE / "image_view.css").read_text(encoding="utf-8")
+
+
 class ImageView(anywidget.AnyWidget):
     """Average, standard deviation and maximum of a CSPAD, with the mask laid over them.
 
@@ -51,10 +56,10 @@ class ImageView(anywidget.AnyWidget):
     """
 
     _esm = t.Unicode(module_text()).tag(sync=True)
-    _css = t.Unicode((HERE / "image_view.css").read_text(encoding="utf-8")).tag(sync=True)
+    _css = t.Unicode(style_text()).tag(sync=True)
 
     avg_max = t.Float(2000.0, help="ADU; pixels with a larger average are masked").tag(sync=True)
-    stddev_max = t.Float(10.0, help="ADU; pixels with a larger deviation are masked").tag(sync=True)
+    stddev_max = t.Float(10.0, help="ADU; noisier pixels are masked").tag(sync=True)
     maxproj_min = t.Float(300.0, help="ADU; pixels with a smaller maximum are masked").tag(
         sync=True
     )
@@ -64,7 +69,9 @@ class ImageView(anywidget.AnyWidget):
     bit_names = t.List(t.Unicode(), help="name of each bit of the layers' array").tag(sync=True)
 
     tiles = t.Enum(TILES, TILES[0], help="which images are shown").tag(sync=True)
-    arrangement = t.Enum(ARRANGEMENTS, ARRANGEMENTS[0], help="how the sensors are laid out").tag(sync=True)
+    arrangement = t.Enum(ARRANGEMENTS, ARRANGEMENTS[0], help="how the sensors are laid out").tag(
+        sync=True
+    )
     colormap = t.Enum(COLORMAPS, COLORMAPS[0]).tag(sync=True)
     log = t.Bool(False, help="logarithmic colour scale").tag(sync=True)
     limits = t.Dict(help="colour limits by image, ADU; others from percentiles").tag(sync=True)
@@ -81,9 +88,9 @@ class ImageView(anywidget.AnyWidget):
     distance_mm = t.Float(0.0, help="sample to detector; 0: unknown").tag(sync=True)
     wavelength = t.Float(0.0, help="Å; 0: unknown").tag(sync=True)
     centre_mm = t.List(t.Float(), default_value=[0.0, 0.0]).tag(sync=True)
-    rings = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
+    rings: t.List = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
     quadrant_offsets = t.List(default_value=[[0.0, 0.0]] * 4).tag(sync=True)
-    shapes = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
+    shapes: t.List = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)

@@ -20,14 +20,14 @@ import numpy as np
 
 from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.recipe import Recipe, write_recipe
+from workbench.recipe import Decisions, Recipe, write_recipe
 from workbench.ui.history import History
 from workbench.ui.worker import Log, Task, Worker
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
-    from workbench.geometry import Geometry, GeometryStore
+    from workbench.geometry import Geometry
     from workbench.mask import Mask
 
 STEPS = ("images", "mask", "alignment", "geometry")
@@ -98,7 +98,6 @@ class Session:
         self._failed: dict[str, tuple[Any, str]] = {}
         self._running: set[str] = set()
         self._known: dict[str, RunImages] = {}
-        self._engine: Any = None
         self.moment: Moment | None = None
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
@@ -292,17 +291,19 @@ class Session:
         images = pipeline.gather_images(
             recipe, progress=task, snapshot=self._show_preview, known=self._known
         )
-        for run, corrections in [
-            *([(images.dark, recipe.dark_corrections)] if images.dark else []),
-            *((bright, recipe.bright_corrections) for bright in images.bright),
-        ]:
-            if not run.partial:
-                self._known[pipeline.averaging_key(recipe, run.run, corrections)] = run
         with self._lock:
-            self.images, self.preview, self._engine = images, None, None
+            self.images, self.preview = images, None
             self._made_with["images"] = key
         self.log.note("images", describe_images(images))
         self.tell("images")
+        self.compute_mask()
+
+    def use_images(self, images: pipeline.ImageSet) -> None:
+        """Calibrate with images that are in memory already."""
+        with self._lock:
+            self.images, self.preview = images, None
+            self._made_with["images"] = self._key("images")
+        self.tell("images", "status")
         self.compute_mask()
 
     def _show_preview(self, images: RunImages) -> None:
@@ -326,16 +327,9 @@ class Session:
                 f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
                 "or open the missing images."
             )
-        self.mask = self._mask(self.recipe, images)
+        self.mask = pipeline.make_recipe_mask(self.recipe, images)
         self._made_with["mask"] = key
         self.tell("mask")
-
-    def _mask(self, recipe: Recipe, images: pipeline.ImageSet) -> Mask:
-        from workbench.mask import build_mask
-
-        return build_mask(
-            recipe.mask, images.average, images.stddev, images.maximum, images.geometry
-        )
 
     def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the mask (default: the recipe's mask file in its output folder)."""
@@ -357,22 +351,18 @@ class Session:
 
     def _compute_alignment(self, key: Any, task: Task) -> None:
         images, mask = self.images, self.mask
-        if images is None or (images.bright_average is None and images.maximum is None):
+        found = None
+        if images is not None:
+            undecided = self.recipe.changed("decisions", Decisions())
+            found = pipeline.align_recipe(undecided, images, mask, task)
+        if found is None:
             raise WorkbenchError(
                 "There is no image with powder rings yet; average a bright run or open one."
             )
-        self.found = self._align(images, mask, task)
+        self.found = found
         self._made_with["alignment"] = key
-        self.log.note("alignment", f"average CC {self.found.mean_cc:.4f}")
+        self.log.note("alignment", f"average CC {found.mean_cc:.4f}")
         self.tell("alignment")
-
-    def _align(self, images: pipeline.ImageSet, mask: Mask | None, task: Task) -> Alignment:
-        from workbench.alignment import align_quadrants
-
-        image = images.bright_average if images.bright_average is not None else images.maximum
-        return align_quadrants(
-            image, images.geometry, mask, settings=self.recipe.alignment, progress=task
-        )
 
     @property
     def alignment(self) -> Alignment | None:

@@ -29,7 +29,9 @@ class Entry:
 
     def line(self) -> str:
         """``12:30:05 mask: …``."""
-        return f"{time.strftime('%H:%M:%S', time.localtime(self.when))} {self.place}: {self.message}"
+        return (
+            f"{time.strftime('%H:%M:%S', time.localtime(self.when))} {self.place}: {self.message}"
+        )
 
 
 class Log:

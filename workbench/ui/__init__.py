@@ -1,0 +1,1 @@
+"""The interactive workbench: panels over a session, in JupyterLab."""
