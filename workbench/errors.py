@@ -13,8 +13,8 @@ class WorkbenchError(Exception):
     """Base of every error that is the input's fault, not the program's."""
 
 
-class RecipeError(WorkbenchError):
-    """A recipe file or a setting in it cannot be used."""
+class RecipeError(WorkbenchError, ValueError):
+    """A recipe file or a setting cannot be used."""
 
 
 class RunNotFoundError(WorkbenchError):

@@ -100,5 +100,5 @@ def test_one_setting_is_changed_by_its_dotted_name():
     assert Recipe().mask.thresholds.maxproj_min == 300.0
     with pytest.raises(KeyError, match="no setting 'maxproj'"):
         Recipe().changed("mask.thresholds.maxproj", 1.0)
-    with pytest.raises(ValueError, match="must be above 0"):
+    with pytest.raises(RecipeError, match="must be above 0"):
         Recipe().changed("mask.thresholds.avg_max", 0.0)

@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        print(f"workbench {wanted}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"workbench {wanted}: interrupted; nothing more was written.", file=sys.stderr)
         return 130

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+from workbench.errors import RecipeError
+
 
 def setting(default: Any, doc: str) -> Any:
     """Give a dataclass field with a default and its comment (units included)."""
@@ -17,6 +19,6 @@ def section(factory: Any, doc: str = "") -> Any:
 
 
 def require(condition: bool, message: str) -> None:
-    """Refuse an implausible setting (the reader turns this into a `RecipeError`)."""
+    """Raise `RecipeError` with `message` unless `condition` holds."""
     if not condition:
-        raise ValueError(message)
+        raise RecipeError(message)

@@ -115,7 +115,10 @@ def _converter() -> Any:
     layers = getattr(mask, "Layer", None)
     if layers is not None:
         configure_tagged_union(
-            layers, converter, tag_name="kind", tag_generator=lambda layer: layer.kind,  # type: ignore[attr-defined]
+            layers,
+            converter,
+            tag_name="kind",
+            tag_generator=lambda layer: layer.kind,  # type: ignore[attr-defined]
         )
     return converter
 

@@ -69,7 +69,7 @@ class Recipe:
         ------
         KeyError
             If there is no such setting.
-        ValueError
+        RecipeError
             If the value is refused.
         """
         return _changed(self, path.split("."), value)
