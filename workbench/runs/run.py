@@ -315,17 +315,26 @@ def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int,
         raise NoEventsError(f"{name} has no events ({why}).")
     if phy is not None and reader.config is not None:
         return phy, reader
-    there = [_described(number, types) for number, types in sorted(reader.detectors.items())]
-    cspads = [text for text in there if "ad" in text.split(":")[1].lower()]
-    listed = ", ".join((cspads or there)[:20]) or "no detectors"
-    if phy in reader.detectors:
-        if reader.detectors[phy] & CSPAD_TYPES:
-            raise DetectorNotFoundError(
-                f"{name} holds data of {address} but no configuration to decode them; is the "
-                "first chunk (c00) missing?"
-            )
-        raise DetectorNotFoundError(f"{address} in {name} is not a CSPAD; there are: {listed}.")
-    raise DetectorNotFoundError(f"{address} is not in {name}; there are: {listed}.")
+    listed = _listed(reader.detectors)
+    types = reader.detectors.get(phy) if phy is not None else None
+    if types is None:
+        raise DetectorNotFoundError(f"{address} is not in {name}; {listed}.")
+    if types & CSPAD_TYPES:
+        raise DetectorNotFoundError(
+            f"{name} holds data of {address} but no configuration to decode them; is the first "
+            "chunk (c00) missing?"
+        )
+    raise DetectorNotFoundError(f"{address} in {name} is not a CSPAD; {listed}.")
+
+
+def _listed(detectors: dict[int, set[int]]) -> str:
+    """What to choose from: the CSPADs of a run, or else whatever is there."""
+    cspads = [phy for phy, types in detectors.items() if types & CSPAD_TYPES]
+    names = [address_of(phy) for phy in sorted(cspads or detectors)]
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    if cspads:
+        return f"there are: {shown}"
+    return f"no CSPAD is there, only: {shown}" if names else "no detectors are there"
 
 
 def _begin(files: RunFiles, phy: int | None, journal: Journal) -> tuple[EventReader, bool]:
@@ -337,8 +346,3 @@ def _begin(files: RunFiles, phy: int | None, journal: Journal) -> tuple[EventRea
         if reader.config is not None or record.index >= LOOK_AHEAD:
             break
     return reader, any_events
-
-
-def _described(phy: int, types: set[int]) -> str:
-    aliasless = address_of(phy)
-    return aliasless if types & CSPAD_TYPES else f"{aliasless} (not a CSPAD)"
