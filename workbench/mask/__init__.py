@@ -4,6 +4,7 @@ Masks are ``True = good`` inside; each file format states and converts its own c
 """
 
 from workbench.mask.build import build_mask, make_mask
+from workbench.mask.engine import MaskEngine
 from workbench.mask.formats import read_mask, write_mask
 from workbench.mask.inputs import MaskImages
 from workbench.mask.model import Mask
@@ -12,6 +13,7 @@ from workbench.mask.rules import RULES, Rule, RuleCount, rule_names
 __all__ = [
     "RULES",
     "Mask",
+    "MaskEngine",
     "MaskImages",
     "Rule",
     "RuleCount",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from workbench.detector import by_asic
-from workbench.mask.inputs import MaskImages
+from workbench.mask.engine import MaskEngine
 from workbench.mask.model import Mask
-from workbench.mask.rules import RULES, count_reasons
 from workbench.recipe import MaskSettings, Thresholds
 
 
@@ -39,30 +39,47 @@ def make_mask(
     return build_mask(settings, avg, std, max)
 
 
-def build_mask(settings: MaskSettings, avg: Any, std: Any, max: Any, geometry: Any = None) -> Mask:
-    """Make the mask that settings describe; see `make_mask` for the images."""
-    images = MaskImages.of(avg, std, max)
-    average, stddev, maximum = images.arrays
-    limits = settings.thresholds
-    nan = [np.isnan(image) for image in images.arrays]
-    reasons = np.zeros(average.shape, np.uint32)
-    for name, removed in (
-        ("average_low", average <= 0),
-        ("average_high", average > limits.avg_max),
-        ("stddev_low", stddev <= 0),
-        ("stddev_high", stddev > limits.stddev_max),
-        ("maximum_low", maximum < limits.maxproj_min),
-        ("not_a_number", nan[0] | nan[1] | nan[2]),
-    ):
-        reasons[removed] |= RULES[name].flag
-    if settings.border:
-        frame = np.ones((185, 194), bool)
-        frame[settings.border : -settings.border, settings.border : -settings.border] = False
-        by_asic(reasons)[..., frame] |= RULES["asic_border"].flag
-    counts = count_reasons(reasons)
-    cctbx = (
-        counts["average_low"].total + counts["average_high"].total + 2 * int(nan[0].sum()),
-        counts["stddev_low"].total + counts["stddev_high"].total + 2 * int(nan[1].sum()),
-        counts["maximum_low"].total + int(nan[2].sum()),
+def build_mask(
+    settings: MaskSettings,
+    avg: Any,
+    std: Any,
+    max: Any,
+    geometry: Any = None,
+    *,
+    low_gain: NDArray | None = None,
+    occupancy: NDArray | None = None,
+    distance_mm: float | None = None,
+    wavelength_angstrom: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Mask:
+    """Make the mask that settings describe, layers included; see `make_mask` for the images.
+
+    Parameters
+    ----------
+    settings : the ``mask`` section of a recipe.
+    geometry, distance_mm, wavelength_angstrom : for shapes, radius and resolution; by default
+        those of the images.
+    low_gain : bool ``(32, 185, 388)``, True = low gain, if `settings.low_gain` has own limits.
+    occupancy : fraction of events with data in each pixel, ``(32, 185, 388)``.
+    folder : folder that names of imported masks are relative to (that of the recipe).
+
+    Raises
+    ------
+    MaskError
+        If an image is not that of a full CSPAD, or something a layer needs is not there.
+    FileFormatError
+        If an imported mask cannot be read.
+    """
+    engine = MaskEngine(
+        avg,
+        std,
+        max,
+        geometry,
+        distance_mm=distance_mm,
+        wavelength_angstrom=wavelength_angstrom,
+        low_gain=low_gain,
+        occupancy=occupancy,
+        folder=folder,
     )
-    return Mask(reasons == 0, reasons, counts, cctbx_counts=cctbx)
+    mask = engine.mask(settings, {"settings": dataclasses.asdict(settings)})
+    return mask

@@ -7,7 +7,7 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from workbench.errors import RecipeError
 from workbench.files import replacing
@@ -94,7 +94,6 @@ def _write_section(table: Any, section: Any, values: dict[str, Any]) -> None:
 @cache
 def _converter() -> Any:
     import cattrs
-    from cattrs.strategies import configure_tagged_union
 
     converter = cattrs.Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
 
@@ -112,15 +111,27 @@ def _converter() -> Any:
     converter.register_structure_hook(str, exactly((str,), "a text in quotes"))
     from workbench.recipe import mask
 
-    layers = getattr(mask, "Layer", None)
-    if layers is not None:
-        configure_tagged_union(
-            layers,
-            converter,
-            tag_name="kind",
-            tag_generator=lambda layer: layer.kind,  # type: ignore[attr-defined]
-        )
+    _know_layers(converter, {layer.kind: layer for layer in get_args(mask.Layer)}, mask.Layer)
     return converter
+
+
+def _know_layers(converter: Any, kinds: dict[str, type], union: Any) -> None:
+    """Read and write a union of layers by the setting ``kind`` of each."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected the table of a layer, found {value!r}")
+        settings = dict(value)
+        kind = settings.pop("kind", None)
+        if not isinstance(kind, str) or kind not in kinds:
+            raise ValueError(f"there is no kind of layer {kind!r} (known: {', '.join(kinds)})")
+        return converter.structure(settings, kinds[kind])
+
+    def unstructure(layer: Any) -> dict[str, Any]:
+        return {"kind": layer.kind, **converter.unstructure(layer, type(layer))}
+
+    converter.register_structure_hook(union, structure)
+    converter.register_unstructure_hook(union, unstructure)
 
 
 def _first_complaint(error: BaseException) -> str:

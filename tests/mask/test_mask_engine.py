@@ -1,0 +1,169 @@
+"""The engine decides every pixel as float64 does, whatever the limits and layers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench.detector import SHAPE
+from workbench.errors import MaskError
+from workbench.mask import MaskEngine
+from workbench.mask.coded import CodedImage
+from workbench.mask.rules import count_reasons
+from workbench.recipe import MaskSettings, Thresholds
+from workbench.recipe.mask import (
+    BorderLayer,
+    GrowLayer,
+    IslandLayer,
+    PartLayer,
+    PixelLayer,
+    RadiusLayer,
+    UnbondedLayer,
+    WideLayer,
+)
+
+
+def pictures():
+    random = np.random.default_rng(3)
+    average = random.normal(1000, 700, SHAPE)
+    stddev = np.round(random.normal(6, 3, SHAPE), 2)  # many equal values
+    maximum = np.round(random.normal(900, 400, SHAPE))
+    for image in (average, stddev, maximum):
+        for value in (0.0, np.nan, np.inf, -np.inf, 1e300):
+            image.flat[random.choice(image.size, 500)] = value
+    return average, stddev, maximum
+
+
+@pytest.fixture(scope="module")
+def engine():
+    low_gain = np.zeros(SHAPE, bool)
+    low_gain[:, :, 250:] = True
+    return MaskEngine(*pictures(), low_gain=low_gain)
+
+
+def same(quick, kept):
+    np.testing.assert_array_equal(quick.reasons, kept.reasons)
+    np.testing.assert_array_equal(quick.good, kept.good)
+    np.testing.assert_array_equal(kept.good, kept.reasons == 0)
+    assert quick.counts == kept.counts == count_reasons(kept.reasons)
+    assert quick.cctbx_counts == kept.cctbx_counts
+
+
+limits = st.builds(
+    Thresholds,
+    avg_max=st.one_of(st.floats(1e-3, 4000), st.sampled_from([1e300, 1e-300, np.inf])),
+    stddev_max=st.one_of(st.floats(1e-3, 20), st.sampled_from([5.0, 6.01, 1e9])),
+    maxproj_min=st.one_of(
+        st.floats(-2000, 4000), st.integers(0, 2000).map(float), st.sampled_from([-np.inf, np.inf])
+    ),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(high=limits, low=st.none() | limits, border=st.integers(0, 3))
+def test_quick_evaluation_equals_numpy(engine, high, low, border):
+    wanted = MaskSettings(high, border=border, low_gain=low)
+    kept = engine.mask(wanted)
+    same(engine.evaluate(wanted), kept)
+    average, stddev, maximum = engine.images.arrays
+    lower = engine.images.low_gain if low is not None else np.zeros(SHAPE, bool)
+    low = low or high
+    good = (average > 0) & (average <= np.where(lower, low.avg_max, high.avg_max))
+    good &= (stddev > 0) & (stddev <= np.where(lower, low.stddev_max, high.stddev_max))
+    good &= maximum >= np.where(lower, low.maxproj_min, high.maxproj_min)
+    if border:
+        inner = np.zeros(SHAPE, bool)
+        inner[:, border:-border, border : 194 - border] = True
+        inner[:, border:-border, 194 + border : 388 - border] = True
+        good &= inner
+    np.testing.assert_array_equal(kept.good, good)
+
+
+def test_a_limit_that_is_the_value_of_a_pixel_is_exact(engine):
+    for value in engine.images.average.flat[:40]:
+        if value > 0:
+            for limit in (value, np.nextafter(value, 0), np.nextafter(value, 1e9)):
+                wanted = MaskSettings(Thresholds(avg_max=limit))
+                same(engine.evaluate(wanted), engine.mask(wanted))
+
+
+STACKS = {
+    "union": (UnbondedLayer(neighbours=8), WideLayer(), PartLayer(parts=("Q1S2A0", "Q3"))),
+    "exclude": (PartLayer(parts=("Q0",)), PixelLayer(mode="exclude", pixels=((0, 5, 6),))),
+    "intersection": (PartLayer(mode="intersection", parts=("Q0", "Q2S1")), WideLayer()),
+    "grow in the middle": (
+        BorderLayer(pixels=2),
+        GrowLayer(pixels=2, neighbours=4, of=("average_high", "unbonded")),
+        PartLayer(mode="exclude", parts=("Q2",)),
+        WideLayer(),
+        IslandLayer(smaller_than=4),
+        UnbondedLayer(),
+    ),
+    "off": (GrowLayer(on=False), PartLayer(on=False, parts=("Q0",))),
+}
+
+
+@pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS.keys())
+def test_quick_evaluation_equals_numpy_with_layers(engine, layers):
+    for limit in (250.0, 600.0):
+        wanted = MaskSettings(Thresholds(maxproj_min=limit), border=1, layers=layers)
+        same(engine.evaluate(wanted), engine.mask(wanted))
+
+
+def test_evaluate_reuses_its_arrays_and_mask_does_not(engine):
+    first, kept = engine.evaluate(MaskSettings()), engine.mask(MaskSettings())
+    before = kept.good.copy()
+    engine.evaluate(MaskSettings(Thresholds(maxproj_min=2000)))
+    assert first.good.sum() < before.sum()
+    np.testing.assert_array_equal(kept.good, before)
+
+
+def test_own_limits_of_low_gain_need_a_gain_map():
+    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    wanted = MaskSettings(low_gain=Thresholds(maxproj_min=50))
+    for evaluate in (engine.mask, engine.evaluate):
+        with pytest.raises(MaskError, match="gain map"):
+            evaluate(wanted)
+
+
+def test_what_a_layer_lacks_is_said():
+    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    with pytest.raises(MaskError, match="geometry"):
+        engine.mask(MaskSettings(layers=(RadiusLayer(to_mm=3),)))
+    with pytest.raises(MaskError, match="no_such"):
+        engine.mask(MaskSettings(layers=(GrowLayer(of=("no_such",)),)))
+
+
+@pytest.mark.parametrize("above", [True, False])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).normal(5, 2, 3000),
+        np.full(1000, 7.25),
+        np.r_[np.zeros(500), np.ones(500), 1e30, -1e30, np.inf, -np.inf, np.nan],
+        np.full(10, np.nan),
+        np.random.default_rng(1).integers(0, 30, 2000).astype(float),
+    ],
+    ids=["normal", "constant", "wild", "nan", "integers"],
+)
+def test_a_coded_image_counts_exactly(values, above):
+    image = CodedImage(values, above)
+    for limit in (*values[:50], 0.0, 7.25, 0.5, 1e31, -np.inf, np.inf):
+        if np.isnan(limit):
+            continue
+        exact = values > limit if above else values < limit
+        assert image.removed(limit)[0] == exact.sum()
+    numbers = np.sort(values[~np.isnan(values)])
+    for fraction in (0.0, 0.1, 0.5, 0.9, 1.0):
+        expected = (
+            numbers[min(int(fraction * numbers.size), numbers.size - 1)] if len(numbers) else np.nan
+        )
+        np.testing.assert_equal(image.quantile(fraction), expected)
+
+
+def test_the_public_call_is_the_engine():
+    average, stddev, maximum = pictures()
+    mask = wb.make_mask(average, stddev, maximum, wb.Thresholds(maxproj_min=500), border=2)
+    wanted = MaskSettings(Thresholds(maxproj_min=500), border=2)
+    same(mask, MaskEngine(average, stddev, maximum).mask(wanted))
