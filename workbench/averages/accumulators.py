@@ -1,0 +1,165 @@
+"""Accumulators that take blocks of events in the quickest exact way the corrections allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.averages.kernels import add_raw, finish_raw
+from workbench.averages.statistics import Statistics
+
+
+class Accumulator(Protocol):
+    """What a runner feeds: blocks of events, one part of the detector at a time."""
+
+    parts: int
+    """Parts that may be added by different threads at the same time."""
+
+    def load(self, events: Sequence[Any]) -> Any:
+        """Prepare a block; what it gives keeps the events' memory alive."""
+        ...
+
+    def add(self, block: Any, part: int) -> None:
+        """Add one part of a block."""
+        ...
+
+    def loaded(self, events: int) -> None:
+        """Tell that all parts of a block of so many events were added."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Statistics of everything added so far."""
+        ...
+
+
+class Block:
+    """Addresses of the sections of some events.
+
+    Attributes
+    ----------
+    addresses : int64 ``(events, sections)``, 0 where an event lacks the section.
+    """
+
+    def __init__(self, events: Sequence[Any], shape: tuple[int, ...]) -> None:
+        sections, rows, columns = shape
+        stride = rows * columns * 2
+        self.addresses = np.zeros((len(events), sections), np.int64)
+        self._keep: list[Any] = []
+        for place, event in zip(self.addresses, events, strict=True):
+            quads = getattr(event, "quads", None)
+            if quads:
+                for quadrant, kept, view in quads:
+                    pixels = self._hold(view)
+                    start = pixels.ctypes.data
+                    for k, section in enumerate(kept):
+                        place[8 * quadrant + section] = start + k * stride
+            else:
+                start = self._hold(event.raw).ctypes.data
+                place[:] = start + stride * np.arange(sections)
+
+    def _hold(self, pixels: NDArray) -> NDArray[np.int16]:
+        pixels = np.ascontiguousarray(pixels, np.int16)
+        self._keep.append(pixels)
+        return pixels
+
+
+class RawSums:
+    """Exact integer sums of raw pixels; corrections linear in the pixel value enter at the end.
+
+    For ``y = factor * (x - offset)`` mean, standard deviation, maximum and minimum of y follow
+    from those of x, so pedestals and gain cost nothing per event and lose no digit.
+
+    Parameters
+    ----------
+    shape : of the detector's arrays.
+    offset, factor : float64 arrays of that shape, or None for 0 and 1.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        offset: NDArray[np.float64] | None = None,
+        factor: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.shape = shape
+        self.parts = shape[0]
+        pixels = (shape[0], shape[1] * shape[2])
+        self._sums = np.zeros(pixels, np.int64)
+        self._squares = np.zeros(pixels, np.int64)
+        limits = np.iinfo(np.int16)
+        self._maximum = np.full(pixels, limits.min, np.int16)
+        self._minimum = np.full(pixels, limits.max, np.int16)
+        self._section_count = np.zeros(shape[0], np.int64)
+        self._count = 0
+        self._offset, self._factor = offset, factor
+
+    def load(self, events: Sequence[Any]) -> Block:
+        """Addresses of the events' pixels."""
+        return Block(events, self.shape)
+
+    def add(self, block: Block, part: int) -> None:
+        """Add one section of the block's events."""
+        self._section_count[part] += add_raw(
+            block.addresses, part, self._sums, self._squares, self._maximum, self._minimum
+        )
+
+    def loaded(self, events: int) -> None:
+        """Count a block's events."""
+        self._count += events
+
+    def statistics(self) -> Statistics:
+        """Statistics of the corrected pixels."""
+        found = Statistics.empty(self.shape)
+        found.count = self._count
+        found.pixel_count[:] = self._section_count[:, None, None]
+        zeros, ones = np.zeros(self._sums.shape[1]), np.ones(self._sums.shape[1])
+        for section in np.flatnonzero(self._section_count):
+            finish_raw(
+                self._section_count[section],
+                self._sums[section],
+                self._squares[section],
+                self._maximum[section],
+                self._minimum[section],
+                zeros if self._offset is None else self._offset[section].reshape(-1),
+                ones if self._factor is None else self._factor[section].reshape(-1),
+                found.mean[section].reshape(-1),
+                found.m2[section].reshape(-1),
+                found.maximum[section].reshape(-1),
+                found.minimum[section].reshape(-1),
+            )
+        return found
+
+
+class FrameSums:
+    """Statistics of frames of any kind, with NaN and masked pixels left out per pixel.
+
+    Parameters
+    ----------
+    shape : of the frames.
+    attribute : of an event that holds the frame, ``raw`` or ``data``.
+    """
+
+    parts = 1
+
+    def __init__(self, shape: tuple[int, ...], attribute: str = "raw") -> None:
+        self._attribute = attribute
+        self._statistics = Statistics.empty(shape)
+
+    def load(self, events: Sequence[Any]) -> list[NDArray]:
+        """Give the frames."""
+        return [getattr(event, self._attribute) for event in events]
+
+    def add(self, block: list[NDArray], part: int) -> None:
+        """Add the frames."""
+        for frame in block:
+            self._statistics.add(frame)
+
+    def loaded(self, events: int) -> None:
+        """Do nothing: the statistics count."""
+
+    def statistics(self) -> Statistics:
+        """Statistics so far (a copy)."""
+        return self._statistics.copy()

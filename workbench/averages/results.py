@@ -1,0 +1,203 @@
+"""The images of a run and their files."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.averages.statistics import Statistics
+from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage, write_image
+
+Kind = Literal["average", "stddev", "maximum", "minimum"]
+
+BASE_NAMES: dict[str, str] = {
+    "average": "{experiment!l}_avg-r{run:04d}",
+    "stddev": "{experiment!l}_stddev-r{run:04d}",
+    "maximum": "{experiment!l}_max-r{run:04d}",
+    "minimum": "{experiment!l}_min-r{run:04d}",
+}
+"""Names of the files without extension, as ``cxi.mpi_average`` gives them."""
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """Average, standard deviation, maximum and minimum of the events of a run.
+
+    Attributes
+    ----------
+    statistics : of each pixel.
+    experiment, run, address : what was averaged.
+    skipped : events left out, by reason.
+    encoder_mm : mean position of the detector's encoder, or None if unknown.
+    distance_mm : mean of encoder + detz offset, or None if neither is known.
+    wavelength_angstrom : mean over the events that tell it, or None if none does.
+    seconds : mean time of the events, since 1970 UTC, or None.
+    provenance : where the result comes from.
+    partial : True if not all events asked for are in it (cancelled, or still running).
+    absent_is_zero : pixels that never had a value are 0, as psana gives absent sections; else NaN.
+    warnings : sentences about what is suspicious.
+    """
+
+    statistics: Statistics
+    experiment: str
+    run: int
+    address: str
+    skipped: Counter[str] = field(default_factory=Counter)
+    encoder_mm: float | None = None
+    distance_mm: float | None = None
+    wavelength_angstrom: float | None = None
+    seconds: float | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    partial: bool = False
+    absent_is_zero: bool = True
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Events averaged."""
+        return self.statistics.count
+
+    @property
+    def pixel_count(self) -> NDArray[np.int64]:
+        """Events in which each pixel had a value, int64 of the detector's shape."""
+        return self.statistics.pixel_count
+
+    @cached_property
+    def average(self) -> NDArray[np.float64]:
+        """Mean of each pixel, ADU, float64 ``(32, 185, 388)``."""
+        return self._filled(self.statistics.mean)
+
+    @cached_property
+    def stddev(self) -> NDArray[np.float64]:
+        """Standard deviation of the population (ddof = 0) of each pixel, ADU, float64."""
+        return self._filled(self.statistics.stddev())
+
+    @cached_property
+    def maximum(self) -> NDArray[np.float64]:
+        """Maximum of each pixel, ADU, float64."""
+        return self._filled(self.statistics.maximum)
+
+    @cached_property
+    def minimum(self) -> NDArray[np.float64]:
+        """Minimum of each pixel, ADU, float64."""
+        return self._filled(self.statistics.minimum)
+
+    def _filled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        absent = self.statistics.pixel_count == 0
+        filled = np.where(absent, 0.0 if self.absent_is_zero else np.nan, values)
+        filled.flags.writeable = False
+        return filled
+
+    def image(self, kind: Kind, geometry: Geometry | None = None) -> DetectorImage:
+        """One of the four as an image with geometry, distance and wavelength."""
+        if kind not in BASE_NAMES:
+            raise WorkbenchError(f"{kind!r} is no image of a run; choose of {list(BASE_NAMES)}.")
+        return DetectorImage(
+            getattr(self, kind),
+            geometry=geometry,
+            distance_mm=self.distance_mm,
+            wavelength_angstrom=self.wavelength_angstrom,
+            kind=kind,
+            name=f"{self.address}_{self.timestamp}" if self.timestamp else self.address,
+            timestamp=self.timestamp,
+            provenance=self.provenance,
+        )
+
+    @property
+    def timestamp(self) -> str | None:
+        """Mean time of the events as cctbx.xfel writes it, e.g. ``2016-02-20T23:46Z40.248``."""
+        if self.seconds is None:
+            return None
+        # the form is cctbx.xfel's: a Z between minutes and seconds
+        when = datetime.fromtimestamp(round(self.seconds * 1000) // 1000, UTC)
+        return when.strftime("%Y-%m-%dT%H:%MZ%S") + f".{round(self.seconds * 1000) % 1000:03d}"
+
+    def file_name(self, base: str, extension: str = ".cbf") -> str:
+        """Fill in a base name: fields experiment, run, address; ``!l`` lower, ``!u`` upper case.
+
+        Raises
+        ------
+        WorkbenchError
+            If the base name has another field.
+        """
+        fields = {"experiment": self.experiment, "run": self.run, "address": self.address}
+        return format_name(base, fields) + extension
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        geometry: Geometry | None = None,
+        names: Mapping[str, str | None] | None = None,
+        kinds: tuple[str, ...] = ("average", "stddev", "maximum", "minimum"),
+    ) -> dict[str, Path]:
+        """Write the images as CBF files, each atomically.
+
+        Parameters
+        ----------
+        folder : where to; made if absent.
+        geometry : of the detector; see `workbench.averages.deployed_geometry`.
+        names : base names by kind, default `BASE_NAMES`.
+        kinds : which images, in this order.
+
+        Returns
+        -------
+        Paths written, by kind.
+        """
+        chosen = {**BASE_NAMES, **{k: v for k, v in (names or {}).items() if v}}
+        paths = {kind: Path(folder) / self.file_name(chosen[kind]) for kind in kinds}
+        if len(set(paths.values())) < len(paths):
+            raise WorkbenchError(
+                f"Two of the images would get the name {next(iter(paths.values()))}; give each "
+                "its own base name."
+            )
+        for kind, path in paths.items():
+            write_image(self.image(kind, geometry), path)  # type: ignore[arg-type]
+        return paths
+
+    def describe(self) -> dict[str, Any]:
+        """Summary as plain values, for ``--json`` and reports."""
+        return {
+            "experiment": self.experiment,
+            "run": self.run,
+            "address": self.address,
+            "events": self.count,
+            "skipped": dict(self.skipped),
+            "partial": self.partial,
+            "distance_mm": self.distance_mm,
+            "encoder_mm": self.encoder_mm,
+            "wavelength_angstrom": self.wavelength_angstrom,
+            "timestamp": self.timestamp,
+            "warnings": list(self.warnings),
+        }
+
+
+def format_name(base: str, fields: Mapping[str, Any]) -> str:
+    """Fill fields such as ``{experiment!l}`` and ``{run:04d}`` into a base name."""
+    import string
+
+    class Formatter(string.Formatter):
+        def convert_field(self, value: Any, conversion: str | None) -> Any:
+            if conversion == "l":
+                return str(value).lower()
+            if conversion == "u":
+                return str(value).upper()
+            return super().convert_field(value, conversion)  # type: ignore[arg-type]
+
+    try:
+        return Formatter().vformat(base, (), fields)
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        known = ", ".join(fields)
+        raise WorkbenchError(
+            f"The file name {base!r} cannot be filled in ({error}); known fields: {known}."
+        ) from error

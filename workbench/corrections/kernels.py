@@ -1,0 +1,151 @@
+"""The loops of the corrections, compiled by numba; they release the GIL.
+
+The common mode follows pdscalibdata's ``CsPadCommonModeSubV1`` and ImgAlgos' ``CommonMode`` as the
+psana release of 2024 runs them. All results are float32, as psana's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+BINS = 3000
+LOWEST = -1000
+"""The histogram has one bin per ADU from here on."""
+ASIC = 194
+
+_COMPILE = {"nogil": True, "cache": True}
+
+
+@njit(**_COMPILE)
+def correct(raw, pedestal, common_mode, factor, second, out):  # type: ignore[no-untyped-def]
+    """Give ``(raw - pedestal - common_mode) * factor * second`` step by step in float32.
+
+    `second` may be empty: no second factor. All arrays are flat.
+    """
+    common_mode = np.float32(common_mode)
+    if second.size:
+        for i in range(raw.size):
+            value = (np.float32(raw[i]) - pedestal[i]) - common_mode
+            out[i] = (value * factor[i]) * second[i]
+    else:
+        for i in range(raw.size):
+            out[i] = ((np.float32(raw[i]) - pedestal[i]) - common_mode) * factor[i]
+
+
+@njit(**_COMPILE)
+def section_common_mode(  # type: ignore[no-untyped-def]
+    raw, pedestal, good, algorithm, parameters, columns, bins, histogram
+):
+    """Common mode of one section.
+
+    Parameters
+    ----------
+    raw : int16 or float32 pixels, flat.
+    pedestal : float32, flat.
+    good : uint8, flat, or empty if no pixel is good.
+    algorithm, parameters : 0, 1 or 5; p1 … p4 (float64).
+    columns : pixels of a row.
+    bins, histogram : work space, int16 of the section's size and int32 ``(4, BINS + 1)``.
+    """
+    if algorithm == 1:
+        found, value = histogram_peak(raw, pedestal, good, parameters, bins, histogram)
+        if found:
+            return value
+        if not parameters[3] > 0.1:  # also if it is NaN
+            return np.float32(0.0)
+    elif algorithm != 5:
+        return np.float32(0.0)
+    return unbonded_mean(raw, pedestal, parameters[0], columns)
+
+
+@njit(**_COMPILE)
+def unbonded_mean(raw, pedestal, limit, columns):  # type: ignore[no-untyped-def]
+    """Mean of the unbonded pixels but the first of each ASIC, 0 if it is beyond the limit."""
+    rows = raw.size // columns
+    total, count = 0.0, 0
+    for row in range(10, rows, 10):
+        for column in (row, row + ASIC):
+            pixel = row * columns + column
+            total += np.float32(raw[pixel]) - pedestal[pixel]
+            count += 1
+    mean = np.float32(total / count)
+    return mean if abs(mean) <= limit else np.float32(0.0)
+
+
+@njit(**_COMPILE)
+def _fill_bins(raw, pedestal, good, bins):  # type: ignore[no-untyped-def]
+    for i in range(raw.size):
+        value = np.float64(np.float32(raw[i]) - pedestal[i])
+        # to the nearest, halves away from zero
+        whole = np.trunc(value + np.copysign(0.5, value)) - LOWEST
+        inside = (whole >= 0) & (whole < BINS) & (good[i] != 0)
+        bins[i] = np.int16(whole) if inside else np.int16(BINS)
+
+
+@njit(**_COMPILE)
+def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: ignore[no-untyped-def]
+    """Find the peak of the histogram of the good pixels: ``(found, position)``."""
+    nothing = np.float32(0.0)
+    if good.size == 0:
+        return False, nothing
+    _fill_bins(raw, pedestal, good, bins)
+    histogram[:] = 0
+    # neighbours are alike: four histograms in turn, lest each increment waits for the last one
+    n = bins.size
+    for i in range(0, n - 3, 4):
+        histogram[0, bins[i]] += 1
+        histogram[1, bins[i + 1]] += 1
+        histogram[2, bins[i + 2]] += 1
+        histogram[3, bins[i + 3]] += 1
+    for i in range(n - n % 4, n):
+        histogram[0, bins[i]] += 1
+    counts = histogram[0]
+    for i in range(BINS):
+        counts[i] += histogram[1, i] + histogram[2, i] + histogram[3, i]
+
+    highest = parameters[2] if parameters[2] > 0 else 100.0
+    peak, right = -1, BINS
+    for i in range(BINS):
+        if counts[i] > highest:
+            highest = counts[i]
+            peak = i
+        elif peak >= 0 and counts[i] <= counts[peak] // 2:
+            right = i
+            break
+    if peak < 0:
+        return False, nothing
+    left = -1
+    for i in range(peak - 1, -1, -1):
+        if counts[i] <= counts[peak] // 2:
+            left = i
+            break
+    sigma = (right - left) / 2.36
+    mean = np.float64(peak)
+    for _ in range(2):
+        width = int(2 * sigma + 0.5)
+        weight, first, second = 0.0, 0.0, 0.0
+        for i in range(max(0, peak - width), min(BINS - 1, peak + width) + 1):
+            away = i - mean
+            weight += counts[i]
+            first += counts[i] * away
+            second += counts[i] * away * away
+        first /= weight
+        mean += first
+        sigma = np.sqrt(max(second / weight - first * first, 0.0))
+    mean += LOWEST
+    if abs(mean) > parameters[0] or sigma > parameters[1]:
+        return False, nothing
+    return True, np.float32(mean)
+
+
+@njit(**_COMPILE)
+def correct_section(  # type: ignore[no-untyped-def]
+    raw, pedestal, good, algorithm, parameters, columns, factor, second, bins, histogram, out
+):
+    """Correct one section; gives its common mode."""
+    common_mode = section_common_mode(
+        raw, pedestal, good, algorithm, parameters, columns, bins, histogram
+    )
+    correct(raw, pedestal, common_mode, factor, second, out)
+    return common_mode
