@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.kernels import add_raw, finish_raw
+from workbench.averages.kernels import add_corrected, add_raw, finish_raw
 from workbench.averages.statistics import Statistics
+from workbench.corrections import Corrector
 
 
 class Accumulator(Protocol):
@@ -133,6 +134,62 @@ class RawSums:
         return found
 
 
+class CorrectedSums:
+    """Sums of events corrected one by one, as the common mode needs it.
+
+    Each event is corrected in float32, in psana's order; sums are float64, of the differences
+    from each pixel's first value.
+    """
+
+    def __init__(self, corrector: Corrector) -> None:
+        self.shape = corrector.shape
+        self.parts = corrector.shape[0]
+        pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
+        self._tables = corrector.tables
+        self._shift = np.zeros(pixels)
+        self._sums = np.zeros(pixels)
+        self._squares = np.zeros(pixels)
+        self._maximum = np.full(pixels, -np.inf, np.float32)
+        self._minimum = np.full(pixels, np.inf, np.float32)
+        self._section_count = np.zeros(self.parts, np.int64)
+        self._count = 0
+
+    def load(self, events: Sequence[Any]) -> Block:
+        """Addresses of the events' pixels."""
+        return Block(events, self.shape)
+
+    def add(self, block: Block, part: int) -> None:
+        """Add one section of the block's events."""
+        tables = self._tables
+        self._section_count[part] += add_corrected(
+            block.addresses, part, self._section_count[part], self.shape[2],
+            tables.offset[part], tables.good[part], tables.algorithm, tables.parameters,
+            tables.factor[part], tables.second[part],
+            self._shift[part], self._sums[part], self._squares[part],
+            self._maximum[part], self._minimum[part],
+        )  # fmt: skip
+
+    def loaded(self, events: int) -> None:
+        """Count a block's events."""
+        self._count += events
+
+    def statistics(self) -> Statistics:
+        """Statistics so far."""
+        found = Statistics.empty(self.shape)
+        found.count = self._count
+        for section in np.flatnonzero(self._section_count):
+            n = self._section_count[section]
+            sums, mean = self._sums[section], self._sums[section] / n
+            flat = {name: getattr(found, name)[section].reshape(-1) for name in
+                    ("pixel_count", "mean", "m2", "maximum", "minimum")}  # fmt: skip
+            flat["pixel_count"][:] = n
+            flat["mean"][:] = self._shift[section] + mean
+            flat["m2"][:] = np.maximum(self._squares[section] - sums * mean, 0.0)
+            flat["maximum"][:] = self._maximum[section]
+            flat["minimum"][:] = self._minimum[section]
+        return found
+
+
 class FrameSums:
     """Statistics of frames of any kind, with NaN and masked pixels left out per pixel.
 
@@ -163,3 +220,22 @@ class FrameSums:
     def statistics(self) -> Statistics:
         """Statistics so far (a copy)."""
         return self._statistics.copy()
+
+
+def make_accumulator(first: Any, shape: tuple[int, ...], corrector: Corrector | None) -> Accumulator:
+    """Quickest exact accumulator for the events of a run.
+
+    Parameters
+    ----------
+    first : an event with data; decides whether pixels are int16 or frames of another type.
+    shape : of the detector's arrays.
+    corrector : corrections, or None for raw data.
+    """
+    raw = None if getattr(first, "quads", None) else first.raw
+    if raw is not None and (raw.dtype != np.int16 or isinstance(raw, np.ma.MaskedArray)):
+        return FrameSums(shape, "raw" if corrector is None else "data")
+    if corrector is None:
+        return RawSums(shape)
+    if corrector.linear:
+        return RawSums(shape, *corrector.offset_and_factor)
+    return CorrectedSums(corrector)

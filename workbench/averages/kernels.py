@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numba import carray, njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
+
+from workbench.corrections.kernels import BINS, correct, section_common_mode
 
 TILE = 8192
 """Pixels; sum, sum of squares, maximum and minimum of a tile take 160 kB of level 2 cache."""
@@ -29,8 +30,6 @@ def int16_at(context: Any, address: Any) -> Any:
 
     return types.CPointer(types.int16)(address), generate
 
-
-assert cgutils  # numba registers pointer types on import
 
 
 @njit(**_COMPILE)
@@ -115,6 +114,91 @@ def finish_raw(  # type: ignore[no-untyped-def]
         m2[i] = g * g * max(q - s * (s / n), 0.0)
         one, other = g * (maximum[i] - offset[i]), g * (minimum[i] - offset[i])
         high[i], low[i] = max(one, other), min(one, other)
+
+
+@njit(**_COMPILE)
+def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    for i in range(sums.size):
+        away = np.float64(a[i]) - shift[i]
+        sums[i] += away
+        squares[i] += away * away
+        maximum[i] = max(maximum[i], a[i])
+        minimum[i] = min(minimum[i], a[i])
+
+
+@njit(**_COMPILE)
+def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    for i in range(sums.size):
+        k = shift[i]
+        p, q, r, s = np.float64(a[i]), np.float64(b[i]), np.float64(c[i]), np.float64(d[i])
+        p, q, r, s = p - k, q - k, r - k, s - k
+        sums[i] += (p + q) + (r + s)
+        squares[i] += (p * p + q * q) + (r * r + s * s)
+        maximum[i] = max(maximum[i], max(max(a[i], b[i]), max(c[i], d[i])))
+        minimum[i] = min(minimum[i], min(min(a[i], b[i]), min(c[i], d[i])))
+
+
+@njit(**_COMPILE)
+def add_corrected(  # type: ignore[no-untyped-def]
+    addresses, section, before, columns, offset, good, algorithm, parameters, factor, second,
+    shift, sums, squares, maximum, minimum,
+):  # fmt: skip
+    """Correct the pixels at `addresses[:, section]` and add them to that section's accumulators.
+
+    Parameters
+    ----------
+    addresses : int64 ``(events, sections)``; 0 where an event lacks the section.
+    section, before : which one; how many events it has already.
+    columns : pixels of a row.
+    offset, good, factor, second, algorithm, parameters : of `workbench.corrections.Corrector`,
+        for this section.
+    shift : float64, first value of each pixel; sums are of the differences from it, so that no
+        digits are lost (set here when `before` is 0).
+    sums, squares, maximum, minimum : float64, float64, float32, float32, flat.
+
+    Returns
+    -------
+    Number of events that had the section.
+    """
+    pixels = sums.size
+    present = np.empty(addresses.shape[0], np.int64)
+    common = np.empty(addresses.shape[0], np.float32)
+    bins = np.empty(pixels, np.int16)
+    histogram = np.empty((4, BINS + 1), np.int32)
+    count = 0
+    for event in range(addresses.shape[0]):
+        if addresses[event, section] != 0:
+            present[count] = addresses[event, section]
+            common[count] = section_common_mode(
+                carray(int16_at(present[count]), pixels), offset, good, algorithm, parameters,
+                columns, bins, histogram,
+            )  # fmt: skip
+            count += 1
+    if count == 0:
+        return 0
+    part = TILE // 2
+    work = np.empty((4, part), np.float32)
+    for start in range(0, pixels, part):
+        stop = min(pixels, start + part)
+        size = stop - start
+        here, times = offset[start:stop], factor[start:stop]
+        also = second[start:stop] if second.size else second
+        k, s, q = shift[start:stop], sums[start:stop], squares[start:stop]
+        high, low = maximum[start:stop], minimum[start:stop]
+        for event in range(count):
+            lane = event % 4
+            raw = carray(int16_at(present[event]), pixels)[start:stop]
+            correct(raw, here, common[event], times, also, work[lane, :size])
+            if before == 0 and event == 0:
+                k[:] = work[0, :size]
+            if lane == 3:
+                _add_four_corrected(
+                    work[0, :size], work[1, :size], work[2, :size], work[3, :size],
+                    k, s, q, high, low,
+                )  # fmt: skip
+        for lane in range(count % 4):
+            _add_corrected(work[lane, :size], k, s, q, high, low)
+    return count
 
 
 @njit(**_COMPILE)

@@ -109,8 +109,8 @@ class RunImages:
             distance_mm=self.distance_mm,
             wavelength_angstrom=self.wavelength_angstrom,
             kind=kind,
-            name=f"{self.address}_{self.timestamp}" if self.timestamp else self.address,
-            timestamp=self.timestamp,
+            name=self.file_name(BASE_NAMES[kind], ""),
+            timestamp=self.seconds,
             provenance=self.provenance,
         )
 

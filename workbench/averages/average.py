@@ -1,0 +1,159 @@
+"""Averaging a run: the public call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+from workbench import provenance
+from workbench.averages.collect import Collected, Job
+from workbench.averages.results import RunImages
+from workbench.averages.runners import Runner, find_runner
+from workbench.constants import constants_folder, file_for_run
+from workbench.corrections.dark import half_below_zero
+from workbench.errors import Cancelled, GeometryError, NoEventsError
+from workbench.geometry import Geometry
+from workbench.progress import Progress
+from workbench.recipe import Corrections, Events
+
+
+def average_run(
+    run: Any,
+    corrections: Corrections | None = None,
+    runner: Runner | str | None = None,
+    progress: Progress | None = None,
+    selection: Events | None = None,
+    *,
+    detz_offset_mm: float | None = None,
+    on_partial: Callable[[RunImages], None] | None = None,
+    partial_seconds: float = 3.0,
+) -> RunImages:
+    """Average, standard deviation, maximum and minimum of a run's events in one pass.
+
+    Parameters
+    ----------
+    run : from `workbench.open_run`, or frames from `workbench.runs.open_frames`.
+    corrections : applied to each event; None means raw ADU. Corrections without common mode are
+        evaluated in float64 (as ``cxi.mpi_average -g``), with common mode each event is
+        corrected in float32 (as psana's ``Detector.calib``). Sums are exact or float64.
+    runner : None or a `Threads` works in this process; ``"dask"`` or a `Dask` on a cluster;
+        a scheduler's address such as ``tcp://host:8786`` on that one.
+    progress : told about events done; its ``cancelled`` stops the work.
+    selection : which events; None means all.
+    detz_offset_mm : distance from sample to detector is the encoder's position plus this, mm.
+    on_partial : called every `partial_seconds` with the images so far (``partial`` is True).
+
+    Returns
+    -------
+    `RunImages`; after a cancel those of the events done so far, with ``partial`` True.
+
+    Raises
+    ------
+    NoEventsError
+        If no event has data of the detector; the message counts the reasons.
+    Cancelled
+        If the work was cancelled before the first event.
+    ConstantsError, FileFormatError
+        If constants are missing or a file is faulty.
+    """
+    job = Job(run, corrections, selection)
+    chosen = find_runner(runner)
+
+    def make(collected: Collected) -> RunImages:
+        return _images(job, collected, detz_offset_mm, chosen)
+
+    def snapshot(collected: Collected) -> None:
+        if on_partial is not None and collected.tally.used:
+            on_partial(make(collected))
+
+    collected = chosen.collect(
+        job, progress, None if on_partial is None else snapshot, partial_seconds
+    )
+    if collected.statistics is None or not collected.tally.used:
+        name = f"{run.experiment} run {run.number}"
+        if collected.partial:
+            raise Cancelled(f"Averaging {name} was cancelled before its first event.")
+        raise NoEventsError(_nothing(name, run, collected, selection))
+    return make(collected)
+
+
+def deployed_geometry(run: Any) -> Geometry | None:
+    """Geometry deployed for a run, or None if the run has no calibration directory.
+
+    Raises
+    ------
+    GeometryError
+        If the calibration directory has no geometry for the run.
+    """
+    if getattr(run, "calib_dir", None) is None:
+        return None
+    folder = constants_folder(run.calib_dir, run.address, "geometry")
+    path = file_for_run(folder, run.number)
+    if path is None:
+        raise GeometryError(
+            f"No geometry serves run {run.number} in {folder}; deploy one (workbench geometry "
+            "deploy), or give the calibration directory that has it."
+        )
+    return Geometry.read(path)
+
+
+def _images(
+    job: Job, collected: Collected, detz_offset_mm: float | None, runner: Runner
+) -> RunImages:
+    assert collected.statistics is not None
+    run, tally = job.run, collected.tally
+    encoder = tally.encoder_mm.value
+    distance = None if detz_offset_mm is None else (encoder or 0.0) + detz_offset_mm
+    warnings = list(collected.warnings)
+    if distance is not None and encoder is None:
+        warnings.append(
+            f"The run does not tell the detector's position; its distance is taken as {distance:g} "
+            "mm, the offset alone."
+        )
+    mean = collected.statistics.mean
+    subtracted = job.corrected and half_below_zero(mean, collected.statistics.pixel_count > 0)
+    if subtracted:
+        warnings.append(
+            "About half of the average lies below zero: a dark run from which pedestals were "
+            "subtracted. For the mask average the dark run raw (--raw-data)."
+        )
+    return RunImages(
+        collected.statistics,
+        run.experiment,
+        run.number,
+        run.address,
+        skipped=tally.skipped,
+        encoder_mm=encoder,
+        distance_mm=distance,
+        wavelength_angstrom=tally.wavelength_angstrom.value,
+        seconds=tally.seconds.value,
+        provenance={
+            "count": tally.used,
+            "skipped": dict(tally.skipped),
+            "partial": collected.partial,
+            "run": run.describe(),
+            "corrections": collected.steps or "raw",
+            "events": (job.selection or Events()).describe(),
+            "first_event": tally.first,
+            "last_event": tally.last,
+            "encoder_mm": encoder,
+            "detz_offset_mm": detz_offset_mm,
+            "runner": runner.describe(),
+            **provenance.stamp(),
+        },
+        partial=collected.partial,
+        absent_is_zero=collected.absent_is_zero,
+        warnings=tuple(warnings),
+    )
+
+
+def _nothing(name: str, run: Any, collected: Collected, selection: Events | None) -> str:
+    """Say why there is nothing to average."""
+    reasons = ", ".join(f"{n} {why}" for why, n in collected.tally.skipped.most_common(4))
+    text = f"{name} has no events of {run.address} to average"
+    if selection is not None and selection != Events():
+        text += f" (asked for: {selection.describe()})"
+    return text + (f"; left out: {reasons}." if reasons else ".")
+
+
