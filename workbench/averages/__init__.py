@@ -1,13 +1,14 @@
 """Average, standard deviation, maximum and minimum of runs, on threads or on a cluster."""
 
 from workbench.averages.average import average_run, deployed_geometry
-from workbench.averages.merging import merge_images
+from workbench.averages.merging import MergedImages, merge_images, merge_runs
 from workbench.averages.results import BASE_NAMES, RunImages
 from workbench.averages.runners import Runner, Threads
 from workbench.averages.statistics import Statistics, merge_all
 
 __all__ = [
     "BASE_NAMES",
+    "MergedImages",
     "RunImages",
     "Runner",
     "Statistics",
@@ -16,4 +17,5 @@ __all__ = [
     "deployed_geometry",
     "merge_all",
     "merge_images",
+    "merge_runs",
 ]

@@ -26,8 +26,8 @@ def average_run(
     selection: Events | None = None,
     *,
     detz_offset_mm: float | None = None,
-    on_partial: Callable[[RunImages], None] | None = None,
-    partial_seconds: float = 3.0,
+    snapshot: Callable[[RunImages], None] | None = None,
+    snapshot_seconds: float = 3.0,
 ) -> RunImages:
     """Average, standard deviation, maximum and minimum of a run's events in one pass.
 
@@ -42,7 +42,7 @@ def average_run(
     progress : told about events done; its ``cancelled`` stops the work.
     selection : which events; None means all.
     detz_offset_mm : distance from sample to detector is the encoder's position plus this, mm.
-    on_partial : called every `partial_seconds` with the images so far (``partial`` is True).
+    snapshot : called every `snapshot_seconds` with the images so far (``partial`` is True).
 
     Returns
     -------
@@ -63,12 +63,12 @@ def average_run(
     def make(collected: Collected) -> RunImages:
         return _images(job, collected, detz_offset_mm, chosen)
 
-    def snapshot(collected: Collected) -> None:
-        if on_partial is not None and collected.tally.used:
-            on_partial(make(collected))
+    def show(collected: Collected) -> None:
+        if snapshot is not None and collected.tally.used:
+            snapshot(make(collected))
 
     collected = chosen.collect(
-        job, progress, None if on_partial is None else snapshot, partial_seconds
+        job, progress, None if snapshot is None else show, snapshot_seconds
     )
     if collected.statistics is None or not collected.tally.used:
         name = f"{run.experiment} run {run.number}"
