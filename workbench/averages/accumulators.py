@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workbench.averages.kernels import add_corrected, add_raw, finish_raw
 from workbench.averages.statistics import Statistics
 from workbench.corrections import Corrector
+from workbench.errors import WorkbenchError
 
 
 class Accumulator(Protocol):
@@ -51,17 +52,21 @@ class Block:
         self._keep: list[Any] = []
         for place, event in zip(self.addresses, events, strict=True):
             quads = getattr(event, "quads", None)
-            if quads:
-                for quadrant, kept, view in quads:
-                    pixels = self._hold(view)
-                    start = pixels.ctypes.data
-                    for k, section in enumerate(kept):
-                        place[8 * quadrant + section] = start + k * stride
-            else:
-                start = self._hold(event.raw).ctypes.data
+            if not quads:
+                start = self._hold(event.raw, shape).ctypes.data
                 place[:] = start + stride * np.arange(sections)
+                continue
+            for quadrant, kept, view in quads:
+                start = self._hold(view, (len(kept), rows, columns)).ctypes.data
+                for k, section in enumerate(kept):
+                    place[8 * quadrant + section] = start + k * stride
 
-    def _hold(self, pixels: NDArray) -> NDArray[np.int16]:
+    def _hold(self, pixels: NDArray, shape: tuple[int, ...]) -> NDArray[np.int16]:
+        if pixels.shape != shape:  # the compiled loops trust addresses
+            raise WorkbenchError(
+                f"An event has the shape {pixels.shape}, expected {shape}; only events of one "
+                "detector can be averaged."
+            )
         pixels = np.ascontiguousarray(pixels, np.int16)
         self._keep.append(pixels)
         return pixels
@@ -222,7 +227,9 @@ class FrameSums:
         return self._statistics.copy()
 
 
-def make_accumulator(first: Any, shape: tuple[int, ...], corrector: Corrector | None) -> Accumulator:
+def make_accumulator(
+    first: Any, shape: tuple[int, ...], corrector: Corrector | None
+) -> Accumulator:
     """Quickest exact accumulator for the events of a run.
 
     Parameters

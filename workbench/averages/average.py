@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
 from workbench import provenance
 from workbench.averages.collect import Collected, Job
 from workbench.averages.results import RunImages
@@ -67,9 +66,7 @@ def average_run(
         if snapshot is not None and collected.tally.used:
             snapshot(make(collected))
 
-    collected = chosen.collect(
-        job, progress, None if snapshot is None else show, snapshot_seconds
-    )
+    collected = chosen.collect(job, progress, None if snapshot is None else show, snapshot_seconds)
     if collected.statistics is None or not collected.tally.used:
         name = f"{run.experiment} run {run.number}"
         if collected.partial:
@@ -155,5 +152,3 @@ def _nothing(name: str, run: Any, collected: Collected, selection: Events | None
     if selection is not None and selection != Events():
         text += f" (asked for: {selection.describe()})"
     return text + (f"; left out: {reasons}." if reasons else ".")
-
-

@@ -18,11 +18,8 @@ from workbench.corrections.kernels import BINS, correct, section_common_mode
 TILE = 8192
 """Pixels; sum, sum of squares, maximum and minimum of a tile take 160 kB of level 2 cache."""
 
-_COMPILE = {"nogil": True, "cache": True}
 
-
-@intrinsic
-def int16_at(context: Any, address: Any) -> Any:
+def _int16_at(context: Any, address: Any) -> Any:
     """Turn an address into a pointer to int16 (compiled code only)."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -31,8 +28,10 @@ def int16_at(context: Any, address: Any) -> Any:
     return types.CPointer(types.int16)(address), generate
 
 
+int16_at: Any = intrinsic(_int16_at)
 
-@njit(**_COMPILE)
+
+@njit(nogil=True, cache=True)
 def _add_four(a, b, c, d, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     # four events per pass: the accumulators are loaded and stored once for four pixels read
     for i in range(sums.size):
@@ -46,7 +45,7 @@ def _add_four(a, b, c, d, sums, squares, maximum, minimum):  # type: ignore[no-u
         minimum[i] = min(minimum[i], min(min(a[i], b[i]), min(c[i], d[i])))
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def _add_one(a, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     for i in range(sums.size):
         p = np.int32(a[i])
@@ -56,7 +55,7 @@ def _add_one(a, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def
         minimum[i] = min(minimum[i], a[i])
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def add_raw(addresses, section, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     """Add the int16 pixels at `addresses[:, section]` to the accumulators of that section.
 
@@ -96,7 +95,7 @@ def add_raw(addresses, section, sums, squares, maximum, minimum):  # type: ignor
     return count
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def finish_raw(  # type: ignore[no-untyped-def]
     n, sums, squares, maximum, minimum, offset, factor, mean, m2, high, low
 ):
@@ -116,7 +115,7 @@ def finish_raw(  # type: ignore[no-untyped-def]
         high[i], low[i] = max(one, other), min(one, other)
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     for i in range(sums.size):
         away = np.float64(a[i]) - shift[i]
@@ -126,7 +125,7 @@ def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[n
         minimum[i] = min(minimum[i], a[i])
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     for i in range(sums.size):
         k = shift[i]
@@ -138,7 +137,7 @@ def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # 
         minimum[i] = min(minimum[i], min(min(a[i], b[i]), min(c[i], d[i])))
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def add_corrected(  # type: ignore[no-untyped-def]
     addresses, section, before, columns, offset, good, algorithm, parameters, factor, second,
     shift, sums, squares, maximum, minimum,
@@ -201,7 +200,7 @@ def add_corrected(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def add_frame(values, count, mean, m2, maximum, minimum):  # type: ignore[no-untyped-def]
     """Add one frame (flat, any number type) to running statistics; NaN does not count."""
     for i in range(values.size):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import string
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,6 @@ from workbench.averages.statistics import Statistics
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
-
-Kind = Literal["average", "stddev", "maximum", "minimum"]
 
 BASE_NAMES: dict[str, str] = {
     "average": "{experiment!l}_avg-r{run:04d}",
@@ -99,7 +98,7 @@ class RunImages:
         filled.flags.writeable = False
         return filled
 
-    def image(self, kind: Kind, geometry: Geometry | None = None) -> DetectorImage:
+    def image(self, kind: str, geometry: Geometry | None = None) -> DetectorImage:
         """One of the four as an image with geometry, distance and wavelength."""
         if kind not in BASE_NAMES:
             raise WorkbenchError(f"{kind!r} is no image of a run; choose of {list(BASE_NAMES)}.")
@@ -162,7 +161,7 @@ class RunImages:
                 "its own base name."
             )
         for kind, path in paths.items():
-            write_image(self.image(kind, geometry), path)  # type: ignore[arg-type]
+            write_image(self.image(kind, geometry), path)
         return paths
 
     def describe(self) -> dict[str, Any]:
@@ -182,20 +181,21 @@ class RunImages:
         }
 
 
+class _Formatter(string.Formatter):
+    """Formatter with the conversions ``!l`` and ``!u``."""
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion == "l":
+            return str(value).lower()
+        if conversion == "u":
+            return str(value).upper()
+        return super().convert_field(value, conversion)
+
+
 def format_name(base: str, fields: Mapping[str, Any]) -> str:
     """Fill fields such as ``{experiment!l}`` and ``{run:04d}`` into a base name."""
-    import string
-
-    class Formatter(string.Formatter):
-        def convert_field(self, value: Any, conversion: str | None) -> Any:
-            if conversion == "l":
-                return str(value).lower()
-            if conversion == "u":
-                return str(value).upper()
-            return super().convert_field(value, conversion)  # type: ignore[arg-type]
-
     try:
-        return Formatter().vformat(base, (), fields)
+        return _Formatter().vformat(base, (), fields)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         known = ", ".join(fields)
         raise WorkbenchError(

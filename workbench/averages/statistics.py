@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Statistics:
                 "only frames of one detector can be averaged."
             )
         if isinstance(frame, np.ma.MaskedArray):
-            frame = frame.astype(np.float64).filled(np.nan)
+            frame = np.ma.filled(frame.astype(np.float64), np.nan)
         values = np.ascontiguousarray(frame).reshape(-1)
         if values.dtype.kind not in "iuf" or values.dtype.itemsize == 16:
             values = values.astype(np.float64)
@@ -132,7 +133,8 @@ class Statistics:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to an ``.npz`` file, to be resumed with `load`."""
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{name: np.asarray(getattr(self, name)) for name in _FIELDS})
+            arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in _FIELDS}
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Statistics:
@@ -146,7 +148,14 @@ class Statistics:
         try:
             with np.load(Path(path), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in _FIELDS}
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            AttributeError,
+            zipfile.BadZipFile,
+        ) as error:
             raise FileFormatError(
                 path, f"expected saved statistics, found something else ({error})."
             ) from error

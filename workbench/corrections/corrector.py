@@ -104,9 +104,7 @@ class Corrector:
                 second = second * self.status_mask.good
         common = self.common_mode
         return Tables(
-            offset=table(
-                np.zeros(self.shape) if self.pedestals is None else self.pedestals.values
-            ),
+            offset=table(np.zeros(self.shape) if self.pedestals is None else self.pedestals.values),
             factor=table(factor),
             second=np.empty((rows[0], 0), np.float32) if second is None else table(second),
             good=np.empty((rows[0], 0), np.uint8)
@@ -128,9 +126,7 @@ class Corrector:
             factor = factor * tables.second
         return tables.offset.astype(np.float64).reshape(self.shape), factor.reshape(self.shape)
 
-    def apply(
-        self, raw: NDArray, out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def apply(self, raw: NDArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Corrected pixels of one event.
 
         Parameters
@@ -231,9 +227,7 @@ def make_corrector(settings: Corrections, run: Any) -> Corrector:
     return Corrector(pedestals, common_mode, gain, pixel_gain, status_mask, tuple(run.shape))
 
 
-def _loader(
-    settings: Corrections, run: Any
-) -> Callable[[str], tuple[NDArray | None, str]]:
+def _loader(settings: Corrections, run: Any) -> Callable[[str], tuple[NDArray | None, str]]:
     """Give a function that loads one kind of constants and tells the file."""
     wanted = settings.pedestal or settings.common_mode or settings.pixel_gain or (
         settings.status_mask)  # fmt: skip

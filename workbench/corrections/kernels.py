@@ -14,10 +14,8 @@ LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
 ASIC = 194
 
-_COMPILE = {"nogil": True, "cache": True}
 
-
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def correct(raw, pedestal, common_mode, factor, second, out):  # type: ignore[no-untyped-def]
     """Give ``(raw - pedestal - common_mode) * factor * second`` step by step in float32.
 
@@ -33,7 +31,7 @@ def correct(raw, pedestal, common_mode, factor, second, out):  # type: ignore[no
             out[i] = ((np.float32(raw[i]) - pedestal[i]) - common_mode) * factor[i]
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def section_common_mode(  # type: ignore[no-untyped-def]
     raw, pedestal, good, algorithm, parameters, columns, bins, histogram
 ):
@@ -59,7 +57,7 @@ def section_common_mode(  # type: ignore[no-untyped-def]
     return unbonded_mean(raw, pedestal, parameters[0], columns)
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def unbonded_mean(raw, pedestal, limit, columns):  # type: ignore[no-untyped-def]
     """Mean of the unbonded pixels but the first of each ASIC, 0 if it is beyond the limit."""
     rows = raw.size // columns
@@ -73,7 +71,7 @@ def unbonded_mean(raw, pedestal, limit, columns):  # type: ignore[no-untyped-def
     return mean if abs(mean) <= limit else np.float32(0.0)
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def _fill_bins(raw, pedestal, good, bins):  # type: ignore[no-untyped-def]
     for i in range(raw.size):
         value = np.float64(np.float32(raw[i]) - pedestal[i])
@@ -83,7 +81,7 @@ def _fill_bins(raw, pedestal, good, bins):  # type: ignore[no-untyped-def]
         bins[i] = np.int16(whole) if inside else np.int16(BINS)
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: ignore[no-untyped-def]
     """Find the peak of the histogram of the good pixels: ``(found, position)``."""
     nothing = np.float32(0.0)
@@ -139,7 +137,7 @@ def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: i
     return True, np.float32(mean)
 
 
-@njit(**_COMPILE)
+@njit(nogil=True, cache=True)
 def correct_section(  # type: ignore[no-untyped-def]
     raw, pedestal, good, algorithm, parameters, columns, factor, second, bins, histogram, out
 ):

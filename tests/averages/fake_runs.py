@@ -1,0 +1,66 @@
+"""A run made of arrays, with the interface of `workbench.runs.Run`."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from workbench.recipe import Events
+from workbench.runs.select import chosen
+
+SHAPE = (32, 185, 388)
+SMALL = (3, 185, 388)
+
+
+class FakeEvent:
+    def __init__(self, index, raw, absent=(), as_quads=False):
+        self.index = index
+        self.seconds, self.nanoseconds = 1_400_000_000 + index, 500_000_000
+        self.encoder_mm = -464.0 + 0.01 * index
+        self.photon_energy_ev = 9500.0 + index
+        self.wavelength_angstrom = 12398.4187 / self.photon_energy_ev
+        self.event_codes = (140,)
+        self.raw = raw
+        self.missing = "" if raw is not None else "damaged (UserDefined)"
+        self.quads = ()
+        if as_quads and raw is not None:
+            kept = {}
+            for section in range(raw.shape[0]):
+                if section not in absent:
+                    kept.setdefault(section // 8, []).append(section)
+            # quadrants in any order, as the detector sends them
+            self.quads = tuple(
+                (quad, tuple(s % 8 for s in sections), raw[sections])
+                for quad, sections in sorted(kept.items(), reverse=True)
+            )
+
+
+class FakeRun:
+    """Picklable, as real runs are."""
+
+    experiment, number, address = "cxim1416", 74, "CxiDs1.0:Cspad.0"
+
+    def __init__(self, frames, calib_dir=None, absent=(), low_gain=None, as_quads=True):
+        self.frames = frames
+        self.calib_dir = calib_dir
+        self.absent, self.as_quads = absent, as_quads
+        self.shape = next(f.shape for f in frames if f is not None)
+        self.low_gain = np.zeros(self.shape, bool) if low_gain is None else low_gain
+        self.skipped = Counter()
+        self.files: tuple[Path, ...] = ()
+
+    def events(self, corrections=None, selection: Events | None = None):
+        self.skipped = Counter()
+        made = (
+            FakeEvent(i, frame, self.absent, self.as_quads) for i, frame in enumerate(self.frames)
+        )
+        return chosen(made, selection, self.skipped)
+
+    def describe(self):
+        return {"experiment": self.experiment, "run": self.number, "files": []}
+
+
+def random_frames(count, shape=SMALL, seed=0, mean=1200, spread=6):
+    rng = np.random.default_rng(seed)
+    base = rng.normal(mean, 60, shape)
+    return [np.rint(base + rng.normal(0, spread, shape)).astype(np.int16) for _ in range(count)]
