@@ -194,18 +194,18 @@ def cspad_elements(
     order: Sequence[int] = (0, 1, 2, 3),
     ticks: int = 0,
     roi_mask: int = 0xFFFFFFFF,
-) -> list[bytes | memoryview]:
+) -> list[bytes]:
     """Payload of CsPad::DataV2 in parts: one element per quadrant, in any `order`.
 
     Parameters
     ----------
-    pixels : int16 ``(32, 185, 388)``, C-contiguous; its memory is used, not copied.
+    pixels : int16 ``(32, 185, 388)``, values 0 … 16383.
     roi_mask : sensors that are stored; must be that of the configuration.
     """
     quads = np.ascontiguousarray(pixels, dtype="<i2").reshape(
         QUADRANTS, SENSORS_PER_QUADRANT, ROWS, COLUMNS
     )
-    parts: list[bytes | memoryview] = []
+    parts: list[bytes] = []
     for lane, quadrant in enumerate(order):
         stored = [s for s in range(SENSORS_PER_QUADRANT) if roi_mask >> (8 * quadrant + s) & 1]
         parts.append(
@@ -220,10 +220,7 @@ def cspad_elements(
                 0,  # frame_type
             )
         )
-        if len(stored) == SENSORS_PER_QUADRANT:
-            parts.append(memoryview(quads[quadrant]).cast("B"))
-        else:
-            parts.append(quads[quadrant][stored].tobytes())
+        parts.append(quads[quadrant][stored].tobytes())
         parts.append(b"\0" * 4)  # two unused words end each element
     return parts
 
