@@ -1,0 +1,82 @@
+"""``workbench simulate``: write a realistic sample experiment."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from workbench.detector import DEFAULT_ADDRESS
+from workbench.progress import Terminal
+
+HELP = "write a realistic sample experiment as XTC files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folder", metavar="DIR", help="folder to write into; created if absent")
+    parser.add_argument(
+        "-n", "--events", "--numevents", dest="events", type=int, metavar="N",
+        help="events per run, 4.6 MB each, three runs (default 26)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, metavar="S", help="of geometry, detector and noise (default 1416)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a sample experiment that is there"
+    )
+    parser.add_argument("--json", action="store_true", help="print the places as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the experiment and say where things are."""
+    from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
+    from workbench.simulate.truth import (
+        BRIGHT_RUNS,
+        DARK_RUN,
+        DEFAULT_SEED,
+        DETZ_OFFSET_MM,
+        EXPERIMENT,
+    )
+
+    events = DEFAULT_EVENTS if args.events is None else args.events
+    with Terminal("simulate") as progress:
+        sample = write_experiment(
+            args.folder,
+            events=events,
+            seed=DEFAULT_SEED if args.seed is None else args.seed,
+            progress=progress,
+            overwrite=args.overwrite,
+        )
+    places = {
+        "experiment": EXPERIMENT,
+        "dark_run": DARK_RUN,
+        "bright_runs": list(BRIGHT_RUNS),
+        "events_per_run": events,
+        "psdm_dir": str(sample.folder),
+        "xtc_dir": str(sample.xtc_dir),
+        "calib_dir": str(sample.calib_dir),
+        "address": DEFAULT_ADDRESS,
+        "detz_offset_mm": DETZ_OFFSET_MM,
+        "truth": str(sample.truth),
+        "recipe": str(sample.recipe),
+    }
+    if args.json:
+        import json
+
+        print(json.dumps(places, indent=2))
+        return 0
+    runs = f"dark run {DARK_RUN}, bright runs {' and '.join(map(str, BRIGHT_RUNS))}"
+    print(f"Experiment  {EXPERIMENT}: {runs}, {events} events each")
+    print(f"XTC files   {sample.xtc_dir}")
+    print(f"Constants   {sample.calib_dir}")
+    print(f"Truth       {sample.truth}")
+    print(f"Recipe      {sample.recipe}")
+    print("\nNext:")
+    print(
+        f"  workbench average --experiment {EXPERIMENT} --run {DARK_RUN} "
+        f"--psdm-dir {shlex.quote(str(sample.folder))} --detz-offset {DETZ_OFFSET_MM} --raw-data"
+    )
+    print(
+        f"or the whole calibration at once:\n  workbench report {shlex.quote(str(sample.recipe))}"
+    )
+    return 0

@@ -1,0 +1,294 @@
+"""A whole sample experiment on disk, as LCLS lays one out: XTC runs, constants, geometry, truth.
+
+::
+
+    <folder>/ExpNameDb/experiment-db.dat
+    <folder>/CXI/cxim1416/xtc/e780-r0054-s00-c00.xtc …
+    <folder>/CXI/cxim1416/calib/CsPad::CalibV1/CxiDs1.0:Cspad.0/{geometry,pedestals,…}
+    <folder>/geometry/{deployed,true}.data, truth.json, README.md, a recipe
+    <folder>/.complete
+
+``.complete`` is written last; without it the folder is not whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.constants import write_constants_file
+from workbench.detector import COLUMNS, DEFAULT_ADDRESS, GROUP, SENSORS
+from workbench.errors import WorkbenchError
+from workbench.progress import Progress, Silent, raise_if_cancelled
+from workbench.recipe import Experiment, Recipe, recipe_to_text
+from workbench.simulate import truth as t
+from workbench.simulate.physics import expected_photons
+from workbench.simulate.powder import shot_intensities, spot_stamps
+from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
+from workbench.simulate.texts import README
+from workbench.simulate.xtc_format import ELEMENT_BYTES
+from workbench.simulate.xtc_writer import RunWriter
+
+DEFAULT_EVENTS = 26
+FEWEST_EVENTS = 4
+"""So that both streams have both chunks."""
+MOST_EVENTS = 20000
+RECIPE = f"{t.EXPERIMENT}_r{t.BRIGHT_RUNS[0]:04d}.calibration.toml"
+COMPLETE = ".complete"
+TREE = t.INSTRUMENT
+
+_WRITING = ".writing"
+_OLD = ".replaced"
+_START_S = {54: 1456011960, 74: 1456024000, 75: 1456024600}  # 20 and 21 February 2016, UTC
+_FIRST_FIDUCIAL = {54: 3003, 74: 130983, 75: 61251}  # run 74 sees the fiducials start again
+_SPOTS = 6
+_SPOT_PHOTONS = 150.0
+_DARK_CODES = (40, 41, 162)
+_BRIGHT_CODES = (40, 41, 140, 141)
+_EPICS_EVERY = 6
+
+
+@dataclass(frozen=True)
+class SampleExperiment:
+    """Where the parts of a sample experiment are."""
+
+    folder: Path
+
+    @property
+    def xtc_dir(self) -> Path:
+        """Folder of the runs' files."""
+        return self.folder / TREE / t.EXPERIMENT / "xtc"
+
+    @property
+    def calib_dir(self) -> Path:
+        """Calibration directory."""
+        return self.folder / TREE / t.EXPERIMENT / "calib"
+
+    @property
+    def geometry(self) -> Path:
+        """Deployed geometry file."""
+        return self.calib_dir / GROUP / DEFAULT_ADDRESS / "geometry" / "0-end.data"
+
+    @property
+    def truth(self) -> Path:
+        """Truth file."""
+        return self.folder / "truth.json"
+
+    @property
+    def recipe(self) -> Path:
+        """Recipe that calibrates the experiment."""
+        return self.folder / RECIPE
+
+
+def write_experiment(
+    folder: str | os.PathLike[str],
+    events: int = DEFAULT_EVENTS,
+    seed: int = t.DEFAULT_SEED,
+    progress: Progress | None = None,
+    *,
+    overwrite: bool = False,
+) -> SampleExperiment:
+    """Write the sample experiment ``cxim1416``: dark run 54, bright runs 74 and 75.
+
+    The same `events` and `seed` give the same bytes. Everything is made in a hidden folder inside
+    `folder` and moved to its place at the end, so an interrupted writing leaves nothing.
+
+    Parameters
+    ----------
+    folder : created if absent.
+    events : per run; 4.6 MB each, three runs.
+    seed : of geometry, detector and noise, 0 or more.
+    progress : counts events of all runs.
+    overwrite : replace a sample experiment that is there, with everything deployed in it; other
+        files in the folder are left alone.
+
+    Raises
+    ------
+    WorkbenchError
+        If an argument cannot be used, the folder holds other data and `overwrite` is False, or
+        the disk is full.
+    """
+    folder = Path(folder)
+    if not FEWEST_EVENTS <= events <= MOST_EVENTS:
+        raise WorkbenchError(
+            f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
+        )
+    if seed < 0:
+        raise WorkbenchError(f"The seed is {seed}; it must be 0 or more.")
+    _refuse_tree(folder, overwrite)
+    truth = t.make_truth(seed)
+    texts = sample_texts(truth, events)
+    if not overwrite:
+        _refuse_other_files(folder, texts)
+    with _workshop(folder, events, overwrite) as workshop:
+        for name, text in texts.items():
+            path = workshop / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        sample = SampleExperiment(workshop)
+        _write_constants(truth, sample)
+        _write_runs(truth, sample, events, progress or Silent())
+        _move_in(workshop, folder)
+        (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
+    return SampleExperiment(folder)
+
+
+def sample_texts(truth: t.Truth, events: int = DEFAULT_EVENTS) -> dict[str, str]:
+    """Small text files of the sample experiment: text by path in its folder."""
+    recipe = Recipe(
+        experiment=Experiment(
+            name=t.EXPERIMENT,
+            dark=t.DARK_RUN,
+            bright=t.BRIGHT_RUNS,
+            detz_offset_mm=t.DETZ_OFFSET_MM,
+            psdm_dir=".",
+        )
+    )
+    return {
+        "README.md": README,
+        "ExpNameDb/experiment-db.dat": f"{t.EXPERIMENT_ID} {t.INSTRUMENT} {t.EXPERIMENT}\n",
+        "geometry/deployed.data": truth.deployed.to_text(),
+        "geometry/true.data": t.true_geometry_text(truth),
+        "truth.json": truth.to_text(events),
+        RECIPE: recipe_to_text(recipe),
+    }
+
+
+# ---- making the parts -------------------------------------------------------------------------
+
+
+def _write_constants(truth: t.Truth, sample: SampleExperiment) -> None:
+    """Geometry as a plain file, constants of an earlier dark run for all runs."""
+    sample.geometry.parent.mkdir(parents=True)
+    sample.geometry.write_text(truth.deployed.to_text(), encoding="utf-8")
+    random = np.random.RandomState([truth.seed % 2**32, 2])
+    measured = truth.sensor.pedestal + random.normal(0, 0.15, truth.sensor.pedestal.shape)
+    pedestals = (np.rint(np.maximum(measured, 0) * 4) / 4).astype(np.float32)
+    for kind, values in (("pedestals", pedestals), ("pixel_status", truth.sensor.status())):
+        header = {"CALIB_TYPE": kind, "DETECTOR": DEFAULT_ADDRESS, "COMMENT": "simulated"}
+        path = sample.geometry.parents[1] / kind / "0-end.data"
+        write_constants_file(values.reshape(-1, COLUMNS), path, header)
+    common_mode = sample.geometry.parents[1] / "common_mode" / "0-end.data"
+    common_mode.parent.mkdir()
+    common_mode.write_text("1 25 25 100 1\n")
+
+
+def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress: Progress) -> None:
+    sample.xtc_dir.mkdir(parents=True)
+    positions = truth.geometry.pixel_positions_um()
+    light = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM)
+    rings = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM, rings_only=True)
+    done, total = 0, (1 + len(t.BRIGHT_RUNS)) * events
+    for run in (t.DARK_RUN, *t.BRIGHT_RUNS):
+        bright = run in t.BRIGHT_RUNS
+        random = np.random.RandomState([truth.seed % 2**32, 3, run])
+        intensities = shot_intensities(random, events, 0.15) * t.BRIGHTNESS.get(run, 0.0)
+        energies = random.normal(t.PHOTON_ENERGY_EV, 4.0, events)
+        frames = FrameMaker(truth.sensor, light, truth.seed, run)
+        with RunWriter(
+            sample.xtc_dir,
+            run,
+            start_s=_START_S[run],
+            low_gain=truth.sensor.low_gain,
+            prefix=f"e{t.EXPERIMENT_ID}",
+            events_per_chunk=(events + 3) // 4,
+            encoder_mm=t.ENCODER_MM,
+            alias="DscCsPad",
+            first_fiducial=_FIRST_FIDUCIAL[run],
+        ) as writer:
+            for event in range(events):
+                raise_if_cancelled(progress, "Writing the sample experiment")
+                progress.update(done, total, f"run {run}")
+                common_mode = random.normal(0, COMMON_MODE_ADU, SENSORS)
+                spots = spot_stamps(random, rings, _SPOTS, _SPOT_PHOTONS) if bright else None
+                encoder = t.ENCODER_MM + random.normal(0, 0.0005)
+                writer.event(
+                    frames.frame(event, intensities[event], common_mode, spots),
+                    codes=_BRIGHT_CODES if bright else _DARK_CODES,
+                    photon_energy_ev=energies[event] if bright else None,
+                    encoder_mm=encoder if event % _EPICS_EVERY < 2 else None,
+                )
+                done += 1
+    progress.update(done, total, "done")
+
+
+# ---- putting them in place --------------------------------------------------------------------
+
+
+def _refuse_tree(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise WorkbenchError(f"{folder} is a file; give a folder for the sample experiment.")
+    if overwrite:
+        return
+    if (folder / COMPLETE).exists() or (folder / TREE).exists():
+        raise WorkbenchError(
+            f"{folder} holds an experiment already; nothing was written. Choose another folder, "
+            "or give --overwrite to replace it with all that was deployed in it."
+        )
+
+
+def _refuse_other_files(folder: Path, texts: dict[str, str]) -> None:
+    """Refuse a folder that holds anything but the very texts that would be written."""
+    if not folder.is_dir():
+        return
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(parent, name)
+            if name.startswith("."):
+                continue
+            text = texts.get(path.relative_to(folder).as_posix())
+            if text is None or path.read_bytes() != text.encode("utf-8"):
+                raise WorkbenchError(
+                    f"{folder} holds other data ({path.relative_to(folder)}); nothing was "
+                    "written. Choose another folder, or give --overwrite."
+                )
+
+
+@contextmanager
+def _workshop(folder: Path, events: int, overwrite: bool) -> Iterator[Path]:
+    """Hidden folder in which the experiment is made; it is gone afterwards in any case."""
+    workshop = folder / _WRITING
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            shutil.rmtree(workshop, ignore_errors=True)
+        workshop.mkdir()
+    except FileExistsError:
+        raise WorkbenchError(
+            f"{workshop} exists: another process is writing here, or one was killed; "
+            "give --overwrite to start afresh."
+        ) from None
+    except OSError as error:
+        raise WorkbenchError(f"{folder} cannot be written ({error.strerror}).") from error
+    try:
+        needed = 4 * ELEMENT_BYTES * events * 3 + 30_000_000
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise WorkbenchError(
+                f"{folder} has {free // 10**6} MB free, {needed // 10**6} MB are needed; choose "
+                "another disk or fewer --events."
+            )
+        yield workshop
+    except OSError as error:
+        raise WorkbenchError(
+            f"{folder} could not be written: {error.strerror or error}; nothing was left behind."
+        ) from error
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _move_in(workshop: Path, folder: Path) -> None:
+    """Move finished parts to their places; a tree that is replaced goes last."""
+    (folder / COMPLETE).unlink(missing_ok=True)
+    for part in sorted(workshop.iterdir()):
+        place = folder / part.name
+        if place.is_dir() and not place.is_symlink():
+            os.replace(place, workshop / f"{_OLD}-{part.name}")
+        os.replace(part, place)
