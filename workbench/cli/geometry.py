@@ -1,0 +1,324 @@
+"""``workbench geometry``: convert, show and compare geometries; deploy and roll back versions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workbench.detector import DEFAULT_ADDRESS
+from workbench.errors import GeometryError, WorkbenchError
+
+HELP = "convert, deploy, compare and roll back geometry files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs below ``geometry``."""
+    verbs = parser.add_subparsers(
+        dest="geometry_verb", metavar="WHAT", required=True, parser_class=type(parser)
+    )
+
+    def verb(name: str, summary: str, action: Callable[..., int | None]) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        one.set_defaults(geometry_action=action)
+        one.add_argument("--json", action="store_true", help="print the result as JSON")
+        return one
+
+    one = verb("convert", "write a geometry in another format", _convert)
+    one.add_argument(
+        "files", nargs="+", metavar="FILE",
+        help="input and output (default 0-end.data), or cbf_header=IN out_metrology_file=OUT, "
+        "or metrology_file=IN out=OUT",
+    )  # fmt: skip
+    one.add_argument("--overwrite", action="store_true", help="replace an output that differs")
+    one.add_argument(
+        "--rounded", action="store_true",
+        help="write whole µm and 1e-5 degrees, as cxi.cbfheader2slaccalib does",
+    )  # fmt: skip
+    one.add_argument("--distance", type=float, metavar="MM", help="detector distance to write")
+    one.add_argument("--like", metavar="GEOM", help="CrystFEL file whose header lines to keep")
+
+    one = verb("deploy", "make a geometry the current version", _deploy)
+    one.add_argument("file", help="geometry to deploy (.data, .cbf or .geom)")
+    _store_arguments(one)
+    one.add_argument("--comment", default="", help="why, one line")
+    one.add_argument("--dry-run", action="store_true", help="show what would be written, only")
+
+    one = verb("history", "list the versions", _history)
+    _store_arguments(one)
+
+    one = verb("diff", "compare two versions or two files", _diff)
+    one.add_argument("older", nargs="?", default=None, help="version number or file")
+    one.add_argument("newer", nargs="?", default=None, help="version number, file or 'current'")
+    _store_arguments(one, required=False)
+
+    one = verb("rollback", "make an earlier version current again", _rollback)
+    one.add_argument("version", help="number of the version, e.g. 0 or v0")
+    _store_arguments(one)
+    one.add_argument("--comment", default="", help="why, one line")
+
+    one = verb("verify", "check that every version is as it was deployed", _verify)
+    _store_arguments(one)
+    one.add_argument("--repair", action="store_true", help="put back what was changed")
+
+    one = verb("show", "show a geometry, or which file serves a run", _show)
+    one.add_argument("file", nargs="?", help="geometry file; without it, the deployed one")
+    _store_arguments(one, required=False)
+    one.add_argument("-r", "--run", type=int, help="run to look up in the calibration directory")
+
+
+def run(options: argparse.Namespace) -> int | None:
+    """Run the verb below ``geometry``."""
+    return options.geometry_action(options)
+
+
+def _store_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument(
+        "-C", "--calib-dir", required=required, metavar="DIR", help="calibration directory"
+    )
+    parser.add_argument(
+        "-a", "--address", default=DEFAULT_ADDRESS, help=f"detector (default {DEFAULT_ADDRESS})"
+    )
+    parser.add_argument(
+        "--run-range", default="0-end", metavar="N-M", help="runs it is for (default 0-end)"
+    )
+
+
+def _store(options: argparse.Namespace) -> Any:
+    from workbench.geometry import GeometryStore
+
+    if not Path(options.calib_dir).is_dir():
+        raise GeometryError(f"{options.calib_dir}: there is no such calibration directory.")
+    return GeometryStore(options.calib_dir, options.address, options.run_range)
+
+
+# ---- convert -------------------------------------------------------------------------------------
+
+_INPUTS = ("cbf_header", "metrology_file")
+_OUTPUTS = ("out_metrology_file", "out")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from workbench.geometry import compare, slac
+    from workbench.geometry.formats import read_with_distance, write_geometry
+
+    source, target = _input_and_output(options.files)
+    geometry, distance = read_with_distance(source)
+    if options.rounded:
+        geometry = slac.rounded_copy(geometry)
+    options_distance = distance if options.distance is None else options.distance
+    if os.path.lexists(target) and not options.overwrite:
+        if Path(target).suffix == ".data" and Path(target).is_file():
+            _accept_same(geometry, target)
+            print(f"{target} holds this geometry already.")
+            return
+        raise GeometryError(f"{target} exists already; give --overwrite to replace it.")
+    write_geometry(geometry, target, distance_mm=options_distance, like=options.like)
+    written, _ = read_with_distance(target) if _is_readable(target) else (geometry, None)
+    change = compare(geometry, written).largest_shift_um
+    result = {
+        "input": source,
+        "output": target,
+        "sensors": len(geometry.sensors),
+        "distance_mm": options_distance,
+        "largest_difference_um": change,
+    }
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print(f"{source} → {target} ({len(geometry.sensors)} sensors)")
+
+
+def _is_readable(path: str) -> bool:
+    return Path(path).suffix.lower() in (".data", ".cbf", ".geom")
+
+
+def _accept_same(geometry: Any, target: str) -> None:
+    """Let an output pass that is there already with the same geometry; refuse any other."""
+    from workbench.geometry import Geometry
+
+    try:
+        same = Geometry.read(target) == geometry
+    except WorkbenchError:
+        same = False
+    if not same:
+        raise GeometryError(f"{target} exists already and differs; give --overwrite to replace it.")
+
+
+def _input_and_output(words: list[str]) -> tuple[str, str]:
+    source: str | None = None
+    target: str | None = None
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name in _INPUTS:
+            source = value
+        elif equals and name in _OUTPUTS:
+            target = value
+        elif source is None:
+            source = word
+        elif target is None:
+            target = word
+        else:
+            raise GeometryError(f"expected an input and an output, found also {word!r}.")
+    if not source:
+        raise GeometryError("no input given; give a CBF, .data or .geom file.")
+    return source, target or "0-end.data"
+
+
+# ---- versions ------------------------------------------------------------------------------------
+
+
+def _deploy(options: argparse.Namespace) -> None:
+    store = _store(options)
+    if options.dry_run:
+        plan = store.preview(options.file)
+        if options.json:
+            facts = {"version": plan.version, "path": str(plan.path), "adopted": plan.adopted,
+                     "writes": plan.writes, "warnings": plan.warnings,
+                     "diff": None if plan.diff is None else _diff_facts(plan.diff)}  # fmt: skip
+            print(json.dumps(facts))
+        else:
+            print(plan)
+        return
+    version = store.deploy(options.file, options.comment, inputs=[options.file])
+    if options.json:
+        print(json.dumps(_version_facts(version)))
+        return
+    for warning in version.record.get("warnings", []):
+        print(f"note: {warning}")
+    print(f"deployed {version.path}; {store.state()}")
+
+
+def _history(options: argparse.Namespace) -> None:
+    store = _store(options)
+    versions = store.history()
+    if options.json:
+        print(json.dumps([_version_facts(version) for version in versions]))
+        return
+    print(f"{store.state()} ({store.folder})")
+    for version in versions:
+        mark = "→" if version.current else " "
+        intact = {True: "", False: "  CHANGED", None: "  (no record)"}[version.intact]
+        who = f"{version.user}@{version.host}" if version.user else ""
+        print(
+            f"{mark} v{version.number:<3d} {version.when:<25s} {who:<16s} {version.comment}{intact}"
+        )
+
+
+def _diff(options: argparse.Namespace) -> None:
+    from workbench.geometry import Geometry, compare
+
+    older, newer = options.older, options.newer
+    if options.calib_dir is None:
+        if older is None or newer is None:
+            raise GeometryError("give two files, or --calib-dir and version numbers.")
+        difference = compare(Geometry.read(older), Geometry.read(newer))
+    else:
+        store = _store(options)
+        versions = [version.number for version in store.history()]
+        if older is None:  # without arguments: what the latest step changed
+            if len(versions) < 2:
+                raise GeometryError(f"{store.folder}: fewer than two versions to compare.")
+            older = versions[-2]
+        difference = store.diff(*(_version_or_file(one) for one in (older, newer or "current")))
+    print(json.dumps(_diff_facts(difference)) if options.json else difference)
+
+
+def _version_or_file(word: str | int) -> Any:
+    from workbench.geometry import Geometry
+
+    text = str(word)
+    if text == "current":
+        return text
+    number = text.removeprefix("v")
+    return int(number) if number.isdecimal() else Geometry.read(text)
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    number = options.version.removeprefix("v")
+    if not number.isdecimal():
+        raise GeometryError(f"{options.version!r} is no version; expected e.g. 0 or v0.")
+    store = _store(options)
+    version = store.rollback(int(number), options.comment)
+    print(json.dumps(_version_facts(version)) if options.json else store.state())
+
+
+def _verify(options: argparse.Namespace) -> int:
+    store = _store(options)
+    done = store.repair() if options.repair else []
+    problems = store.verify()
+    if options.json:
+        print(json.dumps({"problems": problems, "repaired": done}))
+    else:
+        print("\n".join([*done, *problems]) or f"{len(store.history())} versions, all as deployed")
+    return 1 if problems else 0
+
+
+def _show(options: argparse.Namespace) -> None:
+    from workbench.geometry import Geometry
+
+    if options.file is None:
+        if options.calib_dir is None:
+            raise GeometryError("give a file, or --calib-dir to look at what is deployed.")
+        store = _store(options)
+        path = store.link if options.run is None else store.file_for_run(options.run)
+        if path is None or not path.exists():
+            what = f"run {options.run}" if options.run is not None else options.run_range
+            raise GeometryError(f"{store.folder}: no geometry serves {what}.")
+    else:
+        path = Path(options.file)
+    geometry = Geometry.read(path)
+    target = os.readlink(path) if path.is_symlink() else None
+    objects = [
+        {"object": str(one.key), "origin_um": one.origin_um.tolist(),
+         "angles_deg": one.angles_deg.tolist()}
+        for one in geometry.objects
+    ]  # fmt: skip
+    shape = geometry.snapped().shape
+    if options.json:
+        print(json.dumps({"file": str(path), "leads_to": target, "picture": shape,
+                          "in_index_order": geometry.is_in_index_order,
+                          "objects": objects}))  # fmt: skip
+        return
+    print(f"{path}{f' → {target}' if target else ''}")
+    print(f"{len(geometry.sensors)} sensors, picture of {shape[0]} × {shape[1]} pixels")
+    if not geometry.is_in_index_order:
+        print("note: rows are out of index order; psana reads sensors in the order of the rows")
+    chosen = [*geometry.quadrants] or list(geometry.sensors)
+    for one in chosen:
+        x, y, z = one.origin_um
+        print(f"  {one.key!s:<28s} {x:10.2f} {y:10.2f} {z:9.2f} µm  {one.angles_deg[2]:9.4f}°")
+
+
+def _version_facts(version: Any) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "path": str(version.path),
+        "current": version.current,
+        "intact": version.intact,
+        "when": version.when,
+        "user": version.user,
+        "host": version.host,
+        "comment": version.comment,
+        "sha256": version.sha256,
+    }
+
+
+def _diff_facts(difference: Any) -> dict[str, Any]:
+    return {
+        "changes": [
+            {
+                "object": str(change.key),
+                "shift_um": change.shift_um.tolist(),
+                "shift_px": change.shift_px.tolist(),
+                "rotation_deg": change.rotation_deg.tolist(),
+            }
+            for change in difference.changes
+        ],
+        "added": [str(key) for key in difference.added],
+        "removed": [str(key) for key in difference.removed],
+        "largest_shift_um": difference.largest_shift_um,
+    }
