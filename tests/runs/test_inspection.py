@@ -29,7 +29,9 @@ def run_files(tmp_path):
         cfg=cfg, clock=clock,
     )  # fmt: skip
     x.write(tmp_path, first)
-    x.write(tmp_path, x.dgram(x.L1, x.xtc(0, b"", phy=0x100), fid=77, sec=x.T0 + 9), stream=0, chunk=1)
+    x.write(
+        tmp_path, x.dgram(x.L1, x.xtc(0, b"", phy=0x100), fid=77, sec=x.T0 + 9), stream=0, chunk=1
+    )
     control = x.dgram(x.CONFIGURE) + x.dgram(x.L1, x.xtc(2, b"", phy=0x300), fid=5, sec=x.T0 + 9)
     x.write(tmp_path, control, stream=81, end=".xtc.inprogress")
     (files,) = list_runs("cxim1416", xtc_dir=tmp_path)
