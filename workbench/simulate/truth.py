@@ -37,7 +37,7 @@ ENCODER_MM = -464.482
 DETZ_OFFSET_MM = 585.5
 PHOTON_ENERGY_EV = 9500.0
 LARGEST_OFFSET_PX = 10.0
-OPENING_UM = 900.0
+OPENING_UM = 700.0
 """How far the quadrants are moved out along x and y, so that misplaced ones do not overlap."""
 DEFAULT_SEED = 1416
 
@@ -131,9 +131,10 @@ def make_truth(seed: int = DEFAULT_SEED) -> Truth:
     angles = random.uniform(0, 2 * np.pi, QUADRANTS)
     offsets = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
     offsets = np.trunc(offsets * 100) / 100
-    for quadrant, offset in zip(geometry.quadrants, offsets, strict=True):
-        x, y = np.rint(random.normal(0, 100, 2) + offset * PIXEL_SIZE_UM)
-        x, y = x + np.copysign(OPENING_UM, quadrant.x0), y + np.copysign(OPENING_UM, quadrant.y0)
+    middles = geometry.pixel_positions_um()[..., :2].reshape(QUADRANTS, -1, 2).mean(axis=1)
+    for quadrant, middle, offset in zip(geometry.quadrants, middles, offsets, strict=True):
+        shift = np.copysign(OPENING_UM, middle) + random.normal(0, 100, 2)
+        x, y = np.rint(shift + offset * PIXEL_SIZE_UM)
         geometry = geometry.replace(quadrant, x0=quadrant.x0 + x, y0=quadrant.y0 + y)
     root = geometry.parent(geometry.quadrants[0])
     assert root is not None
