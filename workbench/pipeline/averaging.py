@@ -6,8 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,28 +160,6 @@ def average_one(
     if known is not None and not images.partial:
         known[key] = images
     return images
-
-
-def merge_runs(runs: Sequence[RunImages]) -> RunImages:
-    """Combine the images of several runs as if they were one (maximum of maxima)."""
-    from workbench.averages import merge_all
-
-    if len(runs) == 1:
-        return runs[0]
-
-    def mean(name: str) -> float | None:
-        known = [(getattr(run, name), run.count) for run in runs if getattr(run, name) is not None]
-        return sum(v * n for v, n in known) / sum(n for _, n in known) if known else None
-
-    return dataclasses.replace(
-        runs[0],
-        statistics=merge_all([run.statistics for run in runs]),
-        skipped=sum((run.skipped for run in runs), Counter()),
-        **{name: mean(name) for name in ("encoder_mm", "distance_mm", "wavelength_angstrom")},
-        provenance={"merged": [run.provenance for run in runs]},
-        partial=any(run.partial for run in runs),
-        warnings=tuple(dict.fromkeys(text for run in runs for text in run.warnings)),
-    )
 
 
 def _constants_files(run: Run) -> list[dict[str, Any]]:

@@ -57,3 +57,10 @@ class Calibration:
     def corrected(self) -> Geometry | None:
         """The geometry with aligned quadrants."""
         return None if self.alignment is None else self.alignment.geometry
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files the calibration was made from."""
+        runs = [run for run in (self.images.dark, *self.images.bright) if run is not None]
+        paths = [entry["path"] for run in runs for entry in run.provenance.get("files", ())]
+        return tuple(map(Path, dict.fromkeys(paths))) + tuple(self.images.files.values())

@@ -100,7 +100,7 @@ def deploy(calibration: Calibration, comment: str = "") -> Any:
     return geometry_store(calibration.recipe).deploy(
         calibration.corrected,
         comment=comment,
-        recipe_hash=recipe_hash(calibration.recipe),
-        inputs=calibration.provenance["inputs"],
+        recipe_sha256=recipe_hash(calibration.recipe),
+        inputs=list(calibration.inputs),
         quality=alignment.to_dict(),
     )

@@ -14,7 +14,6 @@ from workbench.pipeline.averaging import (
     Snapshot,
     average_one,
     load_recipe,
-    merge_runs,
     open_recipe_run,
     recipe_hash,
 )
@@ -48,7 +47,7 @@ def gather_images(
     WorkbenchError
         If a file or run cannot be used, or nothing is named.
     """
-    from workbench.averages import deployed_geometry
+    from workbench.averages import deployed_geometry, merge_runs
     from workbench.images import read_image
 
     def averaged(number: int, corrections: Corrections) -> RunImages:
