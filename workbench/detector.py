@@ -8,7 +8,9 @@ slow (row), fast (column), as psana delivers them.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.errors import WorkbenchError
 
 QUADRANTS = 4
 SENSORS_PER_QUADRANT = 8
@@ -22,6 +24,9 @@ SHAPE = (SENSORS, ROWS, COLUMNS)
 SHAPE_2X2 = (2, ROWS, COLUMNS)
 PIXELS = SENSORS * ROWS * COLUMNS
 PIXELS_PER_QUADRANT = PIXELS // QUADRANTS
+
+CHEETAH_SHAPE = (SENSORS_PER_QUADRANT * ROWS, QUADRANTS * COLUMNS)
+"""Cheetah's slab: sensors of a quadrant down, quadrants across (1480, 1552)."""
 
 PIXEL_SIZE_UM = 109.92
 WIDE_PIXEL_SIZE_UM = 274.80
@@ -86,3 +91,46 @@ def unbonded_pixels() -> NDArray[np.bool_]:
     unbonded[:, diagonal, diagonal] = True
     unbonded[:, diagonal, diagonal + ASIC_COLUMNS] = True
     return unbonded
+
+
+def as_detector_array(array: ArrayLike) -> NDArray:
+    """Array as ``(32, 185, 388)`` (a view where that is possible).
+
+    Understood are ``(32, 185, 388)``, ``(4, 8, 185, 388)``, psana's ``(5920, 388)`` and
+    ``(11840, 194)``, ASIC panels ``(64, 185, 194)``, Cheetah's slab ``(1480, 1552)`` and the flat
+    2 296 960 values; also ``(2, 185, 388)`` of a 2×2 detector. Leading axes of length 1 are
+    dropped.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is none of these, or does not hold real numbers.
+    """
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise WorkbenchError(f"expected an image of real numbers, found type {values.dtype}.")
+    while values.ndim > 3 and values.shape[0] == 1:
+        values = values[0]
+    shape = values.shape
+    if shape in (SHAPE, SHAPE_2X2):
+        return values
+    if shape == (ASICS, ROWS, ASIC_COLUMNS):
+        return from_asic_stack(values)
+    while values.ndim > 2 and values.shape[0] == 1:
+        values = values[0]
+    if values.shape == CHEETAH_SHAPE:
+        slab = values.reshape(8, ROWS, 4, COLUMNS)
+        return slab.transpose(2, 0, 1, 3).reshape(SHAPE)
+    plain = (
+        (QUADRANTS, SENSORS_PER_QUADRANT, ROWS, COLUMNS),
+        (SENSORS * ROWS, COLUMNS),
+        (ASICS * ROWS, ASIC_COLUMNS),
+        (PIXELS,),
+    )
+    if values.shape in plain:
+        return values.reshape(SHAPE)
+    found = " × ".join(map(str, shape)) or "a single number"
+    raise WorkbenchError(
+        f"expected a CSPAD image (32 × 185 × 388, 5920 × 388, 64 × 185 × 194 or Cheetah's "
+        f"1480 × 1552), found {found}."
+    )

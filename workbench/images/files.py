@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detector import as_detector_array
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 from workbench.geometry import Geometry
 from workbench.images.cbf import read_cbf, write_cbf
-from workbench.images.model import DetectorImage, as_detector_array
+from workbench.images.model import DetectorImage
 
 WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
 

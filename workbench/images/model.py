@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from workbench import detector
-from workbench.errors import WorkbenchError
+from workbench.detector import as_detector_array
 from workbench.geometry import Geometry
-
-CHEETAH_SHAPE = (8 * detector.ROWS, 4 * detector.COLUMNS)
-"""Cheetah's slab: sensors of a quadrant down, quadrants across (1480, 1552)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +20,7 @@ class DetectorImage:
     Parameters
     ----------
     data : ``(32, 185, 388)``, any real type; other CSPAD layouts are brought into this one
-        (see `as_detector_array`). NaN marks a pixel without a value.
+        (see `workbench.detector.as_detector_array`). NaN marks a pixel without a value.
     geometry : None if it is not known.
     distance_mm : distance from sample to detector; None if not known.
     wavelength_angstrom : None if not known.
@@ -67,46 +63,3 @@ class DetectorImage:
     def assemble(self, fill: float = np.nan) -> NDArray:
         """Picture in detector geometry, rows along psana x (down), columns along y (right)."""
         return (self.geometry or Geometry.ideal()).snapped().assemble(self.data, fill)
-
-
-def as_detector_array(array: ArrayLike) -> NDArray:
-    """Array as ``(32, 185, 388)`` (a view where that is possible).
-
-    Understood are ``(32, 185, 388)``, ``(4, 8, 185, 388)``, psana's ``(5920, 388)`` and
-    ``(11840, 194)``, ASIC panels ``(64, 185, 194)``, Cheetah's slab ``(1480, 1552)`` and the flat
-    2 296 960 values; also ``(2, 185, 388)`` of a 2×2 detector. Leading axes of length 1 are
-    dropped.
-
-    Raises
-    ------
-    WorkbenchError
-        If it is none of these, or does not hold real numbers.
-    """
-    values = np.asarray(array)
-    if values.dtype.kind not in "biuf":
-        raise WorkbenchError(f"expected an image of real numbers, found type {values.dtype}.")
-    while values.ndim > 3 and values.shape[0] == 1:
-        values = values[0]
-    shape = values.shape
-    if shape in (detector.SHAPE, detector.SHAPE_2X2):
-        return values
-    if shape == (detector.ASICS, detector.ROWS, detector.ASIC_COLUMNS):
-        return detector.from_asic_stack(values)
-    while values.ndim > 2 and values.shape[0] == 1:
-        values = values[0]
-    if values.shape == CHEETAH_SHAPE:
-        slab = values.reshape(8, detector.ROWS, 4, detector.COLUMNS)
-        return slab.transpose(2, 0, 1, 3).reshape(detector.SHAPE)
-    plain = (
-        (detector.QUADRANTS, detector.SENSORS_PER_QUADRANT, detector.ROWS, detector.COLUMNS),
-        (detector.SENSORS * detector.ROWS, detector.COLUMNS),
-        (detector.ASICS * detector.ROWS, detector.ASIC_COLUMNS),
-        (detector.PIXELS,),
-    )
-    if values.shape in plain:
-        return values.reshape(detector.SHAPE)
-    found = " × ".join(map(str, shape)) or "a single number"
-    raise WorkbenchError(
-        f"expected a CSPAD image (32 × 185 × 388, 5920 × 388, 64 × 185 × 194 or Cheetah's "
-        f"1480 × 1552), found {found}."
-    )
