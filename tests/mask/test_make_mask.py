@@ -108,7 +108,7 @@ def test_the_fraction_masked_shows_a_dead_asic():
 @pytest.mark.parametrize("shape", [(185, 388), (2, 185, 388), (1920, 1920)])
 def test_an_image_of_another_detector_is_refused(shape):
     whole = np.ones(SHAPE)
-    with pytest.raises(MaskError, match="maximum image has the shape"):
+    with pytest.raises(MaskError, match="maximum image is"):
         wb.make_mask(whole, whole, np.ones(shape))
-    with pytest.raises(MaskError, match="not real numbers"):
+    with pytest.raises(MaskError, match="real numbers"):
         wb.make_mask(whole.astype(complex), whole, whole)

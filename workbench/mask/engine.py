@@ -15,6 +15,7 @@ from workbench.errors import MaskError
 from workbench.mask.inputs import MaskImages
 from workbench.mask.layers import CLEAR, LayerStack, act
 from workbench.mask.model import Mask
+from workbench.mask.plausible import count_warnings, image_warnings
 from workbench.mask.rules import NAMES, RULES, RuleCount, count_words, flags
 from workbench.recipe import MaskSettings, Thresholds
 
@@ -86,12 +87,8 @@ class MaskEngine:
         reasons = _MOVING_FLAGS[moving] | (first ^ clear)
         self._follow(rest, reasons)
         counts = count_words(*np.unique(reasons, return_counts=True))
-        return Mask(
-            reasons == 0,
-            reasons,
-            counts,
-            cctbx_counts=self._cctbx_counts(removed),
-            provenance=dict(provenance or {}),
+        return self._result(
+            settings, reasons == 0, reasons, counts, removed, dict(provenance or {})
         )
 
     def evaluate(self, settings: MaskSettings) -> Mask:
@@ -144,9 +141,12 @@ class MaskEngine:
             rule_counts = count_words(table, by_key)
         every_key = np.arange(table.size)
         removed = [int(by_key[(every_key >> bit & 1) == 1].sum()) for bit in range(3)]
-        return Mask(
-            good.reshape(SHAPE), shaped, rule_counts, cctbx_counts=self._cctbx_counts(removed)
-        )
+        return self._result(settings, good.reshape(SHAPE), shaped, rule_counts, removed, {})
+
+    @cached_property
+    def image_warnings(self) -> tuple[str, ...]:
+        """What is implausible about the images, whatever the settings."""
+        return tuple(image_warnings(self.images))
 
     @cached_property
     def coded(self) -> tuple[Any, Any, Any]:
@@ -158,6 +158,26 @@ class MaskEngine:
             CodedImage(average, above=True),
             CodedImage(stddev, above=True),
             CodedImage(maximum, above=False),
+        )
+
+    def _result(
+        self,
+        settings: MaskSettings,
+        good: NDArray[np.bool_],
+        reasons: NDArray[np.uint32],
+        counts: dict[str, RuleCount],
+        removed: list[int],
+        provenance: dict[str, Any],
+    ) -> Mask:
+        return Mask(
+            good,
+            reasons,
+            counts,
+            cctbx_counts=self._cctbx_counts(removed),
+            warnings=(*self.image_warnings, *count_warnings(counts, good.size)),
+            provenance=provenance,
+            settings=settings,
+            stack=self.stack,
         )
 
     def _limits(self, settings: MaskSettings) -> list[tuple[float, float]]:

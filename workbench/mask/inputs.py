@@ -153,9 +153,6 @@ class MaskImages:
 
 
 def _numbers(values: Any, what: str) -> NDArray[np.float64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise MaskError(f"The {what} holds {array.dtype}, not real numbers.")
-    array = np.ascontiguousarray(full_detector(array, what), np.float64).view()
+    array = np.ascontiguousarray(full_detector(np.asarray(values), what), np.float64).view()
     array.flags.writeable = False
     return array

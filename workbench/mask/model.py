@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,13 @@ from workbench.detector import (
     SHAPE,
     asic_stack,
 )
-from workbench.errors import MaskError
+from workbench.errors import MaskError, WorkbenchError
 from workbench.mask.rules import KNOWN_BITS, RULES, RuleCount, count_reasons
+
+if TYPE_CHECKING:
+    from workbench.mask.explain import PixelReport
+    from workbench.mask.layers import LayerStack
+    from workbench.recipe import MaskSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class Mask:
         images.
     warnings : sentences about what looks implausible.
     provenance : where the mask comes from; plain and JSON-able.
+    settings, stack : what the mask was made with (`LayerStack` holds the images), for `explain`.
     """
 
     good: NDArray[np.bool_]
@@ -46,6 +52,8 @@ class Mask:
     cctbx_counts: tuple[int, int, int] | None = None
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    settings: MaskSettings | None = None
+    stack: LayerStack | None = None
 
     @classmethod
     def from_good(cls, good: NDArray, provenance: Mapping[str, Any] | None = None) -> Mask:
@@ -76,6 +84,12 @@ class Mask:
                 "read them with a newer workbench."
             )
         return cls(reasons == 0, reasons, count_reasons(reasons), provenance=dict(provenance or {}))
+
+    def explain(self, pixel: tuple[int, int, int] | int) -> PixelReport:
+        """Why a pixel (sensor, row, column) is masked or good; see `explain_pixel`."""
+        from workbench.mask.explain import explain_pixel
+
+        return explain_pixel(self, pixel)
 
     @cached_property
     def masked(self) -> int:
@@ -130,14 +144,14 @@ def full_detector(array: NDArray, what: str) -> NDArray:
     MaskError
         If it has none of the shapes a full CSPAD is stored in.
     """
-    shapes = "(32, 185, 388), (4, 8, 185, 388), (64, 185, 194) or (5920, 388)"
-    if array.shape == (64, ROWS, ASIC_COLUMNS):
-        from workbench.detector import from_asic_stack
+    from workbench.images.model import as_detector_array
 
-        return from_asic_stack(array)
-    if array.shape in (SHAPE, (QUADRANTS, SENSORS_PER_QUADRANT, *SHAPE[1:]), (32 * ROWS, 388)):
-        return array.reshape(SHAPE)
-    raise MaskError(
-        f"The {what} has the shape {array.shape}, not that of a full CSPAD ({shapes}); "
-        "is it from another detector?"
-    )
+    try:
+        found = as_detector_array(array)
+    except WorkbenchError as error:
+        raise MaskError(f"The {what} is not that of a full CSPAD: {error}") from error
+    if found.shape != SHAPE:
+        raise MaskError(
+            f"The {what} is of another detector: {found.shape[0]} sensors, a full CSPAD has 32."
+        )
+    return found

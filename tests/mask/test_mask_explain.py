@@ -1,0 +1,96 @@
+"""Why a pixel is masked: place, values, and every rule in words."""
+
+import json
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.detector import SHAPE
+from workbench.errors import MaskError
+from workbench.mask import build_mask, explain_pixel
+from workbench.recipe import MaskSettings, Thresholds
+from workbench.recipe.mask import CircleLayer, GrowLayer, PixelLayer
+
+
+@pytest.fixture(scope="module")
+def mask(geometry):
+    average, stddev, maximum = np.full(SHAPE, 1200.0), np.full(SHAPE, 4.0), np.full(SHAPE, 900.0)
+    average[9, 100, 200], maximum[9, 100, 200] = 2310.25, 80.0
+    stddev[0, 0, 0] = np.nan
+    low_gain = np.zeros(SHAPE, bool)
+    low_gain[5] = True
+    settings = MaskSettings(
+        low_gain=Thresholds(avg_max=1000.0),
+        layers=(
+            PixelLayer("by hand", pixels=((9, 100, 200), (9, 100, 210))),
+            GrowLayer(of=("pixel",)),
+            CircleLayer("good centre", mode="exclude", radius_mm=8.0),
+        ),
+    )
+    return build_mask(
+        settings, average, stddev, maximum, geometry,
+        low_gain=low_gain, distance_mm=121.0, wavelength_angstrom=1.3,
+    )  # fmt: skip
+
+
+def test_place_values_and_every_rule(mask, geometry):
+    report = mask.explain((9, 100, 200))
+    assert (report.quadrant, report.section, report.asic) == (1, 1, 1)
+    assert (report.row, report.column, report.asic_column) == (100, 200, 6)
+    assert report.panel == "ARRAY_D0Q1S1A1"
+    assert (report.average, report.stddev, report.maximum) == (2310.25, 4.0, 80.0)
+    x, y, _ = geometry.pixel_positions_um()[9, 100, 200] / 1000
+    assert (report.x_mm, report.y_mm) == pytest.approx((x, y))
+    radius = np.hypot(x, y)
+    assert report.resolution_angstrom == pytest.approx(
+        1.3 / (2 * np.sin(0.5 * np.arctan(radius / 121.0))), rel=1e-3
+    )
+    assert not report.good
+    assert [reason.rule for reason in report.reasons] == ["average_high", "maximum_low", "pixel"]
+    assert report.reasons[0].text == "average 2310.25 > 2000"
+    assert report.reasons[1].text == "maximum 80 < 300"
+    assert report.layers == ("by hand (union)",)
+    line = str(report)
+    assert "\n" not in line
+    for word in ("Q1 S1 A1", "slow 100 fast 200", "mm", "Å", "average 2310.25 > 2000"):
+        assert word in line
+
+
+def test_low_gain_pixels_are_told_their_own_limit(mask):
+    report = mask.explain((5, 10, 20))
+    assert report.low_gain
+    assert report.reasons[0].text == "average 1200 > 1000"
+
+
+def test_grown_good_and_missing_values(mask):
+    assert [reason.rule for reason in mask.explain((9, 101, 211)).reasons] == ["grown"]
+    good = mask.explain(31 * 185 * 388 + 12 * 388 + 7)
+    assert (good.sensor, good.row, good.column, good.good) == (31, 12, 7, True)
+    assert str(good).endswith("good")
+    assert mask.explain((0, 0, 0)).reasons[0].rule == "not_a_number"
+
+
+def test_layers_that_unmask_are_named(mask, geometry):
+    radius = np.hypot(*np.moveaxis(geometry.pixel_positions_um()[..., :2], -1, 0))
+    place = np.unravel_index(radius.argmin(), SHAPE)
+    assert mask.explain(place).layers == ("good centre (exclude)",)
+
+
+def test_a_mask_from_a_file_knows_places_and_rules_only():
+    good = np.ones(SHAPE, bool)
+    good[1, 2, 3] = False
+    report = explain_pixel(wb.Mask.from_good(good), (1, 2, 3))
+    assert report.average is None
+    assert report.x_mm is None
+    assert report.reasons[0].text == "masked in an imported file"
+
+
+def test_a_report_is_json(mask):
+    assert json.loads(json.dumps(mask.explain((9, 100, 200)).as_dict()))["section"] == 1
+
+
+@pytest.mark.parametrize("pixel", [(32, 0, 0), (0, -1, 0), (0, 0), "x", -1, 32 * 185 * 388, None])
+def test_there_is_no_such_pixel(mask, pixel):
+    with pytest.raises(MaskError, match="no pixel"):
+        mask.explain(pixel)

@@ -1,0 +1,152 @@
+"""Histograms, removal curves, sensitivity, suggestions and warnings."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from workbench.detector import SHAPE
+from workbench.errors import MaskError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
+from workbench.mask import MaskEngine, histogram, removal_curve, sensitivity, suggest
+from workbench.mask.tuning import LIMITS, apply_suggestions
+from workbench.recipe import MaskSettings, Thresholds
+
+
+@pytest.fixture(scope="module")
+def engine(runs):
+    return MaskEngine(runs.average, runs.stddev, runs.maximum)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_histogram_holds_every_pixel_once(engine, runs, limit, scale):
+    found = histogram(engine, limit, bins=50, scale=scale)
+    assert found.counts.size == 50
+    assert np.all(np.diff(found.edges) > 0)
+    total = found.counts.sum() + found.below + found.above + found.not_a_number
+    assert total == runs.average.size
+    image = getattr(runs, LIMITS[limit])
+    inside = (image >= found.edges[10]) & (image < found.edges[11])
+    assert found.counts[10] == inside.sum()
+
+
+def test_the_removal_curve_is_exact(engine, runs):
+    limits = [0.0, 100.0, 300.0, 1500.5, runs.maximum.flat[77]]
+    limits = sorted(limits)
+    curve = removal_curve(engine, "maxproj_min", limits)
+    assert curve.removed.tolist() == [int((runs.maximum < limit).sum()) for limit in limits]
+    curve = removal_curve(engine, "avg_max")
+    expected = [int((runs.average > limit).sum()) for limit in curve.limits]
+    assert curve.removed.tolist() == expected
+    assert np.all(curve.slope >= 0)
+
+
+def test_a_plateau_has_no_slope(engine):
+    curve = removal_curve(engine, "maxproj_min", np.linspace(200, 900, 50))
+    assert np.all(curve.slope == 0)
+    with pytest.raises(MaskError, match="no threshold"):
+        removal_curve(engine, "maximum")
+
+
+def test_sensitivity_is_that_of_the_whole_mask(engine):
+    settings = MaskSettings(Thresholds(1300.0, 10.0, 300.0), border=1)
+    found = {one.limit: one for one in sensitivity(engine, settings)}
+    average = found["avg_max"]
+    assert average.values == pytest.approx((1300, 1040, 1560))
+    for value, masked in zip(average.values, average.masked, strict=True):
+        assert masked == engine.mask(MaskSettings(Thresholds(value, 10.0, 300.0), border=1)).masked
+    assert found["maxproj_min"].largest_change == 0
+    assert average.largest_change > 10000
+
+
+def test_suggestions_find_the_bad_pixels_and_no_other(engine, runs):
+    found = suggest(engine)
+    assert all(one.value is not None and one.text for one in found)
+    limits = apply_suggestions(Thresholds(), found)
+    assert 1500 < limits.avg_max < 6000
+    assert 5 < limits.stddev_max < 45
+    assert 110 < limits.maxproj_min < 1000
+    good = engine.mask(MaskSettings(limits)).good
+    assert not good.flat[runs.bad].any()
+    assert not good[runs.unbonded].any()
+    others = np.ones(SHAPE, bool)
+    others.flat[runs.bad] = False
+    assert np.count_nonzero(~good & others & ~runs.unbonded) < 30
+
+
+def test_no_valley_no_suggestion(runs):
+    dark = np.random.default_rng(0).normal(1300, 20, SHAPE)
+    found = suggest(MaskEngine(runs.average, runs.stddev, dark))[2]
+    assert found.value is None
+    assert "not apart" in found.text
+    thresholds = Thresholds()
+    assert apply_suggestions(thresholds, [found]) == thresholds
+    empty = suggest(MaskEngine(*(np.zeros(SHAPE) for _ in range(3))))
+    assert [one.value for one in empty] == [None, None, None]
+
+
+def warned(*images, settings=None, **known):
+    return " ".join(MaskEngine(*images, **known).mask(settings or MaskSettings()).warnings)
+
+
+def test_plausible_images_raise_no_warning(runs):
+    assert warned(runs.average, runs.stddev, runs.maximum) == ""
+
+
+def test_a_rule_that_removes_too_much_is_named(runs):
+    limits = MaskSettings(Thresholds(avg_max=1200.0))
+    assert "average_high removes 5" in warned(
+        runs.average, runs.stddev, runs.maximum, settings=limits
+    )
+
+
+def test_a_pedestal_subtracted_dark_is_recognised(runs):
+    text = warned(runs.average - 1200, runs.stddev, runs.maximum)
+    assert "pedestal" in text
+    assert "average_low removes" in text
+
+
+def test_swapped_images_are_recognised(runs):
+    light = np.sqrt(np.maximum(runs.maximum, 0)) * 3
+    dark_maximum = runs.average + 3 * 4
+    assert "dark and bright seem swapped" in warned(runs.average, light, dark_maximum)
+    assert "really dark" in warned(runs.average, light, runs.maximum)
+    assert "was there light" in warned(runs.average, runs.stddev, dark_maximum)
+    assert "are the two swapped" in warned(runs.stddev, runs.average, runs.maximum)
+
+
+def image(data, kind, **facts):
+    geometry = facts.pop("geometry", None)
+    return DetectorImage(data, kind=kind, name=kind, provenance=facts, geometry=geometry)
+
+
+def test_images_of_different_runs_are_recognised(runs):
+    def text(*facts, kinds=("average", "stddev", "maximum")):
+        pictures = zip((runs.average, runs.stddev, runs.maximum), kinds, facts, strict=True)
+        return warned(*(image(data, kind, **fact) for data, kind, fact in pictures))
+
+    one = {"experiment": "cxim1416", "run": 54}
+    bright = {"experiment": "cxim1416", "run": 74}
+    assert text(one, one, bright) == ""
+    assert "different runs" in text(one, {**one, "run": 55}, bright)
+    assert "dark run itself" in text(one, one, one)
+    assert "different experiments" in text(one, one, {**bright, "experiment": "cxic0415"})
+    assert "is used as the average" in text(
+        one, one, bright, kinds=("maximum", "stddev", "maximum")
+    )
+
+
+def test_images_of_different_geometry_are_recognised(runs):
+    here = Geometry.ideal()
+    there = here.move_quadrants(np.array([[5.0, 0], [0, 0], [0, 0], [0, 0]]))
+    same = [image(runs.average, "average", geometry=here), runs.stddev]
+    assert warned(*same, image(runs.maximum, "maximum", geometry=here)) == ""
+    text = warned(*same, image(runs.maximum, "maximum", geometry=there))
+    assert "different geometries (up to 550 µm" in text
+
+
+def test_images_may_be_any_object_with_data(runs):
+    plain = SimpleNamespace(data=runs.average)
+    assert warned(plain, runs.stddev, runs.maximum) == ""

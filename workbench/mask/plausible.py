@@ -1,0 +1,147 @@
+"""What looks wrong with a mask or the images it is made from, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detector import unbonded_pixels
+from workbench.mask.inputs import MaskImages
+from workbench.mask.rules import THRESHOLD_RULES, RuleCount
+
+TOO_MANY = 0.05
+"""A single rule that removes more than this fraction is worth a look."""
+POSITION_TOLERANCE_UM = 1.0
+_STEP = 7  # medians of every seventh pixel are good enough here
+
+
+def image_warnings(images: MaskImages) -> list[str]:
+    """Implausible images: swapped, pedestal-subtracted dark, of different runs or geometry."""
+    return [*_levels(images), *_kinds(images), *_runs(images), *_geometries(images)]
+
+
+def count_warnings(counts: Mapping[str, RuleCount], pixels: int) -> list[str]:
+    """Threshold rules that remove implausibly many of all pixels."""
+    found = []
+    for name in THRESHOLD_RULES:
+        fraction = counts[name].total / pixels
+        if fraction > TOO_MANY:
+            found.append(f"The rule {name} removes {100 * fraction:.1f} % of the pixels.")
+    return found
+
+
+def _levels(images: MaskImages) -> list[str]:
+    found = []
+    average, stddev = (image.reshape(-1)[::_STEP] for image in (images.average, images.stddev))
+    not_positive = np.count_nonzero(images.average <= 0) / images.average.size
+    if not_positive > 0.25:
+        found.append(
+            f"{100 * not_positive:.0f} % of the average are not above 0: was the pedestal "
+            "subtracted from the dark run? Average it raw."
+        )
+    elif _median(stddev) > 10 * max(_median(average), 1.0):
+        found.append("The average is far smaller than the stddev: are the two swapped?")
+    lit, noisy = _signal(images)
+    if lit is False and noisy:
+        found.append(
+            "The stddev shows light and the maximum shows none: dark and bright seem swapped."
+        )
+    elif noisy:
+        found.append(
+            "Bonded pixels are much noisier than unbonded ones: is the dark run really dark?"
+        )
+    elif lit is False:
+        found.append(
+            "In the maximum, bonded pixels are no brighter than unbonded ones: was there light "
+            "in the bright run?"
+        )
+    return found
+
+
+def _signal(images: MaskImages) -> tuple[bool | None, bool]:
+    """Is there light in the maximum (None: cannot tell), and in the dark run's noise?
+
+    Unbonded pixels see no photons: light shows as a difference from them.
+    """
+    unbonded = unbonded_pixels()
+    lit: bool | None = None
+    blind, seeing = _split(images.maximum, unbonded)
+    if blind.size > 100 and seeing.size > 1000 and np.ptp(seeing) > 0:
+        spread = 1.4826 * np.median(np.abs(blind - np.median(blind)))
+        brighter = np.quantile(seeing, 0.9) - np.median(blind)
+        lit = bool(brighter > max(5 * spread, 0.02 * abs(np.median(blind))))
+    blind, seeing = _split(images.stddev, unbonded)
+    noisy = False
+    if blind.size > 100 and np.median(blind) > 0:
+        noisy = bool(np.median(seeing) > 2 * np.median(blind))
+    return lit, noisy
+
+
+def _split(
+    image: NDArray[np.float64], unbonded: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    blind = image[unbonded]
+    seeing = image[~unbonded][::_STEP]
+    return blind[np.isfinite(blind)], seeing[np.isfinite(seeing)]
+
+
+def _kinds(images: MaskImages) -> list[str]:
+    wanted = ("average", "stddev", "maximum")
+    found = []
+    for source, kind in zip(images.sources, wanted, strict=True):
+        stated = getattr(source, "kind", "image")
+        if stated in (*wanted, "minimum") and stated != kind:
+            found.append(
+                f"{getattr(source, 'name', '') or 'An image'} says it is a {stated} and is used "
+                f"as the {kind}."
+            )
+    return found
+
+
+def _runs(images: MaskImages) -> list[str]:
+    facts = [getattr(source, "provenance", None) or {} for source in images.sources]
+    found = []
+    experiments = {fact["experiment"] for fact in facts if fact.get("experiment")}
+    if len(experiments) > 1:
+        found.append(f"The images are of different experiments: {', '.join(sorted(experiments))}.")
+    dark = [_run_numbers(fact) for fact in facts[:2]]
+    if all(dark) and dark[0] != dark[1]:
+        found.append("Average and stddev are of different runs.")
+    bright = _run_numbers(facts[2])
+    if dark[0] and dark[0] == bright:
+        found.append("The maximum is of the dark run itself; take it from a bright run.")
+    return found
+
+
+def _run_numbers(fact: dict[str, Any]) -> tuple[Any, ...]:
+    runs = fact.get("runs") or fact.get("run")
+    if runs is None:
+        return ()
+    return tuple(runs) if isinstance(runs, (list, tuple)) else (runs,)
+
+
+def _geometries(images: MaskImages) -> list[str]:
+    known = [
+        source.geometry.pixel_positions_um()[..., :2]
+        for source in images.sources
+        if getattr(source, "geometry", None) is not None
+    ]
+    for first, second in pairwise(known):
+        if first is second:
+            continue
+        furthest = float(np.max(np.abs(first[:, ::23, ::23] - second[:, ::23, ::23])))
+        if furthest > POSITION_TOLERANCE_UM:
+            return [
+                f"The images have different geometries (up to {furthest:.0f} µm apart); "
+                "are they of the same experiment?"
+            ]
+    return []
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0

@@ -1,0 +1,269 @@
+"""Help in choosing limits: histograms, removal curves, sensitivity, suggested values.
+
+Everything is exact and comes from the sorted codes of `CodedImage`, so that it can follow a
+slider. Suggestions are never applied by themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.detector import unbonded_pixels
+from workbench.errors import MaskError
+from workbench.recipe import MaskSettings, Thresholds
+
+if TYPE_CHECKING:
+    from workbench.mask.coded import CodedImage
+    from workbench.mask.engine import MaskEngine
+
+LIMITS = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}
+"""Each threshold and the image it belongs to."""
+
+MAD_TO_SIGMA = 1.4826
+"""σ of a normal distribution over the median of its absolute deviations from the median."""
+SIGMAS = 6.0
+"""`suggest`: how many robust σ above the median a dark pixel may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Pixels per bin of one image.
+
+    Attributes
+    ----------
+    edges : float64 ``(n + 1,)``, ADU, increasing.
+    counts : int64 ``(n,)``; a bin holds its lower edge, the last one both.
+    below, above : finite and infinite values outside the edges.
+    not_a_number : pixels without a value.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    below: int
+    above: int
+    not_a_number: int
+
+
+@dataclass(frozen=True, eq=False)
+class RemovalCurve:
+    """Pixels one limit removes, as a function of the limit.
+
+    Attributes
+    ----------
+    limits : float64 ``(n,)``, ADU, increasing.
+    removed : int64 ``(n,)``, exact.
+    slope : float64 ``(n,)``, pixels more per ADU towards the stricter side; 0 on a plateau.
+    """
+
+    limits: NDArray[np.float64]
+    removed: NDArray[np.int64]
+    slope: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Masked pixels of the whole mask as one limit is moved.
+
+    Attributes
+    ----------
+    limit : name of the threshold.
+    values : the limit as it is, lowered and raised, ADU.
+    masked : masked pixels with each.
+    """
+
+    limit: str
+    values: tuple[float, float, float]
+    masked: tuple[int, int, int]
+
+    @property
+    def largest_change(self) -> int:
+        """Pixels gained or lost at most."""
+        return max(abs(masked - self.masked[0]) for masked in self.masked[1:])
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A value for one threshold, and the rule it comes from.
+
+    Attributes
+    ----------
+    limit : name of the threshold.
+    value : ADU, or None if the images do not say.
+    text : how it was found, or why not.
+    """
+
+    limit: str
+    value: float | None
+    text: str
+
+
+def histogram(
+    engine: MaskEngine,
+    limit: str,
+    bins: int = 200,
+    scale: Literal["linear", "log"] = "linear",
+    span: tuple[float, float] | None = None,
+) -> Histogram:
+    """Histogram of the image that a threshold belongs to.
+
+    Parameters
+    ----------
+    limit : ``avg_max``, ``stddev_max`` or ``maxproj_min``.
+    scale : bins of equal width, or of equal ratio (then what is not above 0 counts as below).
+    span : first and last edge; by default nearly all pixels (0.05 % to 99.95 %).
+    """
+    values = _image(engine, limit).values
+    low, high = span or _span(engine, limit)
+    if scale == "log":
+        positive = values[values > 0]
+        low = low if low > 0 else float(positive.min()) if positive.size else 1.0
+        edges = np.geomspace(low, max(high, low * 1.001), bins + 1)
+    else:
+        edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    counts, _ = np.histogram(values, bins=edges)
+    below = int(np.count_nonzero(values < edges[0]))
+    above = int(np.count_nonzero(values > edges[-1]))
+    missing = int(np.count_nonzero(np.isnan(values)))
+    return Histogram(edges, counts.astype(np.int64), below, above, missing)
+
+
+def removal_curve(
+    engine: MaskEngine, limit: str, limits: ArrayLike | None = None, points: int = 200
+) -> RemovalCurve:
+    """Pixels a threshold removes (by itself) against its value, exactly.
+
+    Parameters
+    ----------
+    limit : ``avg_max``, ``stddev_max`` or ``maxproj_min``.
+    limits : values to try, increasing; by default `points` over nearly all pixels' values.
+    """
+    image = _image(engine, limit)
+    if limits is None:
+        low, high = _span(engine, limit)
+        at = np.linspace(low, high if high > low else low + 1.0, points)
+    else:
+        at = np.asarray(limits, dtype=np.float64)
+    removed = image.removed(at)
+    places = np.arange(at.size)
+    after, before = np.minimum(places + 1, at.size - 1), np.maximum(places - 1, 0)
+    width = at[after] - at[before]
+    change = np.abs(removed[after] - removed[before])
+    slope = np.divide(change, width, out=np.zeros(at.size), where=width > 0)
+    return RemovalCurve(at, removed, slope)
+
+
+def sensitivity(
+    engine: MaskEngine, settings: MaskSettings, change: float = 0.2
+) -> tuple[Sensitivity, ...]:
+    """How the number of masked pixels changes as each threshold is moved by ± `change`."""
+    found = []
+    here = engine.evaluate(settings).masked
+    for limit in LIMITS:
+        value = getattr(settings.thresholds, limit)
+        values = (value, value - abs(value) * change, value + abs(value) * change)
+        masked = [here]
+        for moved in values[1:]:
+            limits = dataclasses.replace(settings.thresholds, **{limit: moved})
+            masked.append(engine.evaluate(dataclasses.replace(settings, thresholds=limits)).masked)
+        found.append(Sensitivity(limit, values, (masked[0], masked[1], masked[2])))
+    return tuple(found)
+
+
+def suggest(engine: MaskEngine) -> tuple[Suggestion, ...]:
+    """Values for the three thresholds, by stated rules that a few bad pixels cannot move.
+
+    ``avg_max`` and ``stddev_max``: median of the pixels above 0 plus 6 σ, σ being 1.4826 times
+    the median absolute deviation. ``maxproj_min``: the emptiest place between the maxima of the
+    unbonded pixels, which no photon reaches, and the median of the others.
+    """
+    return (
+        _robust_upper(engine, "avg_max"),
+        _robust_upper(engine, "stddev_max"),
+        _valley(engine),
+    )
+
+
+def apply_suggestions(thresholds: Thresholds, suggestions: Sequence[Suggestion]) -> Thresholds:
+    """Thresholds with the values that were found."""
+    found = {one.limit: one.value for one in suggestions if one.value is not None}
+    return dataclasses.replace(thresholds, **found)
+
+
+def _image(engine: MaskEngine, limit: str) -> CodedImage:
+    if limit not in LIMITS:
+        raise MaskError(f"There is no threshold {limit!r}; known are {', '.join(LIMITS)}.")
+    return engine.coded[list(LIMITS).index(limit)]
+
+
+def _span(engine: MaskEngine, limit: str) -> tuple[float, float]:
+    image = _image(engine, limit)
+    low, high = image.quantile(0.0005), image.quantile(0.9995)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        finite = image.values[np.isfinite(image.values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return low, high
+
+
+def _robust_upper(engine: MaskEngine, limit: str) -> Suggestion:
+    values = _image(engine, limit).values
+    values = values[np.isfinite(values) & (values > 0)]
+    if values.size < 1000:
+        return Suggestion(limit, None, f"hardly any pixel of the {LIMITS[limit]} is above 0")
+    median = float(np.median(values))
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - median)))
+    value = _rounded_up(median + SIGMAS * sigma)
+    text = f"median {median:.4g} + {SIGMAS:g} σ of {sigma:.3g} ADU (robust), rounded up"
+    return Suggestion(limit, value, text)
+
+
+def _valley(engine: MaskEngine) -> Suggestion:
+    limit = "maxproj_min"
+    image = _image(engine, limit)
+    values = image.values
+    unbonded = unbonded_pixels().reshape(-1)
+    dark = values[unbonded & np.isfinite(values)]
+    bonded = values[~unbonded & np.isfinite(values)]
+    if dark.size < 100 or bonded.size < 1000:
+        return Suggestion(limit, None, "too few pixels have a value")
+    low = float(np.quantile(dark, 0.98))
+    lit = float(np.median(bonded))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(dark - np.median(dark))))
+    if lit <= low or lit - np.median(dark) < 3 * spread:
+        return Suggestion(
+            limit,
+            None,
+            f"unbonded ({np.median(dark):.4g} ADU) and bonded pixels ({lit:.4g} ADU) are not "
+            "apart; take brighter runs or more events",
+        )
+    # Bins of equal ratio above the unbonded pixels' median: densities fall over decades there.
+    start = float(np.median(dark))
+    edges = start + np.geomspace(max(low - start, 1e-3 * (lit - start)), lit - start, 61)
+    counts = np.diff(np.searchsorted(np.sort(bonded), edges)).astype(float)
+    smooth = np.convolve(np.pad(counts, 2, mode="edge"), np.array([1, 2, 3, 2, 1]) / 9, "valid")
+    lowest = float(smooth.min())
+    if lowest > 0.5 * smooth.max():
+        return Suggestion(limit, None, "there is no valley between unbonded and bonded pixels")
+    flat = np.flatnonzero(smooth <= lowest + 1)
+    middle = start + math.sqrt((edges[flat[0]] - start) * (edges[flat[-1] + 1] - start))
+    text = (
+        f"valley between unbonded ({np.median(dark):.4g} ADU) and bonded pixels "
+        f"({lit:.4g} ADU), rounded"
+    )
+    return Suggestion(limit, _rounded(middle), text)
+
+
+def _rounded(value: float) -> float:
+    digits = 1 - math.floor(math.log10(abs(value))) if value else 0
+    return round(value, digits)
+
+
+def _rounded_up(value: float) -> float:
+    digits = 1 - math.floor(math.log10(abs(value))) if value else 0
+    return round(math.ceil(value * 10.0**digits - 1e-9) / 10.0**digits, max(digits, 0))
