@@ -135,7 +135,8 @@ def cake(
         axes.set_title(name)
         axes.set_xlabel("radius (px)")
         shown = axes.imshow(
-            np.ma.masked_invalid(values.values), aspect="auto", origin="lower", cmap=with_gap(INTENSITY),
+            np.ma.masked_invalid(values.values), aspect="auto", origin="lower",
+            cmap=with_gap(INTENSITY),
             vmin=limits[0], vmax=limits[1], interpolation="nearest",
             extent=(values.radius_px[0], values.radius_px[-1], -180, 180),
         )  # fmt: skip
