@@ -1,0 +1,120 @@
+"""Words and tables of a report: shown as HTML in a notebook, readable as plain text elsewhere."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+class Shown:
+    """Something a notebook shows as HTML, with a plain text for other readers."""
+
+    def __init__(self, markup: str, plain: str, data: Mapping[str, Any] | None = None) -> None:
+        self.markup = markup
+        self.plain = plain
+        self.data = dict(data or {})
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {"text/html": self.markup, "text/plain": self.plain, **self.data}
+
+
+def sentence(*paragraphs: str) -> Shown:
+    """Paragraphs of plain text."""
+    shown = "".join(f"<p>{html.escape(text)}</p>" for text in paragraphs if text)
+    return Shown(shown, "\n\n".join(text for text in paragraphs if text))
+
+
+def preformatted(text: str) -> Shown:
+    """Text as it stands: a recipe, a command."""
+    return Shown(f"<pre>{html.escape(text)}</pre>", text)
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = ""
+) -> Shown:
+    """Build a table; cells that are numbers (int, float) or start with a digit or sign align right.
+
+    Parameters
+    ----------
+    header : titles of the columns.
+    rows : one sequence of cells per row; None becomes an empty cell.
+    caption : line above the table.
+    """
+    cells = [["" if cell is None else cell for cell in row] for row in rows]
+    right = [
+        bool(cells) and all(_is_number(row[column]) for row in cells)
+        for column in range(len(header))
+    ]
+    lines = [[str(cell) for cell in header], *[[str(cell) for cell in row] for row in cells]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    plain = "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+    markup = ["<table>"]
+    if caption:
+        markup.append(f"<caption>{html.escape(caption)}</caption>")
+    for number, line in enumerate(lines):
+        tag = "td" if number else "th"
+        scope = "" if number else ' scope="col"'
+        markup.append(
+            "<tr>"
+            + "".join(
+                f"<{tag}{scope}{_number_class(to_right)}>{html.escape(cell)}</{tag}>"
+                for cell, to_right in zip(line, right, strict=True)
+            )
+            + "</tr>"
+        )
+    markup.append("</table>")
+    return Shown("".join(markup), f"{caption}\n{plain}" if caption else plain)
+
+
+def together(*parts: Shown) -> Shown:
+    """Several things as one output."""
+    data: dict[str, Any] = {}
+    for part in parts:
+        data |= part.data
+    return Shown(
+        "".join(part.markup for part in parts), "\n\n".join(part.plain for part in parts), data
+    )
+
+
+def count(number: float) -> str:
+    """Give a count as people read it: ``12 345``."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Number with its sign, a dash where it is not known."""
+    if value != value:
+        return "–"
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+
+def size(octets: float) -> str:
+    """Give a file size for people: ``18.4 MB``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if octets < 1000 or unit == "TB":
+            return f"{octets:.0f} {unit}" if unit == "B" else f"{octets:.1f} {unit}"
+        octets /= 1000
+    raise AssertionError("unreachable")
+
+
+def _is_number(cell: object) -> bool:
+    if isinstance(cell, bool):
+        return False
+    if isinstance(cell, int | float):
+        return True
+    text = str(cell)
+    return not text or text[0] in "0123456789+−-–±"
+
+
+def _number_class(to_right: bool) -> str:
+    return ' class="number"' if to_right else ""
