@@ -45,7 +45,7 @@ def correlation_maps(
     geometry : decides which quadrant stands where; None: the ideal CSPAD.
     """
     figure = empty(figure, 10.0, 6.4)
-    quadrants = getattr(alignment, "quadrants", alignment)
+    quadrants: Any = getattr(alignment, "quadrants", alignment)
     maps = [np.asarray(quadrant.map, dtype=float) for quadrant in quadrants]
     finite = np.concatenate([values[np.isfinite(values)] for values in maps])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -70,8 +70,6 @@ def correlation_maps(
 
 def draw_map(axes: Axes, quadrant: Any, limits: tuple[float, float] | None = None) -> Any:
     """Draw the map of one quadrant, x down and y to the right as in the detector pictures."""
-    from matplotlib.patches import Ellipse
-
     values = np.asarray(quadrant.map, dtype=float)
     trials = np.asarray(quadrant.trials_px, dtype=float)
     axes.set_xlabel("y offset (px)")
@@ -96,14 +94,31 @@ def draw_map(axes: Axes, quadrant: Any, limits: tuple[float, float] | None = Non
     axes.axhline(0, color="white", lw=0.4, alpha=0.6)
     axes.axvline(0, color="white", lw=0.4, alpha=0.6)
     x, y = (float(value) for value in quadrant.offset_px)
-    if not (np.isfinite(x) and np.isfinite(y)):
+    if _lost(quadrant):
         return image
     axes.plot([y], [x], "+", color=VERMILLION, ms=13, mew=1.8)
-    sigma = np.asarray(quadrant.sigma_px, dtype=float)
-    if np.isfinite(sigma).all():
-        width, height = (max(2 * 3 * float(s), 2 * _SMALLEST_ELLIPSE_PX) for s in sigma[::-1])
-        axes.add_patch(Ellipse((y, x), width, height, fill=False, edgecolor=ORANGE, linewidth=1.2))
+    _draw_ellipse(axes, quadrant)
     return image
+
+
+def _draw_ellipse(axes: Axes, quadrant: Any) -> None:
+    """Three standard deviations about the offset, drawn no smaller than can be seen."""
+    from matplotlib.patches import Ellipse
+
+    x, y = (float(value) for value in quadrant.offset_px)
+    known = getattr(quadrant, "covariance_px2", None)
+    covariance = np.diag(np.square(quadrant.sigma_px)) if known is None else np.asarray(known)
+    if not np.isfinite(covariance).all():
+        return
+    squares, directions = np.linalg.eigh(covariance)
+    width, height = 2 * np.maximum(3 * np.sqrt(np.maximum(squares, 0)), _SMALLEST_ELLIPSE_PX)
+    angle = float(np.degrees(np.arctan2(directions[0, 0], directions[1, 0])))
+    axes.add_patch(
+        Ellipse(
+            (y, x), float(width), float(height), angle=angle,
+            fill=False, edgecolor=ORANGE, linewidth=1.2,
+        )
+    )  # fmt: skip
 
 
 def draw_section(axes: Axes, quadrant: Any) -> None:
@@ -130,13 +145,18 @@ def draw_section(axes: Axes, quadrant: Any) -> None:
 
 def _title(number: int, quadrant: Any) -> str:
     x, y = (float(value) for value in quadrant.offset_px)
-    if not (np.isfinite(x) and np.isfinite(y)):
+    if _lost(quadrant):
         return f"Q{number}: not determined"
     sigma_x, sigma_y = (float(value) for value in quadrant.sigma_px)
     return (
         f"Q{number}: x {x:+.2f} ± {sigma_x:.2f}, y {y:+.2f} ± {sigma_y:.2f} px\n"
         f"correlation {float(quadrant.cc):.4f}"
     )
+
+
+def _lost(quadrant: Any) -> bool:
+    verdict = getattr(quadrant, "verdict", "")
+    return verdict == "not determined" or not np.isfinite(quadrant.offset_px).all()
 
 
 def _told(number: int, quadrant: Any) -> str:

@@ -69,9 +69,9 @@ def radial_profile(
     pixels = np.bincount(bins + count * quadrant, minlength=QUADRANTS * count)
     sums, pixels = sums.reshape(QUADRANTS, count), pixels.reshape(QUADRANTS, count)
     with np.errstate(invalid="ignore", divide="ignore"):
-        whole = sums.sum(axis=0) / pixels.sum(axis=0)
+        whole = np.asarray(sums.sum(axis=0) / pixels.sum(axis=0), dtype=np.float64)
         quadrants = np.asarray(sums / pixels, dtype=np.float64)
-    return Profile((np.arange(count) + 0.5) * step_px, np.asarray(whole, np.float64), quadrants)
+    return Profile((np.arange(count) + 0.5) * np.float64(step_px), whole, quadrants)
 
 
 def cake_of(

@@ -139,9 +139,7 @@ class CalibrationReport:
         if not arrays:
             return sentence("There are no images.")
         limits = {name: figures.percentile_limits(data, self.good) for name, data in arrays.items()}
-        return _picture(
-            figures.detector_images(arrays, self.calibration.geometry, limits=limits)
-        )
+        return _picture(figures.detector_images(arrays, self.calibration.geometry, limits=limits))
 
     def histograms(self) -> Picture | Shown:
         """Histogram of each image with its threshold."""
@@ -183,7 +181,12 @@ class CalibrationReport:
             ],
         )
         rows = [
-            [text, count(one.total), count(one.exclusive), f"{100 * one.total / mask.good.size:.3f}"]
+            [
+                text,
+                count(one.total),
+                count(one.exclusive),
+                f"{100 * one.total / mask.good.size:.3f}",
+            ]
             for name, text, one in self._rules()
         ]
         removed = int(mask.good.size - np.count_nonzero(mask.good))
@@ -198,9 +201,7 @@ class CalibrationReport:
             return sentence("No mask was made.")
         from workbench.mask.rules import RULES
 
-        removed = {
-            text: (mask.reasons & RULES[name].flag) != 0 for name, text, _ in self._rules()
-        }
+        removed = {text: (mask.reasons & RULES[name].flag) != 0 for name, text, _ in self._rules()}
         return _picture(figures.mask_rules(removed, self.calibration.geometry))
 
     def mask_overlay(self) -> Picture | Shown:
@@ -268,9 +269,7 @@ class CalibrationReport:
         if self.evidence is None:
             return sentence("There is no corrected geometry to compare with.")
         found = self.evidence
-        return _picture(
-            figures.radial_profiles(found.before, found.after, rings_px=found.rings_px)
-        )
+        return _picture(figures.radial_profiles(found.before, found.after, rings_px=found.rings_px))
 
     def ring_contrast(self) -> Shown:
         """The two numbers behind the profiles."""
@@ -306,9 +305,7 @@ class CalibrationReport:
         before, after = self.calibration.geometry, self.calibration.corrected
         if before is None or after is None:
             return sentence("No corrected geometry was made.")
-        return _picture(
-            figures.geometry_difference(before, after, names=("deployed", "corrected"))
-        )
+        return _picture(figures.geometry_difference(before, after, names=("deployed", "corrected")))
 
     def versions(self) -> Shown:
         """Versions of the geometry in the calibration directory."""
@@ -329,7 +326,9 @@ class CalibrationReport:
         """Hashes of recipe and results: the same recipe on the same data gives the same."""
         mask, corrected = self.calibration.mask, self.calibration.corrected
         rows = [["recipe", _sha256(recipe_to_text(self.recipe).encode())]]
-        rows += [[name, _sha256(np.ascontiguousarray(data))] for name, data in self._arrays().items()]
+        rows += [
+            [name, _sha256(np.ascontiguousarray(data))] for name, data in self._arrays().items()
+        ]
         if mask is not None:
             rows.append(["mask (good pixels)", _sha256(np.packbits(mask.good))])
         if corrected is not None:

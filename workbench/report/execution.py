@@ -17,9 +17,7 @@ from workbench.progress import Progress, Silent
 TEMPLATES = files("workbench.report") / "templates"
 
 
-def execute(
-    template: str, parameters: Mapping[str, Any], progress: Progress | None = None
-) -> Any:
+def execute(template: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Any:
     """Execute a notebook of this package and give it back with its outputs.
 
     Parameters

@@ -33,9 +33,7 @@ def preformatted(text: str) -> Shown:
     return Shown(f"<pre>{html.escape(text)}</pre>", text)
 
 
-def table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = ""
-) -> Shown:
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> Shown:
     """Build a table; cells that are numbers (int, float) or start with a digit or sign align right.
 
     Parameters

@@ -133,7 +133,7 @@ def _done(calibration: Calibration, evidence: Evidence | None) -> list[str]:
     elif calibration.images.average is not None or calibration.images.maximum is not None:
         done.append("Started from images on file.")
     if (mask := calibration.mask) is not None:
-        removed = mask.good.size - np.count_nonzero(mask.good)
+        removed = int(mask.good.size - np.count_nonzero(mask.good))
         done.append(
             f"The mask removes {count(removed)} of {count(mask.good.size)} pixels"
             f" ({100 * removed / mask.good.size:.2f} %)."
@@ -182,9 +182,7 @@ def _judge_quadrants(calibration: Calibration, poor: list[str], care: list[str])
         care += [f"Quadrant {number}: {text}" for text in one.warnings]
 
 
-def _judge_evidence(
-    calibration: Calibration, evidence: Evidence | None, poor: list[str]
-) -> None:
+def _judge_evidence(calibration: Calibration, evidence: Evidence | None, poor: list[str]) -> None:
     alignment = calibration.alignment
     if evidence is None or alignment is None or not math.isfinite(evidence.gain):
         return

@@ -1,0 +1,55 @@
+"""Small calibrations that start from simulated images on file."""
+
+import numpy as np
+import pytest
+
+from workbench.detector import SHAPE
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage, write_image
+from workbench.recipe import Recipe, write_recipe
+from workbench.simulate.powder import powder_image
+
+TRUTH = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory):
+    """Average, stddev, maximum and bright average of a detector with known offsets, as HDF5."""
+    folder = tmp_path_factory.mktemp("images")
+    deployed = Geometry.ideal()
+    true = deployed.move_quadrants(TRUTH)
+    random = np.random.default_rng(4)
+    average = random.normal(1200, 40, SHAPE)
+    stddev = random.gamma(60, 4 / 60, SHAPE)
+    hot, dead = random.random((2, *SHAPE)) < 5e-4
+    average[hot] = 9000
+    average[dead] = stddev[dead] = 0
+    powder = powder_image(true, events=8, seed=3)
+    images = {
+        "average": average,
+        "stddev": stddev,
+        "maximum": powder_image(true, events=8, seed=3, kind="maximum") + 400,
+        "bright_average": powder,
+    }
+    for kind, data in images.items():
+        write_image(
+            DetectorImage(data, deployed, distance_mm=121.0, wavelength_angstrom=1.305, kind=kind),
+            folder / f"{kind}.h5",
+        )
+    return folder
+
+
+@pytest.fixture
+def recipe(image_folder):
+    """Recipe of these images; results go beside it."""
+    found = Recipe()
+    for kind in ("average", "stddev", "maximum", "bright_average"):
+        found = found.changed(f"images.{kind}", str(image_folder / f"{kind}.h5"))
+    return found
+
+
+@pytest.fixture
+def recipe_file(recipe, tmp_path):
+    path = tmp_path / "powder.calibration.toml"
+    write_recipe(recipe, path)
+    return path

@@ -1,0 +1,81 @@
+"""Which geometry version of the calibration directory a calibration belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.report.text import Shown, sentence, table
+
+SAME_UM = 1.0
+"""Pixels closer than this are the same: geometry files may round to whole µm."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """State of the calibration directory.
+
+    Attributes
+    ----------
+    sentence : for people.
+    version : name of the file that holds the corrected geometry, or None.
+    path : that file.
+    """
+
+    sentence: str
+    version: str | None = None
+    path: Path | None = None
+
+
+def state(calibration: Any) -> Installed:
+    """Tell whether the corrected geometry is installed, and as which version."""
+    corrected = calibration.corrected
+    if corrected is None:
+        return Installed("")
+    try:
+        from workbench.geometry import Geometry
+        from workbench.pipeline import geometry_store
+
+        store = geometry_store(calibration.recipe)
+        for entry in reversed(list(store.history())):
+            path = Path(entry.path)
+            if path.is_file() and same(Geometry.read(path), corrected):
+                serves = "is in use" if entry.current else "is kept, another version is in use"
+                return Installed(
+                    f"The corrected geometry is installed as {path.name} and {serves}.",
+                    path.name,
+                    path,
+                )
+    except WorkbenchError as error:
+        return Installed(f"Whether the corrected geometry is installed is not known: {error}")
+    return Installed("The corrected geometry is not installed in the calibration directory.")
+
+
+def versions(calibration: Any) -> Shown:
+    """Table of the versions in the calibration directory."""
+    try:
+        from workbench.pipeline import geometry_store
+
+        entries = list(geometry_store(calibration.recipe).history())
+    except WorkbenchError as error:
+        return sentence(f"The versions in the calibration directory are not known: {error}")
+    if not entries:
+        return sentence("The calibration directory holds no geometry yet.")
+    rows = [
+        [
+            Path(entry.path).name, "yes" if entry.current else "", entry.when or "",
+            entry.who or "", entry.comment or "",
+        ]
+        for entry in entries
+    ]  # fmt: skip
+    return table(["version", "in use", "installed (UTC)", "by", "comment"], rows)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two geometries place every sensor alike, to a micrometre."""
+    first, second = (geometry.pixel_positions_um()[:, ::92, ::387] for geometry in (one, other))
+    return first.shape == second.shape and bool(np.abs(first - second).max() < SAME_UM)

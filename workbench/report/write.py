@@ -1,0 +1,175 @@
+"""Making a report: a recipe in; notebook, HTML page and PDF out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.files import replacing
+from workbench.progress import Progress, Silent
+from workbench.recipe import Recipe, write_recipe
+from workbench.recipe.files import SUFFIX
+from workbench.report.execution import execute
+from workbench.report.export import find_browser, to_html, to_pdf
+from workbench.report.verdict import SUMMARY_TYPE
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What a report consists of.
+
+    Attributes
+    ----------
+    notebook : executed notebook.
+    html : self-contained page.
+    pdf : printed page, or None.
+    summary : verdict, offsets and other plain values.
+    notes : sentences, e.g. why there is no PDF.
+    """
+
+    notebook: Path
+    html: Path
+    pdf: Path | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def paths(self) -> list[Path]:
+        """The files, notebook first."""
+        return [path for path in (self.notebook, self.html, self.pdf) if path is not None]
+
+
+def write_report(
+    recipe: Recipe | str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    beside: str | os.PathLike[str] | None = None,
+    pdf: bool = True,
+    progress: Progress | None = None,
+) -> ReportFiles:
+    """Run a recipe in a fresh kernel and write ``NAME.ipynb``, ``NAME.html`` and ``NAME.pdf``.
+
+    Parameters
+    ----------
+    recipe : path of a recipe file, or a recipe (with absolute paths; it is written beside the
+        report so that the report can be repeated).
+    output_dir : where the report goes; default the recipe's output folder.
+    name : name of the files without suffix; default the recipe's name and ``_report``.
+    beside : a geometry version such as ``…/geometry/0-end.data.v1``; the report is written there
+        too, as ``0-end.data.v1.report.ipynb``, ``.html`` and ``.pdf``.
+    pdf : also print to PDF, if a Chromium-like browser is found.
+    progress : told finished cells; can cancel between cells.
+
+    Raises
+    ------
+    WorkbenchError
+        If the recipe or its inputs cannot be used; no report is written then.
+    """
+    from workbench.pipeline import load_recipe, resolve
+
+    if isinstance(recipe, Recipe):
+        loaded = resolve(recipe, Path.cwd())
+        folder = Path(output_dir or loaded.output.folder)
+        stem = name or f"{recipe_name(loaded)}_report"
+        path = folder / f"{stem.removesuffix('_report')}{SUFFIX}"
+        write_recipe(loaded, path)
+    else:
+        path = Path(recipe).absolute()
+        loaded = load_recipe(path)
+        folder = Path(output_dir or loaded.output.folder)
+        stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
+    notebook = execute("calibration", {"recipe": os.fspath(path)}, progress)
+    written = _write(notebook, folder.absolute(), stem, f"Calibration {stem}", pdf, progress)
+    if beside is not None:
+        _copy_beside(written, Path(beside))
+    return written
+
+
+def write_comparison(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str] | None = None,
+    *,
+    pdf: bool = True,
+    progress: Progress | None = None,
+) -> ReportFiles:
+    """Run two recipes and write a report that sets them side by side.
+
+    Parameters
+    ----------
+    first, second : recipe files.
+    output_dir : where the report goes; default the first recipe's output folder.
+    pdf, progress : as for `write_report`.
+
+    Raises
+    ------
+    WorkbenchError
+        If a recipe or its inputs cannot be used; no report is written then.
+    """
+    from workbench.pipeline import load_recipe
+
+    paths = [Path(one).absolute() for one in (first, second)]
+    loaded = [load_recipe(path) for path in paths]
+    folder = Path(output_dir or loaded[0].output.folder).absolute()
+    stems = [path.name.removesuffix(".toml").removesuffix(".calibration") for path in paths]
+    parameters = {"first": os.fspath(paths[0]), "second": os.fspath(paths[1])}
+    notebook = execute("comparison", parameters, progress)
+    stem = f"{stems[0]}_against_{stems[1]}"
+    return _write(notebook, folder, stem, f"{stems[0]} against {stems[1]}", pdf, progress)
+
+
+def recipe_name(recipe: Recipe) -> str:
+    """Give a file name for a recipe that has none: experiment and bright runs."""
+    runs = "".join(f"_r{run:04d}" for run in recipe.experiment.bright[:3])
+    return f"{recipe.experiment.name.lower() or 'calibration'}{runs}"
+
+
+def summary_of(notebook: Any) -> dict[str, Any]:
+    """Plain values that the verdict of an executed report carries."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if SUMMARY_TYPE in output.get("data", {}):
+                return dict(output["data"][SUMMARY_TYPE])
+    return {}
+
+
+def _write(
+    notebook: Any, folder: Path, stem: str, title: str, pdf: bool, progress: Progress | None
+) -> ReportFiles:
+    import nbformat
+
+    reporter = progress or Silent()
+    reporter.update(1, 1, "writing")
+    notes: list[str] = []
+    page, book = folder / f"{stem}.html", folder / f"{stem}.ipynb"
+    with replacing(page) as temporary:
+        temporary.write_text(to_html(notebook, title), encoding="utf-8")
+    with replacing(book) as temporary:
+        temporary.write_text(nbformat.writes(notebook, 4), encoding="utf-8")
+    printed: Path | None = None
+    browser = find_browser() if pdf else None
+    if browser is not None:
+        try:
+            to_pdf(page, folder / f"{stem}.pdf", browser)
+            printed = folder / f"{stem}.pdf"
+        except WorkbenchError as error:
+            notes.append(str(error))
+    elif pdf:
+        notes.append("No PDF: no Chromium-like browser was found; print the HTML page instead.")
+    return ReportFiles(book, page, printed, summary_of(notebook), tuple(notes))
+
+
+def _copy_beside(written: ReportFiles, version: Path) -> None:
+    """Copy a report beside a geometry version; psana ignores names that end otherwise."""
+    if not version.is_file():
+        raise WorkbenchError(
+            f"{version} is no geometry file; the report is in {written.html.parent}."
+        )
+    for path in written.paths():
+        with replacing(version.with_name(f"{version.name}.report{path.suffix}")) as temporary:
+            shutil.copyfile(path, temporary)
