@@ -10,6 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+import workbench
 from workbench import errors
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import Progress, Silent
@@ -81,7 +82,7 @@ def own_kernel(folder: str) -> Any:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
 
-    here = str(Path(__file__).resolve().parents[2])
+    here = str(Path(workbench.__file__).absolute().parents[1])
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     specification = KernelSpec(
         argv=[
