@@ -207,7 +207,7 @@ def test_motion_of_quadrants_is_minus_the_offset(ideal):
 def test_maps_say_when_a_quadrant_is_not_determined(ideal):
     figure = figures.correlation_maps(quadrants(lost=2), ideal)
     assert "Q2: not determined" in figures.alt_text(figure)
-    assert "Q1: x -4.00" in figures.alt_text(figure)
+    assert "Q1: x −4.00" in figures.alt_text(figure)
     figures.to_png(figure, dpi=40)
 
 

@@ -7,6 +7,7 @@ from workbench.detector import SHAPE
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
 from workbench.recipe import Recipe, write_recipe
+from workbench.report import write_report
 from workbench.simulate.powder import powder_image
 
 TRUTH = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
@@ -39,13 +40,31 @@ def image_folder(tmp_path_factory):
     return folder
 
 
+def recipe_of(folder):
+    found = Recipe()
+    for kind in ("average", "stddev", "maximum", "bright_average"):
+        found = found.changed(f"images.{kind}", str(folder / f"{kind}.h5"))
+    return found
+
+
 @pytest.fixture
 def recipe(image_folder):
     """Recipe of these images; results go beside it."""
-    found = Recipe()
-    for kind in ("average", "stddev", "maximum", "bright_average"):
-        found = found.changed(f"images.{kind}", str(image_folder / f"{kind}.h5"))
-    return found
+    return recipe_of(image_folder)
+
+
+@pytest.fixture(scope="session")
+def truth():
+    """Offsets of the simulated quadrants, ``(4, 2)`` pixels."""
+    return TRUTH
+
+
+@pytest.fixture(scope="module")
+def written(image_folder, tmp_path_factory):
+    """One report of the simulated images."""
+    path = tmp_path_factory.mktemp("report") / "powder.calibration.toml"
+    write_recipe(recipe_of(image_folder), path)
+    return write_report(path)
 
 
 @pytest.fixture

@@ -147,11 +147,11 @@ def _title(number: int, quadrant: Any) -> str:
     x, y = (float(value) for value in quadrant.offset_px)
     if _lost(quadrant):
         return f"Q{number}: not determined"
-    sigma_x, sigma_y = (float(value) for value in quadrant.sigma_px)
-    return (
-        f"Q{number}: x {x:+.2f} ± {sigma_x:.2f}, y {y:+.2f} ± {sigma_y:.2f} px\n"
-        f"correlation {float(quadrant.cc):.4f}"
+    x_told, y_told = (
+        f"{value:+.2f}".replace("-", "−") + (f" ± {sigma:.2f}" if np.isfinite(sigma) else "")
+        for value, sigma in zip((x, y), quadrant.sigma_px, strict=True)
     )
+    return f"Q{number}: x {x_told}, y {y_told} px\ncorrelation {float(quadrant.cc):.4f}"
 
 
 def _lost(quadrant: Any) -> bool:

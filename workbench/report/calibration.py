@@ -346,7 +346,8 @@ class CalibrationReport:
 
     def provenance(self) -> Shown:
         """Everything the results carry about where they come from."""
-        return preformatted(json.dumps(_plain(self._provenance()), indent=1, ensure_ascii=False))
+        told = {key: value for key, value in self._provenance().items() if key != "recipe"}
+        return preformatted(json.dumps(_plain(told), indent=1, ensure_ascii=False))
 
     def repeat(self) -> Shown:
         """The one command that makes this report again."""

@@ -37,20 +37,19 @@ def state(calibration: Any) -> Installed:
     if corrected is None:
         return Installed("")
     try:
-        from workbench.geometry import Geometry
         from workbench.pipeline import geometry_store
 
         store = geometry_store(calibration.recipe)
         for entry in reversed(list(store.history())):
             path = Path(entry.path)
-            if path.is_file() and same(Geometry.read(path), corrected):
+            if same(entry.geometry(), corrected):
                 serves = "is in use" if entry.current else "is kept, another version is in use"
                 return Installed(
                     f"The corrected geometry is installed as {path.name} and {serves}.",
                     path.name,
                     path,
                 )
-    except (WorkbenchError, ImportError) as error:  # TEMP
+    except WorkbenchError as error:
         return Installed(f"Whether the corrected geometry is installed is not known: {error}")
     return Installed("The corrected geometry is not installed in the calibration directory.")
 
@@ -61,18 +60,19 @@ def versions(calibration: Any) -> Shown:
         from workbench.pipeline import geometry_store
 
         entries = list(geometry_store(calibration.recipe).history())
-    except (WorkbenchError, ImportError) as error:  # TEMP
+    except WorkbenchError as error:
         return sentence(f"The versions in the calibration directory are not known: {error}")
     if not entries:
         return sentence("The calibration directory holds no geometry yet.")
     rows = [
         [
             Path(entry.path).name, "yes" if entry.current else "", entry.when or "",
-            entry.who or "", entry.comment or "",
+            entry.user or "", entry.comment or "",
+            {True: "intact", False: "CHANGED", None: "not recorded"}[entry.intact],
         ]
         for entry in entries
     ]  # fmt: skip
-    return table(["version", "in use", "installed (UTC)", "by", "comment"], rows)
+    return table(["version", "in use", "installed (UTC)", "by", "comment", "content"], rows)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -170,6 +170,15 @@ def _judge_mask(calibration: Calibration, poor: list[str]) -> None:
 def _judge_quadrants(calibration: Calibration, poor: list[str], care: list[str]) -> None:
     if calibration.alignment is None:
         return
+    unknown = [
+        str(number)
+        for number, one in enumerate(calibration.alignment.quadrants)
+        if one.verdict == "good" and not np.isfinite(one.sigma_px).all()
+    ]
+    if unknown:
+        care.append(
+            f"The uncertainty of the offsets is not known (quadrants {', '.join(unknown)})."
+        )
     for number, one in enumerate(calibration.alignment.quadrants):
         if one.verdict == "not determined":
             poor.append(f"The offset of quadrant {number} is not determined.")

@@ -1,0 +1,142 @@
+"""The judgement, the evidence and the tables of a report."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from workbench.detector import SHAPE
+from workbench.figures import radial_profile
+from workbench.geometry import Geometry, GeometryStore
+from workbench.recipe import Recipe
+from workbench.report import installed
+from workbench.report.evidence import gather, ring_contrast
+from workbench.report.text import count, signed, size, table, together
+from workbench.report.verdict import judge, show
+
+
+def quadrant(verdict="good", sigma=0.05, offset=(3.0, 1.0), accepted=True, warnings=()):
+    return SimpleNamespace(
+        verdict=verdict, sigma_px=np.full(2, sigma), offset_px=np.array(offset), cc=0.5,
+        accepted=accepted, warnings=warnings,
+    )  # fmt: skip
+
+
+def calibration(quadrants=None, masked=0.01, warnings=()):
+    good = np.ones(SHAPE, bool)
+    good.ravel()[: int(masked * good.size)] = False
+    found = quadrants or [quadrant() for _ in range(4)]
+    alignment = SimpleNamespace(
+        quadrants=found, warnings=(), mean_cc=0.5,
+        applied_px=np.array([one.offset_px for one in found]),
+    )  # fmt: skip
+    images = SimpleNamespace(dark=None, bright=(), average=None, maximum=None)
+    return SimpleNamespace(
+        recipe=Recipe(), images=images, mask=SimpleNamespace(good=good, warnings=()),
+        alignment=alignment, warnings=warnings,
+    )  # fmt: skip
+
+
+def test_nothing_speaks_against_a_good_calibration():
+    assert judge(calibration(), SimpleNamespace(gain=1.8)).level == "good"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"warnings": ("The dark run is partial.",)}, "partial"),
+        ({"quadrants": [quadrant("uncertain")] + [quadrant()] * 3}, "quadrant 0 is uncertain"),
+        ({"quadrants": [quadrant()] * 3 + [quadrant("overruled")]}, "set by hand"),
+        ({"quadrants": [quadrant(sigma=np.nan)] * 4}, "not known"),
+        ({"quadrants": [quadrant(warnings=("Peak at the edge.",))] * 4}, "Peak at the edge"),
+        ({"quadrants": [quadrant(accepted=False)] + [quadrant()] * 3}, "not applied"),
+    ],
+)
+def test_what_calls_for_care(made, words):
+    found = judge(calibration(**made), SimpleNamespace(gain=1.8))
+    assert found.level == "care"
+    assert any(words in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("made", "gain", "words"),
+    [
+        ({"masked": 0.6}, 1.5, "60 %"),
+        ({"quadrants": [quadrant("not determined", np.nan)] + [quadrant()] * 3}, 1.5, "quadrant 0"),
+        ({}, 0.8, "less sharp"),
+    ],
+)
+def test_what_makes_a_calibration_useless(made, gain, words):
+    found = judge(calibration(**made), SimpleNamespace(gain=gain))
+    assert found.level == "poor"
+    assert any(words in reason for reason in found.reasons)
+
+
+def test_small_moves_need_not_sharpen_the_rings():
+    still = [quadrant(offset=(0.1, 0.0))] * 4
+    assert judge(calibration(still), SimpleNamespace(gain=0.99)).level == "good"
+
+
+def test_verdict_escapes_what_it_shows():
+    shown = show(judge(calibration(warnings=("<script>",))), {"a": 1})
+    assert "<script>" not in shown.markup
+    assert "<script>" in shown.plain
+
+
+def test_rings_stand_out_most_in_the_true_geometry():
+    true = Geometry.ideal()
+    wrong = true.move_quadrants([[5, 0], [0, 5], [-5, 0], [0, -5]])
+    x, y = np.moveaxis(true.pixel_positions_um()[..., :2], -1, 0) / 109.92
+    image = 100 + 50 * np.exp(-(((np.hypot(x, y) % 60) - 30) ** 2) / 8)
+    found = gather(image, wrong, true)
+    assert found.gain > 1.5
+    assert found.contrast_after > found.contrast_before > 0
+
+
+def test_without_pixels_there_is_no_contrast():
+    assert np.isnan(ring_contrast(radial_profile(np.full(SHAPE, np.nan), Geometry.ideal())))
+
+
+def test_installed_version_is_found_by_its_positions(tmp_path):
+    start, corrected = Geometry.ideal(), Geometry.ideal().move_quadrants([[1, 0]] * 4)
+    store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
+    made = SimpleNamespace(
+        corrected=corrected, recipe=Recipe().changed("experiment.calib_dir", str(tmp_path))
+    )
+    assert "not installed" in installed.state(made).sentence
+    store.deploy(start, comment="as delivered")
+    assert "not installed" in installed.state(made).sentence
+    store.deploy(corrected, comment="aligned")
+    found = installed.state(made)
+    assert found.version == "0-end.data.v1"
+    assert "is in use" in found.sentence
+    assert "aligned" in installed.versions(made).plain
+
+
+def test_without_a_calibration_directory_that_is_said():
+    made = SimpleNamespace(corrected=Geometry.ideal(), recipe=Recipe())
+    assert "not known" in installed.state(made).sentence
+
+
+def test_table_escapes_and_aligns_numbers():
+    shown = table(["name", "n"], [["<b>", 1], ["c", "22"]], "All")
+    assert "&lt;b&gt;" in shown.markup
+    assert '<td class="number">22</td>' in shown.markup
+    assert shown.plain.splitlines()[2] == "<b>    1"
+
+
+def test_empty_table_has_its_header():
+    assert "<th" in table(["a", "b"], []).markup
+
+
+def test_together_keeps_everything():
+    both = together(table(["a"], [[1]]), table(["b"], [[2]]))
+    assert both.markup.count("<table>") == 2
+
+
+def test_numbers_for_people():
+    assert count(1234567) == "1 234 567"
+    assert signed(-0.001) == "+0.00"
+    assert signed(-3.456) == "−3.46"
+    assert signed(float("nan")) == "–"
+    assert [size(n) for n in (5, 12_345, 18.4e6, 2e14)] == ["5 B", "12.3 kB", "18.4 MB", "200.0 TB"]

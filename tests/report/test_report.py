@@ -1,0 +1,187 @@
+"""A report: executed from a recipe, complete in itself, and honest about failure."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+
+from workbench.cli import main
+from workbench.errors import RecipeError, WorkbenchError
+from workbench.recipe import Corrections, read_recipe, write_recipe
+from workbench.report import write_comparison, write_report
+from workbench.report.export import find_browser
+
+LIMIT = 8_000_000
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return written.html.read_text(encoding="utf-8")
+
+
+def test_files_are_named_after_the_recipe_and_lie_in_its_output_folder(written):
+    assert written.html.name == "powder_report.html"
+    assert written.notebook.parent.name == "calibration"
+    assert (written.html.parent / "mask.pickle").is_file()
+
+
+def test_files_are_small_enough_to_keep_and_mail(written):
+    assert written.html.stat().st_size < LIMIT
+    assert written.notebook.stat().st_size < LIMIT
+
+
+def test_page_needs_nothing_else(page):
+    loaded = re.findall(r"""(?:src|href)\s*=\s*["']([^"']{0,60})""", page)
+    assert all(one.startswith("data:image/png;base64,") for one in loaded)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert not re.findall(r"url\(", page)
+
+
+def test_every_picture_has_an_alternative_text(page):
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert len(pictures) >= 12
+    for picture in pictures:
+        alt = re.search(r'alt\s*=\s*"([^"]*)"', picture)
+        assert alt, picture[-200:]
+        assert len(alt[1]) > 30, alt[1]
+
+
+def test_verdict_comes_first(page):
+    assert page.index('class="verdict') < page.index("<h2")
+
+
+def test_page_has_all_parts(page):
+    parts = ["Inputs", "Averages", "Mask", "Quadrants", "Geometry", "Provenance", "How to repeat"]
+    places = [re.search(rf"<h2[^>]*>{part}", page).start() for part in parts]
+    assert places == sorted(places)
+    assert "workbench report" in page
+    assert "maxproj_min = 300.0" in page
+    assert "SHA-256" in page
+
+
+def test_offsets_are_those_of_the_simulation(written, truth):
+    found = np.array(written.summary["offsets_px"])
+    assert np.abs(found - truth).max() < 0.5
+    assert written.summary["ring_contrast_gain"] > 1.5
+
+
+def test_notebook_is_executed_without_errors_and_without_widget_state(written):
+    notebook = nbformat.read(written.notebook, 4)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    kinds = {output.output_type for cell in code for output in cell.outputs}
+    assert "error" not in kinds
+    assert any("parameters" in cell.metadata.get("tags", ()) for cell in code)
+
+
+def test_pdf_is_printed(written, chromium):
+    assert find_browser() is not None
+    assert written.pdf is not None
+    assert written.pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_without_a_browser_the_report_says_so(recipe_file, monkeypatch, capsys):
+    monkeypatch.setattr("workbench.report.write.find_browser", lambda: None)
+    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
+    found = write_report(recipe_file)
+    assert found.pdf is None
+    assert "No PDF" in found.notes[0]
+
+
+def test_report_beside_a_version(recipe_file, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
+    version = tmp_path / "0-end.data.v1"
+    version.write_text("a geometry")
+    write_report(recipe_file, beside=version, pdf=False)
+    assert (tmp_path / "0-end.data.v1.report.html").is_file()
+    assert (tmp_path / "0-end.data.v1.report.ipynb").is_file()
+    assert version.read_text() == "a geometry"
+    with pytest.raises(WorkbenchError, match="no geometry file"):
+        write_report(recipe_file, beside=tmp_path / "missing", pdf=False)
+
+
+def test_a_recipe_in_memory_is_kept_with_its_report(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
+    recipe = recipe.changed("experiment.name", "cxim1416").changed("experiment.bright", (74,))
+    found = write_report(recipe, tmp_path, pdf=False)
+    assert found.html.name == "cxim1416_r0074_report.html"
+    assert read_recipe(tmp_path / "cxim1416_r0074.calibration.toml").images == recipe.images
+
+
+def test_missing_recipe_is_one_line(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "no.toml")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no.toml" in error
+
+
+def test_faulty_setting_is_named_before_a_kernel_starts(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text("[mask]\nborder = -1\n")
+    with pytest.raises(RecipeError, match="border"):
+        write_report(path)
+
+
+def test_failure_in_the_kernel_is_one_sentence_and_leaves_no_report(recipe, tmp_path, capsys):
+    path = tmp_path / "broken.calibration.toml"
+    write_recipe(recipe.changed("images.maximum", str(tmp_path / "gone.cbf")), path)
+    assert main(["report", str(path), "--no-pdf"]) == 1
+    error = capsys.readouterr().err
+    assert "gone.cbf" in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_one_recipe_or_two(recipe_file, capsys):
+    assert main(["report"]) == 1
+    assert main(["report", str(recipe_file), "--compare", "a", "b"]) == 1
+    assert main(["report", "--compare", str(recipe_file), str(recipe_file)]) == 1
+    assert "itself" in capsys.readouterr().err
+
+
+def test_comparison_tells_which_is_better(recipe, tmp_path):
+    paths = []
+    for name, value in (("strict", 430.0), ("loose", 300.0)):
+        path = tmp_path / f"{name}.calibration.toml"
+        changed = recipe.changed("mask.thresholds.maxproj_min", value)
+        changed = changed.changed("alignment.angles_deg", (45.0,))
+        write_recipe(changed.changed("bright_corrections", Corrections()), path)
+        paths.append(path)
+    written = write_comparison(*paths, tmp_path / "out", pdf=False)
+    text = written.html.read_text(encoding="utf-8")
+    assert "maxproj_min" in text
+    assert any(
+        line.startswith("loose.calibration masks fewer pixels")
+        for line in written.summary["sentences"]
+    )
+    assert written.html.stat().st_size < LIMIT
+    assert not (tmp_path / "calibration").exists(), "comparing writes no results"
+
+
+def test_command_prints_json(recipe_file, monkeypatch, capsys):
+    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
+    assert main(["report", str(recipe_file), "--json", "--no-pdf"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [path.rpartition(".")[2] for path in printed["files"]] == ["ipynb", "html"]
+
+
+def test_importing_the_package_does_not_load_papermill():
+    code = "import sys, workbench.report; print('papermill' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_templates_are_stored_without_outputs():
+    from importlib.resources import files
+
+    templates = files("workbench.report") / "templates"
+    for name in ("calibration", "comparison"):
+        notebook = json.loads((templates / f"{name}.ipynb").read_text(encoding="utf-8"))
+        assert all(not cell.get("outputs") for cell in notebook["cells"])
