@@ -1,5 +1,6 @@
 """What all tests share: the sample experiment, the real data beside the checkout, DIALS."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -51,3 +52,39 @@ def chromium() -> str:
             pytest.fail("chromium is not installed")
         pytest.skip("chromium is not installed")
     return path
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """Sample experiment of 12 events a run, written once for all test processes; read only."""
+    from workbench.simulate.experiment import SampleExperiment, write_experiment
+
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    with (base / "sample.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = base / "sample"
+        if (folder / ".complete").exists():
+            return SampleExperiment(folder)
+        return write_experiment(folder, events=12)
+
+
+@pytest.fixture(scope="session")
+def own_copy(sample):
+    """Make a sample experiment of one's own to deploy into: runs linked, the rest copied."""
+    from workbench.simulate.experiment import SampleExperiment
+
+    def copy(folder: Path) -> SampleExperiment:
+        own = SampleExperiment(folder)
+        shutil.copytree(sample.folder, own.folder, ignore=shutil.ignore_patterns("xtc"))
+        own.xtc_dir.symlink_to(sample.xtc_dir)
+        return own
+
+    return copy
+
+
+@pytest.fixture
+def experiment(own_copy, tmp_path):
+    """Sample experiment that the test may change."""
+    return own_copy(tmp_path / "experiment")
