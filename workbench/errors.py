@@ -6,7 +6,9 @@ do next. The command line prints it without a traceback; a panel shows it beside
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
+from typing import Any
 
 
 class WorkbenchError(Exception):
@@ -82,3 +84,8 @@ class FileFormatError(WorkbenchError):
         place = f", line {line}" if line is not None else ""
         place += f", byte {offset}" if offset is not None else ""
         super().__init__(f"{path}{place}: {problem}" + (f" {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a worker of a cluster raises it elsewhere: without this it could not be unpickled
+        rebuild = partial(type(self), offset=self.offset, line=self.line, hint=self.hint)
+        return rebuild, (self.path, self.problem)

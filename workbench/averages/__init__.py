@@ -1,13 +1,16 @@
 """Average, standard deviation, maximum and minimum of runs, on threads or on a cluster."""
 
 from workbench.averages.average import average_run, deployed_geometry
+from workbench.averages.cluster import Dask
 from workbench.averages.merging import MergedImages, merge_images, merge_runs
-from workbench.averages.results import BASE_NAMES, RunImages
+from workbench.averages.names import BASE_NAMES
+from workbench.averages.results import RunImages
 from workbench.averages.runners import Runner, Threads
 from workbench.averages.statistics import Statistics, merge_all
 
 __all__ = [
     "BASE_NAMES",
+    "Dask",
     "MergedImages",
     "RunImages",
     "Runner",

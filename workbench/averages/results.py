@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,18 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.averages.names import BASE_NAMES, format_name
 from workbench.averages.statistics import Statistics
+from workbench.detector import SHAPE
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
-
-BASE_NAMES: dict[str, str] = {
-    "average": "{experiment!l}_avg-r{run:04d}",
-    "stddev": "{experiment!l}_stddev-r{run:04d}",
-    "maximum": "{experiment!l}_max-r{run:04d}",
-    "minimum": "{experiment!l}_min-r{run:04d}",
-}
-"""Names of the files without extension, as ``cxi.mpi_average`` gives them."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +115,21 @@ class RunImages:
         when = datetime.fromtimestamp(round(self.seconds * 1000) // 1000, UTC)
         return when.strftime("%Y-%m-%dT%H:%MZ%S") + f".{round(self.seconds * 1000) % 1000:03d}"
 
-    def file_name(self, base: str, extension: str = ".cbf") -> str:
+    def file_name(self, base: str, extension: str = ".cbf", run: int | None = None) -> str:
         """Fill in a base name: fields experiment, run, address; ``!l`` lower, ``!u`` upper case.
+
+        `run` stands for another run number.
 
         Raises
         ------
         WorkbenchError
             If the base name has another field.
         """
-        fields = {"experiment": self.experiment, "run": self.run, "address": self.address}
+        fields = {
+            "experiment": self.experiment,
+            "run": self.run if run is None else run,
+            "address": self.address,
+        }
         return format_name(base, fields) + extension
 
     def save(
@@ -140,7 +139,7 @@ class RunImages:
         names: Mapping[str, str | None] | None = None,
         kinds: tuple[str, ...] = ("average", "stddev", "maximum", "minimum"),
     ) -> dict[str, Path]:
-        """Write the images as CBF files, each atomically.
+        """Write the images as CBF files (a 2x2 detector's as HDF5), each atomically.
 
         Parameters
         ----------
@@ -154,7 +153,8 @@ class RunImages:
         Paths written, by kind.
         """
         chosen = {**BASE_NAMES, **{k: v for k, v in (names or {}).items() if v}}
-        paths = {kind: Path(folder) / self.file_name(chosen[kind]) for kind in kinds}
+        extension = ".cbf" if self.statistics.shape == SHAPE else ".h5"  # a CBF has 64 panels
+        paths = {kind: Path(folder) / self.file_name(chosen[kind], extension) for kind in kinds}
         if len(set(paths.values())) < len(paths):
             raise WorkbenchError(
                 f"Two of the images would get the name {next(iter(paths.values()))}; give each "
@@ -179,25 +179,3 @@ class RunImages:
             "timestamp": self.timestamp,
             "warnings": list(self.warnings),
         }
-
-
-class _Formatter(string.Formatter):
-    """Formatter with the conversions ``!l`` and ``!u``."""
-
-    def convert_field(self, value: Any, conversion: Any) -> Any:
-        if conversion == "l":
-            return str(value).lower()
-        if conversion == "u":
-            return str(value).upper()
-        return super().convert_field(value, conversion)
-
-
-def format_name(base: str, fields: Mapping[str, Any]) -> str:
-    """Fill fields such as ``{experiment!l}`` and ``{run:04d}`` into a base name."""
-    try:
-        return _Formatter().vformat(base, (), fields)
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        known = ", ".join(fields)
-        raise WorkbenchError(
-            f"The file name {base!r} cannot be filled in ({error}); known fields: {known}."
-        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from workbench.averages.cluster import Dask
 from workbench.averages.collect import Collected, Job, Snapshot, available_cores, collect
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress
@@ -55,7 +56,7 @@ class Threads:
 
 
 def find_runner(runner: Any) -> Runner:
-    """Runner from None, ``"threads"`` or an object that collects.
+    """Runner from None, ``"threads"``, ``"dask"``, a scheduler's address, a Dask client or cluster.
 
     Raises
     ------
@@ -64,6 +65,15 @@ def find_runner(runner: Any) -> Runner:
     """
     if runner is None or runner == "threads":
         return Threads()
+    if runner == "dask":
+        return Dask()
+    if isinstance(runner, str) and ":" in runner:
+        return Dask(runner)
     if hasattr(runner, "collect"):
         return runner
-    raise WorkbenchError(f"{runner!r} is no runner; use None, 'threads' or a runner object.")
+    if hasattr(runner, "scheduler_address") or hasattr(runner, "scheduler"):
+        return Dask(runner)
+    raise WorkbenchError(
+        f"{runner!r} is no runner; use None, 'threads', 'dask' or a scheduler's address "
+        "(tcp://host:port)."
+    )
