@@ -186,7 +186,9 @@ class _Tree:
 
         waiting = [node for node in self.nodes if not node.done]
         try:
-            wait([node.future for node in waiting], timeout=seconds, return_when="FIRST_COMPLETED")
+            with self.client.as_current():
+                futures = [node.future for node in waiting]
+                wait(futures, timeout=seconds, return_when="FIRST_COMPLETED")
         except TimeoutError:
             return
         for node in waiting:
