@@ -1,5 +1,6 @@
 """Runs: finding them on disk and reading their events."""
 
+from workbench.runs.frames import FrameEvent, Frames, open_frames
 from workbench.runs.inspect import RunSummary, count_events, inspect_run
 from workbench.runs.psdm import (
     ExperimentPlace,
@@ -16,6 +17,8 @@ __all__ = [
     "Corrector",
     "Event",
     "ExperimentPlace",
+    "FrameEvent",
+    "Frames",
     "MakeCorrector",
     "QuadData",
     "Run",
@@ -27,5 +30,6 @@ __all__ = [
     "inspect_run",
     "list_experiments",
     "list_runs",
+    "open_frames",
     "open_run",
 ]

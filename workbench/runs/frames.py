@@ -1,0 +1,205 @@
+"""Stacks of frames from other files, behind the protocol of a run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detector import DEFAULT_ADDRESS, GROUP, GROUP_2X2, SHAPE_2X2
+from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
+from workbench.provenance import describe_files
+from workbench.recipe import Corrections, Events
+from workbench.runs.frame_files import Frame, ReadCbf, read_frames
+from workbench.runs.run import Corrector, MakeCorrector
+from workbench.runs.select import chosen
+from workbench.runs.xtc.beamline import wavelength
+
+
+@dataclass(frozen=True)
+class FrameFile:
+    """A file of frames; `dataset` names the one to read in an HDF5 file."""
+
+    path: Path
+    dataset: str = ""
+
+
+class FrameEvent:
+    """One frame as an event; see `workbench.runs.Event` for the attributes."""
+
+    ticks = 0
+    vector = 0
+    quads = ()
+    missing = ""
+    event_codes: tuple[int, ...] = ()
+
+    def __init__(self, index: int, frame: Frame, corrector: Corrector | None) -> None:
+        self.index = index
+        self.seconds, self.nanoseconds = frame.seconds, frame.nanoseconds
+        self.fiducials = frame.fiducials
+        self.encoder_mm = frame.encoder_mm
+        self.photon_energy_ev = frame.photon_energy_ev
+        self.raw: NDArray[Any] = frame.pixels
+        self._corrector = corrector
+
+    @cached_property
+    def data(self) -> NDArray[np.float32] | None:
+        """Corrected values, float32; None if no corrections were asked for."""
+        if self._corrector is None:
+            return None
+        corrected: NDArray[np.float32] = self._corrector.apply(self.raw)
+        if isinstance(self.raw, np.ma.MaskedArray):
+            return np.ma.MaskedArray(corrected, mask=self.raw.mask)
+        return corrected
+
+    @property
+    def wavelength_angstrom(self) -> float | None:
+        """Wavelength in Å; None if unknown."""
+        return wavelength(self.photon_energy_ev)
+
+    def copy_raw_into(self, out: NDArray[Any]) -> bool:
+        """Write the values into an existing array (masked ones as they are in the file)."""
+        out[...] = np.ma.getdata(self.raw)
+        return True
+
+
+class Frames:
+    """Frames of one or more files, with the attributes of a `workbench.runs.Run`.
+
+    ``raw`` of an event has the type of the file; NaN marks a pixel without a value, and a mask
+    in the file makes ``raw`` a masked array. All pixels count as high gain.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[FrameFile],
+        experiment: str = "",
+        number: int = 0,
+        address: str = DEFAULT_ADDRESS,
+        calib_dir: str | os.PathLike[str] | None = None,
+        make_corrector: MakeCorrector | None = None,
+        read_cbf: ReadCbf | None = None,
+    ) -> None:
+        self._files = tuple(files)
+        self.experiment, self.number, self.address = experiment, number, address
+        self.file_number = number
+        self.calib_dir = None if calib_dir is None else Path(calib_dir)
+        self.files = tuple(file.path for file in self._files)
+        self.skipped: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self._make_corrector, self._read_cbf = make_corrector, read_cbf
+        first = next(self._frames(), None)
+        if first is None:
+            raise NoEventsError(f"There are no frames in {self._named()}.")
+        self.shape: tuple[int, int, int] = first.pixels.shape
+
+    @cached_property
+    def low_gain(self) -> NDArray[np.bool_]:
+        """All False: the files do not tell which pixels are in low gain."""
+        return np.zeros(self.shape, dtype=bool)
+
+    @property
+    def group(self) -> str:
+        """Group of the detector in the calibration directory."""
+        return GROUP_2X2 if self.shape == SHAPE_2X2 else GROUP
+
+    def events(
+        self, corrections: Corrections | None = None, selection: Events | None = None
+    ) -> Iterator[FrameEvent]:
+        """Frames in the order of the files, as `workbench.runs.Run.events` gives events.
+
+        Raises
+        ------
+        WorkbenchError
+            If corrections are asked for but the means to make them are missing.
+        FileFormatError
+            If a file cannot be read or its frames have another shape than the first.
+        """
+        corrector = None
+        if corrections is not None:
+            if self._make_corrector is None:
+                raise WorkbenchError("These frames were opened without the means to correct them.")
+            corrector = self._make_corrector(corrections, self)
+        self.skipped, self.problems = Counter(), []
+        events = (FrameEvent(index, frame, corrector) for index, frame in enumerate(self._frames()))
+        return chosen(events, selection, self.skipped)
+
+    def _frames(self) -> Iterator[Frame]:
+        shape = None
+        for file in self._files:
+            for frame in read_frames(file.path, file.dataset, self._read_cbf):
+                shape = shape or frame.pixels.shape
+                if frame.pixels.shape != shape:
+                    expected, found = (" × ".join(map(str, s)) for s in (shape, frame.pixels.shape))
+                    problem = f"expected frames of {expected} as in {self.files[0]}, found {found}."
+                    raise FileFormatError(file.path, problem)
+                yield frame
+
+    def describe(self) -> dict[str, Any]:
+        """What was read, for provenance."""
+        return {
+            "experiment": self.experiment,
+            "run": self.number,
+            "address": self.address,
+            "frames of": self._named(),
+            "calib_dir": None if self.calib_dir is None else str(self.calib_dir),
+            "files": describe_files(self.files),
+        }
+
+    def _named(self) -> str:
+        names = [f"{f.path}:{f.dataset}" if f.dataset else str(f.path) for f in self._files]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    def __repr__(self) -> str:
+        return f"<Frames {self._named()}>"
+
+
+def open_frames(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    experiment: str = "",
+    run: int = 0,
+    address: str = DEFAULT_ADDRESS,
+    calib_dir: str | os.PathLike[str] | None = None,
+    make_corrector: MakeCorrector | None = None,
+    read_cbf: ReadCbf | None = None,
+) -> Frames:
+    """Open files of CSPAD frames as if they were a run.
+
+    Parameters
+    ----------
+    paths : one file or several, each holding one frame or a stack: ``.npy``; HDF5 or CXI (also
+        Cheetah's slab, and ``file.h5:/dataset`` to name the dataset); CBF, EDF, TIFF and the
+        other formats of fabio. Any layout that `workbench.detector.as_detector_array` knows.
+    experiment, run, address, calib_dir : what the frames belong to, for names and constants.
+    make_corrector : see `open_run`.
+    read_cbf : reads a CSPAD CBF as cctbx writes it to an array (`workbench.images` can).
+
+    Raises
+    ------
+    NoEventsError
+        If there are no frames.
+    FileFormatError
+        If the first file cannot be read or holds no CSPAD frames.
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    files = [_frame_file(os.fspath(path)) for path in paths]
+    if not files:
+        raise NoEventsError("No files were given; name at least one file of frames.")
+    return Frames(files, experiment, run, address, calib_dir, make_corrector, read_cbf)
+
+
+def _frame_file(name: str) -> FrameFile:
+    if not os.path.exists(name):
+        path, colon, dataset = name.rpartition(":")
+        if colon and os.path.exists(path):
+            return FrameFile(Path(path), dataset)
+    return FrameFile(Path(name))
