@@ -67,13 +67,14 @@ class Changes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._undo: list[Callable[[], None]] = []
+        self._pointed: tuple[Path, str] | None = None
 
     def __enter__(self) -> Changes:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
+        if kind is None or self._is_switched():
+            return  # once the link leads to the new version, there is no way back
         for undo in reversed(self._undo):
             with contextlib.suppress(OSError):
                 undo()
@@ -92,7 +93,7 @@ class Changes:
                 os.close(descriptor)
             self._give_name(temporary, self.folder / name)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(temporary)
         sync_folder(self.folder)
 
@@ -102,29 +103,28 @@ class Changes:
         Where the file system has no hard links, the second one is a copy.
         """
         try:
-            self._undo.append(lambda: os.unlink(self.folder / name))
             os.link(path, self.folder / name)
-            sync_folder(self.folder)
-        except FileExistsError:
-            self._undo.pop()
-            raise
         except OSError as error:
-            self._undo.pop()
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
                 raise
             self.create(name, path.read_bytes())
+            return
+        self._undo.append(lambda: os.unlink(self.folder / name))
+        sync_folder(self.folder)
 
     def point(self, link: Path, target: str) -> None:
         """Make `link` a relative symbolic link to `target`, replacing what was there at once."""
         temporary = self._temporary()
         os.symlink(target, temporary)
         try:
+            self._pointed = (link, target)
             os.replace(temporary, link)
         except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        sync_folder(self.folder)
+        with contextlib.suppress(OSError):  # it is switched; not durable yet is no failure
+            sync_folder(self.folder)
 
     def append(self, name: str, line: str) -> None:
         """Append a line to a text file as one write, after an unfinished line if there is one."""
@@ -144,6 +144,14 @@ class Changes:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def _is_switched(self) -> bool:
+        if self._pointed is None:
+            return False
+        link, target = self._pointed
+        with contextlib.suppress(OSError):
+            return os.readlink(link) == target
+        return False
 
     def _give_name(self, temporary: Path, path: Path) -> None:
         try:
@@ -172,13 +180,17 @@ def remove_leftovers(folder: Path) -> None:
 def make_folders(folder: Path) -> Callable[[], None]:
     """Create a folder and what is missing above it; gives the function that takes that back."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
 
     def undo() -> None:
         for one in missing:
             with contextlib.suppress(OSError):
                 one.rmdir()
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        undo()
+        raise
     return undo
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
@@ -509,7 +510,7 @@ class GeometryStore:
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "user": user(),
             "host": socket.gethostname(),
-            "software": software(),
+            "software": _software(),
             **record,
             "sha256": digest(content),
             "text": content.decode("utf-8", "surrogateescape"),
@@ -586,6 +587,9 @@ def _content(geometry: Geometry | str | os.PathLike[str]) -> tuple[bytes, list[s
     if parse(text, "new geometry") != geometry:
         raise VersionStoreError(f"{geometry.source}: its text does not read back as itself.")
     return content, warnings
+
+
+_software = functools.cache(software)  # looks into the metadata of every package
 
 
 def _checked_range(text: str) -> str:
