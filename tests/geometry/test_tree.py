@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
 from workbench.geometry import Geometry
+from workbench.geometry.rotations import rotation_matrix
 from workbench.geometry.slac import number_text, rounded_copy
-from workbench.geometry.tree import rotation_matrix
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from workbench.detector import SHAPE, asic_names
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.geometry import Geometry, cif, imgcif
+from workbench.geometry import Geometry, cif, imgcif, imgcif_header
 from workbench.images import DetectorImage, read_image, write_image
 
 
@@ -105,7 +105,7 @@ def test_an_image_of_another_detector_is_refused_in_one_line(real_cbf):
 
 
 def test_a_header_without_pixels_is_refused_as_an_image(tmp_path, image):
-    imgcif.write_header(image.geometry, tmp_path / "h.cbf")
+    imgcif_header.write_header(image.geometry, tmp_path / "h.cbf")
     with pytest.raises(FileFormatError, match="no pixel data"):
         read_image(tmp_path / "h.cbf")
 
@@ -151,7 +151,7 @@ def test_no_damage_to_a_header_does_worse_than_a_refusal(data):
 
 HEADER = (
     "###CBF: VERSION 1.7.11\r\n\r\ndata_x\r\n\r\n"
-    + "".join(imgcif.header_text(Geometry.ideal(), 100.0)).replace("\n", "\r\n")
+    + "".join(imgcif_header.header_text(Geometry.ideal(), 100.0)).replace("\n", "\r\n")
 ).encode()
 
 

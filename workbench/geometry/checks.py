@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from workbench import detector
 from workbench.errors import FileFormatError, GeometryError
-from workbench.geometry.tree import ANGLES, POSITIONS, SENSOR_TYPE
+from workbench.geometry.objects import ANGLES, POSITIONS, SENSOR_TYPE
 
 if TYPE_CHECKING:
-    from workbench.geometry.tree import Geometry, GeometryObject
+    from workbench.geometry.objects import GeometryObject
+from workbench.geometry.tree import Geometry
 
 LARGEST_UM = 1e9
 LARGEST_DEG = 3600.0

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detector import PIXEL_SIZE_UM
-from workbench.geometry.tree import Geometry, ObjectKey
+from workbench.geometry.objects import ObjectKey
+from workbench.geometry.tree import Geometry
 
 NEGLIGIBLE_UM = 1e-7
 NEGLIGIBLE_DEG = 1e-10

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from workbench.errors import FileFormatError, GeometryError
-from workbench.geometry import cif, imgcif, slac
+from workbench.geometry import cif, imgcif, imgcif_header, slac
 from workbench.geometry.tree import Geometry
 
 WRITTEN = {
@@ -62,7 +62,7 @@ def write_geometry(
     if suffix == ".data":
         geometry.write(path, overwrite=overwrite)
     elif suffix == ".cbf":
-        imgcif.write_header(geometry, path, distance_mm=distance_mm, overwrite=overwrite)
+        imgcif_header.write_header(geometry, path, distance_mm=distance_mm, overwrite=overwrite)
     else:
         known = ", ".join(f"{end} ({what})" for end, what in WRITTEN.items())
         raise GeometryError(f"{path}: cannot write {suffix or 'this'}; known are {known}.")

@@ -7,8 +7,9 @@ and 270°. The sensor origins are means over the quadrants of the 2014-09-24 met
 
 from __future__ import annotations
 
+from workbench.geometry.objects import GeometryObject
 from workbench.geometry.slac import standard_layout
-from workbench.geometry.tree import Geometry, GeometryObject
+from workbench.geometry.tree import Geometry
 
 SENSORS = (
     (21770.0, 33190.0, 0.0),

@@ -20,7 +20,8 @@ import numpy as np
 
 from workbench.errors import FileFormatError, GeometryError
 from workbench.files import replacing
-from workbench.geometry.tree import ANGLES, POSITIONS, Geometry, GeometryObject, SourceLine
+from workbench.geometry.objects import ANGLES, POSITIONS, GeometryObject, SourceLine
+from workbench.geometry.tree import Geometry
 
 COLUMNS = ("parent", "parent_index", "name", "index", *POSITIONS, *ANGLES)
 LARGEST_FILE = 1 << 20

@@ -18,89 +18,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench import detector
 from workbench.errors import GeometryError
+from workbench.geometry.objects import (
+    POSITIONS,
+    SENSOR_TYPE,
+    GeometryObject,
+    ObjectKey,
+    SourceLine,
+    Transform,
+)
 
 if TYPE_CHECKING:
     from workbench.geometry.pixels import Snapped
-
-SENSOR_TYPE = "SENS2X1"
-POSITIONS = ("x0", "y0", "z0")
-ANGLES = ("rot_z", "rot_y", "rot_x", "tilt_z", "tilt_y", "tilt_x")
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectKey:
-    """What identifies an object: its parent's name and index, its own name and index."""
-
-    parent: str
-    parent_index: int
-    name: str
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.index} of {self.parent} {self.parent_index}"
-
-
-@dataclass(frozen=True, slots=True)
-class GeometryObject:
-    """One row of a geometry: an object in its parent's frame (µm, degrees)."""
-
-    parent: str
-    parent_index: int
-    name: str
-    index: int
-    x0: float = 0.0
-    y0: float = 0.0
-    z0: float = 0.0
-    rot_z: float = 0.0
-    rot_y: float = 0.0
-    rot_x: float = 0.0
-    tilt_z: float = 0.0
-    tilt_y: float = 0.0
-    tilt_x: float = 0.0
-
-    @property
-    def key(self) -> ObjectKey:
-        """What identifies the object in its tree."""
-        return ObjectKey(self.parent, self.parent_index, self.name, self.index)
-
-    @property
-    def origin_um(self) -> NDArray[np.float64]:
-        """Origin in the parent's frame, µm, shape (3,)."""
-        return np.array([self.x0, self.y0, self.z0])
-
-    @property
-    def angles_deg(self) -> NDArray[np.float64]:
-        """Angles about x, y, z (design plus tilt), degrees, shape (3,)."""
-        return np.array(
-            [self.rot_x + self.tilt_x, self.rot_y + self.tilt_y, self.rot_z + self.tilt_z]
-        )
-
-    @property
-    def rotation(self) -> NDArray[np.float64]:
-        """Rotation matrix (3, 3) from the object's frame to its parent's."""
-        return rotation_matrix(*self.angles_deg)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLine:
-    """A line of the file a tree was read from, with the object it held (None for a comment)."""
-
-    text: str
-    object: GeometryObject | None = None
-
-
-class Transform(NamedTuple):
-    """Rotation (3, 3) and origin (3,) in µm from an object's frame to the top frame."""
-
-    rotation: NDArray[np.float64]
-    origin_um: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -437,26 +372,6 @@ class Geometry:
 
         key = np.stack([np.column_stack(self.transform(one)) for one in self.sensors])
         return snap(key.tobytes(), fill)
-
-
-def rotation_matrix(x: float, y: float, z: float) -> NDArray[np.float64]:
-    """``Rx(x) · Ry(y) · Rz(z)`` for angles in degrees, shape (3, 3).
-
-    Multiples of 90° give exact zeros and ones.
-    """
-    (cx, sx), (cy, sy), (cz, sz) = _cos_sin(x), _cos_sin(y), _cos_sin(z)
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_x @ about_y @ about_z
-
-
-def _cos_sin(degrees: float) -> tuple[float, float]:
-    quarter, rest = divmod(degrees, 90.0)
-    cosine, sine = np.cos(np.radians(rest)), np.sin(np.radians(rest))
-    for _ in range(int(quarter) % 4):
-        cosine, sine = -sine, cosine
-    return float(cosine), float(sine)
 
 
 def _moved(one: GeometryObject, shift: NDArray[np.float64]) -> GeometryObject:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from workbench import detector
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
-from workbench.geometry import Geometry, cif, imgcif
+from workbench.geometry import Geometry, cif, imgcif, imgcif_header
 from workbench.images.model import DetectorImage
 
 UNDERLOAD, OVERLOAD = -400, 90001
@@ -61,8 +61,8 @@ def write_cbf(
     """
     data, undefined, count = _storable(image.data)
     geometry = image.geometry or Geometry.ideal()
-    tables, own_geometry = imgcif.header_text(geometry, image.distance_mm)
-    own = cif.item_text(imgcif.OWN, _own_items(image, count)) + own_geometry
+    tables, own_geometry = imgcif_header.header_text(geometry, image.distance_mm)
+    own = cif.item_text(imgcif_header.OWN, _own_items(image, count)) + own_geometry
     block = re.sub(r"[^\w.:+-]", "_", image.name, flags=re.ASCII)[:70] or "cspad_image"
     frame = _frame_tables(image, data, undefined)
     text = f"###CBF: VERSION 1.7.11\n\ndata_{block}\n\n{tables}{frame}{own}"
@@ -219,7 +219,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     imgcif.require_cspad(parsed)
     if not parsed.binaries:
         raise FileFormatError(path, "it holds a geometry but no pixel data.")
-    known = parsed.table(imgcif.OWN)
+    known = parsed.table(imgcif_header.OWN)
     located = imgcif.geometry_of(parsed)
     data = _pixel_data(content, parsed)
     if int(_real(known.value("undefined_pixels", "0")) or 0) > 0:
@@ -328,14 +328,14 @@ def _last(error: Exception) -> str:
 
 
 def _wavelength(parsed: cif.CbfFile) -> float | None:
-    if parsed.table(imgcif.OWN).value("wavelength_known", "yes") == "no":
+    if parsed.table(imgcif_header.OWN).value("wavelength_known", "yes") == "no":
         return None
     value = _real(parsed.table("diffrn_radiation_wavelength").value("wavelength"))
     return value if value is not None and value > 0 else None
 
 
 def _timestamp(parsed: cif.CbfFile) -> float | None:
-    own = _real(parsed.table(imgcif.OWN).value("timestamp"))
+    own = _real(parsed.table(imgcif_header.OWN).value("timestamp"))
     if own is not None:
         return own
     date = parsed.table("diffrn_scan_frame").value("date")
