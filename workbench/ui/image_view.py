@@ -151,6 +151,11 @@ class ImageView(anywidget.AnyWidget):
         array = _full(bits, np.uint32, "layers")
         self._keep({"type": "array", "kind": "bits", "name": "bits", "dtype": "uint32"}, [array])
 
+    def has_map(self, arrangement: str) -> bool:
+        """Whether there is a geometry for an arrangement."""
+        with self._lock:
+            return arrangement in self._messages
+
     def fit(self) -> None:
         """Show the whole detector."""
         self.window = []

@@ -27,11 +27,13 @@ from workbench.ui.worker import Log, Task, Worker
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
-    from workbench.geometry import Geometry
-    from workbench.mask import Mask
+    from workbench.geometry import Geometry, GeometryStore
+    from workbench.mask import Mask, MaskEngine
 
 STEPS = ("images", "mask", "alignment", "geometry")
-TOPICS = ("recipe", "status", "progress", "preview", "images", "mask", "alignment", "versions")
+TOPICS = (
+    "recipe", "status", "progress", "preview", "images", "counts", "mask", "alignment", "versions",
+)  # fmt: skip
 
 
 class State(StrEnum):
@@ -97,11 +99,14 @@ class Session:
         self._made_with: dict[str, Any] = {}
         self._failed: dict[str, tuple[Any, str]] = {}
         self._running: set[str] = set()
+        self._origin = threading.local()
+        self._engine: MaskEngine | None = None
         self._known: dict[str, RunImages] = {}
         self.moment: Moment | None = None
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
         self.mask: Mask | None = None
+        self.counts: Mask | None = None  # the newest counts; its arrays are overwritten
         self.found: Alignment | None = None
         self.deployed: str | None = None
 
@@ -136,8 +141,17 @@ class Session:
         if changed:
             self._recipe_changed()
 
-    def change(self, path: str, value: object) -> None:
+    @property
+    def origin(self) -> object:
+        """While listeners are told: the control that made the change, if it was one."""
+        return getattr(self._origin, "control", None)
+
+    def change(self, path: str, value: object, origin: object = None) -> None:
         """Change one setting, e.g. ``change("mask.thresholds.maxproj_min", 250)``.
+
+        Parameters
+        ----------
+        origin : the control that shows this value already; listeners leave it alone.
 
         Raises
         ------
@@ -151,7 +165,11 @@ class Session:
                 raise WorkbenchError(f"{path.rsplit('.', 1)[-1]}: {error}.") from error
             changed = self._history.set(recipe, path)
         if changed:
-            self._recipe_changed()
+            self._origin.control = origin
+            try:
+                self._recipe_changed()
+            finally:
+                self._origin.control = None
 
     @property
     def undoable(self) -> str | None:
@@ -251,6 +269,10 @@ class Session:
         """Run ``act()`` on the quick thread; it replaces waiting work with the same key."""
         self._quick.submit(key, lambda task: act())
 
+    def do_slowly(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the thread for what takes long."""
+        self._slow.submit(key, lambda task: act())
+
     def cancel(self) -> None:
         """Ask long work to stop; what it has so far is kept where that is valid."""
         self._slow.cancel()
@@ -292,7 +314,7 @@ class Session:
             recipe, progress=task, snapshot=self._show_preview, known=self._known
         )
         with self._lock:
-            self.images, self.preview = images, None
+            self.images, self.preview, self._engine = images, None, None
             self._made_with["images"] = key
         self.log.note("images", describe_images(images))
         self.tell("images")
@@ -301,7 +323,7 @@ class Session:
     def use_images(self, images: pipeline.ImageSet) -> None:
         """Calibrate with images that are in memory already."""
         with self._lock:
-            self.images, self.preview = images, None
+            self.images, self.preview, self._engine = images, None, None
             self._made_with["images"] = self._key("images")
         self.tell("images", "status")
         self.compute_mask()
@@ -327,9 +349,51 @@ class Session:
                 f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
                 "or open the missing images."
             )
-        self.mask = pipeline.make_recipe_mask(self.recipe, images)
+        settings = self.recipe.mask
+        if self._engine is None:
+            from workbench.mask import MaskEngine
+
+            self._engine = MaskEngine(
+                images.average,
+                images.stddev,
+                images.maximum,
+                geometry=images.geometry,
+                low_gain=images.low_gain,
+            )
+        self.counts = self._engine.evaluate(settings)
+        self.tell("counts")
+        if self._quick.has_waiting("mask"):
+            return  # a newer value is on its way; the arrays to keep are made when it rests
+        self.mask = self._engine.mask(settings)
         self._made_with["mask"] = key
         self.tell("mask")
+
+    def suggestions(self) -> Any:
+        """Limits proposed by stated rules; nothing is changed."""
+        from workbench.mask import suggest
+
+        if self._engine is None:
+            raise WorkbenchError("There are no images yet; average the runs or open images first.")
+        return suggest(self._engine)
+
+    def add_layer(self, layer: Any) -> None:
+        """Append a layer to the mask."""
+        self.change("mask.layers", (*self.recipe.mask.layers, layer))
+
+    def set_layer(self, number: int, layer: Any) -> None:
+        """Replace a layer of the mask (None: remove it)."""
+        present = list(self.recipe.mask.layers)
+        if not 0 <= number < len(present):
+            raise WorkbenchError(f"There is no layer {number + 1}; there are {len(present)}.")
+        present[number : number + 1] = [] if layer is None else [layer]
+        self.change("mask.layers", tuple(present))
+
+    def move_layer(self, number: int, places: int) -> None:
+        """Move a layer up (-1) or down (+1) in the order."""
+        present = list(self.recipe.mask.layers)
+        layer = present.pop(number)
+        present.insert(max(0, number + places), layer)
+        self.change("mask.layers", tuple(present))
 
     def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the mask (default: the recipe's mask file in its output folder)."""
@@ -401,6 +465,52 @@ class Session:
         self.set_recipe(
             self.recipe.changed("decisions", decisions), f"offset of quadrant {quadrant}"
         )
+
+    # ---- geometry ----------------------------------------------------------------------------
+    def store(self) -> GeometryStore:
+        """Version store of the detector's geometry."""
+        return pipeline.geometry_store(self.recipe)
+
+    def calibration(self) -> pipeline.Calibration:
+        """All results so far in one piece."""
+        if self.images is None:
+            raise WorkbenchError("There are no results yet; average the runs first.")
+        return pipeline.finish(self.recipe, self.images, self.mask, self.alignment, save=False)
+
+    def plan(self) -> Any:
+        """What `deploy` would write (`workbench.geometry.Deployment`); writes nothing."""
+        if self.corrected is None:
+            raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
+        stale = [step for step in STEPS[:3] if self.status(step).state != State.DONE]
+        if stale:
+            raise WorkbenchError(
+                f"The {' and '.join(stale)} step is not up to date; run it again before deploying."
+            )
+        return self.store().preview(self.corrected)
+
+    def deploy(self, comment: str = "") -> Any:
+        """Install the corrected geometry as a new version; gives the version."""
+        self.plan()
+        version = pipeline.deploy(self.calibration(), comment)
+        self._made_with["geometry"] = self._key("geometry")
+        self.log.note("geometry", f"deployed {version.path}")
+        self.tell("versions", "status")
+        return version
+
+    def rollback(self, number: int, comment: str = "") -> Any:
+        """Make an earlier version the current one again."""
+        version = self.store().rollback(number, comment)
+        self.log.note("geometry", f"rolled back to {version.path}")
+        self.tell("versions", "status")
+        return version
+
+    def save_results(self) -> dict[str, Path]:
+        """Write averages, mask, corrected image, geometry and recipe into the output folder."""
+        calibration = self.calibration()
+        files = pipeline.save_results(calibration)
+        self.path = files["recipe"]
+        self.log.note("results", f"{len(files)} files written to {self.recipe.output.folder}")
+        return files
 
 
 def describe_images(images: pipeline.ImageSet) -> str:

@@ -149,6 +149,11 @@ class Worker:
             self._condition.notify_all()
             return found
 
+    def has_waiting(self, key: str) -> bool:
+        """True if newer work with this key waits."""
+        with self._condition:
+            return key in self._waiting
+
     @property
     def busy(self) -> bool:
         """True while anything runs or waits."""

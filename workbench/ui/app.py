@@ -1,0 +1,251 @@
+"""The workbench: four panels in order over one session and one detector view."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from workbench import pipeline
+from workbench.detector import DEFAULT_ADDRESS
+from workbench.recipe import Experiment, Recipe
+from workbench.ui.bridge import Bridge
+from workbench.ui.image_view import ImageView
+from workbench.ui.panels.base import GLYPHS, Panel, mimebundle, row
+from workbench.ui.panels.geometry import GeometryPanel
+from workbench.ui.panels.mask import MaskPanel
+from workbench.ui.panels.quadrants import QuadrantsPanel
+from workbench.ui.panels.run import RunPanel
+from workbench.ui.session import Session, State
+from workbench.ui.styles import style_sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Workbench:
+    """Calibrate a CSPAD interactively.
+
+    Parameters
+    ----------
+    experiment : its name, e.g. ``cxim1416``; or the path of a recipe file; or a `Recipe`.
+    dark : run without beam.
+    bright : run or runs with powder rings.
+    address : detector.
+    psdm_dir, xtc_dir, calib_dir : root of the data tree, or the folders themselves.
+    detz_offset_mm : distance = encoder + this.
+    output : folder for results.
+
+    Attributes
+    ----------
+    session : the state without widgets. run, mask, quadrants, geometry : the panels.
+    view : the detector view.
+
+    Examples
+    --------
+    >>> bench = Workbench("cxim1416", dark=54, bright=74)  # doctest: +SKIP
+    >>> bench.show()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        experiment: str | os.PathLike[str] | Recipe = "",
+        dark: int | None = None,
+        bright: int | Sequence[int] = (),
+        address: str = DEFAULT_ADDRESS,
+        *,
+        psdm_dir: str | os.PathLike[str] | None = None,
+        xtc_dir: str | os.PathLike[str] | None = None,
+        calib_dir: str | os.PathLike[str] | None = None,
+        detz_offset_mm: float | None = None,
+        output: str | os.PathLike[str] | None = None,
+    ) -> None:
+        path = None
+        if isinstance(experiment, Recipe):
+            recipe = experiment
+        elif os.fspath(experiment).endswith(".toml"):
+            path = Path(experiment)
+            recipe = pipeline.load_recipe(path)
+        else:
+            recipe = Recipe(
+                experiment=Experiment(
+                    name=os.fspath(experiment),
+                    address=address,
+                    dark=dark,
+                    bright=(bright,) if isinstance(bright, int) else tuple(bright),
+                    detz_offset_mm=detz_offset_mm,
+                    psdm_dir=None if psdm_dir is None else os.fspath(psdm_dir),
+                    xtc_dir=None if xtc_dir is None else os.fspath(xtc_dir),
+                    calib_dir=None if calib_dir is None else os.fspath(calib_dir),
+                )
+            )
+        if output is not None:
+            recipe = recipe.changed("output.folder", os.fspath(output))
+        self.session = Session(recipe, path)
+        self.view = ImageView()
+        self.bridge = Bridge(self.session, self.view)
+        self.run = RunPanel(self.session, self.view)
+        self.mask = MaskPanel(self.session, self.view)
+        self.quadrants = QuadrantsPanel(self.session, self.view, self.bridge)
+        self.geometry = GeometryPanel(self.session, self.view)
+        self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
+        self._build()
+        self.open(self.run)
+
+    # ---- the same things for scripts ---------------------------------------------------------
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in force; assign a changed one to change it."""
+        return self.session.recipe
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        self.session.recipe = recipe
+
+    @property
+    def results(self) -> pipeline.Calibration:
+        """All results so far."""
+        return self.session.calibration()
+
+    def compute(self) -> Workbench:
+        """Do what the buttons of the first three panels do, and wait for it."""
+        self.session.compute_images()
+        self.session.wait()
+        self.session.compute_alignment()
+        self.session.wait()
+        return self
+
+    def save(self) -> dict[str, Path]:
+        """Write averages, mask, corrected image, geometry and recipe into the output folder."""
+        return self.session.save_results()
+
+    def save_report(self, folder: str | os.PathLike[str] | None = None) -> Any:
+        """Execute the report from the recipe and write notebook and HTML; gives their paths."""
+        from workbench.report import write_report
+
+        return write_report(self.recipe, folder)
+
+    def show(self) -> Workbench:
+        """Display: live in JupyterLab, as a picture in a page without widgets."""
+        from IPython.display import display
+
+        display(self)
+        return self
+
+    # ---- the page ----------------------------------------------------------------------------
+    def _build(self) -> None:
+        session = self.session
+        self.steps = [
+            widgets.Button(
+                tooltip=f"Open the panel “{panel.title}”", layout={"flex": "1 1 0", "width": "auto"}
+            )
+            for panel in self.panels
+        ]
+        for button, panel in zip(self.steps, self.panels, strict=True):
+            button.on_click(lambda _, panel=panel: self.open(panel))
+        first = self.run
+        self.undo = first.button("↶ Undo", "Take the last change back", session.undo)
+        self.redo = first.button("↷ Redo", "Make the change again", session.redo)
+        self.save_button = first.button(
+            "Save all", "Write averages, mask, geometry and recipe into the output folder",
+            self.save,
+        )  # fmt: skip
+        self.report_button = first.button(
+            "Report", "Write an executed notebook and an HTML page of this calibration",
+            self._report,
+        )  # fmt: skip
+        steps = widgets.HBox(self.steps, layout={"width": "100%"})
+        steps.add_class("cw-steps")
+        self.status = widgets.HTML(layout={"flex": "1 1 auto"})
+        self.log = widgets.HTML()
+        self.log.add_class("cw-log")
+        self.recipe_text = widgets.HTML()
+        self.recipe_text.add_class("cw-log")
+        self.drawer = widgets.Accordion(
+            [self.log, self.recipe_text],
+            titles=["Log", "Recipe (what a script or the report runs)"],
+            selected_index=None,
+        )
+        self.body = widgets.VBox([], layout={"width": "100%"})
+        self.widget = widgets.VBox(
+            [
+                style_sheet(), steps, self.view, self.body,
+                row(self.undo, self.redo, self.save_button, self.report_button, self.status),
+                self.drawer,
+            ],
+            layout={"width": "100%", "overflow": "hidden"},
+        )  # fmt: skip
+        self.widget.add_class("cw-app")
+        session.subscribe("status", self._status)
+        session.subscribe("recipe", self._recipe)
+        session.log.subscribe(lambda entry: self._log())
+        self.drawer.observe(lambda change: self._drawer(), "selected_index")
+        self._status()
+        self._recipe()
+
+    def open(self, panel: Panel) -> None:
+        """Show a panel."""
+        self.panel = panel
+        panel.activate()
+        self.body.children = [panel.box]
+        self._status()
+
+    def _report(self) -> None:
+        self.status.value = "Writing the report …"
+
+        def work() -> None:
+            try:
+                found = self.save_report()
+            except Exception as error:
+                self.status.value = html.escape(self.session.log.error("report", error))
+            else:
+                self.status.value = f"Report written: {html.escape(str(found))}"
+                self.session.log.note("report", str(found))
+
+        self.session.do_slowly("report", work)
+
+    def _status(self) -> None:
+        for number, (button, panel) in enumerate(zip(self.steps, self.panels, strict=True), 1):
+            state = self.session.status(panel.step).state
+            shown = "" if state == State.NOT_STARTED else f" – {state}"
+            button.description = f"{GLYPHS[state]} {number} {panel.title}{shown}"
+            if panel is getattr(self, "panel", None):
+                button.add_class("cw-here")
+            else:
+                button.remove_class("cw-here")
+
+    def _recipe(self) -> None:
+        self.undo.disabled = self.session.undoable is None
+        self.redo.disabled = self.session.redoable is None
+        self.undo.tooltip = f"Take back: {self.session.undoable or 'nothing'}"
+        self.redo.tooltip = f"Make again: {self.session.redoable or 'nothing'}"
+        if self.drawer.selected_index == 1:
+            from workbench.recipe import recipe_to_text
+
+            self.recipe_text.value = f"<pre>{html.escape(recipe_to_text(self.recipe))}</pre>"
+
+    def _drawer(self) -> None:
+        self._log()
+        self._recipe()
+
+    def _log(self) -> None:
+        if self.drawer.selected_index == 0:
+            text = self.session.log.text(detail=True)
+            self.log.value = f"<pre>{html.escape(text) or 'nothing yet'}</pre>"
+
+    # ---- display -----------------------------------------------------------------------------
+    def summary(self) -> str:
+        """Text for pages without widgets."""
+        return "\n".join(panel.summary() for panel in self.panels)
+
+    def figure(self) -> Figure | None:
+        """Picture for pages without widgets: of the last step that has one."""
+        panels = (self.mask, self.run) if self.session.images is not None else ()
+        return next((figure for panel in panels if (figure := panel.figure())), None)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return mimebundle(self.widget, self.summary(), self.figure)

@@ -1,0 +1,197 @@
+"""Controls for settings: one per field of a recipe dataclass, with its own comment as tooltip."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from workbench.errors import WorkbenchError
+
+LABELS = {
+    "avg_max": "average ≤ (ADU)",
+    "stddev_max": "std ≤ (ADU)",
+    "maxproj_min": "maximum ≥ (ADU)",
+    "gain": "low-gain factor",
+    "detz_offset_mm": "detz offset (mm)",
+    "range_px": "range (± px)",
+    "step_px": "step (px)",
+    "angles_deg": "angles (°)",
+    "background_px": "background (px)",
+    "saturation_adu": "saturation (ADU)",
+    "from_angstrom": "from (Å)",
+    "to_angstrom": "to (Å)",
+    "from_mm": "from (mm)",
+    "to_mm": "to (mm)",
+    "x_mm": "x from, to (mm)",
+    "y_mm": "y from, to (mm)",
+    "centre_mm": "centre x, y (mm)",
+    "radius_mm": "radius (mm)",
+    "points_mm": "corners x, y (mm)",
+    "start_mm": "start x, y (mm)",
+    "end_mm": "end x, y (mm)",
+    "width_mm": "width (mm)",
+    "level": "level (ADU)",
+}
+
+
+class Form:
+    """Controls for the fields of a dataclass value.
+
+    Parameters
+    ----------
+    value : dataclass instance with `setting` fields.
+    changed : called as ``changed(new value)``; it may refuse with a `WorkbenchError`.
+    complain : called with an error's text, or "" when all is well.
+    leave_out : fields without a control.
+    """
+
+    def __init__(
+        self,
+        value: Any,
+        changed: Callable[[Any], None],
+        complain: Callable[[str], None],
+        leave_out: tuple[str, ...] = (),
+    ) -> None:
+        self.value = value
+        self._changed = changed
+        self._complain = complain
+        self._quiet = False
+        hints = typing.get_type_hints(type(value))
+        self.controls: dict[str, widgets.Widget] = {}
+        for field in dataclasses.fields(value):
+            if field.name in leave_out:
+                continue
+            control = control_for(field, hints[field.name], getattr(value, field.name))
+            control.observe(lambda change, name=field.name: self._edited(name), "value")
+            self.controls[field.name] = control
+        self._hints = hints
+        self.widget = widgets.HBox(
+            list(self.controls.values()), layout={"flex_flow": "row wrap", "width": "100%"}
+        )
+
+    def show(self, value: Any) -> None:
+        """Show another value without reporting a change."""
+        self.value = value
+        self._quiet = True
+        try:
+            for name, control in self.controls.items():
+                shown = to_control(getattr(value, name), control)
+                if control.value != shown:
+                    control.value = shown
+        finally:
+            self._quiet = False
+
+    def _edited(self, name: str) -> None:
+        if self._quiet:
+            return
+        try:
+            entered = from_control(self.controls[name].value, self._hints[name], name)
+            new = dataclasses.replace(self.value, **{name: entered})
+            self._changed(new)
+        except (WorkbenchError, ValueError, TypeError) as error:
+            self._complain(str(error))
+        else:
+            self.value = new
+            self._complain("")
+
+
+def control_for(field: dataclasses.Field[Any], hint: Any, value: Any) -> widgets.Widget:
+    """Give the control that suits a field's type."""
+    doc = field.metadata.get("doc", "")
+    label = LABELS.get(field.name, field.name.replace("_", " "))
+    options: dict[str, Any] = {
+        "description": label,
+        "tooltip": doc[:1].upper() + doc[1:],
+        "style": {"description_width": "initial"},
+    }
+    if hint is bool:
+        return widgets.Checkbox(
+            value=value, indent=False, layout={"width": "auto", "margin": "2px 14px"}, **options
+        )
+    layout = {"width": "auto", "min_width": "150px", "max_width": "330px", "margin": "2px 8px"}
+    if typing.get_origin(hint) is typing.Literal:
+        return widgets.Dropdown(
+            options=list(typing.get_args(hint)), value=value, layout=layout, **options
+        )
+    if hint is int:
+        return widgets.IntText(value=value, layout={**layout, "width": "190px"}, **options)
+    if hint is float and math.isfinite(value):
+        return widgets.FloatText(value=value, layout={**layout, "width": "210px"}, **options)
+    return widgets.Text(
+        value=to_text(value),
+        continuous_update=False,
+        layout={**layout, "width": "280px"},
+        **options,
+    )
+
+
+def to_control(value: Any, control: widgets.Widget) -> Any:
+    """Value as the control shows it."""
+    return to_text(value) if isinstance(control, widgets.Text) else value
+
+
+def to_text(value: Any) -> str:
+    """Value as a person types it: nothing for None, ``30, 45`` for tuples."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(
+            f"({to_text(part)})" if isinstance(part, tuple) else to_text(part) for part in value
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def from_control(entered: Any, hint: Any, name: str) -> Any:
+    """Value of the field's type from what a control holds.
+
+    Raises
+    ------
+    WorkbenchError
+        If the text does not say such a value.
+    """
+    if not isinstance(entered, str):
+        return entered
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    text = entered.strip()
+    if type(None) in kinds and not text:
+        return None
+    if str in kinds or typing.get_origin(hint) is typing.Literal:
+        return text
+    if any(typing.get_origin(kind) is tuple for kind in kinds):
+        inner = typing.get_args(next(k for k in kinds if typing.get_origin(k) is tuple))
+        if not text:
+            return ()
+        if inner[0] is str:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        try:
+            found = ast.literal_eval(f"({text},)")
+        except (ValueError, SyntaxError) as error:
+            raise WorkbenchError(
+                f"{name}: {text!r} is no list of numbers; write e.g. 30, 45, 60."
+            ) from error
+        return numbers(found, whole=inner[0] is int or inner[0] == tuple[int, int, int])
+    try:
+        number = float(text.replace("∞", "inf"))
+    except ValueError as error:
+        raise WorkbenchError(f"{name}: {text!r} is no number.") from error
+    if float in kinds:
+        return number
+    if not number.is_integer():
+        raise WorkbenchError(f"{name}: {text!r} is no whole number.")
+    return int(number)
+
+
+def numbers(value: Any, whole: bool) -> Any:
+    """Nested tuples of numbers, all float or all int."""
+    if isinstance(value, tuple | list):
+        return tuple(numbers(part, whole) for part in value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WorkbenchError(f"{value!r} is no number.")
+    return int(value) if whole else float(value)

@@ -1,0 +1,61 @@
+"""A threshold with number box, slider and histogram in one widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets as t
+from numpy.typing import NDArray
+
+HERE = Path(__file__).parent
+BINS = 240
+
+
+class LimitControl(anywidget.AnyWidget):
+    """A limit that follows the mouse: slider, typed number, or the line in the histogram.
+
+    Arrow keys move it by one step, with Shift by ten.
+    """
+
+    _esm = t.Unicode((HERE / "limit_control.js").read_text(encoding="utf-8")).tag(sync=True)
+    _css = t.Unicode((HERE / "limit_control.css").read_text(encoding="utf-8")).tag(sync=True)
+
+    value = t.Float(0.0).tag(sync=True)
+    min = t.Float(0.0).tag(sync=True)
+    max = t.Float(1000.0).tag(sync=True)
+    step = t.Float(1.0).tag(sync=True)
+    label = t.Unicode().tag(sync=True)
+    unit = t.Unicode("ADU").tag(sync=True)
+    tooltip = t.Unicode().tag(sync=True)
+    masks = t.Enum(("above", "below"), "above", help="which side is masked").tag(sync=True)
+    counts: t.List = t.List(t.Float(), help="histogram of the image").tag(sync=True)
+    counts_range: t.List = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)
+
+    def set_image(self, values: NDArray | None) -> None:
+        """Show the histogram of an array; the slider's range widens to what the values need."""
+        if values is None:
+            self.counts = []
+            return
+        finite = np.asarray(values, dtype=np.float32).reshape(-1)
+        finite = finite[np.isfinite(finite)]
+        if finite.size == 0:
+            self.counts = []
+            return
+        usual = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5))
+        top = nice(max(self.max, 1.3 * usual, 1.1 * self.value))
+        counts, _ = np.histogram(finite, bins=BINS, range=(self.min, top))
+        with self.hold_sync():
+            self.max = top
+            self.counts_range = [self.min, top]
+            self.counts = counts.astype(float).tolist()
+
+
+def nice(value: float) -> float:
+    """Smallest of 1, 1.5, 2, 3, 4, 5, 6, 8 × 10ⁿ that is at least `value`."""
+    if value <= 0 or not np.isfinite(value):
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return float(next(step for step in steps if step * power >= value * (1 - 1e-12)) * power)

@@ -1,0 +1,253 @@
+"""Geometry panel: versions as a time line, compare, deploy with a look before, roll back."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from workbench.errors import WorkbenchError
+from workbench.ui.image_view import ImageView
+from workbench.ui.panels.base import (
+    Panel,
+    note_text,
+    picture,
+    row,
+    show_picture,
+    table,
+    warning_text,
+)
+from workbench.ui.session import Session
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class GeometryPanel(Panel):
+    """Versions of the deployed geometry.
+
+    Attributes
+    ----------
+    plan, deploy, rollback, compare, refresh : buttons. comment : why a version is made.
+    older, newer : versions to compare; `newer` is also the one to roll back to.
+    """
+
+    title = "Geometry"
+    step = "geometry"
+
+    def __init__(self, session: Session, view: ImageView | None = None) -> None:
+        super().__init__(session, view)
+        self.comment = widgets.Text(
+            description="Comment",
+            placeholder="why this version, e.g. aligned on run 74",
+            tooltip="One line kept with the version and in HISTORY",
+            continuous_update=False,
+            layout={"width": "420px"},
+        )
+        self.plan = self.button(
+            "Deploy…", "Show what would be written; nothing is written yet", self.show_plan,
+            "primary",
+        )  # fmt: skip
+        self.deploy = self.button(
+            "Write this version", "Install the corrected geometry as the current version",
+            self.write, "warning",
+        )  # fmt: skip
+        self.keep_off = self.button("Do not write", "Leave everything as it is", self.close_plan)
+        self.plan_text = widgets.HTML()
+        self.plan_text.add_class("cw-plan")
+        self.plan_box = widgets.VBox(
+            [self.plan_text, row(self.deploy, self.keep_off)], layout={"display": "none"}
+        )
+        self.done = widgets.HTML()
+        self.versions = widgets.HTML()
+        option: dict[str, Any] = {
+            "style": {"description_width": "initial"}, "layout": {"width": "200px"},
+        }  # fmt: skip
+        self.older = widgets.Dropdown(
+            description="From", tooltip="Version to compare from", options=[], **option
+        )
+        self.newer = widgets.Dropdown(
+            description="to", tooltip="Version to compare with, or to roll back to", options=[],
+            **option,
+        )  # fmt: skip
+        self.compare = self.button(
+            "Compare", "Shifts and rotations between the two", self.show_diff
+        )
+        self.rollback = self.button(
+            "Roll back to it", "Make the version chosen at “to” the current one again",
+            self.roll_back,
+        )  # fmt: skip
+        self.refresh = self.button("Refresh", "Look at the calibration directory again", self.show)
+        self.diff = widgets.HTML()
+        self.arrows = picture()
+        self.box.children = [
+            self.message,
+            row(self.comment, self.plan),
+            self.plan_box,
+            self.done,
+            self.versions,
+            row(self.older, self.newer, self.compare, self.rollback, self.refresh),
+            self.diff,
+            self.arrows,
+        ]
+        session.subscribe("versions", self.show)
+        session.subscribe("images", lambda: session.later("versions", self._show_quietly))
+        session.subscribe("alignment", self.close_plan)
+        self._show_quietly()
+
+    def activate(self) -> None:
+        """The powder picture, present and corrected geometry to blink."""
+        self.view.can_draw = False
+        self.view.tiles = "maximum"
+        self.view.show_mask = False
+        self.view.show_outlines = True
+        self.guarded(self._show_quietly)
+
+    # ---- what the buttons do -----------------------------------------------------------------
+    def show_plan(self) -> None:
+        """Show what would be written."""
+        plan = self.session.plan()
+        files = "\n".join(f"  {plan.link.parent / name}" for name in plan.writes)
+        self.plan_text.value = (
+            f"<b>This will be written:</b><pre>{html.escape(str(plan))}\n\n"
+            f"Files made or changed:\n{html.escape(files)}</pre>"
+        )
+        self.plan_box.layout.display = ""
+        self.done.value = ""
+
+    def close_plan(self) -> None:
+        """Write nothing."""
+        self.plan_box.layout.display = "none"
+
+    def write(self) -> None:
+        """Install the new version."""
+        version = self.session.deploy(self.comment.value)
+        self.close_plan()
+        self.done.value = note_text(f"Deployed {version.name}: {version.path}")
+
+    def roll_back(self) -> None:
+        """Make the chosen version current."""
+        number = self._chosen(self.newer)
+        if not isinstance(number, int):
+            raise WorkbenchError("Choose a version at “to”; the corrected geometry is no version.")
+        version = self.session.rollback(number, self.comment.value)
+        self.done.value = note_text(f"Rolled back to {version.name}: {version.path}")
+
+    def show_diff(self) -> None:
+        """Compare the two chosen versions."""
+        from workbench import figures
+
+        older, newer = (self._geometry(self._chosen(box)) for box in (self.older, self.newer))
+        diff = self.session.store().diff(older, newer)
+        self.diff.value = f'<div class="cw-plan"><pre>{html.escape(str(diff))}</pre></div>'
+        names = (str(self.older.label), str(self.newer.label))
+
+        def draw() -> None:
+            show_picture(
+                self.arrows, lambda: figures.geometry_difference(older, newer, names=names)
+            )
+
+        self.session.later("geometry figure", draw)
+
+    def _chosen(self, box: widgets.Dropdown) -> Any:
+        if box.value is None:
+            raise WorkbenchError("There is no version to choose yet; deploy one first.")
+        return box.value
+
+    def _geometry(self, chosen: Any) -> Any:
+        if chosen == "corrected":
+            if self.session.corrected is None:
+                raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
+            return self.session.corrected
+        return self.session.store().version(int(chosen)).geometry()
+
+    # ---- what is shown -----------------------------------------------------------------------
+    def _show_quietly(self) -> None:
+        experiment = self.session.recipe.experiment
+        if experiment.calib_dir is None and not (experiment.name and experiment.bright):
+            self.versions.value = note_text(
+                "No calibration directory is chosen yet; give the experiment or the directory in "
+                "“Run & averages”."
+            )
+            return
+        self.show()
+
+    def show(self) -> None:
+        """List the versions."""
+        try:
+            store = self.session.store()
+            history = store.history()
+        except (WorkbenchError, OSError) as error:
+            self.versions.value = note_text(str(error))
+            return
+        rows = [
+            [
+                ("▶ " if version.current else "") + version.name,
+                version.when[:16].replace("T", " ") or "–",
+                version.user or "–",
+                version.comment or "–",
+                quality(version.record),
+                {True: "as deployed", False: "CHANGED since", None: "no record"}[version.intact],
+            ]
+            for version in reversed(history)
+        ]
+        run = next(iter(self.session.recipe.experiment.bright), None)
+        serves = ""
+        if run is not None:
+            path = store.file_for_run(run)
+            serves = note_text(
+                f"For run {run} psana reads {path}" if path else f"No file serves run {run}."
+            )
+        self.versions.value = (
+            table(
+                ["version", "when (UTC)", "who", "comment", "mean CC", "content"],
+                rows,
+                f"Versions in {store.folder}",
+            )
+            + (note_text(f"{store.state()}.") if not history else "")
+            + serves
+            + warning_text(store.verify() if history else [])
+        )
+        options: list[tuple[str, Any]] = [
+            (f"{one.name}{' (current)' if one.current else ''}", one.number) for one in history
+        ]
+        if self.session.corrected is not None:
+            options.append(("corrected, not deployed", "corrected"))
+        for box, default in ((self.older, 0), (self.newer, -1)):
+            before = box.value
+            box.options = options
+            values = [value for _, value in options]
+            if before in values:
+                box.value = before
+            elif values:
+                box.value = values[default]
+
+    def summary(self) -> str:
+        """Versions, one per line."""
+        lines = [super().summary()]
+        try:
+            for version in self.session.store().history():
+                mark = "*" if version.current else " "
+                lines.append(f"{mark} {version.name} {version.when} {version.comment}".rstrip())
+        except (WorkbenchError, OSError) as error:
+            lines.append(str(error))
+        return "\n".join(lines)
+
+    def figure(self) -> Figure | None:
+        """Arrows from the present to the corrected geometry."""
+        from workbench import figures
+
+        alignment = self.session.alignment
+        if alignment is None:
+            return None
+        return figures.geometry_difference(
+            alignment.present, alignment.geometry, names=("present", "corrected")
+        )
+
+
+def quality(record: dict[str, Any]) -> str:
+    """Mean correlation of the alignment a version was made with."""
+    found = record.get("quality")
+    value = found.get("mean_cc") if isinstance(found, dict) else None
+    return f"{value:.4f}" if isinstance(value, int | float) else "–"
