@@ -7,7 +7,7 @@ import pytest
 import xtc_builder as x
 
 from workbench.errors import Cancelled, DetectorNotFoundError
-from workbench.runs import count_events, inspect_run, list_runs
+from workbench.runs import count_events, estimate_events, inspect_run, list_runs
 from workbench.runs.inspect import REPORT_EVERY
 
 
@@ -115,3 +115,12 @@ def test_inspection_can_be_cancelled(tmp_path):
     (files,) = list_runs("cxim1416", xtc_dir=tmp_path)
     with pytest.raises(Cancelled):
         inspect_run(files, progress=Impatient())
+
+
+def test_events_of_a_long_run_are_estimated_from_sizes(tmp_path, monkeypatch):
+    x.write(tmp_path, x.run_bytes([[x.evr(40)]] * 200))
+    x.write(tmp_path, x.run_bytes([[x.evr(40)]] * 150), stream=1)
+    (files,) = list_runs("cxim1416", xtc_dir=tmp_path)
+    assert estimate_events(files) == 350
+    monkeypatch.setattr("workbench.runs.counting.EXACT_UP_TO", 100)
+    assert estimate_events(files) == pytest.approx(350, abs=3)

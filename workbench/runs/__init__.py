@@ -1,7 +1,8 @@
 """Runs: finding them on disk and reading their events."""
 
+from workbench.runs.counting import count_events, estimate_events
 from workbench.runs.frames import FrameEvent, Frames, open_frames
-from workbench.runs.inspect import RunSummary, count_events, inspect_run
+from workbench.runs.inspect import RunSummary, inspect_run
 from workbench.runs.psdm import (
     ExperimentPlace,
     RunFile,
@@ -26,6 +27,7 @@ __all__ = [
     "RunFiles",
     "RunSummary",
     "count_events",
+    "estimate_events",
     "find_experiment",
     "inspect_run",
     "list_experiments",

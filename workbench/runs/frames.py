@@ -77,6 +77,8 @@ class Frames:
     in the file makes ``raw`` a masked array. All pixels count as high gain.
     """
 
+    is_frames = True
+
     def __init__(
         self,
         files: Iterable[FrameFile],

@@ -14,15 +14,12 @@ from workbench.progress import Progress, raise_if_cancelled
 from workbench.runs.psdm import RunFiles
 from workbench.runs.xtc import beamline, cspad
 from workbench.runs.xtc.datagram import (
-    L1_ACCEPT,
     TRANSITION_NAMES,
     Datagram,
-    Truncated,
     TypeId,
     Xtc,
     XtcFile,
     damage_names,
-    read_datagrams,
 )
 from workbench.runs.xtc.events import EventReader, Record
 from workbench.runs.xtc.sources import address_of, phy_of, source_name
@@ -125,29 +122,6 @@ class RunSummary:
             "photon_energy_ev": self.photon_energy_ev,
             "problems": self.problems,
         }
-
-
-def count_events(files: RunFiles) -> int:
-    """L1Accepts in the DAQ streams of a run (of a run without any: in the control streams).
-
-    Only the headers of datagrams are read. What psana would leave out (trimmed or empty
-    events) is counted too; `inspect_run` tells it apart.
-    """
-    daq = [stream for stream in files.streams if not stream.is_control]
-    return sum(_l1_accepts(stream) for stream in daq or files.streams)
-
-
-def _l1_accepts(stream: Stream) -> int:
-    count = 0
-    for path in stream.paths:
-        file = XtcFile(path)
-        try:
-            for datagram in read_datagrams(file):
-                count += datagram.service == L1_ACCEPT
-                file.release(datagram.offset)
-        except Truncated:
-            continue
-    return count
 
 
 def inspect_run(

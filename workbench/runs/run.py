@@ -21,6 +21,7 @@ from workbench.errors import (
 )
 from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
+from workbench.runs.counting import estimate_events
 from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
 from workbench.runs.select import chosen
 from workbench.runs.xtc import beamline, cspad
@@ -206,6 +207,11 @@ class Run:
     def low_gain(self) -> NDArray[np.bool_]:
         """True where a pixel is in low gain: bool array of `shape`, from the configuration."""
         return self.config.low_gain
+
+    @cached_property
+    def event_count(self) -> int:
+        """About how many events there are; exact for short runs (see `estimate_events`)."""
+        return estimate_events(self._run_files)
 
     @property
     def group(self) -> str:

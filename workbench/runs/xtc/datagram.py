@@ -97,13 +97,18 @@ class XtcFile:
     Views given out keep the map alive; `release` gives pages that were passed back to the
     system, so that a long file costs no memory (a view into them stays valid: it reads again).
 
+    Parameters
+    ----------
+    path : the file.
+    headers_only : whether only headers will be looked at, far from each other.
+
     Raises
     ------
     RunNotFoundError
         If the file cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, headers_only: bool = False) -> None:
         self.path = Path(path)
         try:
             with open(path, "rb") as file:
@@ -116,7 +121,8 @@ class XtcFile:
             raise RunNotFoundError(f"{path} cannot be opened: {reason}.") from error
         self._released = 0
         if self.size and hasattr(mmap, "MADV_SEQUENTIAL"):
-            self.buffer.madvise(mmap.MADV_SEQUENTIAL)
+            # reading ahead pays only if the pixels between the headers are wanted
+            self.buffer.madvise(mmap.MADV_RANDOM if headers_only else mmap.MADV_SEQUENTIAL)
 
     def release(self, reached: int) -> None:
         """Let the system take back pages well before byte `reached`.
