@@ -28,6 +28,7 @@ _HOMES = {
     "average_run": "workbench.averages",
     "make_mask": "workbench.mask",
     "merge_images": "workbench.averages",
+    "open_frames": "workbench.pipeline",
     "open_run": "workbench.pipeline",
     "read_image": "workbench.images",
     "read_mask": "workbench.mask",
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from workbench.geometry import Geometry, GeometryStore
     from workbench.images import DetectorImage, read_image, write_image
     from workbench.mask import Mask, make_mask, read_mask, write_mask
-    from workbench.pipeline import open_run, run_recipe
+    from workbench.pipeline import open_frames, open_run, run_recipe
     from workbench.recipe import (
         AlignmentSettings,
         Corrections,

@@ -9,6 +9,7 @@ from workbench.pipeline.averaging import (
     recipe_hash,
     resolve,
 )
+from workbench.pipeline.frames import open_frames
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.pipeline.results import deploy, geometry_store, save_results
 from workbench.pipeline.steps import (
@@ -33,6 +34,7 @@ __all__ = [
     "geometry_store",
     "load_recipe",
     "make_recipe_mask",
+    "open_frames",
     "open_recipe_run",
     "open_run",
     "recipe_hash",

@@ -1,0 +1,57 @@
+"""Files of frames opened as if they were a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from workbench.detector import DEFAULT_ADDRESS
+
+if TYPE_CHECKING:
+    from workbench.runs import Frames
+
+
+def open_frames(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    experiment: str = "",
+    run: int = 0,
+    address: str = DEFAULT_ADDRESS,
+    calib_dir: str | os.PathLike[str] | None = None,
+) -> Frames:
+    """Open CSPAD frames in other files than XTC, ready for `workbench.average_run`.
+
+    Parameters
+    ----------
+    paths : one file or several: npy, HDF5, CXI (``file.cxi:/dataset`` names the dataset), CBF,
+        EDF, TIFF and what else fabio reads; each holds one frame or a stack.
+    experiment, run, address, calib_dir : what the frames belong to; needed to correct them.
+
+    Raises
+    ------
+    NoEventsError
+        If there are no frames.
+    FileFormatError
+        If a file cannot be read or holds no CSPAD frames.
+    """
+    from workbench import corrections, runs
+
+    return runs.open_frames(
+        paths,
+        experiment=experiment,
+        run=run,
+        address=address,
+        calib_dir=calib_dir,
+        make_corrector=corrections.make_corrector,
+        read_cbf=_read_cbf,
+    )
+
+
+def _read_cbf(path: Path) -> NDArray[Any]:
+    from workbench.images import read_image
+
+    return read_image(path).data
