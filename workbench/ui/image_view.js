@@ -112,7 +112,7 @@ function render(store, model, el) {
     draw,
     group(action("Fit", "Whole detector (double click or 0)", () => fit()), action("1:1", "One detector pixel per screen pixel", () => oneToOne()),
       action("⤓ PNG", "Save what is seen as a PNG file", () => screenshot()), action("?", "List of keys", () => help())));
-  const stage = element("div", { class: "cw-stage" });
+  const stage = element("div", { class: "cw-stage cw-empty", "data-empty": "No images yet: average runs or open images first." });
   const status = element("div", { class: "cw-status", role: "status", "aria-live": "off" }, "");
   const sheet = element("div", { class: "cw-help", hidden: "", role: "dialog", "aria-label": "Keys" },
     element("table", {}, ...HELP.map(([key, what]) => element("tr", {}, element("th", {}, key), element("td", {}, what)))));
@@ -198,7 +198,7 @@ function render(store, model, el) {
     if (!width || !tiles.length) return;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const m = map(), aspect = m ? m.rows / m.cols : 1;
-    const most = get("height") + (tiles.length === 1 ? 160 : 0);
+    const most = get("height") + (tiles.length === 1 ? 40 : 0);
     const w = Math.floor((width - gap * (tiles.length - 1)) / tiles.length) - 2;
     const h = Math.round(Math.min(most, Math.max(180, w * aspect)));
     for (const tile of tiles) {
@@ -243,9 +243,10 @@ function render(store, model, el) {
     level = 0;
     if (!map() || !tiles.length || !tiles[0].canvas.width || !Object.keys(store.arrays).length) {
       stage.classList.toggle("cw-empty", true);
+      root.dataset.frame = String(++frame);
       return;
     }
-    stage.classList.toggle("cw-empty", false);
+    stage.classList.remove("cw-empty");
     if (todo >= LEVEL.pool || !shared.pools || pooledFor !== `${tiles[0].canvas.width}x${tiles[0].canvas.height}`) poolAll();
     if (todo >= LEVEL.mask) {
       const limits = { avg_max: get("avg_max"), stddev_max: get("stddev_max"), maxproj_min: get("maxproj_min") };
@@ -322,10 +323,13 @@ function render(store, model, el) {
           c.save(); c.clip(path);
           const o = layoutNow() === "assembled" ? get("quadrant_offsets")[q] || [0, 0] : [0, 0], pitch = map().frame[2], centre = get("centre_mm");
           const [cx, cy] = toScreen(tile, [centre[0] + o[0] * pitch, centre[1] + o[1] * pitch]);
+          let last = -Infinity; // rings closer than 22 screen pixels would hide the picture: zoom in
           for (const [radius] of get("rings")) {
-            for (const [colour, wide, dash] of [["#000", 2.5, []], ["#fff", 1.2, [6, 4]]]) {
+            if ((radius * scale - last) / ratio < 22) continue;
+            last = radius * scale;
+            for (const [colour, wide, dash] of [["rgba(0,0,0,0.8)", 2.2, [3, 7]], ["#fff", 1.2, [3, 7]]]) {
               c.beginPath(); c.strokeStyle = colour; c.lineWidth = wide * ratio; c.setLineDash(dash.map((d) => d * ratio));
-              c.arc(cx, cy, radius * scale, 0, 2 * Math.PI); c.stroke();
+              c.arc(cx, cy, last, 0, 2 * Math.PI); c.stroke();
             }
           }
           c.restore();

@@ -20,8 +20,8 @@ function render({ model, el }) {
     model.save_changes();
   };
   const name = `${get("label")}, ${get("unit")}`;
-  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("tooltip"), onchange: () => set(Number(box.value)) });
-  const slider = node("input", { type: "range", "aria-label": name, title: get("tooltip"), oninput: () => set(round(Number(slider.value))) });
+  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => set(Number(box.value)) });
+  const slider = node("input", { type: "range", "aria-label": name, title: get("hint"), oninput: () => set(round(Number(slider.value))) });
   slider.addEventListener("keydown", (e) => {
     const way = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[e.key];
     if (!way) return;

@@ -28,7 +28,7 @@ class LimitControl(anywidget.AnyWidget):
     step = t.Float(1.0).tag(sync=True)
     label = t.Unicode().tag(sync=True)
     unit = t.Unicode("ADU").tag(sync=True)
-    tooltip = t.Unicode().tag(sync=True)
+    hint = t.Unicode(help="one sentence shown over the control").tag(sync=True)
     masks = t.Enum(("above", "below"), "above", help="which side is masked").tag(sync=True)
     counts: t.List = t.List(t.Float(), help="histogram of the image").tag(sync=True)
     counts_range: t.List = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)

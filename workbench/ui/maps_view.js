@@ -25,7 +25,7 @@ function render({ model, el }) {
   const table = colours(), root = tag("div", { class: "cw-maps" });
   el.append(root);
   // x to the bottom, y to the right: as the detector is drawn above
-  const cards = [3, 0, 2, 1].map((q) => {
+  const cards = [0, 1, 2, 3].map((q) => {
     const canvas = tag("canvas", { class: "cw-map", tabindex: "0", role: "img", title: "Click: set this quadrant's offset here. Arrow keys: move it by 0.1 px, with Shift by 1 px. Delete: back to the offset found." });
     const title = tag("div", { class: "cw-map-title" }), section = tag("canvas", { class: "cw-section" });
     const card = tag("div", { class: "cw-map-card", "data-quadrant": String(q) }, title, canvas, section);

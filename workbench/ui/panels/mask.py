@@ -29,21 +29,21 @@ LIMITS: dict[str, dict[str, Any]] = {
         "max": 4000.0,
         "step": 1.0,
         "masks": "above",
-        "tooltip": "Pixels with a dark average of 0 or less, or above this (ADU), are masked",
+        "hint": "Pixels with a dark average of 0 or less, or above this (ADU), are masked",
     },
     "stddev_max": {
         "label": "Std deviation ≤",
         "max": 20.0,
         "step": 0.05,
         "masks": "above",
-        "tooltip": "Pixels with a dark standard deviation of 0, or above this (ADU), are masked",
+        "hint": "Pixels with a dark standard deviation of 0, or above this (ADU), are masked",
     },
     "maxproj_min": {
         "label": "Maximum ≥ (maxproj-min)",
         "max": 1000.0,
         "step": 1.0,
         "masks": "below",
-        "tooltip": "Pixels whose maximum in the bright runs stays below this (ADU) are masked",
+        "hint": "Pixels whose maximum in the bright runs stays below this (ADU) are masked",
     },
 }
 IMAGE_OF = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}

@@ -79,7 +79,10 @@ class RunPanel(Panel):
             layout={"width": "330px"},
         )  # fmt: skip
         self.look = self.button(
-            "List runs", "Look on disk for experiments, runs and detectors", self.list_runs
+            "List runs",
+            "Look on disk for experiments, runs and detectors",
+            self.list_runs,
+            width="140px",
         )
         self.dark_form = self._corrections("dark_corrections")
         self.bright_form = self._corrections("bright_corrections")
