@@ -127,12 +127,12 @@ def test_images_of_different_runs_are_recognised(runs):
         pictures = zip((runs.average, runs.stddev, runs.maximum), kinds, facts, strict=True)
         return warned(*(image(data, kind, **fact) for data, kind, fact in pictures))
 
-    one = {"experiment": "cxim1416", "run": 54}
-    bright = {"experiment": "cxim1416", "run": 74}
+    one = {"run": {"experiment": "cxim1416", "run": 54}}
+    bright = {"runs": [{"run": {"experiment": "cxim1416", "run": 74}}]}
     assert text(one, one, bright) == ""
-    assert "different runs" in text(one, {**one, "run": 55}, bright)
+    assert "different runs" in text(one, {"run": {"experiment": "cxim1416", "run": 55}}, bright)
     assert "dark run itself" in text(one, one, one)
-    assert "different experiments" in text(one, one, {**bright, "experiment": "cxic0415"})
+    assert "different experiments" in text(one, one, {"run": {"experiment": "cxic0415", "run": 74}})
     assert "is used as the average" in text(
         one, one, bright, kinds=("maximum", "stddev", "maximum")
     )

@@ -103,25 +103,32 @@ def _kinds(images: MaskImages) -> list[str]:
 
 
 def _runs(images: MaskImages) -> list[str]:
-    facts = [getattr(source, "provenance", None) or {} for source in images.sources]
+    origins = [_origins(getattr(source, "provenance", None)) for source in images.sources]
     found = []
-    experiments = {fact["experiment"] for fact in facts if fact.get("experiment")}
+    experiments = sorted({experiment for origin in origins for experiment, _ in origin})
     if len(experiments) > 1:
-        found.append(f"The images are of different experiments: {', '.join(sorted(experiments))}.")
-    dark = [_run_numbers(fact) for fact in facts[:2]]
-    if all(dark) and dark[0] != dark[1]:
+        found.append(f"The images are of different experiments: {', '.join(experiments)}.")
+    average, stddev, maximum = origins
+    if average and stddev and average != stddev:
         found.append("Average and stddev are of different runs.")
-    bright = _run_numbers(facts[2])
-    if dark[0] and dark[0] == bright:
+    if average and average == maximum:
         found.append("The maximum is of the dark run itself; take it from a bright run.")
     return found
 
 
-def _run_numbers(fact: dict[str, Any]) -> tuple[Any, ...]:
-    runs = fact.get("runs") or fact.get("run")
-    if runs is None:
-        return ()
-    return tuple(runs) if isinstance(runs, (list, tuple)) else (runs,)
+def _origins(fact: Any) -> set[tuple[str, int]]:
+    """Experiments and runs in the provenance of an average, or of several merged."""
+    if not isinstance(fact, Mapping):
+        return set()
+    found: set[tuple[str, int]] = set()
+    for inner in fact.get("runs") or ():
+        found |= _origins(inner)
+    run = fact.get("run")
+    if isinstance(run, Mapping):
+        found |= _origins(run)
+    elif isinstance(run, int) and fact.get("experiment"):
+        found.add((str(fact["experiment"]), run))
+    return found
 
 
 def _geometries(images: MaskImages) -> list[str]:

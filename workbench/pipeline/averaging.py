@@ -15,6 +15,7 @@ from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import RecipeError
 from workbench.progress import Progress
 from workbench.recipe import Corrections, Recipe, read_recipe, recipe_to_text
+from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
@@ -74,9 +75,18 @@ def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
     ):
         value = recipe.setting(path)
         if isinstance(value, str):
-            absolute = os.path.normpath(Path(folder, Path(value).expanduser()).absolute())
-            recipe = recipe.changed(path, absolute)
-    return recipe
+            recipe = recipe.changed(path, _absolute(value, folder))
+    layers = tuple(
+        dataclasses.replace(layer, path=_absolute(layer.path, folder))
+        if isinstance(layer, FileLayer)
+        else layer
+        for layer in recipe.mask.layers
+    )
+    return recipe.changed("mask.layers", layers)
+
+
+def _absolute(path: str, folder: str | os.PathLike[str]) -> str:
+    return os.path.normpath(Path(folder, Path(path).expanduser()).absolute())
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:

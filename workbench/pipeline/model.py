@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workbench.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -34,6 +37,16 @@ class ImageSet:
     dark: RunImages | None = None
     bright: tuple[RunImages, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def occupancy(self) -> NDArray[np.float64] | None:
+        """Smallest fraction of a run's events with data in the pixel; None without runs.
+
+        float64 ``(32, 185, 388)``, 0 to 1.
+        """
+        runs = [run for run in (self.dark, *self.bright) if run is not None and run.count]
+        fractions = [run.pixel_count / run.count for run in runs]
+        return np.minimum.reduce(fractions) if fractions else None
 
 
 @dataclass(frozen=True, eq=False)

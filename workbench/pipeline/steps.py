@@ -99,6 +99,7 @@ def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
         images.maximum,
         geometry=images.geometry,
         low_gain=images.low_gain,
+        occupancy=images.occupancy,
     )
 
 
