@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import GeometryError, WorkbenchError
+from workbench.geometry.imgcif import GeometryWarning
 
 HELP = "convert, deploy, compare and roll back geometry files"
 
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write whole µm and 1e-5 degrees, as cxi.cbfheader2slaccalib does",
     )  # fmt: skip
     one.add_argument("--distance", type=float, metavar="MM", help="detector distance to write")
+    one.add_argument("--wavelength", type=float, metavar="Å", help="wavelength to write (.expt)")
     one.add_argument("--like", metavar="GEOM", help="CrystFEL file whose header lines to keep")
 
     one = verb("deploy", "make a geometry the current version", _deploy)
@@ -72,7 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int | None:
     """Run the verb below ``geometry``."""
-    return options.geometry_action(options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GeometryWarning)
+        try:
+            return options.geometry_action(options)
+        finally:
+            for warning in caught:
+                print(f"workbench geometry: note: {warning.message}", file=sys.stderr)
 
 
 def _store_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -102,38 +112,35 @@ _OUTPUTS = ("out_metrology_file", "out")
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from workbench.geometry import compare, slac
-    from workbench.geometry.formats import read_with_distance, write_geometry
+    from workbench.geometry import slac
+    from workbench.geometry.formats import read_with_beam, write_geometry
 
     source, target = _input_and_output(options.files)
-    geometry, distance = read_with_distance(source)
+    geometry, distance, wavelength = read_with_beam(source)
     if options.rounded:
         geometry = slac.rounded_copy(geometry)
-    options_distance = distance if options.distance is None else options.distance
+    distance = distance if options.distance is None else options.distance
+    wavelength = wavelength if options.wavelength is None else options.wavelength
     if os.path.lexists(target) and not options.overwrite:
         if Path(target).suffix == ".data" and Path(target).is_file():
             _accept_same(geometry, target)
             print(f"{target} holds this geometry already.")
             return
         raise GeometryError(f"{target} exists already; give --overwrite to replace it.")
-    write_geometry(geometry, target, distance_mm=options_distance, like=options.like)
-    written, _ = read_with_distance(target) if _is_readable(target) else (geometry, None)
-    change = compare(geometry, written).largest_shift_um
+    write_geometry(
+        geometry, target, distance_mm=distance, wavelength_angstrom=wavelength, like=options.like
+    )
     result = {
         "input": source,
         "output": target,
         "sensors": len(geometry.sensors),
-        "distance_mm": options_distance,
-        "largest_difference_um": change,
+        "distance_mm": distance,
+        "wavelength_angstrom": wavelength,
     }
     if options.json:
         print(json.dumps(result))
     else:
         print(f"{source} → {target} ({len(geometry.sensors)} sensors)")
-
-
-def _is_readable(path: str) -> bool:
-    return Path(path).suffix.lower() in (".data", ".cbf", ".geom")
 
 
 def _accept_same(geometry: Any, target: str) -> None:

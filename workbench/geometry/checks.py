@@ -6,7 +6,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from workbench import detector
+from workbench.detector import ASIC_COLUMNS, PIXEL_SIZE_UM, ROWS, WIDE_PIXEL_SIZE_UM
 from workbench.errors import FileFormatError, GeometryError
 from workbench.geometry.objects import ANGLES, POSITIONS, SENSOR_TYPE
 
@@ -34,6 +37,30 @@ def check_objects(geometry: Geometry) -> None:
     _check_names(geometry)
     _check_tree(geometry)
     _check_sensors(geometry)
+
+
+def overlapping_sensors(geometry: Geometry) -> list[tuple[int, int, float]]:
+    """Pairs of sensors that overlap in the plane of the detector, with the depth in µm.
+
+    Two rectangles are apart if and only if they are so along one of their own axes.
+    """
+    half = np.array(
+        [WIDE_PIXEL_SIZE_UM + PIXEL_SIZE_UM * (ASIC_COLUMNS - 1), ROWS / 2 * PIXEL_SIZE_UM]
+    )
+    signs = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)]) * half
+    frames = [geometry.transform(sensor) for sensor in geometry.sensors]
+    corners = [signs @ one.rotation[:2, :2].T + one.origin_um[:2] for one in frames]
+    found = []
+    for i, first in enumerate(frames):
+        for j in range(i):
+            axes = np.concatenate([first.rotation[:2, :2].T, frames[j].rotation[:2, :2].T])
+            a, b = corners[i] @ axes.T, corners[j] @ axes.T
+            depth = np.minimum(a.max(axis=0), b.max(axis=0)) - np.maximum(
+                a.min(axis=0), b.min(axis=0)
+            )
+            if depth.min() > 0:
+                found.append((j, i, float(depth.min())))
+    return sorted(found)
 
 
 def _check_numbers(geometry: Geometry) -> None:

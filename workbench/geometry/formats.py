@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 from workbench.errors import FileFormatError, GeometryError
-from workbench.geometry import cif, imgcif, imgcif_header, slac
+from workbench.geometry import cif, coordinates, crystfel, exports, imgcif, imgcif_header, slac
 from workbench.geometry.tree import Geometry
 
 WRITTEN = {
     ".data": "SLAC geometry",
     ".cbf": "CSPAD CBF header",
+    ".geom": "CrystFEL",
+    ".npy": "psana pixel coordinates",
+    ".h5": "pyFAI detector",
+    ".expt": "DIALS experiment",
 }
 
 
 def read_geometry(path: str | os.PathLike[str]) -> Geometry:
-    """Geometry of a SLAC, CSPAD CBF or CrystFEL file.
+    """Geometry of a SLAC, CSPAD CBF, CrystFEL or pixel-coordinate file.
 
     Raises
     ------
     FileFormatError
         If it cannot be read; the message names file and line.
     """
-    return read_with_distance(path)[0]
+    return read_with_beam(path).geometry
 
 
-def read_with_distance(path: str | os.PathLike[str]) -> tuple[Geometry, float | None]:
-    """Geometry of a file, and the distance (mm) it gives; None where it gives none."""
+class GeometryFile(NamedTuple):
+    """What a geometry file says; None where it does not."""
+
+    geometry: Geometry
+    distance_mm: float | None = None
+    wavelength_angstrom: float | None = None
+
+
+def read_with_beam(path: str | os.PathLike[str]) -> GeometryFile:
+    """Geometry of a file, with the distance and the wavelength if it gives them.
+
+    Warns
+    -----
+    GeometryWarning
+        If the file says something that a tree of rigid sensors cannot.
+    """
     try:
         with open(path, "rb") as file:
             start = file.read(1 << 16)
@@ -37,8 +57,20 @@ def read_with_distance(path: str | os.PathLike[str]) -> tuple[Geometry, float | 
         raise FileFormatError(path, "the file is empty; expected a geometry.")
     if start.startswith(cif.MAGIC):
         found = imgcif.read_geometry(path)
-        return found.geometry, found.distance_mm
-    return slac.read(path), None
+        return GeometryFile(found.geometry, found.distance_mm, found.wavelength_angstrom)
+    if start.startswith(coordinates.MAGIC):
+        return GeometryFile(coordinates.read_coordinates(path))
+    if crystfel.looks_like_crystfel(start):
+        panels = crystfel.read_crystfel(path)
+        if panels.left_um > 1.0:
+            warnings.warn(
+                f"{path}: its ASICs are not those of rigid sensors; pixels are up to "
+                f"{panels.left_um:.1f} µm from where the file has them.",
+                imgcif.GeometryWarning,
+                stacklevel=2,
+            )
+        return GeometryFile(panels.geometry, panels.distance_mm)
+    return GeometryFile(slac.read(path))
 
 
 def write_geometry(
@@ -46,6 +78,7 @@ def write_geometry(
     path: str | os.PathLike[str],
     *,
     distance_mm: float | None = None,
+    wavelength_angstrom: float | None = None,
     overwrite: bool = True,
     like: str | os.PathLike[str] | None = None,
 ) -> None:
@@ -63,6 +96,19 @@ def write_geometry(
         geometry.write(path, overwrite=overwrite)
     elif suffix == ".cbf":
         imgcif_header.write_header(geometry, path, distance_mm=distance_mm, overwrite=overwrite)
+    elif suffix == ".geom":
+        crystfel.write_crystfel(
+            geometry, path, distance_mm=distance_mm, like=like, overwrite=overwrite
+        )
+    elif suffix == ".npy":
+        coordinates.write_coordinates(geometry, path, overwrite=overwrite)
+    elif suffix == ".h5":
+        exports.write_pyfai(geometry, path, overwrite=overwrite)
+    elif suffix == ".expt":
+        exports.write_expt(
+            geometry, path, distance_mm=distance_mm, wavelength_angstrom=wavelength_angstrom,
+            overwrite=overwrite,
+        )  # fmt: skip
     else:
         known = ", ".join(f"{end} ({what})" for end, what in WRITTEN.items())
         raise GeometryError(f"{path}: cannot write {suffix or 'this'}; known are {known}.")

@@ -24,10 +24,11 @@ import numpy as np
 from workbench import detector
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
 from workbench.geometry import cif
+from workbench.geometry.fit import placed_object
 from workbench.geometry.ideal import RAIL_Z_UM
 from workbench.geometry.imgcif_header import ASIC_OFFSET_MM, OWN, axis_frames
 from workbench.geometry.objects import ANGLES, POSITIONS, GeometryObject, Transform
-from workbench.geometry.rotations import about_axis, angles_deg
+from workbench.geometry.rotations import about_axis
 from workbench.geometry.slac import standard_layout
 from workbench.geometry.tree import Geometry
 
@@ -41,10 +42,11 @@ class GeometryWarning(UserWarning):
 
 @dataclass(frozen=True)
 class CbfGeometry:
-    """Geometry and detector distance (mm; None: not in the file) of a CSPAD CBF."""
+    """Geometry, detector distance and wavelength of a CSPAD CBF (None: not in the file)."""
 
     geometry: Geometry
     distance_mm: float | None
+    wavelength_angstrom: float | None = None
 
 
 def is_cspad(cbf: cif.CbfFile) -> bool:
@@ -96,7 +98,18 @@ def geometry_of(cbf: cif.CbfFile) -> CbfGeometry:
     from_axes = _tree_from_axes(axes, cbf.name)
     carried = _carried_tree(cbf)
     geometry = from_axes if carried is None else _merged(carried, from_axes, axes)
-    return CbfGeometry(geometry, -z if z else None)
+    return CbfGeometry(geometry, -z if z else None, wavelength_of(cbf))
+
+
+def wavelength_of(cbf: cif.CbfFile) -> float | None:
+    """Wavelength in Å; None where it is not there, or is the placeholder for an unknown one."""
+    if cbf.table(OWN).value("wavelength_known", "yes") == "no":
+        return None
+    try:
+        value = float(cbf.table("diffrn_radiation_wavelength").value("wavelength"))
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
 
 
 class _Axes:
@@ -146,7 +159,7 @@ def _tree_from_axes(axes: _Axes, name: str) -> Geometry:
             sensor = f"FS_D0Q{q}S{s}"
             own = max(_asic_deviation_um(axes, f"{sensor}A{a}", a) for a in (0, 1))
             worst = max(worst, (own, f"quadrant {q} sensor {s}"))
-            objects.append(_object(axes.transform(sensor), "QUAD:V1", q, "SENS2X1:V1", s))
+            objects.append(placed_object(axes.transform(sensor), "QUAD:V1", q, "SENS2X1:V1", s))
     if worst[0] > 0.01:
         warnings.warn(
             f"{name}: ASICs are moved on their own (by up to {worst[0]:.2f} µm, {worst[1]}); "
@@ -155,11 +168,11 @@ def _tree_from_axes(axes: _Axes, name: str) -> Geometry:
             stacklevel=2,
         )
     for q in range(detector.QUADRANTS):
-        objects.append(_object(axes.transform(f"FS_D0Q{q}"), "CSPAD:V1", 0, "QUAD:V1", q))
+        objects.append(placed_object(axes.transform(f"FS_D0Q{q}"), "CSPAD:V1", 0, "QUAD:V1", q))
     root = axes.transform("AXIS_D0_R")
     x, y = (axes.setting(f"AXIS_D0_{axis}")[1] * 1000 for axis in "XY")
     origin = np.array([root.origin_um[0] + x, root.origin_um[1] + y, RAIL_Z_UM])
-    objects.append(_object(Transform(root.rotation, origin), "RAIL", 0, "CSPAD:V1", 0))
+    objects.append(placed_object(Transform(root.rotation, origin), "RAIL", 0, "CSPAD:V1", 0))
     objects.append(GeometryObject("IP", 0, "RAIL", 0))
     rows = tuple(objects)
     from_file = os.path.basename(name)
@@ -172,22 +185,6 @@ def _asic_deviation_um(axes: _Axes, axis: str, side: int) -> float:
     corners = np.array([[x, y, 0] for x in (-1, 1) for y in (-1, 1)]) * [10662, 10168, 0]
     ideal = corners + np.array([(-1, 1)[side] * ASIC_OFFSET_MM * 1000, 0, 0])
     return float(np.abs(corners @ frame.rotation.T + frame.origin_um - ideal).max())
-
-
-def _object(
-    frame: Transform, parent: str, parent_index: int, name: str, index: int
-) -> GeometryObject:
-    """Object with design angles on quarter turns and the rest as tilts.
-
-    Rounded to 1e-7 µm and 1e-10°, far below any meaning, so that decimal numbers come back as such.
-    """
-    x0, y0, z0 = (round(float(value), 7) + 0.0 for value in frame.origin_um)
-    design, tilt = {}, {}
-    for axis, angle in zip("xyz", angles_deg(frame.rotation), strict=True):
-        quarter = round(angle / 90) * 90
-        design[f"rot_{axis}"] = float(quarter % 360)
-        tilt[f"tilt_{axis}"] = round(angle - quarter, 10) + 0.0
-    return GeometryObject(parent, parent_index, name, index, x0, y0, z0, **design, **tilt)
 
 
 def _carried_tree(cbf: cif.CbfFile) -> Geometry | None:

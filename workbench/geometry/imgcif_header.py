@@ -98,17 +98,18 @@ def axis_frames(geometry: Geometry) -> dict[str, Transform]:
         quadrants = [root] * detector.QUADRANTS
     frames = {"AXIS_D0_R": root}
     for q, quadrant in enumerate(quadrants):
-        frames[f"FS_D0Q{q}"] = _relative(root, quadrant)
+        frames[f"FS_D0Q{q}"] = relative(root, quadrant)
         for s in range(detector.SENSORS_PER_QUADRANT):
             sensor = geometry.sensors[q * detector.SENSORS_PER_QUADRANT + s]
-            frames[f"FS_D0Q{q}S{s}"] = _relative(quadrant, geometry.transform(sensor))
+            frames[f"FS_D0Q{q}S{s}"] = relative(quadrant, geometry.transform(sensor))
             for a, side in enumerate((-1, 1)):
                 offset = np.array([side * ASIC_OFFSET_MM * 1000, 0, 0])
                 frames[f"FS_D0Q{q}S{s}A{a}"] = Transform(np.eye(3), offset)
     return frames
 
 
-def _relative(parent: Transform, child: Transform) -> Transform:
+def relative(parent: Transform, child: Transform) -> Transform:
+    """Place of `child` in the frame of `parent`."""
     inverse = parent.rotation.T
     return Transform(inverse @ child.rotation, inverse @ (child.origin_um - parent.origin_um))
 

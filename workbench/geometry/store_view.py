@@ -12,6 +12,7 @@ from typing import Self
 
 from workbench.constants import constants_folder, file_for_run, run_range
 from workbench.errors import VersionStoreError, WorkbenchError
+from workbench.geometry.checks import overlapping_sensors
 from workbench.geometry.compare import GeometryDiff, compare
 from workbench.geometry.slac import decode, parse
 from workbench.geometry.store_files import digest
@@ -179,6 +180,11 @@ class StoreView:
                     warnings.append(f"it is the same geometry as the present {self.link.name}.")
             except WorkbenchError as error:
                 warnings.append(f"the present {self.link.name} is unusable: {error}")
+        for first, second, depth in overlapping_sensors(new):
+            warnings.append(
+                f"sensor {first % 8} of quadrant {first // 8} and sensor {second % 8} of quadrant "
+                f"{second // 8} overlap by {depth:.0f} µm; that cannot be."
+            )
         if state.kind == "dangling":
             warnings.append(f"{self.state()}.")
         if state.version is not None and adopted is not None:

@@ -86,7 +86,7 @@ class GeometryStore(StoreView):
         if quality:
             record["quality"] = dict(quality)
         with self._changing() as changes:
-            number = self._adopt_present(changes)
+            self._adopt_present(changes)
             number = max(self._numbers(), default=-1) + 1
             self._create(changes, number, content, record | {"action": "deploy"})
             self._switch(changes, number, "deploy", comment)
@@ -151,16 +151,18 @@ class GeometryStore(StoreView):
                 with Changes(self.folder) as changes:
                     self._note_outside_change(changes)
                     yield changes
-        except OSError as error:
+        except BaseException as error:
             if undo_folders is not None:
                 with contextlib.suppress(OSError):
                     if os.listdir(self.folder) == [LOCK]:
                         os.unlink(self.folder / LOCK)
                 undo_folders()
-            raise VersionStoreError(
-                f"{self.folder}: nothing was deployed, everything is as it was "
-                f"({error.strerror or error})."
-            ) from error
+            if isinstance(error, OSError):
+                raise VersionStoreError(
+                    f"{self.folder}: nothing was deployed, everything is as it was "
+                    f"({error.strerror or error})."
+                ) from error
+            raise
 
     def _adopt_present(self, changes: Changes) -> int | None:
         """Make what psana reads now a version, if it is not one."""

@@ -229,7 +229,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
         data=data,
         geometry=None if known.value("geometry_known", "yes") == "no" else located.geometry,
         distance_mm=located.distance_mm,
-        wavelength_angstrom=_wavelength(parsed),
+        wavelength_angstrom=located.wavelength_angstrom,
         kind=str(_json(known.value("kind", '"image"'), "image")),
         name=str(_json(known.value("name", ""), parsed.block)),
         timestamp=_timestamp(parsed),
@@ -325,13 +325,6 @@ class _Cbflib:
 
 def _last(error: Exception) -> str:
     return " ".join(str(error).split())[-80:]
-
-
-def _wavelength(parsed: cif.CbfFile) -> float | None:
-    if parsed.table(imgcif_header.OWN).value("wavelength_known", "yes") == "no":
-        return None
-    value = _real(parsed.table("diffrn_radiation_wavelength").value("wavelength"))
-    return value if value is not None and value > 0 else None
 
 
 def _timestamp(parsed: cif.CbfFile) -> float | None:
