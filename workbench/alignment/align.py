@@ -7,11 +7,16 @@ import time
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from workbench.alignment import quality
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
+from workbench.alignment.evidence import ring_evidence
 from workbench.alignment.peak import Peak, find_peak
 from workbench.alignment.prepare import Prepared, prepare
+from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment, Verdict
+from workbench.alignment.search import search_offsets
 from workbench.detector import QUADRANTS
 from workbench.errors import AlignmentError
 from workbench.progress import Progress, raise_if_cancelled
@@ -22,6 +27,11 @@ WIDEST_RANGE_PX = 60
 """A peak on the edge of the grid widens the grid up to this."""
 MIN_SIGNIFICANCE = 8.0
 """Correlation over its standard deviation for unrelated noise that counts as rings."""
+CLEAR_SIGNIFICANCE = 40.0
+"""Maps this clear start the joint refinement; below it all offsets are searched together."""
+MAP_ERROR_PX = 0.25
+"""Systematic part of a map's peak, mostly radial (benchmarks/alignment.py)."""
+_STEPS = QUADRANTS + 2
 
 
 def align_quadrants(
@@ -42,7 +52,7 @@ def align_quadrants(
     mask : Mask, or bool array ``(32, 185, 388)``, True = good; default: all pixels.
     method : ``quadrant`` (default: all sensors, sub-pixel) or ``cctbx`` (as cspad.quadrants_cbf).
     settings : default `AlignmentSettings()`; `method` takes precedence over the one in it.
-    progress : told after each quadrant.
+    progress : told after each quadrant and after the joint refinement.
 
     Returns
     -------
@@ -53,6 +63,8 @@ def align_quadrants(
     ------
     AlignmentError
         If a shape is wrong, there is no geometry or the method is unknown.
+    Cancelled
+        If `progress` is cancelled.
     """
     settings = settings or AlignmentSettings()
     if method is not None:
@@ -65,18 +77,36 @@ def align_quadrants(
     quadrants = []
     for quadrant in range(QUADRANTS):
         raise_if_cancelled(progress, "The alignment")
-        quadrants.append(_align_one(prepared.quadrant(quadrant), quadrant, settings))
+        quadrants.append(_from_map(prepared.quadrant(quadrant), quadrant, settings))
         if progress is not None:
-            progress.update(quadrant + 1, QUADRANTS, f"quadrant {quadrant}")
+            progress.update(quadrant + 1, _STEPS, f"map of quadrant {quadrant}")
+    seconds = {"maps": time.perf_counter() - started}
+    refined = None
+    if settings.refine == "rings":
+        raise_if_cancelled(progress, "The alignment")
+        refined, quadrants = _refined(prepared, quadrants, settings)
+        seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
+    quadrants = _without_overlap(quadrants, present)
+    if progress is not None:
+        progress.update(_STEPS, _STEPS, "aligned")
     details = {
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
         "saturated_pixels": prepared.saturated,
         "usable_pixels": int(np.count_nonzero(prepared.good)),
     }
-    return Alignment(tuple(quadrants), present, settings.method, settings, details=details)
+    return Alignment(
+        tuple(quadrants),
+        present,
+        settings.method,
+        settings,
+        warnings=refined.undetermined if refined is not None else (),
+        refinement=refined,
+        details=details,
+    )
 
 
-def _align_one(pixels: Prepared, quadrant: int, settings: AlignmentSettings) -> QuadrantAlignment:
+def _from_map(pixels: Prepared, quadrant: int, settings: AlignmentSettings) -> QuadrantAlignment:
+    """Answer of one quadrant's correlation map alone."""
     reach = float(settings.range_px)
     widened = False
     while True:
@@ -114,6 +144,7 @@ def _judged(
         )
         return dataclasses.replace(nothing, warnings=(reason.capitalize() + ".",))
     significance = _significance(found, peak)
+    curved = np.isfinite(peak.curvature).all()
     known = dataclasses.replace(
         nothing,
         cc=peak.cc,
@@ -122,17 +153,16 @@ def _judged(
         measures={
             "significance": significance,
             "second_peak_ratio": peak.second_ratio,
-            "curvature_weak": float(-np.linalg.eigvalsh(peak.curvature)[-1])
-            if np.isfinite(peak.curvature).all()
-            else np.nan,
+            "peak_height_sigmas": peak.height_sigmas,
+            "curvature_weak": float(-np.linalg.eigvalsh(peak.curvature)[-1]) if curved else np.nan,
         },
     )
-    if significance < MIN_SIGNIFICANCE or not np.isfinite(peak.curvature).all():
-        warning = (
+    if significance < MIN_SIGNIFICANCE or not curved:
+        return quality.undetermined(
+            known,
             f"Rings too weak: correlation {peak.cc:.4f} is {significance:.1f} times its noise; "
-            "use the maximum or average of several runs."
+            f"{quality.WEAK}.",
         )
-        return dataclasses.replace(known, warnings=(warning,))
     warnings = []
     verdict: Verdict = "good"
     if peak.at_edge:
@@ -141,10 +171,17 @@ def _judged(
     if widened:
         warnings.append(f"The grid was widened to ±{found.trials_px[-1]:g} px.")
     if peak.second_ratio > 0.9:
-        warnings.append(f"A second peak is {100 * peak.second_ratio:.0f} % as high.")
+        warnings.append(
+            f"The map alone is ambiguous: a second peak is {100 * peak.second_ratio:.0f} % as high."
+        )
         verdict = "uncertain"
     return dataclasses.replace(
-        known, offset_px=peak.offset_px, verdict=verdict, warnings=tuple(warnings), accepted=True
+        known,
+        offset_px=peak.offset_px,
+        covariance_px2=_map_covariance(found, peak),
+        verdict=verdict,
+        warnings=tuple(warnings),
+        accepted=True,
     )
 
 
@@ -153,6 +190,66 @@ def _significance(found: CorrelationMap, peak: Peak) -> float:
 
     Grid points share pixels with their neighbours, so a pair counts as about half a pair.
     """
-    pairs = found.pairs[peak.trial]
-    angles = max(len(found.by_angle), 1)
-    return float(peak.cc * np.sqrt(pairs / angles / 2))
+    return float(peak.cc * np.sqrt(_independent_pairs(found, peak)))
+
+
+def _independent_pairs(found: CorrelationMap, peak: Peak) -> float:
+    return float(found.pairs[peak.trial]) / max(len(found.by_angle), 1) / 2
+
+
+def _map_covariance(found: CorrelationMap, peak: Peak) -> NDArray[np.float64]:
+    """Covariance of a map's peak from its curvature, noise and the map's systematic error.
+
+    For a matched filter the log-likelihood is about ``n cc² / (2 (1 - cc²))``.
+    """
+    cc = min(peak.cc, 0.999)
+    scale = (1 - cc * cc) / (_independent_pairs(found, peak) * cc)
+    return np.asarray(scale * np.linalg.inv(-peak.curvature) + MAP_ERROR_PX**2 * np.eye(2))
+
+
+def _refined(
+    prepared: Prepared, quadrants: list[QuadrantAlignment], settings: AlignmentSettings
+) -> tuple[Refinement | None, list[QuadrantAlignment]]:
+    """All quadrants together, from the maps where they are clear, else from a joint search."""
+    used = np.array([np.count_nonzero(prepared.quadrant(q).value) > 5000 for q in range(QUADRANTS)])
+    present = [one for one in quadrants if used[one.quadrant]]
+    if not present:
+        return None, quadrants
+    start = np.array([one.offset_px for one in quadrants])
+    clear = all(
+        one.verdict == "good" and one.measures["significance"] > CLEAR_SIGNIFICANCE
+        for one in present
+    )
+    reach = float(max(one.trials_px[-1] for one in quadrants))
+    if not clear:
+        found = search_offsets(prepared, used, reach)
+        if found is not None:
+            start = found.offsets_px
+    refined = refine_rings(prepared, start, used)
+    if refined is None:
+        return None, quadrants
+    evidence = ring_evidence(prepared, refined.offsets_px, refined.used)
+    judged = [
+        quality.judge(one, refined, evidence, reach) if used[one.quadrant] else one
+        for one in quadrants
+    ]
+    return refined, judged
+
+
+def _without_overlap(quadrants: list[QuadrantAlignment], present: Any) -> list[QuadrantAlignment]:
+    """Do not accept offsets that would put one sensor on another."""
+    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
+    if not applied.any():
+        return quadrants
+    warnings = quality.overlap_warnings(present, present.move_quadrants(applied))
+    changed = []
+    for one in quadrants:
+        if one.quadrant in warnings and one.accepted:
+            one = dataclasses.replace(
+                one,
+                verdict="uncertain",
+                accepted=False,
+                warnings=(*one.warnings, warnings[one.quadrant]),
+            )
+        changed.append(one)
+    return changed

@@ -42,3 +42,182 @@ def deposit(
         values[row, column + 1] += w01 * value[i]
         values[row + 1, column] += w10 * value[i]
         values[row + 1, column + 1] += w11 * value[i]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _basis(t: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> int:
+    """Four cubic B-splines at `t` (in knots): values `b`, derivatives `d`; gives the first one."""
+    j = int(np.floor(t))
+    f = t - j
+    g = 1.0 - f
+    b[0] = g * g * g / 6
+    b[1] = (3 * f * f * f - 6 * f * f + 4) / 6
+    b[2] = (3 * g * g * g - 6 * g * g + 4) / 6
+    b[3] = f * f * f / 6
+    d[0] = -g * g / 2
+    d[1] = (3 * f * f - 4 * f) / 2
+    d[2] = -(3 * g * g - 4 * g) / 2
+    d[3] = f * f / 2
+    return j
+
+
+@njit(cache=True, nogil=True)
+def normal_equations(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    value: NDArray[np.float32],
+    asic: NDArray[np.uint8],
+    offset: NDArray[np.float64],
+    knot_px: float,
+    profile: NDArray[np.float64],
+    amplitude: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    robust: float,
+    band: NDArray[np.float64],
+    cross: NDArray[np.float64],
+    right: NDArray[np.float64],
+    shift_matrix: NDArray[np.float64],
+    shift_right: NDArray[np.float64],
+    amplitude_sums: NDArray[np.float64],
+) -> float:
+    """Accumulate one quadrant's normal equations of the joint ring fit; returns its cost.
+
+    The model of a pixel is ``amplitude[asic] * P(r)``, P a cubic B-spline with coefficients
+    `profile` ``(k,)`` and knots `knot_px` apart, r the stretched distance from `offset`.
+    Accumulated: `band` ``(4, k)`` (upper band of B'WB, diagonal last, as scipy.linalg
+    solveh_banded takes it), `cross` ``(k, 2)`` = B'WJ, `right` ``(k,)`` = B'W res,
+    `shift_matrix` ``(2, 2)`` = J'WJ, `shift_right` ``(2,)`` = J'W res, `amplitude_sums`
+    ``(asics, 2)`` = sums of W value P and W P². Weights W are Tukey's biweight with the cut at
+    `robust` times `noise[asic]`, over noise².
+    """
+    b, d = np.empty(4), np.empty(4)
+    knots = profile.size
+    cost = 0.0
+    for i in range(x.size):
+        px, py = x[i] - offset[0], y[i] - offset[1]
+        distance = np.sqrt(px * px + py * py)
+        t = distance * stretch[i] / knot_px
+        if t >= knots - 4 or distance < 1.0:
+            continue
+        j = _basis(t, b, d)
+        p, slope = 0.0, 0.0
+        for m in range(4):
+            p += b[m] * profile[j + m]
+            slope += d[m] * profile[j + m]
+        k = asic[i]
+        a = amplitude[k]
+        residual = value[i] - a * p
+        scaled = residual / (robust * noise[k])
+        variance = noise[k] * noise[k]
+        if scaled * scaled >= 1:
+            cost += robust * robust / 6
+            continue
+        rest = 1 - scaled * scaled
+        w = rest * rest / variance
+        cost += robust * robust / 6 * (1 - rest * rest * rest)
+        amplitude_sums[k, 0] += w * value[i] * p
+        amplitude_sums[k, 1] += w * p * p
+        slope *= -a * stretch[i] / (knot_px * distance)
+        jx, jy = slope * px, slope * py
+        for m in range(4):
+            weighted = w * a * b[m]
+            right[j + m] += weighted * residual
+            cross[j + m, 0] += weighted * jx
+            cross[j + m, 1] += weighted * jy
+            for n in range(m, 4):
+                band[3 - (n - m), j + n] += weighted * a * b[n]
+        shift_matrix[0, 0] += w * jx * jx
+        shift_matrix[0, 1] += w * jx * jy
+        shift_matrix[1, 1] += w * jy * jy
+        shift_right[0] += w * jx * residual
+        shift_right[1] += w * jy * residual
+    shift_matrix[1, 0] = shift_matrix[0, 1]
+    return cost
+
+
+@njit(cache=True, nogil=True)
+def scores(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    value: NDArray[np.float32],
+    asic: NDArray[np.uint8],
+    quadrant: int,
+    offset: NDArray[np.float64],
+    knot_px: float,
+    profile: NDArray[np.float64],
+    amplitude: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    robust: float,
+    response: NDArray[np.float64],
+    score: NDArray[np.float64],
+    information: NDArray[np.float64],
+    residuals: NDArray[np.float32],
+) -> None:
+    """Score and information of the offsets per ASIC, the profile eliminated.
+
+    `response` ``(k, 8)`` is the change of the profile's coefficients with the offsets,
+    (B'WB)⁻¹B'WJ. Accumulated: `score` ``(asics, 8)``, `information` ``(asics, 8, 8)``;
+    `residuals` ``(n,)`` are set (NaN where a pixel takes no part).
+    """
+    b, d = np.empty(4), np.empty(4)
+    derivative = np.empty(8)
+    knots = profile.size
+    for i in range(x.size):
+        residuals[i] = np.nan
+        px, py = x[i] - offset[0], y[i] - offset[1]
+        distance = np.sqrt(px * px + py * py)
+        t = distance * stretch[i] / knot_px
+        if t >= knots - 4 or distance < 1.0:
+            continue
+        j = _basis(t, b, d)
+        p, slope = 0.0, 0.0
+        for m in range(4):
+            p += b[m] * profile[j + m]
+            slope += d[m] * profile[j + m]
+        k = asic[i]
+        a = amplitude[k]
+        residual = value[i] - a * p
+        residuals[i] = residual
+        scaled = residual / (robust * noise[k])
+        if scaled * scaled >= 1:
+            continue
+        rest = 1 - scaled * scaled
+        w = rest * rest / (noise[k] * noise[k])
+        slope *= -a * stretch[i] / (knot_px * distance)
+        for c in range(8):
+            total = 0.0
+            for m in range(4):
+                total += b[m] * response[j + m, c]
+            derivative[c] = -a * total
+        derivative[2 * quadrant] += slope * px
+        derivative[2 * quadrant + 1] += slope * py
+        for c in range(8):
+            score[k, c] += w * residual * derivative[c]
+            for e in range(c, 8):
+                information[k, c, e] += w * derivative[c] * derivative[e]
+
+
+@njit(cache=True, nogil=True)
+def trial_profiles(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    value: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    trials: NDArray[np.float64],
+    bin_px: float,
+    sums: NDArray[np.float32],
+    counts: NDArray[np.float32],
+) -> None:
+    """Radial profile about each trial centre: `sums` and `counts` are ``(trials, bins)``."""
+    bins = sums.shape[1]
+    for t in range(trials.shape[0]):
+        cx, cy = np.float32(trials[t, 0]), np.float32(trials[t, 1])
+        for i in range(x.size):
+            dx, dy = x[i] - cx, y[i] - cy
+            k = int(np.sqrt(dx * dx + dy * dy) * stretch[i] / np.float32(bin_px))
+            if k < bins:
+                sums[t, k] += value[i]
+                counts[t, k] += weight[i]

@@ -18,6 +18,9 @@ class AlignmentSettings:
     method: Method = setting(
         "quadrant", "quadrant: all sensors, sub-pixel; cctbx: as cspad.quadrants_cbf"
     )
+    refine: Literal["rings", "none"] = setting(
+        "rings", "rings: all quadrants together until one radial profile fits all; none: maps only"
+    )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(

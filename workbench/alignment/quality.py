@@ -1,0 +1,156 @@
+"""What an alignment is worth: verdicts, and sensors that would overlap."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.alignment.evidence import RingEvidence
+from workbench.alignment.refine import Refinement
+from workbench.alignment.result import QuadrantAlignment, Verdict
+from workbench.detector import PIXEL_SIZE_UM, SENSORS_PER_QUADRANT
+
+MIN_EVIDENCE_SIGMAS = 15.0
+"""Agreement with the other quadrants' rings below this is what structure without rings reaches."""
+MAX_SIGMA_PX = 1.5
+"""An offset less certain than this is not determined."""
+SURE_SIGMA_PX = 0.5
+"""An offset less certain than this, in any direction, is called uncertain."""
+WEAK = "use the maximum or the average of several runs"
+
+
+def judge(
+    one: QuadrantAlignment, refined: Refinement, evidence: RingEvidence, range_px: float
+) -> QuadrantAlignment:
+    """One quadrant's final answer from the joint refinement."""
+    q = one.quadrant
+    block = slice(2 * q, 2 * q + 2)
+    offset, covariance = refined.offsets_px[q], refined.covariance_px2[block, block]
+    halves = refined.halves_px[:, q]
+    apart = float(np.hypot(*(halves[0] - halves[1])))
+    sigma = _largest_sigma(covariance)
+    measures = dict(one.measures)
+    measures |= {
+        "ring_evidence_sigmas": float(evidence.sigmas[q]),
+        "halves_apart_px": apart,
+        "largest_sigma_px": sigma,
+    }
+    one = dataclasses.replace(one, measures=measures)
+    problem = _refusal(refined, float(evidence.sigmas[q]), sigma, apart)
+    if problem:
+        return undetermined(one, problem)
+    warnings = [text for text in one.warnings if "Rings too weak" not in text]
+    verdict: Verdict = "good"
+    if sigma > SURE_SIGMA_PX:
+        warnings.append(
+            f"The offset is known to {sigma:.1f} px only in its weakest direction; {WEAK}."
+        )
+        verdict = "uncertain"
+    if apart > max(0.5, 5 * sigma):
+        warnings.append(
+            f"Even and odd sensors give offsets {apart:.1f} px apart; look for a shadow or a "
+            "sensor out of place."
+        )
+        verdict = "uncertain"
+    if np.abs(offset).max() > range_px + 1:
+        warnings.append("The offset lies beyond the searched range; widen it.")
+        verdict = "uncertain"
+    if not refined.converged:
+        warnings.append("The refinement did not settle; the uncertainty may be larger.")
+        verdict = "uncertain"
+    return dataclasses.replace(
+        one,
+        offset_px=offset,
+        covariance_px2=covariance,
+        verdict=verdict,
+        warnings=tuple(warnings),
+        accepted=True,
+    )
+
+
+def _refusal(refined: Refinement, agreement: float, sigma: float, apart: float) -> str:
+    if not agreement >= MIN_EVIDENCE_SIGMAS:
+        return (
+            f"Rings too weak: agreement with the other quadrants is {max(agreement, 0):.0f} "
+            f"sigmas ({MIN_EVIDENCE_SIGMAS:.0f} are needed); {WEAK}."
+        )
+    if not sigma <= MAX_SIGMA_PX:
+        return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {WEAK}."
+    if apart > max(3.0, 8 * sigma):
+        return f"Even and odd sensors give offsets {apart:.1f} px apart; nothing is decided."
+    return ""
+
+
+def undetermined(one: QuadrantAlignment, reason: str) -> QuadrantAlignment:
+    """The same quadrant without an offset; it stays where it is."""
+    others = tuple(text for text in one.warnings if "Rings too weak" not in text)
+    return dataclasses.replace(
+        one,
+        offset_px=np.zeros(2),
+        covariance_px2=np.full((2, 2), np.nan),
+        verdict="not determined",
+        warnings=(reason, *(text for text in others if text != reason)),
+        accepted=False,
+    )
+
+
+def _largest_sigma(covariance: NDArray[np.float64]) -> float:
+    if not np.isfinite(covariance).all():
+        return float("inf")
+    return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[-1], 0.0)))
+
+
+def sensor_corners_um(geometry: Any) -> NDArray[np.float64]:
+    """Corners of the sensors' pixel areas in lab x, y, float64 ``(32, 4, 2)``, in order around."""
+    positions = geometry.pixel_positions_um()[..., :2]
+    corners = positions[:, [0, 0, -1, -1], [0, -1, -1, 0]]
+    along = positions[:, 0, -1] - positions[:, 0, 0]
+    down = positions[:, -1, 0] - positions[:, 0, 0]
+    along *= PIXEL_SIZE_UM / 2 / np.linalg.norm(along, axis=1, keepdims=True)
+    down *= PIXEL_SIZE_UM / 2 / np.linalg.norm(down, axis=1, keepdims=True)
+    signs = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    half = signs[:, :1] * along[:, None] + signs[:, 1:] * down[:, None]
+    return np.asarray(corners + half)
+
+
+def overlaps_px(geometry: Any) -> dict[tuple[int, int], float]:
+    """Depth in pixels by which pairs of sensors (0 … 31) overlap; pairs that do not are absent.
+
+    Sensors are convex, so two are apart if some edge's direction separates them.
+    """
+    corners = sensor_corners_um(geometry) / PIXEL_SIZE_UM
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    found = {}
+    for a, b in combinations(range(len(corners)), 2):
+        if (low[a] > high[b]).any() or (low[b] > high[a]).any():
+            continue
+        depth = np.inf
+        for box in (corners[a], corners[b]):
+            for edge in (box[1] - box[0], box[2] - box[1]):
+                normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
+                one, two = corners[a] @ normal, corners[b] @ normal
+                depth = min(depth, one.max() - two.min(), two.max() - one.min())
+        if depth > 0:
+            found[(a, b)] = float(depth)
+    return found
+
+
+def overlap_warnings(before: Any, after: Any) -> dict[int, str]:
+    """Warnings per quadrant about sensors that overlap after the shift by over 1 px more."""
+    already = overlaps_px(before)
+    found: dict[int, str] = {}
+    for (a, b), depth in overlaps_px(after).items():
+        if depth - already.get((a, b), 0.0) <= 1.0:
+            continue
+        first, second = a // SENSORS_PER_QUADRANT, b // SENSORS_PER_QUADRANT
+        text = (
+            f"After the shift sensor {a % SENSORS_PER_QUADRANT} of quadrant {first} and sensor "
+            f"{b % SENSORS_PER_QUADRANT} of quadrant {second} would overlap by {depth:.1f} px."
+        )
+        found.setdefault(first, text)
+        found.setdefault(second, text)
+    return found
