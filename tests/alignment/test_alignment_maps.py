@@ -13,10 +13,12 @@ from workbench.recipe import AlignmentSettings
 
 TRUTH = np.array([[3.3, -2.4], [-4.6, 5.2], [6.5, 1.1], [-2.2, -7.7]])
 
+MAPS_ONLY = AlignmentSettings(refine="none")
+
 
 def powder(truth, spacing=24.6, photons=30.0, seed=0):
     """Rings every `spacing` px about the lab origin, seen with quadrants off by `truth`."""
-    present = Geometry.ideal()
+    present = Geometry.ideal().move_quadrants(-np.asarray(truth))
     x, y = np.moveaxis(present.move_quadrants(truth).pixel_positions_um()[..., :2], -1, 0)
     radius = np.hypot(x, y) / PIXEL_SIZE_UM
     distance = radius - spacing * np.round(radius / spacing)
@@ -28,10 +30,10 @@ def powder(truth, spacing=24.6, photons=30.0, seed=0):
 
 def test_offsets_of_sharp_rings_come_out_within_a_quarter_of_a_pixel():
     image, present = powder(TRUTH)
-    found = align_quadrants(image, present)
+    found = align_quadrants(image, present, settings=MAPS_ONLY)
     assert np.abs(found.offsets_px - TRUTH).max() < 0.25
     assert all(one.map.shape == (41, 41) for one in found.quadrants)
-    assert np.abs([one.trial_px for one in found.quadrants] - TRUTH).max() <= 0.75
+    assert np.abs([one.trial_px for one in found.quadrants] - TRUTH).max() < 1
 
 
 def test_corrected_geometry_is_the_true_one():

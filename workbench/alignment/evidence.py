@@ -76,7 +76,7 @@ def _profiles(
     place = asic * _BINS + np.minimum(radius.astype(np.int64), _BINS - 1)
     size = 2 * SENSORS_PER_QUADRANT * _BINS
     value = part.value[use]
-    sums = np.bincount(place, value, size).reshape(-1, _BINS)
+    sums = np.bincount(place, value, size).reshape(-1, _BINS).astype(np.float64)
     counts = np.bincount(place, minlength=size).reshape(-1, _BINS).astype(np.float64)
     return sums, counts, float(np.var(value)) if value.size else 0.0
 

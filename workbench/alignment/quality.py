@@ -20,6 +20,8 @@ MAX_SIGMA_PX = 1.5
 """An offset less certain than this is not determined."""
 SURE_SIGMA_PX = 0.5
 """An offset less certain than this, in any direction, is called uncertain."""
+MAX_OVERLAP_PX = 2.0
+"""Sensors are measured to better than this, so deeper overlap is impossible."""
 WEAK = "use the maximum or the average of several runs"
 
 
@@ -140,11 +142,11 @@ def overlaps_px(geometry: Any) -> dict[tuple[int, int], float]:
 
 
 def overlap_warnings(before: Any, after: Any) -> dict[int, str]:
-    """Warnings per quadrant about sensors that overlap after the shift by over 1 px more."""
+    """Warnings per quadrant about sensors that overlap after the shift by over 2 px more."""
     already = overlaps_px(before)
     found: dict[int, str] = {}
     for (a, b), depth in overlaps_px(after).items():
-        if depth - already.get((a, b), 0.0) <= 1.0:
+        if depth - already.get((a, b), 0.0) <= MAX_OVERLAP_PX:
             continue
         first, second = a // SENSORS_PER_QUADRANT, b // SENSORS_PER_QUADRANT
         text = (

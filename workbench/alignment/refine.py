@@ -120,8 +120,13 @@ class _Pixels:
 
     def thinned(self, stride: int) -> _Pixels:
         """One pixel in `stride`."""
-        parts = (self.x, self.y, self.stretch, self.value, self.asic)
-        return _Pixels(*(np.ascontiguousarray(part[::stride]) for part in parts))
+        return _Pixels(
+            self.x[::stride].copy(),
+            self.y[::stride].copy(),
+            self.stretch[::stride].copy(),
+            self.value[::stride].copy(),
+            self.asic[::stride].copy(),
+        )
 
 
 class _Fit:
@@ -403,18 +408,20 @@ def _finish(
     own = fit.own()
     information += np.triu(information, 1).swapaxes(-1, -2)
     g = score[fit.quadrants].reshape(-1, size)[:, own]
-    a = information[fit.quadrants].reshape(-1, size, size)[:, own][:, :, own]
-    matrix = a.sum(axis=0)
+    each = information[fit.quadrants].reshape(-1, size, size)[:, own][:, :, own]
+    matrix = each.sum(axis=0)
     matrix[np.diag_indices_from(matrix)] += 1e-9 * np.trace(matrix) + 1e-12
     covariance = np.full((size, size), np.nan)
     stretch = (np.eye(size) + (boost - 1) * np.outer(weakest, weakest))[np.ix_(own, own)]
-    covariance[np.ix_(own, own)] = VARIANCE_FACTOR * stretch @ _jackknife(g, a, matrix) @ stretch.T
+    covariance[np.ix_(own, own)] = (
+        VARIANCE_FACTOR * stretch @ _jackknife(g, each, matrix) @ stretch.T
+    )
     halves = np.full((2, QUADRANTS, 2), np.nan)
     sensor = np.tile(np.repeat(np.arange(SENSORS_PER_QUADRANT), 2), len(fit.quadrants))
     for half in (0, 1):
         part = sensor % 2 == half
         shift = np.zeros(size)
-        shift[own] = np.linalg.lstsq(a[part].sum(axis=0), g[part].sum(axis=0), rcond=1e-9)[0]
+        shift[own] = np.linalg.lstsq(each[part].sum(axis=0), g[part].sum(axis=0), rcond=1e-9)[0]
         halves[half] = fit.offsets + shift.reshape(QUADRANTS, 2)
     radius = np.arange(0, (fit.knots - 6) * KNOT_PX, 0.5)
     return Refinement(

@@ -119,5 +119,6 @@ def _paired(pixels: Prepared) -> tuple[NDArray[np.float32], ...]:
 
     weight = blocks(pixels.good)
     use = weight > 0
-    means = (blocks(part)[use] / 4 for part in (pixels.x, pixels.y, pixels.stretch))
-    return (*means, blocks(pixels.value)[use], weight[use])
+    quarter = np.float32(0.25)
+    x, y, stretch = (quarter * blocks(p)[use] for p in (pixels.x, pixels.y, pixels.stretch))
+    return x, y, stretch, blocks(pixels.value)[use], weight[use]
