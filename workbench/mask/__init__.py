@@ -6,13 +6,15 @@ Masks are ``True = good`` inside; each file format states and converts its own c
 from workbench.mask.build import build_mask, make_mask
 from workbench.mask.engine import MaskEngine
 from workbench.mask.explain import PixelReport, explain_pixel
-from workbench.mask.formats import read_mask, write_mask
+from workbench.mask.formats import FORMATS, read_mask, write_mask
+from workbench.mask.formats.psana import deploy_mask
 from workbench.mask.inputs import MaskImages
 from workbench.mask.model import Mask
 from workbench.mask.rules import RULES, Rule, RuleCount, rule_names
 from workbench.mask.tuning import histogram, removal_curve, sensitivity, suggest
 
 __all__ = [
+    "FORMATS",
     "RULES",
     "Mask",
     "MaskEngine",
@@ -21,6 +23,7 @@ __all__ = [
     "Rule",
     "RuleCount",
     "build_mask",
+    "deploy_mask",
     "explain_pixel",
     "histogram",
     "make_mask",

@@ -1,4 +1,18 @@
-"""Mask files: one module per format, chosen by name or by the file's ending."""
+"""Mask files: one module per format, chosen by name, by the file's ending, or by its content.
+
+========  =====================  ==================================================
+name      good pixel             file
+========  =====================  ==================================================
+dials     True                   pickle of DIALS/cctbx, ``.pickle``, ``.pickle.gz``
+npy       True                   numpy array, ``.npy``
+cxi       0, else bits           CXI/HDF5, ``.cxi``, ``.h5``
+nxmx      0, else bits           NeXus/HDF5, ``.nxs``
+crystfel  0, else bits           HDF5 in Cheetah's layout and geometry lines, ``.h5``
+pyfai     0, masked non-zero     EDF, TIFF
+psana-mask    1                  text, 5920 × 388, ``.txt``, ``.data``
+psana-status  0, else bits       text, 5920 × 388, ``.txt``, ``.data``
+========  =====================  ==================================================
+"""
 
 from __future__ import annotations
 
@@ -12,7 +26,14 @@ from workbench.mask.model import Mask
 
 
 class Format(NamedTuple):
-    """One kind of mask file."""
+    """One kind of mask file.
+
+    Attributes
+    ----------
+    module : module of this package that reads and writes it.
+    endings : of files that are written in it, unless another format is named.
+    text : for people, with the value of a good pixel.
+    """
 
     module: str
     endings: tuple[str, ...]
@@ -23,6 +44,13 @@ FORMATS: dict[str, Format] = {
     "dials": Format(
         "dials", (".pickle", ".pkl", ".pickle.gz", ".pkl.gz"), "DIALS/cctbx pickle, True = good"
     ),
+    "npy": Format("npy", (".npy",), "numpy, True = good"),
+    "cxi": Format("cxi", (".cxi", ".h5", ".hdf5"), "CXI/HDF5, 0 = good, bits say why not"),
+    "nxmx": Format("nxmx", (".nxs",), "NXmx pixel_mask, 0 = good, bits say why not"),
+    "crystfel": Format("crystfel", (), "CrystFEL in Cheetah's layout, 0 = good, CXI bits"),
+    "pyfai": Format("pyfai", (".edf", ".tif", ".tiff"), "EDF/TIFF, non-zero = masked"),
+    "psana-mask": Format("psana", (".txt", ".data"), "psana pixel_mask, 1 = good"),
+    "psana-status": Format("psana", (), "psana pixel_status, 0 = good, bits say why not"),
 }
 
 
@@ -41,11 +69,13 @@ def write_mask(mask: Mask, path: str | os.PathLike[str], format: str | None = No
     WorkbenchError
         If the file cannot be written.
     """
-    _module(_format_for_writing(path, format)).write(mask, path)
+    name = check_format(path, format)
+    arguments = (name,) if FORMATS[name].module == "psana" else ()
+    _module(name).write(mask, path, *arguments)
 
 
 def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
-    """Read a mask file; its format is recognised by the ending unless `format` names it.
+    """Read a mask file; its format is recognised by ending and content unless it is named.
 
     Nothing in the file is executed.
 
@@ -56,15 +86,26 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     MaskError
         If the format is unknown.
     """
+    if format is not None and format not in FORMATS:
+        raise MaskError(_unknown_format(format))
     name = format or _format_of_ending(path)
     if name is None:
         raise FileFormatError(path, _unknown_ending(path), hint="Name the format.")
-    if name not in FORMATS:
-        raise MaskError(_unknown_format(name))
+    if format is None and name in ("cxi", "nxmx"):
+        name = _format_of_hdf5(path)
+    if FORMATS[name].module == "psana":
+        return _module(name).read(path, format)
     return _module(name).read(path)
 
 
-def _format_for_writing(path: str | os.PathLike[str], format: str | None) -> str:
+def check_format(path: str | os.PathLike[str], format: str | None = None) -> str:
+    """Name of the format a file would be written in.
+
+    Raises
+    ------
+    MaskError
+        If neither `format` nor the ending of `path` is that of a mask.
+    """
     name = format or _format_of_ending(path)
     if name is None:
         raise MaskError(f"{path}: {_unknown_ending(path)} Name the format, or another ending.")
@@ -80,9 +121,24 @@ def _module(name: str) -> Any:
 def _format_of_ending(path: str | os.PathLike[str]) -> str | None:
     file = Path(path).name.lower()
     return next(
-        (name for name, kind in FORMATS.items() if file.endswith(kind.endings)),
-        None,
+        (name for name, kind in FORMATS.items() if file.endswith(kind.endings or "/")), None
     )
+
+
+def _format_of_hdf5(path: str | os.PathLike[str]) -> str:
+    from workbench.mask.formats import crystfel, cxi, hdf5, nxmx
+
+    with hdf5.opened(path) as file:
+        stated = file.attrs.get(hdf5.FORMAT_ATTRIBUTE)
+        if stated in FORMATS:
+            return str(stated)
+        for name, module in (("cxi", cxi), ("nxmx", nxmx)):
+            if module.PATH in file:
+                return name
+        hint = ""
+        if crystfel.PATH in file:
+            hint = "If 0 is a good pixel in it, name the format crystfel."
+    raise FileFormatError(path, f"no mask at {cxi.PATH} or {nxmx.PATH}.", hint=hint)
 
 
 def _unknown_ending(path: str | os.PathLike[str]) -> str:

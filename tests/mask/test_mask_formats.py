@@ -1,0 +1,259 @@
+"""Every mask format: what is written is read back, and which value is a good pixel."""
+
+import json
+
+import fabio
+import h5py
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.constants import read_constants
+from workbench.detector import SHAPE
+from workbench.errors import ConstantsError, FileFormatError, MaskError
+from workbench.mask import RULES, deploy_mask
+from workbench.mask.formats import FORMATS, bits
+from workbench.mask.formats.crystfel import geometry_lines
+from workbench.mask.model import Mask
+
+FILES = {
+    "dials": "mask.pickle", "npy": "mask.npy", "cxi": "mask.cxi", "nxmx": "mask.nxs",
+    "crystfel": "mask.h5", "pyfai": "mask.edf", "psana-mask": "mask.txt",
+    "psana-status": "status.data",
+}  # fmt: skip
+REASONED = ("cxi", "nxmx", "crystfel")
+PLACE = (13, 100, 300)
+
+
+@pytest.fixture(scope="module")
+def mask():
+    """Each rule masks some pixels of its own, and some together with the next."""
+    reasons = np.zeros(SHAPE, np.uint32)
+    random = np.random.default_rng(8)
+    for rule in RULES.values():
+        reasons.flat[random.choice(reasons.size, 300)] |= np.uint32(rule.flag)
+    reasons[PLACE] = RULES["average_high"].flag
+    reasons[0, 0, 0] = 0
+    return Mask.from_reasons(reasons)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_round_trip(tmp_path, mask, name):
+    path = tmp_path / FILES[name]
+    wb.write_mask(mask, path, format=name)
+    again = wb.read_mask(path)
+    np.testing.assert_array_equal(again.good, mask.good)
+    if name in REASONED:
+        np.testing.assert_array_equal(again.reasons, mask.reasons)
+        assert again.counts == mask.counts
+    else:
+        assert again.counts["imported"].total == mask.masked
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("ending", [".pickle.gz", ".h5", ".hdf5", ".tif", ".tiff", ".data"])
+def test_the_ending_decides(tmp_path, mask, ending):
+    path = tmp_path / f"mask{ending}"
+    wb.write_mask(mask, path)
+    np.testing.assert_array_equal(wb.read_mask(path).good, mask.good)
+
+
+def test_every_rule_has_bits_in_every_convention():
+    for table in (bits.CXI, bits.NXMX, bits.PSANA_STATUS):
+        assert set(table) == set(RULES)
+        assert all(table.values())
+    assert not any(value & bits.CXI_NOTES for value in bits.CXI.values())
+
+
+def test_bits_of_rules_never_change():
+    """Files of earlier versions hold these bits."""
+    assert {rule.name: rule.bit for rule in RULES.values()} == {
+        "average_low": 0, "average_high": 1, "stddev_low": 2, "stddev_high": 3, "maximum_low": 4,
+        "not_a_number": 5, "asic_border": 6, "sensor_border": 7, "wide": 8, "unbonded": 9,
+        "unbonded_neighbour": 10, "grown": 11, "saturated": 12, "low_occupancy": 13, "island": 14,
+        "average_outlier": 15, "stddev_outlier": 16, "resolution": 17, "radius": 18, "shape": 19,
+        "pixel": 20, "imported": 21, "part": 22, "maximum_outlier": 23,
+    }  # fmt: skip
+
+
+def test_numpy_true_is_good(tmp_path, mask):
+    path = tmp_path / "mask.npy"
+    wb.write_mask(mask, path)
+    array = np.load(path)
+    assert (array.dtype, array.shape) == (bool, SHAPE)
+    assert array[0, 0, 0]
+    assert not array[PLACE]
+    assert json.loads((tmp_path / "mask.npy.json").read_text())["polarity"] == "True = good"
+    np.save(path, mask.good.astype(np.uint8).reshape(5920, 388))
+    np.testing.assert_array_equal(wb.read_mask(path).good, mask.good)
+
+
+def test_cxi_zero_is_good_and_hot_is_bit_2(tmp_path, mask):
+    wb.write_mask(mask, tmp_path / "mask.cxi")
+    with h5py.File(tmp_path / "mask.cxi") as file:
+        words = file["entry_1/instrument_1/detector_1/mask"][()]
+    assert (words.dtype, words.shape) == (np.uint32, SHAPE)
+    assert words[0, 0, 0] == 0
+    assert words[PLACE] == 0x4
+
+
+def test_nxmx_zero_is_good_and_over_responding_is_bit_3(tmp_path, mask):
+    wb.write_mask(mask, tmp_path / "mask.nxs")
+    with h5py.File(tmp_path / "mask.nxs") as file:
+        assert file["entry"].attrs["NX_class"] == "NXentry"
+        words = file["entry/instrument/detector/pixel_mask"][()]
+    assert words.dtype == np.uint32
+    assert words[0, 0, 0] == 0
+    assert words[PLACE] == 1 << 3
+
+
+def test_crystfel_slab_and_geometry_lines(tmp_path, mask):
+    path = tmp_path / "mask.h5"
+    wb.write_mask(mask, path, format="crystfel")
+    with h5py.File(path) as file:
+        slab = file["data/mask"][()]
+    assert slab.shape == (1480, 1552)
+    quadrant, section = divmod(PLACE[0], 8)
+    assert slab[section * 185 + PLACE[1], quadrant * 388 + PLACE[2]] == 0x4
+    assert slab[0, 0] == 0
+    lines = (tmp_path / "mask.h5.geom").read_text()
+    assert lines == geometry_lines(path)
+    settings = dict(line.split(" = ") for line in lines.splitlines() if not line.startswith(";"))
+    assert settings["mask"] == "/data/mask"
+    assert settings["mask_file"] == "mask.h5"
+    bad = int(settings["mask_bad"], 16)
+    np.testing.assert_array_equal((slab & bad) == 0, slab == 0)
+
+
+@pytest.mark.parametrize("ending", ["edf", "tif"])
+def test_pyfai_non_zero_is_masked(tmp_path, mask, ending):
+    path = tmp_path / f"mask.{ending}"
+    wb.write_mask(mask, path)
+    with fabio.open(str(path)) as image:
+        data, header = image.data, image.header
+    np.testing.assert_array_equal(data, (~mask.good).reshape(5920, 388))
+    if ending == "edf":
+        assert header["polarity"] == "non-zero = masked"
+
+
+def test_psana_mask_1_is_good_and_status_0_is_good(tmp_path, mask):
+    wb.write_mask(mask, tmp_path / "mask.txt")
+    numbers = np.loadtxt(tmp_path / "mask.txt", dtype=int)
+    assert numbers.shape == (5920, 388)
+    np.testing.assert_array_equal(numbers.reshape(SHAPE), mask.good)
+    wb.write_mask(mask, tmp_path / "status.txt", format="psana-status")
+    numbers = np.loadtxt(tmp_path / "status.txt", dtype=int).reshape(SHAPE)
+    np.testing.assert_array_equal(numbers == 0, mask.good)
+    assert numbers[PLACE] == 16
+    with pytest.raises(FileFormatError, match="0 and 1 only"):
+        wb.read_mask(tmp_path / "status.txt", format="psana-mask")
+
+
+def test_psana_text_without_a_head_is_never_guessed(tmp_path):
+    path = tmp_path / "0-end.data"
+    path.write_text("1 " * (5920 * 388))
+    with pytest.raises(FileFormatError, match="whether 1 or 0"):
+        wb.read_mask(path)
+    assert wb.read_mask(path, format="psana-mask").masked == 0
+    assert wb.read_mask(path, format="psana-status").masked == 5920 * 388
+    folder = tmp_path / "pixel_mask"
+    folder.mkdir()
+    path.rename(folder / path.name)
+    assert wb.read_mask(folder / path.name).masked == 0
+
+
+@pytest.mark.parametrize("kind", ["pixel_mask", "pixel_status"])
+def test_a_mask_is_deployed_into_the_calibration_directory(tmp_path, mask, kind):
+    path = deploy_mask(mask, tmp_path, "CxiDs1.0:Cspad.0", 54, kind=kind)
+    assert path.parts[-4:] == ("CsPad::CalibV1", "CxiDs1.0:Cspad.0", kind, "54-end.data")
+    values = read_constants(tmp_path, "CxiDs1.0:Cspad.0", kind, 74)
+    np.testing.assert_array_equal(values == (kind == "pixel_mask"), mask.good)
+    assert "54-end.data" in (path.parent / "HISTORY").read_text()
+    before = path.read_bytes()
+    with pytest.raises(ConstantsError, match="deployed already"):
+        deploy_mask(mask, tmp_path, "CxiDs1.0:Cspad.0", 54, kind=kind)
+    assert path.read_bytes() == before
+
+
+def test_deploying_something_else_is_refused(tmp_path, mask):
+    with pytest.raises(MaskError, match="pixel_mask or pixel_status"):
+        deploy_mask(mask, tmp_path, "CxiDs1.0:Cspad.0", 0, kind="pedestals")
+
+
+def test_files_of_other_programs(tmp_path, mask):
+    path = tmp_path / "other.cxi"
+    words = np.where(mask.good, 0x20 | 0x800, 0x4).astype(np.uint32)  # remarks do not mask
+    with h5py.File(path, "w") as file:
+        file["entry_1/instrument_1/detector_1/mask"] = words.reshape(5920, 388)
+    np.testing.assert_array_equal(wb.read_mask(path).good, mask.good)
+    with h5py.File(tmp_path / "other.nxs", "w") as file:
+        file["entry/instrument/detector/pixel_mask"] = (~mask.good).astype(np.int32)
+    np.testing.assert_array_equal(wb.read_mask(tmp_path / "other.nxs").good, mask.good)
+
+
+def test_reasons_that_contradict_an_edited_mask_are_not_believed(tmp_path, mask):
+    path = tmp_path / "mask.cxi"
+    wb.write_mask(mask, path)
+    with h5py.File(path, "r+") as file:
+        file["entry_1/instrument_1/detector_1/mask"][0, 0, 0] = 0x80
+    again = wb.read_mask(path)
+    assert not again.good[0, 0, 0]
+    assert again.counts["imported"].total == mask.masked + 1
+
+
+def bad_files(folder):
+    def hdf5(name, dataset, values):
+        with h5py.File(folder / name, "w") as file:
+            file[dataset] = values
+        return folder / name
+
+    def text(name, content):
+        (folder / name).write_text(content)
+        return folder / name
+
+    def array(name, values, **options):
+        np.save(folder / name, values, **options)
+        return folder / name
+
+    yield hdf5("a.cxi", "entry_1/instrument_1/detector_1/mask", np.zeros((2, 2), int)), "2 × 2"
+    yield hdf5("b.cxi", "entry_1/instrument_1/detector_1/mask", np.zeros(SHAPE, "f4")), "float32"
+    yield hdf5("c.h5", "something", np.zeros(3)), "no mask at"
+    yield hdf5("d.h5", "data/mask", np.zeros(3)), "crystfel"
+    yield text("e.h5", "not hdf5"), "HDF5"
+    yield text("f.npy", "not numpy"), "numpy"
+    yield array("g.npy", np.zeros((3, 3), bool)), "full CSPAD"
+    yield array("h.npy", np.full(SHAPE, 7)), "more than 0 and 1"
+    yield array("i.npy", np.array([{}], dtype=object), allow_pickle=True), "numpy"
+    yield array("j.npy", np.zeros(SHAPE)), "True and False"
+    yield text("k.edf", "nothing"), "fabio"
+    yield text("l.txt", "# CALIB_TYPE pixel_mask\n1 0 1"), "2296960"
+    yield text("m.txt", "# CALIB_TYPE pixel_mask\none"), "one"
+    with h5py.File(folder / "n.cxi", "w") as file:
+        file.create_dataset(
+            "entry_1/instrument_1/detector_1/mask", (10**6, 10**6), "u4", chunks=(10, 10)
+        )
+    yield folder / "n.cxi", "1000000"
+
+
+def test_faulty_files_are_refused_in_one_line(tmp_path):
+    for path, word in bad_files(tmp_path):
+        with pytest.raises(FileFormatError) as caught:
+            wb.read_mask(path)
+        assert str(path) in str(caught.value)
+        assert word in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_unknown_names(tmp_path):
+    for file in FILES.values():
+        with pytest.raises(FileFormatError):
+            wb.read_mask(tmp_path / file)
+    with pytest.raises(MaskError, match="no mask format"):
+        wb.read_mask(tmp_path / "mask.npy", format="gif")
+    with pytest.raises(FileFormatError, match="ending"):
+        wb.read_mask(tmp_path / "mask")
+
+
+def test_reasons_of_a_newer_version_are_refused():
+    with pytest.raises(MaskError, match="newer"):
+        Mask.from_reasons(np.full(SHAPE, 1 << 30, np.uint32))

@@ -1,0 +1,65 @@
+"""CrystFEL: ``/data/mask`` in Cheetah's slab of 1480 × 1552 pixels, 0 = good, else CXI bits.
+
+Beside the file stands ``<file>.geom``, the lines that a CrystFEL geometry for Cheetah's layout
+needs to use it. In the slab the 8 sensors of a quadrant stand below each other and the quadrants
+side by side.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.detector import by_quadrant
+from workbench.files import replacing
+from workbench.mask.formats import hdf5
+from workbench.mask.formats.bits import CXI, CXI_NOTES, translated
+from workbench.mask.model import Mask
+
+POLARITY = "0 = good, bits say why not"
+PATH = "data/mask"
+
+
+def write(mask: Mask, path: str | os.PathLike[str]) -> None:
+    """Write the mask, and the geometry lines to ``<path>.geom``."""
+
+    def fill(file: Any) -> None:
+        words = by_quadrant(translated(mask.reasons, CXI).astype(np.uint16))
+        slab = np.ascontiguousarray(words.transpose(1, 2, 0, 3).reshape(1480, 1552))
+        hdf5.dataset(file, PATH, slab).attrs["polarity"] = POLARITY
+
+    hdf5.write(path, "crystfel", mask, fill)
+    with replacing(f"{os.fspath(path)}.geom") as temporary:
+        temporary.write_text(geometry_lines(path))
+
+
+def geometry_lines(path: str | os.PathLike[str]) -> str:
+    """Lines for a CrystFEL geometry file: where the mask is and which bits are bad."""
+    bad = 0
+    for bits in CXI.values():
+        bad |= bits
+    return (
+        f"; Trusted pixels: put these lines before the first panel of the geometry.\n"
+        f"; A pixel is good if none of the bits of mask_bad is set.\n"
+        f"mask_file = {Path(path).name}\n"
+        f"mask = /{PATH}\n"
+        f"mask_good = 0x0000\n"
+        f"mask_bad = 0x{bad:04x}\n"
+    )
+
+
+def read(path: str | os.PathLike[str]) -> Mask:
+    """Read ``/data/mask`` of a slab (or another layout of a full CSPAD), 0 = good.
+
+    Raises
+    ------
+    FileFormatError
+        If there is none, or it is not that of a full CSPAD.
+    """
+    with hdf5.opened(path) as file:
+        words = hdf5.words(file, path, PATH).astype(np.uint32)
+        good = (words & np.uint32(~CXI_NOTES & 0xFFFFFFFF)) == 0
+        return hdf5.result(file, path, "crystfel", good)

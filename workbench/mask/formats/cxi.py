@@ -1,0 +1,44 @@
+"""CXI: ``/entry_1/instrument_1/detector_1/mask``, uint32 ``(32, 185, 388)``, 0 = good, else bits.
+
+Bits as in the CXI file format (cxidb.org): invalid, saturated, hot, dead, shadowed, … Bits that
+only remark on a pixel (in a peak, corrected) do not mask it when read.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from workbench.mask.formats import hdf5
+from workbench.mask.formats.bits import CXI, CXI_NOTES, translated
+from workbench.mask.model import Mask
+
+POLARITY = "0 = good, bits say why not"
+PATH = "entry_1/instrument_1/detector_1/mask"
+
+
+def write(mask: Mask, path: str | os.PathLike[str]) -> None:
+    """Write a CXI file with the mask alone."""
+
+    def fill(file: Any) -> None:
+        file["cxi_version"] = 160
+        found = hdf5.dataset(file, PATH, translated(mask.reasons, CXI))
+        found.attrs["axes"] = "module_identifier:y:x"
+        found.attrs["polarity"] = POLARITY
+
+    hdf5.write(path, "cxi", mask, fill)
+
+
+def read(path: str | os.PathLike[str]) -> Mask:
+    """Read the mask of a CXI file.
+
+    Raises
+    ------
+    FileFormatError
+        If there is none, or it is not that of a full CSPAD.
+    """
+    with hdf5.opened(path) as file:
+        words = hdf5.words(file, path, PATH).astype(np.uint32)
+        return hdf5.result(file, path, "cxi", (words & np.uint32(~CXI_NOTES & 0xFFFFFFFF)) == 0)

@@ -1,0 +1,55 @@
+"""numpy: a bool array ``(32, 185, 388)``, True = good; ``<file>.json`` beside it says so too."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+
+from workbench.errors import FileFormatError, MaskError
+from workbench.files import replacing
+from workbench.mask.model import Mask
+
+POLARITY = "True = good"
+MAX_BYTES = 64 * 2**20
+
+
+def write(mask: Mask, path: str | os.PathLike[str]) -> None:
+    """Write the array, and a note about its convention to ``<path>.json``."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, mask.good)
+    note = {
+        "polarity": POLARITY,
+        "shape": "sensor (8 quadrant + section), slow, fast",
+        "masked": mask.masked,
+        "rules": {name: count.total for name, count in mask.counts.items() if count.total},
+    }
+    with replacing(f"{os.fspath(path)}.json") as temporary:
+        temporary.write_text(json.dumps(note, indent=1) + "\n")
+
+
+def read(path: str | os.PathLike[str]) -> Mask:
+    """Read an array of bool, or of 0 and 1, where True or 1 is good.
+
+    Raises
+    ------
+    FileFormatError
+        If it is anything else (an array of objects is never loaded).
+    """
+    try:
+        if os.stat(path).st_size > MAX_BYTES:
+            raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise FileFormatError(path, f"cannot be read ({error.strerror or error}).") from error
+    except (ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        raise FileFormatError(path, "not an array file of numpy, or truncated.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biu":
+        raise FileFormatError(path, "not an array of True and False.")
+    if array.dtype.kind != "b" and not np.isin(np.unique(array[:]), (0, 1)).all():
+        raise FileFormatError(path, "the array holds more than 0 and 1; 1 = good is expected.")
+    try:
+        return Mask.from_good(np.array(array), {"file": os.fspath(path), "format": "npy"})
+    except MaskError as error:
+        raise FileFormatError(path, str(error)) from error

@@ -1,0 +1,57 @@
+"""EDF and TIFF for pyFAI, silx and Dioptas: 5920 × 388 pixels, 8 bits, non-zero = masked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from workbench.detector import COLUMNS
+from workbench.errors import FileFormatError, MaskError
+from workbench.files import replacing
+from workbench.mask.model import Mask
+
+POLARITY = "non-zero = masked"
+MAX_BYTES = 256 * 2**20
+
+
+def write(mask: Mask, path: str | os.PathLike[str]) -> None:
+    """Write EDF or TIFF, by the ending; EDF states the convention in its header."""
+    from fabio.edfimage import EdfImage
+    from fabio.tifimage import TifImage
+
+    masked = (~mask.good).astype(np.uint8).reshape(-1, COLUMNS)
+    with replacing(path) as temporary:
+        if Path(path).suffix.lower() == ".edf":
+            header = {"title": "CSPAD mask", "polarity": POLARITY, "layout": "psana 5920 x 388"}
+            EdfImage(data=masked, header=header).write(str(temporary))
+        else:
+            TifImage(data=masked).write(str(temporary))
+
+
+def read(path: str | os.PathLike[str]) -> Mask:
+    """Read any image fabio knows whose pixels are those of a full CSPAD; non-zero = masked.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no such image.
+    """
+    import fabio
+
+    try:
+        if os.stat(path).st_size > MAX_BYTES:
+            raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
+        with fabio.open(os.fspath(path)) as opened:
+            array = np.array(opened.data)
+    except FileFormatError:
+        raise
+    except Exception as error:  # fabio raises many kinds
+        if isinstance(error, OSError) and error.strerror:
+            raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
+        raise FileFormatError(path, "no image format that fabio knows.") from error
+    try:
+        return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
+    except MaskError as error:
+        raise FileFormatError(path, str(error)) from error
