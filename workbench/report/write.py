@@ -38,6 +38,9 @@ class ReportFiles:
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return ", ".join(str(path) for path in self.paths())
+
     def paths(self) -> list[Path]:
         """The files, notebook first."""
         return [path for path in (self.notebook, self.html, self.pdf) if path is not None]

@@ -1,0 +1,105 @@
+"""The documentation builds without warnings and without a network, and says what is true."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import workbench as wb
+from workbench.cli import VERBS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("site")
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder)))  # strict: warnings fail
+    return folder
+
+
+def test_site_has_every_page_and_drawing(site):
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert (site / page.relative_to(ROOT / "docs")).with_suffix(".html").is_file()
+    for made in ("reference/commands.html", "reference/recipe.html", "images/detector.svg"):
+        assert (site / made).stat().st_size > 5000
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    loading = (
+        r'<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//'
+        r'|<link[^>]*rel="(?:stylesheet|preload|preconnect)"[^>]*href="https?:'
+    )
+    for page in site.rglob("*.html"):
+        found = re.search(loading, page.read_text(encoding="utf-8"))
+        assert found is None, f"{page.name}: {found}"
+
+
+def test_reference_lists_every_verb_and_setting(site):
+    commands = (site / "reference/commands.html").read_text(encoding="utf-8")
+    assert all(f"workbench {verb}" in commands for verb in VERBS)
+    recipe = (site / "reference/recipe.html").read_text(encoding="utf-8")
+    for word in ("maxproj_min", "angles_deg", "detz_offset_mm", "mask.layers"):
+        assert word in recipe
+
+
+def test_reference_tells_parameters_and_units(site):
+    page = (site / "reference/python.html").read_text(encoding="utf-8")
+    for word in ("open_run", "offset_px", "GeometryStore", "pixel_positions_um", "WorkbenchError"):
+        assert word in page
+
+
+def shown_commands():
+    """Every `workbench …` line in a code block of the documentation."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.S):
+            for line in block.splitlines():
+                if line.strip().startswith("workbench "):
+                    yield page.name, line.partition("#")[0].strip()
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(shown_commands())))
+def test_options_in_the_documentation_exist(page, line, capsys):
+    words = line.split()[1:]
+    verb = words[:2] if words[0] == "geometry" else words[:1]
+    with pytest.raises(SystemExit) as left:
+        main([*verb, "--help"])
+    assert left.value.code == 0
+    known = set(re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", capsys.readouterr().out))
+    used = {
+        word.partition("=")[0].replace("_", "-") for word in words if re.match(r"--?[a-zA-Z]", word)
+    }
+    assert used <= known, f"{page}: {used - known}"
+
+
+def test_names_in_the_documentation_exist():
+    used = set()
+    for page in PAGES:
+        used |= set(re.findall(r"\bwb\.([A-Za-z_]+)", page.read_text(encoding="utf-8")))
+    used -= {"NAME"}
+    assert used
+    assert used <= set(dir(wb)), used - set(dir(wb))
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {wb.__version__}" in citation
+    assert f"## {wb.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_files_named_in_the_documentation_exist():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for name in re.findall(r"`((?:notebooks|docs|tests|workbench|benchmarks)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_package_data_of_reports_are_shipped():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["workbench"]
+    assert (ROOT / "workbench/report/templates/report.css").is_file()
