@@ -36,12 +36,16 @@ def rewritten(text):
             out += [entry["name"], f"    {entry['text']}"]
         else:
             out.append(line)
-    return RETURNS.sub(_as_paragraph, "\n".join(out))
-
-
-def _as_paragraph(match):
-    """Give what is returned as a paragraph, unless it begins with a type on a line of its own."""
-    body = match["body"].strip("\n").splitlines()
+    text = "\n".join(out)
+    found = RETURNS.search(text)
+    if found is None:
+        return text
+    body = found["body"].strip("\n").splitlines()
     if TYPE.match(body[0]) and len(body) > 1 and body[1].startswith(" "):
-        return match[0]
-    return "**Returns:** " + " ".join(line.strip() for line in body) + "\n\n"
+        return text
+    # A sentence where numpydoc has a type becomes a paragraph above all sections.
+    told = "**Gives:** " + " ".join(line.strip() for line in body) + "\n\n"
+    text = text[: found.start()] + text[found.end() :]
+    first = re.search(r"^\w+\n-+$", text, re.M)
+    at = len(text) if first is None else first.start()
+    return text[:at].rstrip() + "\n\n" + told + text[at:]
