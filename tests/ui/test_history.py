@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.recipe import Recipe
-from workbench.ui import history
 from workbench.ui.history import History
 
 
@@ -15,15 +14,22 @@ def recipe(value):
 def test_a_drag_is_one_step():
     past = History(recipe(0))
     for value in range(1, 50):
-        past.set(recipe(value), "mask.border")
+        past.set(recipe(value), "mask.border", dragging=True)
     assert past.undo()
     assert past.recipe == recipe(0)
     assert past.redo()
     assert past.recipe == recipe(49)
 
 
-def test_a_new_change_after_undo_forgets_what_was_undone(monkeypatch):
-    monkeypatch.setattr(history, "MERGE_SECONDS", 0)
+def test_clicks_are_steps_of_their_own_however_quick():
+    past = History(recipe(0))
+    past.set(recipe(1), "mask.border")
+    past.set(recipe(2), "mask.border")
+    past.undo()
+    assert past.recipe == recipe(1)
+
+
+def test_a_new_change_after_undo_forgets_what_was_undone():
     past = History(recipe(0))
     past.set(recipe(1), "border")
     past.set(recipe(2), "border")

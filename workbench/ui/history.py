@@ -13,8 +13,7 @@ MERGE_SECONDS = 1.0
 class History:
     """Recipes in the order they were set.
 
-    Changes of the same setting that follow each other within a second are one step: dragging a
-    slider is undone at once.
+    Dragging a slider is one step: its changes follow each other within a second.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -28,13 +27,14 @@ class History:
         """The recipe in force."""
         return self._recipes[self._at]
 
-    def set(self, recipe: Recipe, reason: str) -> bool:
+    def set(self, recipe: Recipe, reason: str, dragging: bool = False) -> bool:
         """Make `recipe` the one in force; False if it is that already."""
         if recipe == self.recipe:
             return False
         now = time.monotonic()
         merge = (
-            self._at > 0
+            dragging
+            and self._at > 0
             and reason == self._reasons[self._at]
             and now - self._last < MERGE_SECONDS
             and self._at == len(self._recipes) - 1

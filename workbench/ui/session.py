@@ -163,7 +163,7 @@ class Session:
                 recipe = self.recipe.changed(path, value)
             except (ValueError, TypeError) as error:
                 raise WorkbenchError(f"{path.rsplit('.', 1)[-1]}: {error}.") from error
-            changed = self._history.set(recipe, path)
+            changed = self._history.set(recipe, path, dragging=origin is not None)
         if changed:
             self._origin.control = origin
             try:

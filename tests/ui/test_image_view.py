@@ -1,0 +1,113 @@
+"""The detector view: what travels to the browser, and what comes back."""
+
+import numpy as np
+import pytest
+
+from workbench.detector import SHAPE
+from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry
+from workbench.ui.image_view import ImageView, asic_vectors_mm, module_text, style_text
+
+
+class Watched(ImageView):
+    """A view that keeps what it sends."""
+
+    def __init__(self):
+        self.sent = []
+        super().__init__()
+
+    def send(self, content, buffers=None):
+        self.sent.append((content, buffers))
+
+
+@pytest.fixture
+def view():
+    return Watched()
+
+
+def open_browser(view):
+    view._handle_custom_msg({"type": "need"}, [])
+
+
+def test_the_module_is_small_and_fetches_nothing():
+    text = module_text() + style_text()
+    assert len(text.encode()) <= 40_960
+    assert "import " not in text.replace("import(", "")
+    assert "http" not in text
+    assert "export default" in text
+
+
+def test_nothing_is_sent_before_a_browser_asks(view):
+    view.set_image("average", np.ones(SHAPE))
+    assert view.sent == []
+    open_browser(view)
+    ((content, buffers),) = view.sent
+    assert content["name"] == "average"
+    assert np.frombuffer(buffers[0], np.float32).size == np.prod(SHAPE)
+
+
+def test_arrays_are_no_traits_so_notebooks_stay_small(view):
+    view.set_image("maximum", np.ones(SHAPE))
+    view.set_geometry(Geometry.ideal())
+    state = view.get_state()
+    size = sum(len(v) for k, v in state.items() if isinstance(v, str | bytes) and k[:2] != "_e")
+    assert size < 10_000
+
+
+def test_a_reloaded_browser_gets_everything_again(view):
+    view.set_image("average", np.ones(SHAPE))
+    view.set_geometry(Geometry.ideal())
+    open_browser(view)
+    open_browser(view)
+    assert [content["name"] for content, _ in view.sent] == ["average", "assembled"] * 2
+
+
+def test_the_index_map_is_that_of_the_geometry(view):
+    geometry = Geometry.ideal()
+    view.set_geometry(geometry)
+    open_browser(view)
+    content, buffers = view.sent[0]
+    snapped = geometry.snapped()
+    assert tuple(content["shape"]) == snapped.shape
+    assert np.array_equal(np.frombuffer(buffers[0], np.int32).reshape(snapped.shape), snapped.index)
+    assert content["frame"][2] == pytest.approx(0.10992)
+
+
+def test_asic_vectors_give_exact_positions():
+    geometry = Geometry.ideal().move_quadrants(np.array([[1.5, 0], [0, 2], [-3, 1], [0, 0]]))
+    exact = geometry.pixel_positions_um()[..., :2] / 1000
+    vectors = asic_vectors_mm(geometry.pixel_positions_um()).reshape(32, 2, 3, 2)
+    for sensor, row, column in ((0, 0, 0), (7, 184, 387), (13, 90, 193), (31, 3, 194)):
+        asic = column // 194
+        origin, fast, slow = vectors[sensor, asic]
+        found = origin + (column - 194 * asic) * fast + row * slow
+        assert found == pytest.approx(exact[sensor, row, column], abs=1e-3)
+
+
+def test_an_image_taken_away_is_forgotten(view):
+    view.set_image("average", np.ones(SHAPE))
+    open_browser(view)
+    view.set_image("average", None)
+    assert view.sent[-1][0] == {"type": "forget", "name": "average"}
+
+
+@pytest.mark.parametrize("shape", [(1920, 1920), (2, 185, 388), (0,)])
+def test_images_of_other_detectors_are_refused(view, shape):
+    with pytest.raises(WorkbenchError, match=r"\(32, 185, 388\)"):
+        view.set_image("average", np.zeros(shape))
+
+
+def test_unknown_images_are_refused(view):
+    with pytest.raises(WorkbenchError, match="average, stddev, maximum"):
+        view.set_image("median", np.zeros(SHAPE))
+
+
+def test_shapes_and_pixels_reach_their_listeners(view):
+    seen = []
+    view.on_shape(seen.append)
+    view.on_pixel(seen.append)
+    view._handle_custom_msg({"type": "shape", "kind": "circle", "points": [[0, 0], [1, 0]]}, [])
+    view._handle_custom_msg({"type": "pixel", "flat": 5}, [])
+    view._handle_custom_msg({"type": "pixel", "flat": 10**9}, [])
+    view._handle_custom_msg({"type": "nonsense"}, [])
+    assert seen == [{"kind": "circle", "points": [[0, 0], [1, 0]]}, 5]

@@ -1,0 +1,332 @@
+"""Panels driven by values and clicks, without a browser."""
+
+import base64
+
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.geometry import GeometryStore
+from workbench.recipe import mask as layers
+from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel, Session
+from workbench.ui.bridge import ring_radii_mm, shape_layer
+from workbench.ui.limit_control import LimitControl, nice
+from workbench.ui.session import State
+
+
+@pytest.fixture
+def mask_panel(session):
+    panel = MaskPanel(session)
+    session.wait(60)
+    return panel
+
+
+def test_moving_a_limit_changes_recipe_counts_and_mask(mask_panel, session):
+    before = mask_panel.counts.value
+    mask_panel.limits["maxproj_min"].value = 520.0
+    session.wait(60)
+    assert session.recipe.mask.thresholds.maxproj_min == 520
+    assert mask_panel.counts.value != before
+    number = f"{session.mask.masked:,}".replace(",", "\u2009")
+    assert f"Masked {number} of" in mask_panel.counts.value
+
+
+def test_a_refused_limit_is_told_beside_the_controls(mask_panel, session):
+    mask_panel.limits["avg_max"].value = 0.0
+    assert "avg_max" in mask_panel.message.value
+    assert session.recipe.mask.thresholds.avg_max == 2000
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+    mask_panel.limits["avg_max"].value = 1500.0
+    assert mask_panel.message.value == ""
+
+
+def test_undo_moves_the_slider_back(mask_panel, session):
+    mask_panel.limits["stddev_max"].value = 7.5
+    session.undo()
+    assert mask_panel.limits["stddev_max"].value == 10.0
+
+
+def test_the_slider_in_the_hand_is_never_pushed_back(mask_panel, session):
+    control = mask_panel.limits["maxproj_min"]
+    sent = []
+    mask_panel.view.observe(lambda change: sent.append(change.new), "maxproj_min")
+    control.value = 333.0
+    assert sent == []  # the front end has told the view already
+
+
+def test_histograms_cover_limit_and_image(mask_panel, image_set):
+    control = mask_panel.limits["maxproj_min"]
+    assert sum(control.counts) > 0.9 * image_set.maximum.data.size
+    assert control.max >= np.percentile(image_set.maximum.data, 99)
+
+
+def test_border_and_layers(mask_panel, session):
+    mask_panel.border.value = 3
+    mask_panel.add_kind.value = "wide columns"
+    mask_panel.add.click()
+    assert session.recipe.mask.border == 3
+    assert isinstance(session.recipe.mask.layers[0], layers.WideLayer)
+    form = mask_panel._forms[0]
+    form.controls["on"].value = False
+    assert not session.recipe.mask.layers[0].on
+    session.undo()
+    assert form.controls["on"].value
+
+
+def test_a_layer_setting_that_makes_no_sense_is_told(mask_panel, session):
+    mask_panel.add_kind.value = "resolution range"
+    mask_panel.add.click()
+    control = mask_panel._forms[0].controls["from_angstrom"]
+    control.value = 9.0
+    assert "is no range" in mask_panel.message.value
+    assert session.recipe.mask.layers[0].from_angstrom == 0
+
+
+def test_a_and_b_change_places(mask_panel, session):
+    assert mask_panel.swap.disabled
+    mask_panel.keep.click()
+    mask_panel.limits["maxproj_min"].value = 600.0
+    mask_panel.swap.click()
+    assert session.recipe.mask.thresholds.maxproj_min == 300
+    mask_panel.swap.click()
+    assert session.recipe.mask.thresholds.maxproj_min == 600
+
+
+def test_suggestions_change_nothing_until_taken(mask_panel, session):
+    before = session.recipe
+    mask_panel.suggest.click()
+    assert session.recipe == before
+    rows = mask_panel.suggestions.children
+    assert rows
+    buttons = [child for one in rows for child in getattr(one, "children", ())
+               if hasattr(child, "click")]  # fmt: skip
+    buttons[0].click()
+    assert session.recipe != before
+
+
+def test_a_drawn_circle_masks_what_is_inside(mask_panel, session):
+    mask_panel.view._handle_custom_msg(
+        {"type": "shape", "kind": "circle", "points": [[20, 20], [30, 20]]}, []
+    )
+    session.wait(60)
+    xy = session.images.geometry.pixel_positions_um()[..., :2] / 1000
+    inside = np.hypot(xy[..., 0] - 20, xy[..., 1] - 20) < 9.9
+    assert not session.mask.good[inside].any()
+    assert mask_panel.view.shapes[0]["kind"] == "circle"
+    assert "bits" in mask_panel.view._messages
+
+
+def test_a_clicked_pixel_is_masked_and_unmasked(mask_panel, session):
+    flat = 3 * 185 * 388 + 100 * 388 + 50
+    for expected in (False, True):
+        mask_panel.view._handle_custom_msg({"type": "pixel", "flat": flat}, [])
+        session.wait(60)
+        assert session.mask.good[3, 100, 50] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [("rectangle", [[0, 0], [0, 5]]), ("circle", [[1, 1], [1, 1]]), ("polygon", [[0, 0], [1, 1]]),
+     ("circle", [[0, 0]]), ("star", [[0, 0], [1, 1]])],
+)  # fmt: skip
+def test_shapes_that_enclose_nothing_are_refused(kind, points):
+    with pytest.raises(WorkbenchError):
+        shape_layer(kind, points)
+
+
+def test_the_mask_is_written(mask_panel, session, tmp_path):
+    from workbench.mask import read_mask
+
+    session.change("output.folder", str(tmp_path))
+    session.wait(60)
+    mask_panel.save.click()
+    assert np.array_equal(read_mask(tmp_path / "mask.pickle").good, session.mask.good)
+
+
+@pytest.fixture
+def quadrants(session):
+    panel = QuadrantsPanel(session)
+    panel.find.click()
+    session.wait(120)
+    return panel
+
+
+def test_offsets_are_found_shown_nudged_and_put_back(quadrants, session, offsets):
+    for row, expected in zip(quadrants.rows, offsets, strict=True):
+        assert (row.x.value, row.y.value) == pytest.approx(expected, abs=0.5)
+    assert len(quadrants.maps.maps) == 4
+    found = quadrants.rows[1].x.value
+    quadrants.rows[1].x.value = found + 0.1
+    session.wait(60)
+    assert session.alignment.quadrants[1].verdict == "overruled"
+    assert "overruled" in quadrants.rows[1].text.value
+    quadrants.rows[1].found.click()
+    session.wait(60)
+    assert quadrants.rows[1].x.value == pytest.approx(found, abs=1e-3)
+    assert session.alignment.quadrants[1].verdict != "overruled"
+
+
+def test_a_click_in_a_map_overrules_and_keys_nudge(quadrants, session):
+    quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])
+    quadrants.maps._handle_custom_msg({"type": "nudge", "quadrant": 0, "x": 0.1, "y": 0.0}, [])
+    session.wait(60)
+    assert session.alignment.quadrants[0].offset_px == pytest.approx([5.1, -2.0])
+    assert quadrants.view.quadrant_offsets[0] == pytest.approx([5.1, -2.0])
+
+
+def test_a_quadrant_can_be_left_in_place(quadrants, session):
+    quadrants.rows[3].accepted.value = False
+    session.wait(60)
+    assert session.alignment.applied_px[3].tolist() == [0, 0]
+
+
+def test_before_and_after(quadrants, session):
+    assert quadrants.view.has_map("corrected")
+    quadrants.after.click()
+    assert quadrants.view.arrangement == "corrected"
+    quadrants.before.click()
+    assert quadrants.view.arrangement == "assembled"
+
+
+def test_before_and_after_without_offsets_says_what_to_do(session):
+    panel = QuadrantsPanel(session)
+    panel.after.click()
+    assert "Find the offsets first" in panel.message.value
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+
+
+def test_settings_of_the_search_are_settings_of_the_recipe(session):
+    panel = QuadrantsPanel(session)
+    panel.form.controls["angles_deg"].value = "40, 50"
+    assert session.recipe.alignment.angles_deg == (40.0, 50.0)
+    panel.form.controls["angles_deg"].value = "forty"
+    assert "no list of numbers" in panel.message.value
+    assert session.recipe.alignment.angles_deg == (40.0, 50.0)
+
+
+def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_path):
+    session.change("experiment.calib_dir", str(tmp_path))
+    session.use_images(session.images)
+    session.compute_alignment()
+    session.wait(120)
+    store = GeometryStore(tmp_path, session.recipe.experiment.address)
+    store.deploy(session.images.geometry, comment="first")
+    panel = GeometryPanel(session)
+    panel.plan.click()
+    assert "0-end.data.v1" in panel.plan_text.value
+    assert panel.plan_box.layout.display == ""
+    assert [one.number for one in store.history()] == [0]
+    panel.comment.value = "aligned"
+    panel.deploy.click()
+    session.wait(60)
+    assert [one.number for one in store.history()] == [0, 1]
+    assert store.current().number == 1
+    assert store.current().comment == "aligned"
+    assert session.status("geometry").state == State.DONE
+    assert "aligned" in panel.versions.value
+    panel.older.value, panel.newer.value = 1, 0
+    panel.compare.click()
+    session.wait(60)
+    assert "QUAD" in panel.diff.value
+    panel.rollback.click()
+    assert store.current().number == 0
+    assert "Rolled back" in panel.done.value
+
+
+def test_deploying_without_offsets_says_what_to_do(session):
+    panel = GeometryPanel(session)
+    panel.plan.click()
+    assert "find the offsets first" in panel.message.value
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+
+
+def test_run_panel_edits_the_recipe():
+    session = Session()
+    panel = RunPanel(session)
+    panel.detz.value = "585.5"
+    assert session.recipe.experiment.detz_offset_mm == 585.5
+    panel.detz.value = "far"
+    assert "no number of mm" in panel.message.value
+    panel.dark_form.controls["pedestal"].value = True
+    assert session.recipe.dark_corrections.pedestal
+    panel.events_form.controls["limit"].value = "10"
+    assert session.recipe.events.limit == 10
+    panel.events_form.controls["limit"].value = "0"
+    assert session.recipe.events.limit == 10
+    assert panel.message.value
+
+
+def test_a_wrong_experiment_is_told_in_the_panel(tmp_path):
+    session = Session()
+    panel = RunPanel(session)
+    panel.psdm_dir.value = str(tmp_path)
+    panel.experiment.value = "cxinosuch"
+    assert "cxinosuch" in panel.message.value
+
+
+def test_nothing_chosen_is_told_in_the_panel():
+    session = Session()
+    panel = RunPanel(session)
+    panel.average.click()
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+    assert "cw-error" in panel.message.value
+    assert session.status("images").state == State.FAILED
+
+
+def test_a_recipe_that_is_not_there_is_told_in_the_panel(tmp_path):
+    panel = RunPanel(Session())
+    panel.source.value = "recipe file"
+    panel.recipe_path.value = str(tmp_path / "none.toml")
+    panel.open_recipe.click()
+    assert "none.toml" in panel.message.value
+
+
+@pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])
+def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_set):
+    session.compute_alignment()
+    session.wait(120)
+    panel = kind(session)
+    bundle = panel._repr_mimebundle_()
+    session.wait(60)
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert panel.title in bundle["text/plain"]
+
+
+@pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])
+def test_every_control_has_a_tooltip(kind, session):
+    import ipywidgets as widgets
+
+    def controls(widget):
+        for child in getattr(widget, "children", ()):
+            yield from controls(child)
+        kinds = (widgets.Button, widgets.Text, widgets.Combobox, widgets.Dropdown,
+                 widgets.FloatText, widgets.IntText, widgets.BoundedIntText, widgets.Checkbox,
+                 widgets.SelectMultiple, widgets.ToggleButton)  # fmt: skip
+        if isinstance(widget, kinds):
+            yield widget
+        elif isinstance(widget, LimitControl):
+            assert widget.hint
+
+    panel = kind(session)
+    found = list(controls(panel.box))
+    assert found or kind is not RunPanel
+    for control in found:
+        assert control.tooltip, f"{type(control).__name__} {control.description!r} has none"
+
+
+def test_calibrant_rings_obey_braggs_law():
+    for radius, spacing in ring_radii_mm("LaB6", 121.0, 1.3):
+        angle = np.arctan2(radius, 121.0) / 2
+        assert 2 * spacing * np.sin(angle) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0, 1), (0.9, 1), (1, 1), (1.01, 1.5), (4100, 5000)]
+)
+def test_slider_ranges_end_at_round_numbers(value, expected):
+    assert nice(value) == pytest.approx(expected)

@@ -1,0 +1,161 @@
+"""The state behind the panels: what is stale, undo, decisions, errors."""
+
+import time
+
+import numpy as np
+import pytest
+
+from workbench.errors import RecipeError, WorkbenchError
+from workbench.mask import build_mask
+from workbench.recipe import Recipe
+from workbench.recipe import mask as layers
+from workbench.ui import Session
+from workbench.ui.session import State
+
+
+def states(session):
+    return [session.status(step).state for step in ("images", "mask", "alignment", "geometry")]
+
+
+def test_a_new_session_has_nothing():
+    assert states(Session()) == [State.NOT_STARTED] * 4
+
+
+def test_the_mask_follows_the_images_by_itself(session, image_set):
+    assert states(session)[:2] == [State.DONE, State.DONE]
+    expected = build_mask(
+        session.recipe.mask, image_set.average, image_set.stddev, image_set.maximum
+    )
+    assert np.array_equal(session.mask.good, expected.good)
+
+
+def test_a_changed_threshold_gives_the_mask_of_that_threshold(session, image_set):
+    for value in range(300, 900, 7):
+        session.change("mask.thresholds.maxproj_min", float(value))
+    session.wait(60)
+    expected = build_mask(
+        session.recipe.mask, image_set.average, image_set.stddev, image_set.maximum
+    )
+    assert session.recipe.mask.thresholds.maxproj_min == 895
+    assert np.array_equal(session.mask.good, expected.good)
+    assert session.counts.counts == expected.counts
+
+
+def test_changing_the_mask_makes_the_alignment_stale_and_undo_makes_it_good_again(session):
+    session.compute_alignment()
+    session.wait(120)
+    assert session.status("alignment").state == State.DONE
+    session.change("mask.thresholds.maxproj_min", 500.0)
+    session.wait(60)
+    assert session.status("mask").state == State.DONE
+    assert session.status("alignment").state == State.STALE
+    session.undo()
+    session.wait(60)
+    assert session.status("alignment").state == State.DONE
+
+
+def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offsets):
+    session.compute_alignment()
+    session.wait(120)
+    assert np.abs(session.alignment.offsets_px - offsets).max() < 0.5
+    x, y = session.alignment.quadrants[2].offset_px
+    session.nudge(2, 0.1, -0.2)
+    assert session.recipe.decisions.overruled == (
+        (2.0, pytest.approx(x + 0.1, abs=1e-3), pytest.approx(y - 0.2, abs=1e-3)),
+    )
+    assert session.alignment.quadrants[2].verdict == "overruled"
+    session.accept(1, False)
+    assert np.array_equal(session.alignment.applied_px[1], [0, 0])
+    session.undo()
+    session.undo()
+    assert session.recipe.decisions.overruled == ()
+
+
+def test_a_refused_setting_changes_nothing(session):
+    before = session.recipe
+    with pytest.raises(WorkbenchError, match="avg_max"):
+        session.change("mask.thresholds.avg_max", -1.0)
+    assert session.recipe == before
+    assert session.undoable is None
+
+
+def test_layers_are_added_replaced_moved_and_removed(session):
+    good = int(session.mask.good.sum())
+    session.add_layer(layers.UnbondedLayer(name="a"))
+    session.add_layer(layers.WideLayer(name="b"))
+    session.wait(60)
+    assert int(session.mask.good.sum()) < good
+    session.move_layer(1, -1)
+    assert [layer.name for layer in session.recipe.mask.layers] == ["b", "a"]
+    session.set_layer(0, None)
+    session.set_layer(0, layers.UnbondedLayer(name="a", on=False))
+    session.wait(60)
+    assert int(session.mask.good.sum()) == good
+    with pytest.raises(WorkbenchError, match="no layer"):
+        session.set_layer(5, None)
+
+
+def test_an_error_in_the_work_is_the_status_of_its_step():
+    session = Session(Recipe())
+    session.compute_images()
+    with pytest.raises(RecipeError):
+        session.wait(60)
+    status = session.status("images")
+    assert status.state == State.FAILED
+    assert "experiment" in status.message
+    session.change("experiment.name", "cxim1416")
+    assert session.status("images").state == State.NOT_STARTED
+
+
+def test_work_before_its_input_says_what_to_do_first():
+    session = Session()
+    session.compute_alignment()
+    with pytest.raises(WorkbenchError, match="average a bright run"):
+        session.wait(60)
+    with pytest.raises(WorkbenchError, match="first"):
+        session.nudge(0, 0.1, 0)
+    with pytest.raises(WorkbenchError, match="first"):
+        session.plan()
+    with pytest.raises(WorkbenchError, match="first"):
+        session.save_mask()
+
+
+def test_a_stale_alignment_is_not_deployed(session):
+    session.compute_alignment()
+    session.wait(120)
+    session.change("alignment.range_px", 15)
+    with pytest.raises(WorkbenchError, match="alignment step is not up to date"):
+        session.plan()
+
+
+def test_recipe_is_saved_and_read_again(session, tmp_path):
+    from workbench.recipe import read_recipe
+
+    session.change("mask.border", 2)
+    path = session.save_recipe(tmp_path / "mine.calibration.toml")
+    assert read_recipe(path) == session.recipe
+    assert session.path == path
+
+
+def test_a_listener_that_fails_is_logged_and_the_others_are_told(session):
+    told = []
+
+    def broken():
+        raise ValueError("broken listener")
+
+    session.subscribe("recipe", broken)
+    session.subscribe("recipe", lambda: told.append(1))
+    session.change("mask.border", 1)
+    assert told == [1]
+    with pytest.raises(ValueError, match="broken listener"):
+        session.wait(60)
+
+
+def test_sliders_stay_alive_while_long_work_runs(session):
+    started = time.monotonic()
+    session.do_slowly("long", lambda: time.sleep(1.0))
+    session.change("mask.thresholds.maxproj_min", 450.0)
+    while session.status("mask").state != State.DONE:
+        assert time.monotonic() - started < 30
+        time.sleep(0.01)
+    assert session._slow.busy or time.monotonic() - started >= 1.0
