@@ -142,7 +142,13 @@ def test_links_made_by_hand_are_understood(store, target):
     store.link.symlink_to(target.format(folder=store.folder))
     assert store.current().number == 1
     assert store.current().intact is None
+    assert store.current().when  # of the file itself
+    plan = store.preview(OLD)
     assert store.deploy(OLD, "third").number == 2
+    assert [one.intact for one in store.history()] == [True, True, True]
+    assert set(plan.writes) | {"0-end.data.v0", "0-end.data.v1"} == {
+        name for name in os.listdir(store.folder) if name != ".workbench.lock"
+    }
     assert os.readlink(store.link) == "0-end.data.v2"
     assert (store.folder / "0-end.data.v1").read_text() == NEW.to_text()
 

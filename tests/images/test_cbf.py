@@ -5,14 +5,15 @@ import json
 import subprocess
 
 import numpy as np
+import pycbf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.detector import SHAPE, asic_names
+from workbench.detector import SHAPE, asic_names, asic_stack
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry, cif, imgcif, imgcif_header
-from workbench.images import DetectorImage, read_image, write_image
+from workbench.images import DetectorImage, cbf, read_image, write_image
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,51 @@ def test_quoted_values_come_back(values):
     text = "data_x\n" + cif.loop_text("t", ["v"], [[value] for value in values])
     _, tables = cif.parse_cif(text, "x")
     assert tables["t"].columns["v"] == values
+
+
+def compress(path, to, data, how):
+    """Rewrite a file with sections compressed by CBFlib, as the programs of cctbx.xfel do."""
+    handle = pycbf.cbf_handle_struct()
+    handle.read_widefile(str(path).encode(), pycbf.MSG_NODIGEST)
+    handle.find_category(b"array_data")
+    handle.find_column(b"data")
+    for quadrant in range(4):
+        handle.select_row(quadrant)
+        part = np.ascontiguousarray(data[8 * quadrant : 8 * quadrant + 8])
+        shape = (388, 185, 8, 0)
+        if data.dtype.kind == "f":
+            handle.set_realarray_wdims_fs(
+                how, quadrant + 1, part.tobytes(), 8, part.size, b"little_endian", *shape
+            )
+        else:
+            handle.set_integerarray_wdims_fs(
+                how, quadrant + 1, part.tobytes(), 4, 1, part.size, b"little_endian", *shape
+            )
+    how_to_write = pycbf.MIME_HEADERS | pycbf.MSG_DIGEST | pycbf.PAD_4K
+    handle.write_widefile(str(to).encode(), pycbf.CBF, how_to_write, 0)
+
+
+@pytest.mark.parametrize("how", ["CBF_PACKED", "CBF_PACKED_V2", "CBF_BYTE_OFFSET", "CBF_NONE"])
+@pytest.mark.parametrize("kind", ["<f8", "<i4"])
+def test_sections_compressed_by_cbflib_are_read_exactly(image, written, tmp_path, how, kind):
+    data = image.data.astype(kind)
+    compress(written, tmp_path / "x.cbf", data, getattr(pycbf, how))
+    found = read_image(tmp_path / "x.cbf")
+    assert found.data.dtype == kind
+    assert np.array_equal(found.data, data)
+    assert found.provenance == image.provenance
+
+
+def test_files_with_one_section_for_each_asic_are_read(image, tmp_path):
+    """Older CSPAD CBFs have 64 arrays of 185 × 194."""
+    text = "".join(imgcif_header.header_text(image.geometry, 100.0))
+    data = np.arange(np.prod(SHAPE), dtype="<i4").reshape(SHAPE)
+    with (tmp_path / "x.cbf").open("wb") as file:
+        file.write(f"###CBF: VERSION 1.5\n\ndata_old\n\n{text}".encode())
+        file.write(b"loop_\n_array_data.array_id\n_array_data.binary_id\n_array_data.data\n")
+        for number, (name, asic) in enumerate(zip(asic_names(), asic_stack(data), strict=True)):
+            cbf._write_section(file, asic[None], name, number + 1)
+    assert np.array_equal(read_image(tmp_path / "x.cbf").data, data)
 
 
 # ---- what DIALS sees ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -196,6 +197,7 @@ class StoreView:
         if adopted is not None:
             names.insert(0, f"{self.link.name}.v{adopted}")
         writes = [*(name + end for name in names for end in (".json", "")), HISTORY, self.link.name]
+        writes += [self._side_car(one).name for one in self._unrecorded()]
         return Deployment(
             number, self.folder / names[-1], self.link, adopted, tuple(writes), diff,
             tuple(warnings), content.decode("utf-8", "surrogateescape"),
@@ -252,7 +254,7 @@ class StoreView:
         except OSError:
             sha256 = ""
         try:
-            record = json.loads(path.with_name(path.name + ".json").read_bytes())
+            record = json.loads(self._side_car(number).read_bytes())
             if not isinstance(record, dict):
                 record = {}
         except (OSError, ValueError):
@@ -261,10 +263,32 @@ class StoreView:
         def text(key: str) -> str:
             return str(record.get(key, ""))
 
+        when = text("when") or self._modified(path)
         return Version(
-            number, path, current, sha256, text("sha256"), text("when"), text("user"),
+            number, path, current, sha256, text("sha256"), when, text("user"),
             text("host"), text("comment"), record,
         )  # fmt: skip
+
+    def _unrecorded(self) -> list[int]:
+        """Versions without a side-car, made by hand."""
+        paths = {number: self._side_car(number) for number in self._numbers()}
+        return [
+            number
+            for number, path in paths.items()
+            if not os.path.lexists(path) and self._path(number).is_file()
+        ]
+
+    def _side_car(self, number: int) -> Path:
+        return self.folder / f"{self._path(number).name}.json"
+
+    @staticmethod
+    def _modified(path: Path) -> str:
+        """Modification time of a file, UTC, ISO 8601; empty where there is none."""
+        try:
+            moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except OSError:
+            return ""
+        return moment.isoformat(timespec="seconds")
 
     def _geometry(self, what: int | str | Geometry) -> Geometry:
         if isinstance(what, Geometry):

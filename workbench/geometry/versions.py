@@ -150,6 +150,7 @@ class GeometryStore(StoreView):
                 remove_leftovers(self.folder)
                 with Changes(self.folder) as changes:
                     self._note_outside_change(changes)
+                    self._record_found(changes)
                     yield changes
         except BaseException as error:
             if undo_folders is not None:
@@ -195,7 +196,7 @@ class GeometryStore(StoreView):
         self, changes: Changes, number: int, content: bytes, record: Mapping[str, Any]
     ) -> None:
         """Write the side-car first, so that every version that exists has one."""
-        side_car = self._path(number).with_name(self._path(number).name + ".json")
+        side_car = self._side_car(number)
         if os.path.lexists(side_car):  # of a deployment that was killed before its version stood
             os.unlink(side_car)
         facts = {
@@ -220,6 +221,13 @@ class GeometryStore(StoreView):
         changes.append(HISTORY, self._line(action, number, comment))
         changes.point(self.link, self._path(number).name)
 
+    def _record_found(self, changes: Changes) -> None:
+        """Record the content of versions made by hand, so that it can be held to from now on."""
+        for number in self._unrecorded():
+            path = self._path(number)
+            found = {"comment": "found without a record", "when": self._modified(path)}
+            self._create_record(changes, number, path.read_bytes(), found)
+
     def _note_outside_change(self, changes: Changes) -> None:
         """Make HISTORY end with what psana reads, if a killed deployment or a hand changed that."""
         last = next((one for one in reversed(self.switches()) if one.action != "keep"), None)
@@ -232,6 +240,6 @@ class GeometryStore(StoreView):
     def _line(self, action: str, number: int, comment: str) -> str:
         when = datetime.now().astimezone().isoformat(timespec="seconds")
         line = f"{when} file:{self.link.name} action:{action} version:v{number}"
-        line += f" user:{user()} host:{socket.gethostname()}"
+        line += f" user:{'_'.join(user().split())} host:{socket.gethostname()}"
         comment = " ".join(comment.split())
         return line + (f" comment:{comment}" if comment else "")

@@ -252,7 +252,7 @@ def _pixel_data(content: bytes, parsed: cif.CbfFile) -> NDArray:
             arrays[name] = _plain_section(content, binary, parsed.name)
         else:
             packed = packed or _Cbflib(parsed.name)
-            arrays[name] = packed.section(number)
+            arrays[name] = packed.section(number, binary)
     quadrants = [f"ARRAY_D0Q{quadrant}" for quadrant in range(detector.QUADRANTS)]
     wanted = quadrants if quadrants[0] in arrays else detector.asic_names()
     missing = [name for name in wanted if name not in arrays]
@@ -309,15 +309,13 @@ class _Cbflib:
         except Exception as error:  # pycbf raises bare Exceptions
             raise FileFormatError(name, f"CBFlib cannot read it ({_last(error)}).") from error
 
-    def section(self, number: int) -> NDArray:
+    def section(self, number: int, binary: cif.Binary) -> NDArray:
+        real = "real" in binary.header.get("x-binary-element-type", "").lower()
         try:
             self.handle.select_row(number)
-            try:
-                text = self.handle.get_integerarray_as_string()
-                return np.frombuffer(text, "<i4")
-            except Exception:  # it holds reals
-                text = self.handle.get_realarray_as_string()
-                return np.frombuffer(text, "<f8")
+            if real:  # CBFlib would give the bits of reals as integers as well
+                return np.frombuffer(self.handle.get_realarray_as_string(), "<f8")
+            return np.frombuffer(self.handle.get_integerarray_as_string(), "<i4")
         except Exception as error:
             problem = f"CBFlib cannot decode section {number + 1} ({_last(error)})."
             raise FileFormatError(self.name, problem) from error
