@@ -102,7 +102,7 @@ def test_wavelength_from_the_photon_energy(opened):
     assert event.wavelength_angstrom == pytest.approx(12398.4187 / 9500, rel=1e-12)
 
 
-@pytest.mark.parametrize("photon", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("photon", [0.0, -1.0, 1e-310, 1e300, float("nan"), float("inf")])
 def test_wavelength_from_the_electron_energy(opened, photon):
     (event,) = run_with(opened, [x.ebeam(photon, electron_mev=13600.0)]).events()
     gamma = 13600.0 / 0.51099891
@@ -124,8 +124,9 @@ def test_a_dark_run_has_no_wavelength(opened):
     assert event.wavelength_angstrom is None
 
 
-def test_an_electron_beam_of_zero_is_unknown(opened):
-    (event,) = run_with(opened, [x.ebeam(0.0, 0.0)]).events()
+@pytest.mark.parametrize("electron", [0.0, -13600.0, 1e-3, 1e200, float("nan"), float("inf")])
+def test_an_electron_beam_that_cannot_be_is_unknown(opened, electron):
+    (event,) = run_with(opened, [x.ebeam(0.0, electron)]).events()
     assert event.wavelength_angstrom is None
 
 

@@ -17,6 +17,7 @@ ELECTRON_REST_MEV = 0.51099891
 UNDULATOR_PERIOD_ANGSTROM = 3.0e8
 UNDULATOR_K = 3.5
 MAX_VARIABLES = 65536
+LEAST_EV, MOST_EV = 1.0, 1e6
 
 _RBV_DS1, _DS1, _RBV_DS2 = "CXI:DS1:MMS:06.RBV", "CXI:DS1:MMS:06", "CXI:DS2:MMS:06.RBV"
 ENCODERS = {
@@ -109,15 +110,21 @@ def photon_energy(file: XtcFile, xtc: Xtc) -> float | None:
     """
     if xtc.version >= 6 and xtc.size >= 148:
         (energy,) = unpack_from("<d", file.buffer, xtc.offset + 140)
-        if math.isfinite(energy) and energy > 0:
+        if _plausible(energy):
             return float(energy)
     if xtc.size >= 20:
         (electron,) = unpack_from("<d", file.buffer, xtc.offset + 12)
-        if math.isfinite(electron) and 0 < electron < 1e9:
-            gamma = electron / ELECTRON_REST_MEV
-            period = UNDULATOR_PERIOD_ANGSTROM * (1 + UNDULATOR_K**2 / 2)
-            return HC_EV_ANGSTROM * 2 * gamma**2 / period
+        gamma = min(abs(electron), 1e9) / ELECTRON_REST_MEV
+        period = UNDULATOR_PERIOD_ANGSTROM * (1 + UNDULATOR_K**2 / 2)
+        energy = HC_EV_ANGSTROM * 2 * gamma**2 / period
+        if electron > 0 and _plausible(energy):
+            return float(energy)
     return None
+
+
+def _plausible(energy_ev: float) -> bool:
+    """Whether a photon energy can be meant (NaN and 0 mean: not measured)."""
+    return LEAST_EV < energy_ev < MOST_EV
 
 
 def wavelength(energy_ev: float | None) -> float | None:
