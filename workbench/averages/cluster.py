@@ -9,6 +9,7 @@ collected again by another one.
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from workbench import __version__
 from workbench.averages.collect import Collected, Job, Snapshot, available_cores, collect
 from workbench.averages.tally import Tally
 from workbench.errors import WorkbenchError
@@ -64,6 +66,7 @@ class Dask:
         if not indices:
             return left_out
         with self._client() as client:
+            check_workers(client)
             tree = _Tree(client, job, divide(indices, self.chunk_events))
             shown = time.monotonic()
             try:
@@ -110,7 +113,7 @@ class Dask:
             with client:
                 yield client
             return
-        count = self.workers or available_cores()
+        count = available_cores() if self.workers is None else self.workers
         if count < 1:
             raise WorkbenchError(f"{count} workers cannot work; use at least 1.")
         with (
@@ -126,8 +129,32 @@ def divide(indices: Sequence[int], chunk_events: int | None = None) -> list[tupl
     return [tuple(indices[start : start + size]) for start in range(0, len(indices), size)]
 
 
-def collect_chunk(job: Job, indices: tuple[int, ...]) -> Collected:
-    """Collect the events with these indices (runs on a worker)."""
+def check_workers(client: Any) -> None:
+    """Refuse workers without this version of the workbench: they would fail again and again.
+
+    Raises
+    ------
+    WorkbenchError
+        Naming such a worker and what it has.
+    """
+
+    def version() -> str | None:  # sent as it stands: it must not need the workbench
+        try:
+            return str(__import__("workbench").__version__)
+        except Exception:
+            return None
+
+    for worker, found in client.run(version).items():
+        if found != __version__:
+            raise WorkbenchError(
+                f"The worker {worker} has {'version ' + found if found else 'no version'} of "
+                f"cspad-workbench; install version {__version__} where the workers run."
+            )
+
+
+def collect_chunk(packed: bytes, indices: tuple[int, ...]) -> Collected:
+    """Collect the events with these indices of a pickled job (runs on a worker)."""
+    job: Job = pickle.loads(packed)
     part = collect(replace(job, selection=Events(indices=indices)), threads=1)
     # whoever divided the run has counted the events left out by selection and reader
     part.tally.skipped = part.tally.skipped - job.run.skipped
@@ -160,9 +187,13 @@ class _Tree:
     events_done: int = 0
 
     def __post_init__(self) -> None:
+        import cloudpickle
+
+        # unpickled inside the task: what goes wrong there is told, and does not stop the worker
+        packed = cloudpickle.dumps(self.job)
         submit = self.client.submit
         level = [
-            _Node(submit(collect_chunk, self.job, chunk, pure=False), len(chunk))
+            _Node(submit(collect_chunk, packed, chunk, pure=False), len(chunk))
             for chunk in self.chunks
         ]
         self.nodes = list(level)

@@ -1,0 +1,140 @@
+"""Averages on a Dask cluster: a real scheduler and workers on the loopback interface."""
+
+import os
+
+import cloudpickle
+import fake_runs
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from workbench.averages import Dask, average_run
+from workbench.averages.cluster import divide
+from workbench.averages.runners import find_runner
+from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
+from workbench.recipe import Events
+
+cloudpickle.register_pickle_by_value(fake_runs)
+
+
+def cluster(workers, processes=False):
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=processes, protocol="tcp://",
+        dashboard_address=None, host="127.0.0.1",
+    )  # fmt: skip
+
+
+def assert_identical(one, other):
+    assert one.count == other.count
+    assert one.skipped == other.skipped
+    for name in ("maximum", "minimum", "pixel_count"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for name in ("average", "stddev"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-12)
+    for name in ("distance_mm", "wavelength_angstrom", "seconds"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-12)
+
+
+@pytest.fixture(scope="module")
+def run():
+    frames = fake_runs.random_frames(23)
+    frames[4] = None
+    return fake_runs.FakeRun(frames)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_any_number_of_workers_gives_what_threads_give(run, workers):
+    here = average_run(run, detz_offset_mm=585.5, selection=Events(skip=2))
+    assert here.skipped == {"before the first event used": 2, "damaged (UserDefined)": 1}
+    with cluster(workers) as local:
+        runner = Dask(local.scheduler_address, chunk_events=4)
+        there = average_run(run, None, runner, detz_offset_mm=585.5, selection=Events(skip=2))
+    assert_identical(there, here)
+    assert not there.partial
+
+
+def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
+    frames = fake_runs.random_frames(20, shape=(1, 185, 388))
+    run = fake_runs.DeadlyRun(frames)
+    run.marker, run.safe = str(tmp_path / "killed"), os.getpid()
+    here = average_run(fake_runs.FakeRun(frames), detz_offset_mm=585.5)
+    with cluster(2, processes=True) as local, Client(local) as client:
+        there = average_run(run, None, Dask(client, chunk_events=4), detz_offset_mm=585.5)
+    assert (tmp_path / "killed").exists()
+    assert_identical(there, here)
+
+
+class Stop:
+    cancelled = False
+
+    def update(self, done, total=None, message=""):
+        self.cancelled = self.cancelled or done >= 4
+
+
+class Watch(Stop):
+    def __init__(self):
+        self.seen = []
+
+    def update(self, done, total=None, message=""):
+        self.seen.append((done, total))
+
+
+def test_more_workers_than_events_snapshots_errors_and_cancelling(run):
+    frames = fake_runs.random_frames(2, shape=(1, 185, 388))
+    with cluster(5) as local, Client(local, set_as_default=False) as client:
+        few = fake_runs.FakeRun(frames)
+        assert_identical(
+            average_run(few, None, Dask(client, chunk_events=1), detz_offset_mm=1),
+            average_run(few, detz_offset_mm=1),
+        )
+        shown, progress = [], Watch()
+        whole = average_run(
+            run, None, Dask(client, chunk_events=2), progress, snapshot=shown.append,
+            snapshot_seconds=0,
+        )  # fmt: skip
+        assert whole.count == 22
+        assert progress.seen[-1] == (23, 23)
+        assert all(images.partial and 0 < images.count <= 22 for images in shown)
+
+        stopped = average_run(run, None, Dask(client, chunk_events=2), Stop())
+        assert stopped.count >= 3
+        assert stopped.partial or stopped.count == 22
+
+        broken = fake_runs.FakeRun([*frames, fake_runs.random_frames(1)[0]], as_quads=False)
+        with pytest.raises(WorkbenchError, match="only events of one detector"):
+            average_run(broken, None, Dask(client, chunk_events=1))
+        with pytest.raises(NoEventsError, match="no events"):
+            average_run(run, None, Dask(client), selection=Events(skip=4, limit=1))
+
+
+def test_workers_without_the_workbench_are_named(run, monkeypatch):
+    with cluster(1) as local, Client(local, set_as_default=False) as client:
+        monkeypatch.setattr("workbench.averages.cluster.__version__", "99.0")
+        with pytest.raises(WorkbenchError, match=r"install version 99\.0 where the workers run"):
+            average_run(run, None, Dask(client))
+
+
+def test_a_missing_scheduler_is_one_clear_error(run):
+    with pytest.raises(WorkbenchError, match="no Dask scheduler at 'tcp://127.0.0.1:9'"):
+        average_run(run, None, "tcp://127.0.0.1:9")
+    with pytest.raises(WorkbenchError, match="0 workers"):
+        average_run(run, None, Dask(workers=0))
+    with pytest.raises(WorkbenchError, match="no runner"):
+        average_run(run, None, 3)
+
+
+def test_chunks_depend_on_the_events_alone():
+    assert divide(range(10), 4) == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
+    assert len(divide(range(40))) == 1
+    chunks = divide(range(100_000))
+    assert len(chunks) <= 64
+    assert [i for chunk in chunks for i in chunk] == list(range(100_000))
+    assert find_runner("dask") == Dask()
+    assert find_runner("tcp://host:8786") == Dask("tcp://host:8786")
+
+
+def test_file_errors_of_workers_arrive_whole():
+    error = FileFormatError("a.xtc", "expected more.", offset=5, hint="Copy it again.")
+    copy = cloudpickle.loads(cloudpickle.dumps(error))
+    assert str(copy) == str(error)
+    assert copy.offset == 5
