@@ -103,10 +103,18 @@ def snap(transforms: bytes, fill: bool = True) -> Snapped:
     Snapping tilted sensors leaves single empty cells, and the wide columns cover two and a half
     cells; with `fill` a cell that lies on a sensor shows the pixel it lies on.
     """
-    positions = positions_um(transforms)
-    lowest = positions[..., :2].reshape(-1, 2).min(axis=0)
-    cells = ((positions[..., :2] - lowest + PIXEL_SIZE_UM / 2) / PIXEL_SIZE_UM).astype(np.int32)
-    rows, columns = np.ascontiguousarray(cells[..., 0]), np.ascontiguousarray(cells[..., 1])
+    matrices = np.frombuffer(transforms).reshape(-1, 3, 4)
+    x, y = sensor_coordinates_um()
+    u, v = np.array([x[0], x[-1], x[0], x[-1]]), np.array([y[0], y[0], y[-1], y[-1]])
+    corners = matrices[:, :2, 0, None] * u + matrices[:, :2, 1, None] * v + matrices[:, :2, 3, None]
+    lowest = corners.min(axis=(0, 2))  # of a flat rectangle a corner is the lowest
+    rows, columns = (np.empty((len(matrices), ROWS, COLUMNS), np.int32) for _ in range(2))
+    for sensor, matrix in enumerate(matrices):  # one at a time: it stays in the cache
+        for axis, cells in enumerate((rows, columns)):
+            across = matrix[axis, 1] * y + (matrix[axis, 3] - lowest[axis] + PIXEL_SIZE_UM / 2)
+            place = np.add.outer(across, matrix[axis, 0] * x)
+            place /= PIXEL_SIZE_UM
+            cells[sensor] = place
     shape = (int(rows.max()) + 1, int(columns.max()) + 1)
     if shape[0] * shape[1] > 2**27:
         raise GeometryError(

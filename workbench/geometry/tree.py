@@ -194,6 +194,10 @@ class Geometry:
         return found[0] if found else None
 
     @cached_property
+    def _transforms(self) -> dict[GeometryObject, Transform]:
+        return {}  # filled by `transform`
+
+    @cached_property
     def sensors(self) -> tuple[GeometryObject, ...]:
         """Sensors (2×1 modules) in the order of the pixel arrays: 32, or 2 of a 2×2 detector."""
         found: list[GeometryObject] = []
@@ -225,13 +229,18 @@ class Geometry:
 
     def transform(self, what: GeometryObject | ObjectKey | tuple) -> Transform:
         """Rotation and origin (µm) of an object in the top frame."""
-        one: GeometryObject | None = self.find(what)
-        rotation, origin = np.eye(3), np.zeros(3)
-        while one is not None:
-            rotation = one.rotation @ rotation
-            origin = one.rotation @ origin + one.origin_um
-            one = self.parent(one)
-        return Transform(rotation, origin)
+        one = self.find(what)
+        found = self._transforms.get(one)
+        if found is None:
+            above = self.parent(one)
+            rotation, origin = one.rotation, one.origin_um
+            if above is not None:
+                outer = self.transform(above)
+                rotation = outer.rotation @ rotation
+                origin = outer.rotation @ origin + outer.origin_um
+            rotation.flags.writeable = origin.flags.writeable = False
+            found = self._transforms[one] = Transform(rotation, origin)
+        return found
 
     def parent_rotation(self, what: GeometryObject) -> NDArray[np.float64]:
         """Rotation (3, 3) from the frame of an object's parent to the top frame."""
