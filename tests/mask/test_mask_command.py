@@ -163,11 +163,17 @@ def test_deploying(command, tmp_path):
     assert "deployed already" in err
 
 
-def test_implausible_images_are_warned_about(command, tmp_path):
-    status, _, err = command("stddev.cbf", "average.cbf", "maximum.cbf", "-o", tmp_path / "m.npy")
+def test_swapped_images_are_refused_unless_forced(command, tmp_path):
+    words = ("stddev.cbf", "average.cbf", "maximum.cbf", "-o", tmp_path / "m.npy")
+    status, out, err = command(*words)
+    assert (status, out) == (1, "")
+    assert "swapped" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "m.npy").exists()
+    status, _, err = command(*words, "--force")
     assert status == 0
     assert "warning: " in err
-    assert "swapped" in err
+    assert (tmp_path / "m.npy").exists()
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--address", default=DEFAULT_ADDRESS, help="for --deploy (%(default)s)")
     parser.add_argument("--first-run", type=int, metavar="RUN", help="for --deploy")
+    parser.add_argument(
+        "--force", action="store_true", help="write the mask even if the images seem swapped"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="also counts of each rule")
 
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         return _suggest(engine, settings, args.json)
     mask = engine.mask(settings, _provenance(args, settings, engine))
     reports = [mask.explain(pixel) for pixel in args.explain]
-    write_mask(mask, args.output, args.format)
+    write_mask(mask, args.output, args.format, force=args.force)
     deployed = None
     if args.deploy:
         deployed = deploy_mask(mask, args.deploy, args.address, args.first_run)

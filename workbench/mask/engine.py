@@ -15,7 +15,7 @@ from workbench.errors import MaskError
 from workbench.mask.inputs import MaskImages
 from workbench.mask.layers import CLEAR, LayerStack, act
 from workbench.mask.model import Mask
-from workbench.mask.plausible import count_warnings, image_warnings
+from workbench.mask.plausible import count_warnings, image_warnings, mix_ups
 from workbench.mask.rules import NAMES, RULES, RuleCount, count_words, flags
 from workbench.recipe import MaskSettings, Thresholds
 
@@ -149,6 +149,11 @@ class MaskEngine:
         return tuple(image_warnings(self.images))
 
     @cached_property
+    def mix_ups(self) -> tuple[str, ...]:
+        """Signs that the images are swapped."""
+        return tuple(mix_ups(self.images))
+
+    @cached_property
     def coded(self) -> tuple[Any, Any, Any]:
         """The three images as `CodedImage`: above a limit, above a limit, below a limit."""
         from workbench.mask.coded import CodedImage
@@ -174,7 +179,8 @@ class MaskEngine:
             reasons,
             counts,
             cctbx_counts=self._cctbx_counts(removed),
-            warnings=(*self.image_warnings, *count_warnings(counts, good.size)),
+            warnings=(*self.mix_ups, *self.image_warnings, *count_warnings(counts, good.size)),
+            mix_ups=self.mix_ups,
             provenance=provenance,
             settings=settings,
             stack=self.stack,

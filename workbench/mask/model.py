@@ -42,6 +42,7 @@ class Mask:
         max" (the two average tests added up, before the border); None for a mask not made from
         images.
     warnings : sentences about what looks implausible.
+    mix_ups : those of the warnings that say the images are swapped; such a mask is not written.
     provenance : where the mask comes from; plain and JSON-able.
     settings, stack : what the mask was made with (`LayerStack` holds the images), for `explain`.
     """
@@ -54,6 +55,15 @@ class Mask:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     settings: MaskSettings | None = None
     stack: LayerStack | None = None
+    mix_ups: tuple[str, ...] = ()
+
+    def refuse_mix_up(self) -> None:
+        """Raise `MaskError` if the images the mask is made from are swapped."""
+        if self.mix_ups:
+            raise MaskError(
+                f"{self.mix_ups[0]} Nothing was written; give average and stddev of a dark run "
+                "and the maximum of bright runs, in this order."
+            )
 
     @classmethod
     def from_good(cls, good: NDArray, provenance: Mapping[str, Any] | None = None) -> Mask:

@@ -19,9 +19,22 @@ POSITION_TOLERANCE_UM = 1.0
 _STEP = 7  # medians of every seventh pixel are good enough here
 
 
+def mix_ups(images: MaskImages) -> list[str]:
+    """Signs that the images are swapped, so that no mask made of them can be right."""
+    average, stddev = (_median(image.reshape(-1)[::_STEP]) for image in images.arrays[:2])
+    found = []
+    if stddev > 10 * max(average, 1.0) and not _mostly_not_positive(images):
+        found.append("The average is far smaller than the stddev: are the two swapped?")
+    if _signal(images) == (False, True):
+        found.append(
+            "The stddev shows light and the maximum shows none: dark and bright seem swapped."
+        )
+    return [*found, *_kinds(images)]
+
+
 def image_warnings(images: MaskImages) -> list[str]:
-    """Implausible images: swapped, pedestal-subtracted dark, of different runs or geometry."""
-    return [*_levels(images), *_kinds(images), *_runs(images), *_geometries(images)]
+    """Implausible images: pedestal-subtracted dark, of different runs or geometry."""
+    return [*_levels(images), *_runs(images), *_geometries(images)]
 
 
 def count_warnings(counts: Mapping[str, RuleCount], pixels: int) -> list[str]:
@@ -34,27 +47,26 @@ def count_warnings(counts: Mapping[str, RuleCount], pixels: int) -> list[str]:
     return found
 
 
+def _mostly_not_positive(images: MaskImages) -> float:
+    """Fraction of the average that is not above 0, if that is too much; else 0."""
+    fraction = np.count_nonzero(images.average <= 0) / images.average.size
+    return fraction if fraction > 0.25 else 0.0
+
+
 def _levels(images: MaskImages) -> list[str]:
     found = []
-    average, stddev = (image.reshape(-1)[::_STEP] for image in (images.average, images.stddev))
-    not_positive = np.count_nonzero(images.average <= 0) / images.average.size
-    if not_positive > 0.25:
+    not_positive = _mostly_not_positive(images)
+    if not_positive:
         found.append(
             f"{100 * not_positive:.0f} % of the average are not above 0: was the pedestal "
             "subtracted from the dark run? Average it raw."
         )
-    elif _median(stddev) > 10 * max(_median(average), 1.0):
-        found.append("The average is far smaller than the stddev: are the two swapped?")
     lit, noisy = _signal(images)
-    if lit is False and noisy:
-        found.append(
-            "The stddev shows light and the maximum shows none: dark and bright seem swapped."
-        )
-    elif noisy:
+    if lit is not False and noisy:
         found.append(
             "Bonded pixels are much noisier than unbonded ones: is the dark run really dark?"
         )
-    elif lit is False:
+    elif lit is False and not noisy:
         found.append(
             "In the maximum, bonded pixels are no brighter than unbonded ones: was there light "
             "in the bright run?"

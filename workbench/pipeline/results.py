@@ -27,6 +27,8 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
     from workbench.recipe.files import SUFFIX
 
     recipe, images = calibration.recipe, calibration.images
+    if calibration.mask is not None:
+        calibration.mask.refuse_mix_up()
     folder = Path(recipe.output.folder)
     name = recipe.experiment.name.lower() or "cspad"
     files: dict[str, Path] = {}

@@ -54,22 +54,31 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def write_mask(mask: Mask, path: str | os.PathLike[str], format: str | None = None) -> None:
+def write_mask(
+    mask: Mask,
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    *,
+    force: bool = False,
+) -> None:
     """Write a mask file, atomically.
 
     Parameters
     ----------
     path : where; its ending decides the format if `format` is None.
     format : a name of `FORMATS`.
+    force : write it even if it was made from images that seem swapped.
 
     Raises
     ------
     MaskError
-        If the format is unknown.
+        If the format is unknown or the images seem swapped.
     WorkbenchError
         If the file cannot be written.
     """
     name = check_format(path, format)
+    if not force:
+        mask.refuse_mix_up()
     arguments = (name,) if FORMATS[name].module == "psana" else ()
     _module(name).write(mask, path, *arguments)
 
