@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from workbench.errors import Cancelled, FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.recipe import read_recipe
 from workbench.simulate import write_experiment
-from workbench.simulate.experiment import RECIPE, sample_texts
+from workbench.simulate.experiment import RECIPE, SampleExperiment, sample_texts
 from workbench.simulate.truth import faulty_pixels, make_truth, read_truth
 
 COMMITTED = Path(__file__).resolve().parents[2] / "sample_data"
@@ -139,6 +141,11 @@ def test_experiment_database_has_the_id(sample):
 # ---- writing is safe --------------------------------------------------------------------------
 
 
+def copy_of(sample, folder):
+    """The same experiment in another folder, without writing it again (hard links)."""
+    shutil.copytree(sample.folder, folder, copy_function=os.link)
+
+
 class Stopper:
     """Progress whose user gives up after some events."""
 
@@ -155,12 +162,11 @@ def test_cancelled_writing_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_cancelled_replacing_leaves_the_old_experiment(tmp_path):
-    write_experiment(tmp_path, events=4)
-    before = digests(tmp_path)
+def test_cancelled_replacing_leaves_the_old_experiment(sample, tmp_path):
+    copy_of(sample, tmp_path / "copy")
     with pytest.raises(Cancelled):
-        write_experiment(tmp_path, events=4, seed=5, progress=Stopper(2), overwrite=True)
-    assert digests(tmp_path) == before
+        write_experiment(tmp_path / "copy", 4, seed=5, progress=Stopper(2), overwrite=True)
+    assert digests(tmp_path / "copy") == digests(sample.folder)
 
 
 def test_a_folder_with_other_data_is_refused(tmp_path):
@@ -171,17 +177,50 @@ def test_a_folder_with_other_data_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results.txt"]
 
 
-def test_an_experiment_is_replaced_only_when_told_to(tmp_path):
-    write_experiment(tmp_path, events=4)
-    precious = tmp_path / "results.txt"
+def test_an_experiment_is_replaced_only_when_told_to(sample, tmp_path):
+    folder = tmp_path / "copy"
+    copy_of(sample, folder)
+    precious, deployed = folder / "results.txt", SampleExperiment(folder).geometry
     precious.write_text("mine")
+    deployed.with_name("0-end.data.v0").write_text("an older geometry")
     with pytest.raises(WorkbenchError, match="--overwrite"):
-        write_experiment(tmp_path, events=4)
-    write_experiment(tmp_path, events=4, seed=5, overwrite=True)
-    assert read_truth(tmp_path / "truth.json")["seed"] == 5
+        write_experiment(folder, events=4)
+    write_experiment(folder, events=4, seed=5, overwrite=True)
+    assert read_truth(folder / "truth.json")["seed"] == 5
+    assert [path.name for path in deployed.parent.iterdir()] == ["0-end.data"]
     assert precious.read_text() == "mine"
-    assert (tmp_path / ".complete").exists()
-    assert not (tmp_path / ".writing").exists()
+    assert (folder / ".complete").exists()
+    assert not (folder / ".writing").exists()
+
+
+def test_a_real_experiment_is_never_replaced(tmp_path):
+    """The name cxim1416 is taken from a real experiment; its data tree may be at hand."""
+    real = tmp_path / "CXI/cxim1416/xtc/e780-r0054-s00-c00.xtc"
+    other = tmp_path / "CXI/cxih8015/xtc/e500-r0001-s00-c00.xtc"
+    for path in (real, other):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"precious")
+    for overwrite in (False, True):
+        with pytest.raises(WorkbenchError, match="not a simulated experiment"):
+            write_experiment(tmp_path, events=4, overwrite=overwrite)
+    assert real.read_bytes() == b"precious"
+
+
+def test_a_data_tree_keeps_its_other_experiments_and_its_database(tmp_path):
+    other = tmp_path / "CXI/cxih8015/xtc/e500-r0001-s00-c00.xtc"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"precious")
+    database = tmp_path / "ExpNameDb/experiment-db.dat"
+    database.parent.mkdir()
+    database.write_text("500 CXI cxih8015\n")
+    with pytest.raises(WorkbenchError, match=r"experiment-db\.dat differs"):
+        write_experiment(tmp_path, events=4, overwrite=True)
+    assert database.read_text() == "500 CXI cxih8015\n"
+    database.unlink()
+    with pytest.raises(WorkbenchError, match="holds other data"):
+        write_experiment(tmp_path, events=4)
+    write_experiment(tmp_path, events=4, overwrite=True)
+    assert other.read_bytes() == b"precious"
 
 
 def test_the_committed_texts_may_be_there_already(tmp_path):
@@ -195,7 +234,9 @@ def test_the_committed_texts_may_be_there_already(tmp_path):
     write_experiment(tmp_path, events=4)
 
 
-@pytest.mark.parametrize(("events", "seed"), [(0, 1), (3, 1), (-5, 1), (10**6, 1), (4, -1)])
+@pytest.mark.parametrize(
+    ("events", "seed"), [(0, 1), (3, 1), (-5, 1), (10**6, 1), (4, -1), (4, 2**32)]
+)
 def test_unusable_arguments_are_refused(tmp_path, events, seed):
     with pytest.raises(WorkbenchError):
         write_experiment(tmp_path / "new", events=events, seed=seed)
@@ -229,7 +270,18 @@ def test_command_line_says_where_things_are_and_what_comes_next(tmp_path, capsys
     refused = capsys.readouterr()
     assert len(refused.err.splitlines()) == 1
     assert "--overwrite" in refused.err
-    assert main(["simulate", str(folder), "--events", "4", "--overwrite", "--json"]) == 0
+
+
+def test_command_line_hands_its_options_on_and_tells_json(tmp_path, capsys, monkeypatch):
+    given = {}
+
+    def write(folder, **options):
+        given.update(options, folder=folder)
+        return SampleExperiment(Path(folder))
+
+    monkeypatch.setattr("workbench.simulate.experiment.write_experiment", write)
+    words = ["simulate", str(tmp_path), "--events", "9", "--seed", "3", "--overwrite", "--json"]
+    assert main(words) == 0
     places = json.loads(capsys.readouterr().out)
-    assert Path(places["xtc_dir"]).is_dir()
-    assert places["events_per_run"] == 4
+    assert places["xtc_dir"] == str(tmp_path / "CXI/cxim1416/xtc")
+    assert (given["events"], given["seed"], given["overwrite"]) == (9, 3, True)

@@ -5,10 +5,12 @@
     <folder>/ExpNameDb/experiment-db.dat
     <folder>/CXI/cxim1416/xtc/e780-r0054-s00-c00.xtc …
     <folder>/CXI/cxim1416/calib/CsPad::CalibV1/CxiDs1.0:Cspad.0/{geometry,pedestals,…}
+    <folder>/CXI/cxim1416/SIMULATED
     <folder>/geometry/{deployed,true}.data, truth.json, README.md, a recipe
     <folder>/.complete
 
-``.complete`` is written last; without it the folder is not whole.
+``.complete`` is written last; without it the folder is not whole. ``SIMULATED`` marks the only
+kind of experiment that is ever replaced.
 """
 
 from __future__ import annotations
@@ -41,10 +43,11 @@ FEWEST_EVENTS = 4
 MOST_EVENTS = 20000
 RECIPE = f"{t.EXPERIMENT}_r{t.BRIGHT_RUNS[0]:04d}.calibration.toml"
 COMPLETE = ".complete"
-TREE = t.INSTRUMENT
+MARKER = "SIMULATED"
+TREE = f"{t.INSTRUMENT}/{t.EXPERIMENT}"
 
 _WRITING = ".writing"
-_OLD = ".replaced"
+_OLD = "replaced"
 _START_S = {54: 1456011960, 74: 1456024000, 75: 1456024600}  # 20 and 21 February 2016, UTC
 _FIRST_FIDUCIAL = {54: 3003, 74: 130983, 75: 61251}  # run 74 sees the fiducials start again
 _SPOTS = 6
@@ -63,12 +66,12 @@ class SampleExperiment:
     @property
     def xtc_dir(self) -> Path:
         """Folder of the runs' files."""
-        return self.folder / TREE / t.EXPERIMENT / "xtc"
+        return self.folder / TREE / "xtc"
 
     @property
     def calib_dir(self) -> Path:
         """Calibration directory."""
-        return self.folder / TREE / t.EXPERIMENT / "calib"
+        return self.folder / TREE / "calib"
 
     @property
     def geometry(self) -> Path:
@@ -103,7 +106,7 @@ def write_experiment(
     ----------
     folder : created if absent.
     events : per run; 4.6 MB each, three runs.
-    seed : of geometry, detector and noise, 0 or more.
+    seed : of geometry, detector and noise, 0 to 2³² − 1.
     progress : counts events of all runs.
     overwrite : replace a sample experiment that is there, with everything deployed in it; other
         files in the folder are left alone.
@@ -119,13 +122,12 @@ def write_experiment(
         raise WorkbenchError(
             f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
         )
-    if seed < 0:
-        raise WorkbenchError(f"The seed is {seed}; it must be 0 or more.")
+    if not 0 <= seed < 2**32:
+        raise WorkbenchError(f"The seed is {seed}; it must be 0 to {2**32 - 1}.")
     _refuse_tree(folder, overwrite)
     truth = t.make_truth(seed)
     texts = sample_texts(truth, events)
-    if not overwrite:
-        _refuse_other_files(folder, texts)
+    _refuse_other_files(folder, texts, overwrite)
     with _workshop(folder, events, overwrite) as workshop:
         for name, text in texts.items():
             path = workshop / name
@@ -181,6 +183,7 @@ def _write_constants(truth: t.Truth, sample: SampleExperiment) -> None:
 
 def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress: Progress) -> None:
     sample.xtc_dir.mkdir(parents=True)
+    (sample.folder / TREE / MARKER).write_text("Written by workbench simulate.\n")
     positions = truth.geometry.pixel_positions_um()
     light = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM)
     rings = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM, rings_only=True)
@@ -221,33 +224,50 @@ def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress:
 # ---- putting them in place --------------------------------------------------------------------
 
 
+def _is_sample(folder: Path) -> bool:
+    """True if what lies in `folder` was written by this module."""
+    return (folder / COMPLETE).is_file() or (folder / TREE / MARKER).is_file()
+
+
 def _refuse_tree(folder: Path, overwrite: bool) -> None:
+    """Refuse what needs no look at the files: quick, before anything is computed."""
     if folder.exists() and not folder.is_dir():
         raise WorkbenchError(f"{folder} is a file; give a folder for the sample experiment.")
-    if overwrite:
-        return
-    if (folder / COMPLETE).exists() or (folder / TREE).exists():
+    if (folder / TREE).exists() and not (folder / TREE / MARKER).is_file():
+        # cxim1416 is the name of a real experiment
         raise WorkbenchError(
-            f"{folder} holds an experiment already; nothing was written. Choose another folder, "
-            "or give --overwrite to replace it with all that was deployed in it."
+            f"{folder / TREE} is not a simulated experiment and is left alone; choose another "
+            "folder."
+        )
+    if _is_sample(folder) and not overwrite:
+        raise WorkbenchError(
+            f"{folder} holds a sample experiment already; nothing was written. Choose another "
+            "folder, or give --overwrite to replace it with all that was deployed in it."
         )
 
 
-def _refuse_other_files(folder: Path, texts: dict[str, str]) -> None:
-    """Refuse a folder that holds anything but the very texts that would be written."""
-    if not folder.is_dir():
+def _refuse_other_files(folder: Path, texts: dict[str, str], overwrite: bool) -> None:
+    """Refuse to replace anything that is not a sample's; and, unless told otherwise, a folder
+    that holds anything but the very texts that would be written."""
+    for name, text in texts.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() != text.encode("utf-8"):
+            if overwrite and _is_sample(folder):
+                continue
+            raise WorkbenchError(
+                f"{path} differs from the file that would be written; nothing was written. "
+                "Choose another folder."
+            )
+    if overwrite:
         return
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(parent, name)
-            if name.startswith("."):
-                continue
-            text = texts.get(path.relative_to(folder).as_posix())
-            if text is None or path.read_bytes() != text.encode("utf-8"):
+            if not name.startswith(".") and path.relative_to(folder).as_posix() not in texts:
                 raise WorkbenchError(
                     f"{folder} holds other data ({path.relative_to(folder)}); nothing was "
-                    "written. Choose another folder, or give --overwrite."
+                    "written. Choose another folder, or give --overwrite to write beside them."
                 )
 
 
@@ -285,10 +305,15 @@ def _workshop(folder: Path, events: int, overwrite: bool) -> Iterator[Path]:
 
 
 def _move_in(workshop: Path, folder: Path) -> None:
-    """Move finished parts to their places; a tree that is replaced goes last."""
+    """Move finished parts to their places: the experiment as a whole, other files one by one."""
     (folder / COMPLETE).unlink(missing_ok=True)
-    for part in sorted(workshop.iterdir()):
-        place = folder / part.name
-        if place.is_dir() and not place.is_symlink():
-            os.replace(place, workshop / f"{_OLD}-{part.name}")
+    tree = folder / TREE
+    if tree.exists():
+        os.replace(tree, workshop / _OLD)
+    tree.parent.mkdir(exist_ok=True)
+    os.replace(workshop / TREE, tree)
+    shutil.rmtree(workshop / _OLD, ignore_errors=True)
+    for part in [path for path in workshop.rglob("*") if path.is_file()]:
+        place = folder / part.relative_to(workshop)
+        place.parent.mkdir(exist_ok=True)
         os.replace(part, place)

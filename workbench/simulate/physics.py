@@ -6,7 +6,7 @@ x = y = 0 and against z, y horizontal in the laboratory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,23 +111,43 @@ def expected_photons(
     positions = np.asarray(positions_um, dtype=np.float64)
     if plane_z_um is None:
         plane_z_um = float(np.round(positions[..., 2].mean(), -3))
-    photons = _density(positions, scene, plane_z_um, rings_only)
+    farthest = np.hypot(positions[..., 0], positions[..., 1]).max() / PIXEL_SIZE_UM
+    # the distance of a pixel differs by a per mille from the plane's; a wide pixel reaches out
+    grid = np.arange(0.0, 1.05 * farthest + 10, 0.02)
+    profile = _ring_profile(grid, scene)
+    if not rings_only:
+        profile += scene.background_photons * _water(grid, scene)
+
+    def radial(radius_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.interp(radius_px, grid, profile)
+
+    def density(places: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = 0.0 if rings_only else scene.flat_photons
+        return _density(places, scene, plane_z_um, radial, flat)
+
+    photons = density(positions)
     for wide, neighbour in ((ASIC_COLUMNS - 1, ASIC_COLUMNS - 2), (ASIC_COLUMNS, ASIC_COLUMNS + 1)):
         if positions.shape[-2] != COLUMNS:
             break
         place = positions[..., wide, :]
         outwards = positions[..., neighbour, :] - place
         photons[..., wide] = sum(
-            _WIDE_PIECE_AREA * _density(place + piece * outwards, scene, plane_z_um, rings_only)
-            for piece in _WIDE_PIECES_PX
+            _WIDE_PIECE_AREA * density(place + piece * outwards) for piece in _WIDE_PIECES_PX
         )
     return photons.astype(np.float32)
 
 
 def _density(
-    positions: NDArray[np.float64], scene: Scene, plane_z_um: float, rings_only: bool
+    positions: NDArray[np.float64],
+    scene: Scene,
+    plane_z_um: float,
+    radial: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    flat: float,
 ) -> NDArray[np.float64]:
-    """Photons per 109.92 µm × 109.92 µm at positions ``(…, 3)``."""
+    """Photons per 109.92 µm × 109.92 µm at positions ``(…, 3)``.
+
+    `radial` gives polarised photons at a radius in px in the plane, `flat` is isotropic.
+    """
     x, y = positions[..., 0], positions[..., 1]
     along = scene.distance_mm * 1000 - (positions[..., 2] - plane_z_um)
     radius = np.hypot(x, y)
@@ -144,14 +164,7 @@ def _density(
     solid_angle = cosine_squared**1.5 * (scene.distance_mm * 1000 / along) ** 2
 
     radius_px = scene.distance_mm * 1000 * tangent / PIXEL_SIZE_UM
-    grid = np.arange(0.0, radius_px.max() + 1, 0.02)
-    profile = _ring_profile(grid, scene)
-    if not rings_only:
-        profile += scene.background_photons * _water(grid, scene)
-    photons = polarisation * np.interp(radius_px, grid, profile)
-    if not rings_only:
-        photons += scene.flat_photons
-    photons *= solid_angle
+    photons = (polarisation * radial(radius_px) + flat) * solid_angle
     if scene.shadow is not None:
         photons *= scene.shadow.of(x / PIXEL_SIZE_UM, y / PIXEL_SIZE_UM)
     return photons
