@@ -11,7 +11,7 @@ from workbench.geometry import Geometry
 from workbench.simulate.truth import SCENE, faulty_pixels, read_truth
 
 ADDRESS = "CxiDs1.0:Cspad.0"
-TOLERANCE_PX = 1.0
+TOLERANCE_PX = 0.25
 
 
 def run(*words):
