@@ -115,7 +115,7 @@ def test_workers_without_the_workbench_are_named(run, monkeypatch):
 
 
 def test_a_missing_scheduler_is_one_clear_error(run):
-    with pytest.raises(WorkbenchError, match="no Dask scheduler at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(WorkbenchError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'"):
         average_run(run, None, "tcp://127.0.0.1:9")
     with pytest.raises(WorkbenchError, match="0 workers"):
         average_run(run, None, Dask(workers=0))
