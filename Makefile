@@ -17,13 +17,16 @@ report: $(VENV)/.lab $(SAMPLE)
 	$(BIN)/workbench report $(RECIPE)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 -m "not browser" --nbval-lax
+	$(BIN)/python -m pytest -n 2 -m "not browser"
 	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.test
+	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.test
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
