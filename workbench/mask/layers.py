@@ -80,8 +80,9 @@ class LayerStack:
         """Change reason words in place by a layer that looks at the mask so far."""
         rule, selected = following_selection(layer, reasons)
         if layer.mode == "union":
-            new = selected & (reasons == 0)
-            np.bitwise_or(reasons, flag_of(rule), out=reasons, where=new)
+            flat = reasons.reshape(-1)  # a view: reasons are always contiguous
+            new = np.flatnonzero(selected.reshape(-1) & (flat == 0))
+            flat[new] = flag_of(rule)
         elif layer.mode == "exclude":
             reasons[selected] = 0
         else:

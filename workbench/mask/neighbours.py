@@ -1,4 +1,4 @@
-"""Rules that look at neighbours: growing, islands, local outliers. Compiled when first used.
+"""Rules that look at neighbours: growing, islands, local outliers (the last two are compiled).
 
 All stay within a sensor ``(185, 388)``, whose ASICs are neighbours across the wide columns;
 outliers stay within an ASIC, since the wide columns collect more.
@@ -13,83 +13,77 @@ from numpy.typing import NDArray
 from workbench.detector import ASIC_COLUMNS
 
 
-@njit(nogil=True, cache=True)
-def _dilate_once(source, out, diagonal):  # type: ignore[no-untyped-def]
-    sensors, rows, columns = source.shape
-    for sensor in range(sensors):
-        for row in range(rows):
-            above, below = max(row - 1, 0), min(row + 1, rows - 1)
-            for column in range(columns):
-                out[sensor, row, column] = (
-                    source[sensor, row, column]
-                    | source[sensor, above, column]
-                    | source[sensor, below, column]
-                )
-        for row in range(rows):
-            for column in range(columns - 1):
-                right = source[sensor, row, column + 1]
-                if diagonal:
-                    above, below = max(row - 1, 0), min(row + 1, rows - 1)
-                    right |= source[sensor, above, column + 1] | source[sensor, below, column + 1]
-                out[sensor, row, column] |= right
-            for column in range(1, columns):
-                left = source[sensor, row, column - 1]
-                if diagonal:
-                    above, below = max(row - 1, 0), min(row + 1, rows - 1)
-                    left |= source[sensor, above, column - 1] | source[sensor, below, column - 1]
-                out[sensor, row, column] |= left
-
-
 def grown(masked: NDArray[np.bool_], pixels: int, neighbours: int) -> NDArray[np.bool_]:
     """Masked pixels and those up to `pixels` steps away, 4 or 8 directions a step."""
-    now = np.ascontiguousarray(masked).view(np.uint8)
+    now = masked
     for _ in range(pixels):
-        after = np.empty_like(now)
-        _dilate_once(now, after, neighbours == 8)
+        upright = now.copy()
+        upright[:, 1:] |= now[:, :-1]
+        upright[:, :-1] |= now[:, 1:]
+        source = upright if neighbours == 8 else now
+        after = upright.copy()
+        after[..., 1:] |= source[..., :-1]
+        after[..., :-1] |= source[..., 1:]
         now = after
-    return now.view(np.bool_)
+    return now
 
 
 @njit(nogil=True, cache=True)
-def _islands(good, smaller_than, diagonal, island):  # type: ignore[no-untyped-def]
+def _root(parent, run):  # type: ignore[no-untyped-def]
+    while parent[run] != run:
+        parent[run] = parent[parent[run]]
+        run = parent[run]
+    return run
+
+
+@njit(nogil=True, cache=True)
+def _islands(good, smaller_than, reach, island):  # type: ignore[no-untyped-def]
+    """Join runs of good pixels with those of the row above that they touch (union-find).
+
+    `reach` is 1 if runs also touch at a corner, else 0.
+    """
     sensors, rows, columns = good.shape
-    seen = np.zeros((rows, columns), np.uint8)
-    stack = np.empty(rows * columns, np.int32)
+    most = rows * (columns // 2 + 1)
+    parent, size = np.empty(most, np.int32), np.empty(most, np.int32)
+    row_of, first, last = (
+        np.empty(most, np.int32),
+        np.empty(most, np.int32),
+        np.empty(most, np.int32),
+    )
     for sensor in range(sensors):
-        seen[:] = 0
-        for start in range(rows * columns):
-            if (
-                seen[start // columns, start % columns]
-                or not (good[sensor, start // columns, start % columns])
-            ):
-                continue
-            # stack[:found] are the island's pixels, those from `next` on not yet looked around
-            stack[0] = start
-            seen[start // columns, start % columns] = 1
-            found, following = 1, 0
-            while following < found:
-                row, column = stack[following] // columns, stack[following] % columns
-                following += 1
-                for down in range(-1, 2):
-                    for right in range(-1, 2):
-                        if (down == 0) == (right == 0) and not (diagonal and down != 0):
-                            continue
-                        r, c = row + down, column + right
-                        if 0 <= r < rows and 0 <= c < columns and not seen[r, c]:
-                            seen[r, c] = 1
-                            if good[sensor, r, c]:
-                                stack[found] = r * columns + c
-                                found += 1
-            if found < smaller_than:
-                for place in range(found):
-                    pixel = stack[place]
-                    island[sensor, pixel // columns, pixel % columns] = True
+        runs, above, above_end = 0, 0, 0  # runs[above:above_end] are those of the row above
+        for row in range(rows):
+            start_of_row = runs
+            column = 0
+            while column < columns:
+                if not good[sensor, row, column]:
+                    column += 1
+                    continue
+                begin = column
+                while column < columns and good[sensor, row, column]:
+                    column += 1
+                parent[runs], size[runs], row_of[runs] = runs, column - begin, row
+                first[runs], last[runs] = begin, column - 1
+                while above < above_end and last[above] < begin - reach:
+                    above += 1
+                touching = above
+                while touching < above_end and first[touching] <= column - 1 + reach:
+                    a, b = _root(parent, runs), _root(parent, touching)
+                    if a != b:
+                        parent[a] = b
+                        size[b] += size[a]
+                    touching += 1
+                runs += 1
+            above, above_end = start_of_row, runs
+        for run in range(runs):
+            if size[_root(parent, run)] < smaller_than:
+                island[sensor, row_of[run], first[run] : last[run] + 1] = True
 
 
 def islands(good: NDArray[np.bool_], smaller_than: int, neighbours: int) -> NDArray[np.bool_]:
     """Good pixels of connected regions with fewer than `smaller_than` pixels."""
     island = np.zeros(good.shape, np.bool_)
-    _islands(np.ascontiguousarray(good), smaller_than, neighbours == 8, island)
+    _islands(np.ascontiguousarray(good), smaller_than, 1 if neighbours == 8 else 0, island)
     return island
 
 
