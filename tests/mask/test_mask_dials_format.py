@@ -19,7 +19,7 @@ from workbench.mask.formats import dials
 
 @pytest.fixture(scope="module")
 def good():
-    return np.random.default_rng(4).random(SHAPE) > 0.1
+    return np.random.default_rng(4).random(SHAPE) > 0.01
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_missing_or_unnamed_file_is_refused(tmp_path, good):
         wb.write_mask(wb.Mask.from_good(good), tmp_path / "mask", format="gif")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     cut=st.integers(0, 71000),
     junk=st.binary(max_size=30),

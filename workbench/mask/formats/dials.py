@@ -37,7 +37,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write ``mask.pickle``; compressed if the name ends in ``.gz``, as ``easy_pickle`` does."""
     stream = to_bytes(asic_stack(mask.good))
     if Path(path).suffix == ".gz":
-        stream = gzip.compress(stream, mtime=0)
+        stream = gzip.compress(stream, compresslevel=6, mtime=0)
     with replacing(path) as temporary:
         temporary.write_bytes(stream)
 
