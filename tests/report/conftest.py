@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE
+from workbench.detector import SHAPE, unbonded_pixels
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
 from workbench.recipe import Recipe, write_recipe
@@ -17,8 +17,8 @@ TRUTH = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
 def image_folder(tmp_path_factory):
     """Average, stddev, maximum and bright average of a detector with known offsets, as HDF5."""
     folder = tmp_path_factory.mktemp("images")
-    deployed = Geometry.ideal()
-    true = deployed.move_quadrants(TRUTH)
+    true = Geometry.ideal()
+    deployed = true.move_quadrants(-TRUTH)
     random = np.random.default_rng(4)
     average = random.normal(1200, 40, SHAPE)
     stddev = random.gamma(60, 4 / 60, SHAPE)
@@ -26,10 +26,12 @@ def image_folder(tmp_path_factory):
     average[hot] = 9000
     average[dead] = stddev[dead] = 0
     powder = powder_image(true, events=8, seed=3)
+    maximum = powder_image(true, events=8, seed=3, kind="maximum") + 400
+    maximum[unbonded_pixels()] = 20
     images = {
         "average": average,
         "stddev": stddev,
-        "maximum": powder_image(true, events=8, seed=3, kind="maximum") + 400,
+        "maximum": maximum,
         "bright_average": powder,
     }
     for kind, data in images.items():

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from workbench.geometry import Geometry
 
+_VISIBLE_PX = 0.005
+"""Shifts below this are no more than rounding, and are not drawn."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -81,8 +84,8 @@ def _draw_arrows(axes: Axes, before: Any, sensors: Motion) -> None:
         PolyCollection(list(outlines), facecolors="#f4f4f6", edgecolors=FAINT, linewidths=0.7)
     )
     longest = float(np.hypot(*sensors.shift_px.T).max())
-    factor = _round_down(190.0 / longest) if longest > 1e-6 else 1.0
-    if longest > 1e-6:
+    factor = _round_down(190.0 / longest) if longest > _VISIBLE_PX else 1.0
+    if longest > _VISIBLE_PX:
         axes.quiver(
             sensors.middles_px[:, 1], sensors.middles_px[:, 0],
             factor * sensors.shift_px[:, 1], factor * sensors.shift_px[:, 0],
@@ -101,7 +104,8 @@ def _draw_arrows(axes: Axes, before: Any, sensors: Motion) -> None:
             color=QUADRANT_COLOURS[number],
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0},
         )  # fmt: skip
-    axes.text(0.0, 1.0, f"arrows × {factor:g}", transform=axes.transAxes, va="top", fontsize=8)
+    if longest > _VISIBLE_PX:
+        axes.text(0.0, 1.0, f"arrows × {factor:g}", transform=axes.transAxes, va="top", fontsize=8)
 
 
 def by_quadrant_middles(sensors: Motion) -> NDArray[np.float64]:

@@ -107,7 +107,7 @@ def radial_profiles(
             )  # fmt: skip
         axes.set_title(f"quadrants, {name}")
         axes.set_xlabel("radius (px)")
-        _finish_profile(axes, [before.mean, after.mean], rings_px)
+        _finish_profile(axes, [before.quadrants, after.quadrants], rings_px)
     span = _span(after, rings_px)
     whole.set_xlim(*span)
     return describe(
@@ -163,7 +163,7 @@ def _finish_profile(
     if not values.size:
         note(axes, "no good pixel")
         return
-    low, high = float(np.percentile(values, 0.5)), float(values.max())
+    low, high = (float(value) for value in np.percentile(values, (0.5, 99.9)))
     room = 0.06 * (high - low) or 1.0
     axes.set_ylim(low - room, high + 3 * room)
 

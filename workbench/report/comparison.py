@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from workbench.progress import Progress
 from workbench.recipe import Recipe
 from workbench.report.calibration import PICTURE_BYTES, CalibrationReport
 from workbench.report.evidence import Evidence, gather
-from workbench.report.text import Shown, count, sentence, signed, table
+from workbench.report.text import Shown, count, preformatted, sentence, signed, table, together
 from workbench.report.verdict import SUMMARY_TYPE, judge
+
+ALIKE = 0.01
+"""Numbers that differ by less than this fraction of the larger one do not decide anything."""
 
 
 class ComparisonReport:
@@ -194,6 +198,18 @@ class ComparisonReport:
             return sentence("There are not two corrected geometries to compare.")
         return self._picture(figures.geometry_difference(first, second, names=self.names))
 
+    def repeat(self) -> Shown:
+        """The one command that makes this comparison again."""
+        paths = [part.path.absolute() for part in self.parts if part.path is not None]
+        command = ["workbench", "report", "--compare", *map(os.fspath, paths)]
+        return together(
+            preformatted(shlex.join(command)),
+            *(
+                together(sentence(f"{name}:"), part.recipe_text())
+                for name, part in zip(self.names, self.parts, strict=True)
+            ),
+        )
+
     def _good_in_both(self) -> np.ndarray | None:
         first, second = (part.good for part in self.parts)
         if first is None or second is None:
@@ -203,8 +219,8 @@ class ComparisonReport:
     def _more(self, what: str, values: list[Any], sign: int, tell: Any) -> str:
         a, b = values
         told = f"({tell(a)} against {tell(b)})"
-        if a == b:
-            return f"Neither {what} {told}."
+        if math.isclose(a, b, rel_tol=ALIKE):
+            return f"Neither {what}: they are alike {told}."
         return f"{self.names[0] if sign * a > sign * b else self.names[1]} {what} {told}."
 
     def _picture(self, figure: Any) -> Picture:
