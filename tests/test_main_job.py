@@ -1,6 +1,10 @@
 """The whole job by command line: raw runs to an installed geometry version, held to the truth."""
 
 import json
+import os
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,15 +131,39 @@ def test_deployed_version_is_the_true_geometry_within_tolerance(job, truth):
     assert np.ptp(difference, axis=1).max() < 0.02, "quadrants moved, nothing turned or bent"
 
 
-def test_a_second_round_starts_from_the_deployed_version(job):
-    """Averaged again, the run's images carry the geometry that was deployed."""
+def test_a_second_round_starts_from_the_deployed_version_and_finds_nothing_left(job, capsys):
     again = Job(job.sample.parent)
     again.out = job.sample.parent / "second"
     again.average_run(74, "-g", 6.85)
-    image = wb.read_image(again.out / "cxim1416_max-r0074.cbf")
-    corrected = wb.read_image(job.corrected).geometry.pixel_positions_um()
+    maximum = again.out / job.maximum.name
+    image, corrected = wb.read_image(maximum), wb.read_image(job.corrected)
     # to the micrometre that geometry files keep
-    assert image.geometry.pixel_positions_um()[..., :2] == pytest.approx(corrected[..., :2], abs=1)
+    assert image.geometry.pixel_positions_um()[..., :2] == pytest.approx(
+        corrected.geometry.pixel_positions_um()[..., :2], abs=1
+    )
+    capsys.readouterr()
+    run("align", maximum, "--mask", job.mask, "--no-save", "--json")
+    told = json.loads(capsys.readouterr().out)
+    left = np.array([quadrant["offset_px"] for quadrant in told["quadrants"]])
+    assert np.abs(left).max() < TOLERANCE_PX
+
+
+def test_ten_lines_of_python_in_the_readme_do_the_same(job, truth, tmp_path, monkeypatch, capsys):
+    copy = tmp_path / "sample_data"
+    shutil.copytree(job.xtc, copy / "CXI/cxim1416/xtc", copy_function=os.link)
+    shutil.copytree(job.calib, copy / "CXI/cxim1416/calib", symlinks=True)
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    store = wb.GeometryStore("sample_data/CXI/cxim1416/calib", ADDRESS)
+    store.rollback(0)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    found = np.array([quadrant.offset_px for quadrant in names["result"].quadrants])
+    assert found == pytest.approx(truth["offset_px"], abs=TOLERANCE_PX)
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert store.current().number == 2
+    assert (tmp_path / "mask.pickle").is_file()
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def _refuse_tree(folder: Path, overwrite: bool) -> None:
     """Refuse what needs no look at the files: quick, before anything is computed."""
     if folder.exists() and not folder.is_dir():
         raise WorkbenchError(f"{folder} is a file; give a folder for the sample experiment.")
-    if (folder / TREE).exists() and not (folder / TREE / MARKER).is_file():
+    if (folder / TREE).exists() and not _is_sample(folder):
         # cxim1416 is the name of a real experiment
         raise WorkbenchError(
             f"{folder / TREE} is not a simulated experiment and is left alone; choose another "
