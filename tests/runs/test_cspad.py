@@ -137,6 +137,19 @@ def test_trailing_bytes_after_the_last_quadrant_are_ignored(opened):
     np.testing.assert_array_equal(event.raw, frame)
 
 
+def test_no_more_quadrants_are_read_than_the_configuration_names(opened):
+    frame = x.frame()
+    event = one(opened, x.full(frame, order=(0, 1, 2)), cfg=[x.config(quad_mask=0b0011)])
+    assert [q for q, _, _ in event.quads] == [0, 1]
+
+
+def test_the_first_of_two_elements_of_one_quadrant_counts(opened):
+    parts = [x.element(2, x.frame(1)[:8]), x.element(2, x.frame(2)[:8])]
+    event = one(opened, x.data(parts))
+    assert [q for q, _, _ in event.quads] == [2]
+    np.testing.assert_array_equal(event.raw[16:24], x.frame(1)[:8])
+
+
 def test_the_four_bytes_after_the_last_quadrant_may_be_missing(opened):
     frame = x.frame()
     event = one(opened, x.xtc(0x0002001C, x.full(frame)[20:-4]))

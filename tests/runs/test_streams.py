@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xtc_builder as x
 
-from workbench.errors import FileFormatError, NoEventsError
+from workbench.errors import DetectorNotFoundError, FileFormatError, NoEventsError
 
 FRAME = x.frame()
 
@@ -264,13 +264,31 @@ def test_a_control_stream_configures_what_the_daq_does_not(opened):
 
 
 def test_a_calibration_cycle_may_bring_a_configuration(opened):
-    cycle = x.dgram(x.BEGIN_CALIB, x.container(x.config(quad_mask=1)), sec=x.T0 - 900)
+    new = x.config(quad_mask=1, roi=0b100)
+    cycle = x.dgram(x.BEGIN_CALIB, x.container(new), sec=x.T0 - 900)
     first = x.dgram(x.CONFIGURE, x.container(x.config()), sec=x.T0 - 1000)
-    half = x.full(FRAME, order=(0,))
-    run = opened(first + shot(300) + cycle + shot(303, data=False, objects=[half]) + end())
+    section = x.data([x.element(0, FRAME[2:3])])
+    run = opened(first + shot(300) + cycle + shot(303, data=False, objects=[section]) + end())
     before, after = run.events()
     assert before.complete
-    assert not after.complete
+    assert after.quads[0][:2] == (0, (2,))
+    np.testing.assert_array_equal(after.raw[2], FRAME[2])
+
+
+def test_a_configuration_in_a_higher_daq_stream_alone_does_not_count(opened):
+    with pytest.raises(DetectorNotFoundError, match="no configuration"):
+        opened(begin(x.evr()) + shot(300) + end(), s1=begin() + shot(303) + end())
+
+
+def test_two_ends_of_a_calibration_cycle_in_a_row_count_once(opened):
+    cycle = transition(x.END_CALIB, 1500) + transition(x.BEGIN_CALIB, 1502)
+    doubled = transition(x.END_CALIB, 1500) + cycle
+    run = opened(
+        begin() + small(300) + doubled + small(400) + end(),
+        s1=begin() + small(303) + cycle + small(410) + transition(x.END_CALIB, 1700)
+        + transition(x.BEGIN_CALIB, 1701) + small(390) + end(),
+    )  # fmt: skip
+    assert fiducials(run) == [300, 303, 400, 410, 390]
 
 
 def test_a_transition_with_the_clock_of_the_previous_one_of_its_kind_is_ignored(opened):
