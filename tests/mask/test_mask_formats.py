@@ -226,6 +226,14 @@ def bad_files(folder):
     yield array("i.npy", np.array([{}], dtype=object), allow_pickle=True), "numpy"
     yield array("j.npy", np.zeros(SHAPE)), "True and False"
     yield text("k.edf", "nothing"), "fabio"
+    for name in ("cut.tif", "cut.edf"):
+        wb.write_mask(Mask.from_good(np.zeros(SHAPE, bool)), folder / name)
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+    yield folder / "cut.edf", "truncated"
+    yield folder / "cut.tif", ""
+    (folder / "huge.edf").write_bytes(content.replace(b"Dim_1 = 388", b"Dim_1 = 99999"))
+    yield folder / "huge.edf", "99999"
     yield text("l.txt", "# CALIB_TYPE pixel_mask\n1 0 1"), "2296960"
     yield text("m.txt", "# CALIB_TYPE pixel_mask\none"), "one"
     with h5py.File(folder / "n.cxi", "w") as file:

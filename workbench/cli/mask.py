@@ -138,8 +138,10 @@ def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEngine]:
 def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEngine:
     from workbench.mask import MaskEngine
     from workbench.pipeline import gather_images
+    from workbench.progress import Terminal
 
-    found = gather_images(recipe)
+    with Terminal("averaging the recipe's runs") as progress:
+        found = gather_images(recipe, progress)
     missing = [kind for kind in ("average", "stddev", "maximum") if getattr(found, kind) is None]
     if missing:
         raise MaskError(

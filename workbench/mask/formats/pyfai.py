@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from workbench.detector import COLUMNS
+from workbench.detector import COLUMNS, PIXELS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
 from workbench.mask.model import Mask
@@ -43,8 +47,14 @@ def read(path: str | os.PathLike[str]) -> Mask:
     try:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        with fabio.open(os.fspath(path)) as opened:
+        with _quiet_fabio(), fabio.open(os.fspath(path)) as opened:
+            if math.prod(opened.shape) != PIXELS:
+                shape = " × ".join(map(str, opened.shape))
+                raise FileFormatError(path, f"{shape} pixels are not those of a full CSPAD.")
             array = np.array(opened.data)
+            # fabio fills what is missing with zeros, which would be good pixels
+            if getattr(opened, "incomplete_data", False):
+                raise FileFormatError(path, "the file is truncated.", hint="Copy it again.")
     except FileFormatError:
         raise
     except Exception as error:  # fabio raises many kinds
@@ -55,3 +65,15 @@ def read(path: str | os.PathLike[str]) -> Mask:
         return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
+
+
+@contextmanager
+def _quiet_fabio() -> Iterator[None]:
+    """Keep fabio from logging what becomes our one line."""
+    log = logging.getLogger("fabio")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
