@@ -359,6 +359,7 @@ class Session:
                 images.maximum,
                 geometry=images.geometry,
                 low_gain=images.low_gain,
+                occupancy=images.occupancy,
             )
         self.counts = self._engine.evaluate(settings)
         self.tell("counts")
