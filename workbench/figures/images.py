@@ -67,6 +67,7 @@ def detector_image(
     title: str = "",
     unit: str = "ADU",
     names: bool = True,
+    step: int = 1,
     figure: Figure | None = None,
 ) -> Figure:
     """One image assembled in detector geometry.
@@ -80,6 +81,7 @@ def detector_image(
     rings_px : radii of rings to draw, pixels.
     centre_px : psana x, y of the centre of those rings, pixels from the beam.
     names : write Q0 … Q3 at the quadrants.
+    step : draw blocks of so many pixels a side as their mean; 2 is fine enough for print.
     """
     figure = empty(figure, 6.0, 5.2)
     draw_image(
@@ -93,6 +95,7 @@ def detector_image(
         title=title,
         unit=unit,
         names=names,
+        step=step,
     )
     return describe(figure, _alt([title or "image"], good, rings_px))
 
@@ -107,6 +110,7 @@ def detector_images(
     rings_px: Sequence[float] = (),
     unit: str = "ADU",
     names: bool = True,
+    step: int = 1,
     figure: Figure | None = None,
 ) -> Figure:
     """Several images side by side, each with its own colour limits and the same axes.
@@ -115,7 +119,7 @@ def detector_images(
     ----------
     images : title → ``(32, 185, 388)``, e.g. average, standard deviation and maximum.
     limits : title → colour limits, for those that are not to be chosen by percentiles.
-    geometry, good, rings_px, unit, names : as for `detector_image`.
+    geometry, good, rings_px, unit, names, step : as for `detector_image`.
     """
     figure = empty(figure, 4.3 * max(1, len(images)), 3.9)
     frame = frame_of(geometry)
@@ -132,6 +136,7 @@ def detector_images(
             unit=unit,
             names=names,
             label_x=number == 0,
+            step=step,
         )
     return describe(figure, _alt(list(images), good, rings_px))
 

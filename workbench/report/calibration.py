@@ -139,7 +139,9 @@ class CalibrationReport:
         if not arrays:
             return sentence("There are no images.")
         limits = {name: figures.percentile_limits(data, self.good) for name, data in arrays.items()}
-        return _picture(figures.detector_images(arrays, self.calibration.geometry, limits=limits))
+        return _picture(
+            figures.detector_images(arrays, self.calibration.geometry, limits=limits, step=2)
+        )
 
     def histograms(self) -> Picture | Shown:
         """Histogram of each image with its threshold."""
@@ -211,7 +213,7 @@ class CalibrationReport:
         return _picture(
             figures.detector_image(
                 self.powder, self.calibration.geometry, good=self.good,
-                title="masked pixels on the powder image",
+                title="masked pixels on the powder image", step=2,
             )
         )  # fmt: skip
 
