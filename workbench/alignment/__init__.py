@@ -4,7 +4,11 @@ from workbench.alignment.align import align_quadrants
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
 from workbench.alignment.peak import Peak, find_peak
 from workbench.alignment.prepare import Prepared, prepare
+from workbench.alignment.quality import overlaps_px
+from workbench.alignment.rank import RankedImage, rank_images
+from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment
+from workbench.alignment.sharpness import RingSharpness, ring_sharpness
 
 __all__ = [
     "Alignment",
@@ -12,9 +16,16 @@ __all__ = [
     "Peak",
     "Prepared",
     "QuadrantAlignment",
+    "RankedImage",
+    "Refinement",
+    "RingSharpness",
     "align_quadrants",
     "correlation_map",
     "find_peak",
+    "overlaps_px",
     "prepare",
+    "rank_images",
+    "refine_rings",
+    "ring_sharpness",
     "trial_offsets",
 ]

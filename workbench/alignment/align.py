@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment import quality
+from workbench.alignment.cctbx import MULTI_ANGLES, SINGLE_ANGLE, align_as_cctbx
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
 from workbench.alignment.evidence import ring_evidence
 from workbench.alignment.peak import Peak, find_peak
-from workbench.alignment.prepare import Prepared, prepare
+from workbench.alignment.prepare import Prepared, image_data, prepare
 from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment, Verdict
 from workbench.alignment.search import search_offsets
+from workbench.alignment.sharpness import ring_sharpness
 from workbench.detector import QUADRANTS
 from workbench.errors import AlignmentError
 from workbench.progress import Progress, raise_if_cancelled
@@ -73,6 +75,8 @@ def align_quadrants(
         settings = dataclasses.replace(settings, method=cast(Method, method))
     present = geometry if geometry is not None else getattr(image, "geometry", None)
     started = time.perf_counter()
+    if settings.method == "cctbx":
+        return _as_cctbx(image, present, mask, settings, progress)
     prepared = prepare(image, present, mask, settings)
     quadrants = []
     for quadrant in range(QUADRANTS):
@@ -89,8 +93,13 @@ def align_quadrants(
     quadrants = _without_overlap(quadrants, present)
     if progress is not None:
         progress.update(_STEPS, _STEPS, "aligned")
+    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
     details = {
         "seconds": seconds,
+        "ring_sharpness": {
+            "before": ring_sharpness(prepared, np.zeros((QUADRANTS, 2))).to_dict(),
+            "after": ring_sharpness(prepared, applied).to_dict(),
+        },
         "saturated_pixels": prepared.saturated,
         "usable_pixels": int(np.count_nonzero(prepared.good)),
     }
@@ -99,9 +108,28 @@ def align_quadrants(
         present,
         settings.method,
         settings,
-        warnings=refined.undetermined if refined is not None else (),
+        warnings=_open_combinations(refined, quadrants),
         refinement=refined,
         details=details,
+    )
+
+
+def _as_cctbx(
+    image: Any, present: Any, mask: Any, settings: AlignmentSettings, progress: Progress | None
+) -> Alignment:
+    image_data(image)
+    if present is None:
+        raise AlignmentError("The image has no geometry; give one with geometry=…")
+    raise_if_cancelled(progress, "The alignment")
+    angles = MULTI_ANGLES if settings.multi_angle else SINGLE_ANGLE
+    started = time.perf_counter()
+    quadrants, names = align_as_cctbx(image, present, settings.range_px, angles)
+    if progress is not None:
+        progress.update(_STEPS, _STEPS, "aligned")
+    warnings = () if mask is None else ("Method cctbx looks at no mask; the one given is unused.",)
+    details = {"panels": names, "seconds": {"maps": time.perf_counter() - started}}
+    return Alignment(
+        tuple(quadrants), present, settings.method, settings, warnings=warnings, details=details
     )
 
 
@@ -234,6 +262,15 @@ def _refined(
         for one in quadrants
     ]
     return refined, judged
+
+
+def _open_combinations(
+    refined: Refinement | None, quadrants: list[QuadrantAlignment]
+) -> tuple[str, ...]:
+    """What the rings leave open, where they say anything at all."""
+    if refined is None or all(one.verdict == "not determined" for one in quadrants):
+        return ()
+    return refined.undetermined
 
 
 def _without_overlap(quadrants: list[QuadrantAlignment], present: Any) -> list[QuadrantAlignment]:

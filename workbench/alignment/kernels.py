@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 
@@ -221,3 +221,61 @@ def trial_profiles(
             if k < bins:
                 sums[t, k] += value[i]
                 counts[t, k] += weight[i]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _nearest(value: float) -> int:
+    """Nearest whole number, halves away from zero."""
+    return int(value + 0.5) if value >= 0 else int(value - 0.5)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def cctbx_scores(
+    array: NDArray[np.float64],
+    origin_x: float,
+    origin_y: float,
+    trials: NDArray[np.float64],
+    angles: NDArray[np.float64],
+    lowest: float,
+    scores: NDArray[np.float64],
+) -> None:
+    """Pearson correlation of `array` with itself rotated, nearest neighbour; see cctbx.py.
+
+    `scores` ``(n, n)`` is set to the maximum over `angles` (radians).
+    """
+    rows, columns = array.shape
+    count = trials.size
+    for place in prange(count * count):
+        cx, cy = trials[place // count], trials[place % count]
+        best = -np.inf
+        for angle in angles:
+            sine, cosine = np.sin(angle), np.cos(angle)
+            ox, oy = origin_x - cx, origin_y - cy
+            tx = sine * ox - cosine * oy + cx - origin_x
+            ty = cosine * ox + sine * oy + cy - origin_y
+            n, sa, sb, saa, sbb, sab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for i in range(rows):
+                for j in range(columns):
+                    a = array[i, j]
+                    if not a >= lowest:
+                        continue
+                    u = _nearest(sine * i - cosine * j + tx)
+                    v = _nearest(cosine * i + sine * j + ty)
+                    if u < 0 or v < 0 or u >= rows or v >= columns:
+                        continue
+                    b = array[u, v]
+                    if not b >= lowest:
+                        continue
+                    n += 1
+                    sa += a
+                    sb += b
+                    saa += a * a
+                    sbb += b * b
+                    sab += a * b
+            score = 0.0
+            if n > 0:
+                spread_a, spread_b = saa - sa * sa / n, sbb - sb * sb / n
+                if spread_a > 0 and spread_b > 0:
+                    score = (sab - sa * sb / n) / np.sqrt(spread_a * spread_b)
+            best = max(best, score)
+        scores[place // count, place % count] = best

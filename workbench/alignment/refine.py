@@ -268,6 +268,14 @@ class _Fit:
         """Indices of the offsets of the quadrants that take part."""
         return np.concatenate([[2 * q, 2 * q + 1] for q in self.quadrants])
 
+    def outwards(self) -> NDArray[np.float64]:
+        """Unit vectors from the beam to the middles of the quadrants, float64 ``(4, 2)``."""
+        found = np.zeros((QUADRANTS, 2))
+        for q, p in self.pixels.items():
+            middle = np.array([p.x.mean(dtype=np.float64), p.y.mean(dtype=np.float64)])
+            found[q] = middle / max(float(np.linalg.norm(middle)), 1e-9)
+        return found
+
     def update_amplitudes(self, sums: dict[int, NDArray[np.float64]]) -> None:
         """Strength of the rings per ASIC, drawn towards 1 where an ASIC says little."""
         total = sum(float(s[:, 1].sum()) for s in sums.values())
@@ -435,7 +443,7 @@ def _finish(
         iterations=iterations,
         converged=converged,
         explained=1 - left / max(total, 1e-30),
-        undetermined=_undetermined(covariance, used),
+        undetermined=_undetermined(covariance, used, fit.outwards()),
         extra={
             "boost": boost,
             "weakest": weakest,
@@ -446,23 +454,34 @@ def _finish(
     )
 
 
-def _undetermined(covariance: NDArray[np.float64], used: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Sentences about combinations of offsets known to worse than half a pixel."""
+def _undetermined(
+    covariance: NDArray[np.float64], used: NDArray[np.bool_], outwards: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Sentences about combinations of offsets known to worse than half a pixel.
+
+    `outwards` ``(4, 2)``: unit vectors from the beam to the middles of the quadrants.
+    """
     own = np.flatnonzero(np.repeat(used, 2))
     values, vectors = np.linalg.eigh(covariance[np.ix_(own, own)])
+    together = (outwards * used[:, None]).ravel()[own] / np.sqrt(used.sum())
     found = []
     for value, vector in zip(values, vectors.T, strict=True):
         if value <= OPEN_SIGMA_PX**2:
             continue
+        known = f"known to ±{np.sqrt(value):.1f} px only"
+        if abs(vector @ together) > 0.9:
+            each = np.sqrt(value / used.sum())
+            found.append(
+                "All quadrants moving outwards together hardly changes the sharpness of the rings, "
+                f"only their radii: this is known to ±{each:.1f} px for each quadrant."
+            )
+            continue
         parts = []
         for place, q in enumerate(np.flatnonzero(used)):
             x, y = vector[2 * place : 2 * place + 2]
-            if np.hypot(x, y) > 0.2:
-                parts.append(f"quadrant {q} by ({x:+.2f}, {y:+.2f})")
-        found.append(
-            f"Moving {', '.join(parts)} together leaves the rings nearly as sharp: this "
-            f"combination is known to ±{np.sqrt(value):.1f} px only."
-        )
+            if np.hypot(x, y) > 0.3:
+                parts.append(f"quadrant {q} by ({x:+.1f}, {y:+.1f})")
+        found.append(f"Moving {' with '.join(parts)} hardly changes the rings: {known}.")
     return tuple(found)
 
 

@@ -35,6 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transform", choices=("sqrt", "log", "rank", "linear"), default=defaults.transform,
         help="of the intensity, against bright spots (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--refine", choices=("rings", "none"), default=defaults.refine,
+        help="all quadrants together, or maps only (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--single-angle", action="store_true",
+        help="method cctbx: 45 degrees only, instead of the maximum over 21 angles",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rank", action="store_true",
+        help="only tell how clear the rings of each image are, the clearest first",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE", help="default IMAGE_cc.cbf")
     parser.add_argument("--no-save", action="store_true", help="print only, write nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -51,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     mask = _mask(args.mask)
     geometry = Geometry.read(args.geometry) if args.geometry else None
+    if args.rank:
+        return _rank(args, mask, geometry, settings)
     told = []
     for path in args.images:
         image = read_image(path)
@@ -65,6 +79,22 @@ def run(args: argparse.Namespace) -> int:
                 print(f"Saving result to {written}")
     if args.json:
         print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    return 0
+
+
+def _rank(args: argparse.Namespace, mask: Any, geometry: Any, settings: AlignmentSettings) -> int:
+    from workbench.alignment import rank_images
+    from workbench.images import read_image
+
+    images = {path: read_image(path) for path in args.images}
+    ranked = rank_images(images, geometry, mask, settings)
+    if args.json:
+        print(json.dumps([one.to_dict() for one in ranked], indent=2))
+        return 0
+    for one in ranked:
+        print(f"{one.mean_cc:7.4f}  {one.clear} of 4 quadrants clear  {one.name}")
+    if len(ranked) > 1:
+        print("The merged maximum of several runs is often clearer: workbench merge …")
     return 0
 
 
@@ -95,6 +125,8 @@ def _settings(args: argparse.Namespace) -> AlignmentSettings:
         "method": args.method,
         "range_px": args.range,
         "transform": args.transform,
+        "refine": args.refine,
+        "multi_angle": not args.single_angle,
     }
     if args.angles:
         changes["angles_deg"] = tuple(args.angles)

@@ -30,6 +30,9 @@ class AlignmentSettings:
         "sqrt", "of the intensity, against bright spots: sqrt, log, rank or linear"
     )
     background_px: int = setting(25, "width of the running mean subtracted as background, pixels")
+    multi_angle: bool = setting(
+        True, "method cctbx: maximum over 21 angles (20 to 70 degrees), else 45 degrees only"
+    )
     min_overlap: float = setting(
         0.3, "least share of the largest number of pixel pairs a trial needs"
     )

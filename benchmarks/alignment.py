@@ -1,0 +1,153 @@
+"""Quadrant alignment against a known truth: error, claimed uncertainty and time.
+
+    python benchmarks/alignment.py [--seeds 2] [--cases many weak …] [--cctbx multi|single|none]
+
+Each case is a simulated powder image seen in a geometry whose quadrants are off by known amounts
+(drawn anew for each seed). Columns, in pixels: RMS and largest error of the eight offsets from
+the maps alone and after the joint refinement, the claimed sigma (RMS), how many of the errors are
+within it, verdicts, and beside them the restated method of cspad.quadrants_cbf. Times are ratios
+to that method in the same run (single angle), as machines differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from workbench.alignment import align_quadrants
+from workbench.detector import PIXEL_SIZE_UM, SHAPE
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
+from workbench.recipe import AlignmentSettings
+from workbench.simulate import powder_image
+
+FEW = [(7.0, 1.0), (5.0, 0.6)]
+CASES: dict[str, dict[str, Any]] = {
+    "many rings": {},
+    "many rings, maximum": {"kind": "maximum"},
+    "few rings": {"rings": FEW, "photons_per_pixel": 10},
+    "CeO2": {"rings": "CeO2"},
+    "LaB6, maximum": {"rings": "LaB6", "photons_per_pixel": 5, "kind": "maximum"},
+    "weak": {"photons_per_pixel": 0.3, "background": 1},
+    "weak, maximum": {"photons_per_pixel": 1, "background": 1, "kind": "maximum"},
+    "Bragg spots": {"spots": 3000, "spots_on_rings": False, "photons_per_pixel": 5},
+    "Bragg spots, maximum": {
+        "spots": 500, "spots_on_rings": False, "photons_per_pixel": 5, "kind": "maximum",
+    },
+    "coarse grains": {"spots": 2000, "photons_per_pixel": 0.5},
+    "coarse grains, maximum": {"spots": 500, "photons_per_pixel": 0.5, "kind": "maximum"},
+    "strong background": {"photons_per_pixel": 1, "background": 40},
+    "beam stop": {"shadow": True},
+    "dead sensors": {"dead_sensors": [1, 8, 19, 25]},
+    "offsets to 12 px": {"reach": 12},
+    "rotated quadrants": {"turn": 0.1},
+    "four frames": {"events": 4, "photons_per_pixel": 5},
+}  # fmt: skip
+
+
+def scene(name: str, seed: int) -> tuple[DetectorImage, np.ndarray, np.ndarray]:
+    """Image in the wrong geometry, mask, and true offsets ``(4, 2)``."""
+    case = dict(CASES[name])
+    reach, turn = case.pop("reach", 8), case.pop("turn", 0.0)
+    random = np.random.default_rng(1000 + seed)
+    true = Geometry.ideal()
+    for quadrant in true.quadrants:  # sensors are not where the design puts them
+        middle = np.array(quadrant.origin_um[:2])
+        true = true.move(quadrant, [*(middle / np.linalg.norm(middle) * 500), 0.0])
+    for sensor in true.sensors:
+        true = true.move(sensor, random.normal(0, (50, 50, 60)))
+        true = true.rotate(sensor, z=float(random.normal(0, 0.05)))
+    present = true.move_quadrants(-random.uniform(-reach, reach, (4, 2)))
+    for quadrant in present.quadrants:
+        present = present.rotate(quadrant, z=float(random.normal(0, turn)))
+    data = powder_image(true, seed=seed, **case)
+    mask = np.ones(SHAPE, bool)
+    mask[case.get("dead_sensors", [])] = False
+    image = DetectorImage(data, present, distance_mm=121.0, wavelength_angstrom=1.3051)
+    return image, mask, centres_px(present, true)
+
+
+def centres_px(present: Geometry, true: Geometry) -> np.ndarray:
+    """Where each quadrant of `present` has what is the origin in `true`, ``(4, 2)``."""
+    seen, meant = (
+        geometry.pixel_positions_um()[..., :2].reshape(4, -1, 2)[:, ::997]
+        for geometry in (present, true)
+    )
+    found = []
+    for one, other in zip(seen, meant, strict=True):
+        terms = np.column_stack([other, np.ones(len(other))])
+        found.append(np.linalg.lstsq(terms, one, rcond=None)[0][2] / PIXEL_SIZE_UM)
+    return np.array(found)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
+    parser.add_argument("--cctbx", choices=("multi", "single", "none"), default="single")
+    options = parser.parse_args()
+    settings = AlignmentSettings()
+    maps_only = dataclasses.replace(settings, refine="none")
+    compat = AlignmentSettings(method="cctbx", multi_angle=options.cctbx == "multi")
+    warm, mask, _ = scene("many rings", 0)
+    for one in (settings, compat):
+        align_quadrants(warm, mask=mask, settings=one)
+    print(f"{'case':24}{'maps':>7}{'refined':>9}{'largest':>9}{'sigma':>7}{'<1s':>6}{'time':>7}"
+          f"{'cctbx':>8}{'time':>7}  verdicts")  # fmt: skip
+    within, errors = [], []
+    for name in options.cases:
+        rows = [measure(name, seed, settings, maps_only, compat, options.cctbx != "none")
+                for seed in range(options.seeds)]  # fmt: skip
+        error = np.array([row["error"] for row in rows])
+        sigma = np.array([row["sigma"] for row in rows])
+        inside = np.abs(error) < sigma
+        within.append(inside)
+        errors.append(error)
+        times = np.mean([row["seconds"] for row in rows], axis=0)
+        print(
+            f"{name:24}{rms([row['maps'] for row in rows]):7.2f}{rms(error):9.3f}"
+            f"{np.abs(error).max():9.3f}{rms(sigma):7.3f}{100 * inside.mean():5.0f}%"
+            f"{times[0]:6.1f}s{rms([row['cctbx'] for row in rows]):8.2f}{times[1]:6.1f}s  "
+            + " ".join(sorted({verdict for row in rows for verdict in row["verdicts"]})),
+            flush=True,
+        )
+    print(f"{'all':24}{'':7}{rms(np.array(errors)):9.3f}{np.abs(errors).max():9.3f}{'':7}"
+          f"{100 * np.mean(within):5.0f}%")  # fmt: skip
+
+
+def measure(
+    name: str, seed: int, settings: Any, maps_only: Any, compat: Any, reference: bool
+) -> dict[str, Any]:
+    """One case, one seed."""
+    image, mask, truth = scene(name, seed)
+    maps = align_quadrants(image, mask=mask, settings=maps_only)
+    started = time.perf_counter()
+    found = align_quadrants(image, mask=mask, settings=settings)
+    middle = time.perf_counter()
+    other = align_quadrants(image, settings=compat) if reference else maps
+    seconds = middle - started, time.perf_counter() - middle
+    known = np.array([one.verdict != "not determined" for one in found.quadrants])
+    return {
+        "error": np.where(known[:, None], found.offsets_px - truth, np.nan),
+        "sigma": np.where(known[:, None], found.sigmas_px, np.nan),
+        "maps": np.array([one.peak_px for one in maps.quadrants]) - truth,
+        "cctbx": other.offsets_px - truth if reference else np.full((4, 2), np.nan),
+        "verdicts": [one.verdict for one in found.quadrants],
+        "seconds": seconds,
+    }
+
+
+def rms(values: Any) -> float:
+    """Root of the mean square of the finite values."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
+
+
+if __name__ == "__main__":
+    main()
