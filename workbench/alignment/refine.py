@@ -36,7 +36,10 @@ TUKEY_CUT = 8.0
 is, so the cut is wider than the usual 4.7."""
 ASICS_PER_QUADRANT = 2 * SENSORS_PER_QUADRANT
 MAX_STEP_PX = 1.5
-VARIANCE_FACTOR = 1.3
+OUTWARD_ERROR_PX = 0.02
+"""Error common to the outward direction of all quadrants that no statistics see: the finite
+pixels, the flattening at the sensors' edges (simulations without noise)."""
+VARIANCE_FACTOR = 1.5
 """The jackknife's variances times this hold in simulations (benchmarks/alignment.py)."""
 RIDGE_WIDTH_PX = 15.0
 SPLINE_NOISE = 3.0  # variance of a B-spline coefficient over 1 / its diagonal, about
@@ -236,7 +239,7 @@ class _Fit:
         self.offsets = self.offsets + step.reshape(QUADRANTS, 2)
         self.profile = self.profile + reduced.change - reduced.response @ step
 
-    def weakest_direction(self) -> tuple[NDArray[np.float64], float]:
+    def weakest_direction(self, equations: dict[str, Any]) -> tuple[NDArray[np.float64], float]:
         """The least determined combination of offsets, and by how much it is overestimated.
 
         Noise in the profile looks like slopes of rings, so the Gauss-Newton matrix promises more
@@ -249,19 +252,17 @@ class _Fit:
         """
         from scipy.linalg import solveh_banded
 
-        here = self.reduced(self.equations(TUKEY_CUT))
+        here = self.reduced(equations)
         direction, promised = here.weakest()
         kept = self.offsets, self.profile
         way = 0.3
-        slopes = []
-        for sign in (-1, 1):
-            self.offsets = kept[0] + sign * way * direction.reshape(QUADRANTS, 2)
-            self.profile = kept[1] + here.change - here.response @ (sign * way * direction)
-            equations = self.equations(TUKEY_CUT)
-            self.profile = self.profile + solveh_banded(equations["band"], equations["right"])
-            slopes.append(float(direction @ self.reduced(self.equations(TUKEY_CUT)).right))
+        self.offsets = kept[0] + way * direction.reshape(QUADRANTS, 2)
+        self.profile = kept[1] + here.change - here.response @ (way * direction)
+        there = self.equations(TUKEY_CUT)
+        self.profile = self.profile + solveh_banded(there["band"], there["right"])
+        slope = float(direction @ self.reduced(self.equations(TUKEY_CUT)).right)
         self.offsets, self.profile = kept
-        true = (slopes[0] - slopes[1]) / (2 * way)
+        true = (float(direction @ here.right) - slope) / way
         return direction, float(np.clip(promised / max(true, 1e-12), 1.0, 5.0))
 
     def own(self) -> NDArray[np.int64]:
@@ -376,7 +377,7 @@ def refine_rings(
         equations = fit.equations(TUKEY_CUT)
         if converged:
             break
-    weakest, boost = fit.weakest_direction()
+    weakest, boost = fit.weakest_direction(equations)
     return _finish(fit, equations, iterations, converged, used, weakest, boost)
 
 
@@ -424,6 +425,8 @@ def _finish(
     covariance[np.ix_(own, own)] = (
         VARIANCE_FACTOR * stretch @ _jackknife(g, each, matrix) @ stretch.T
     )
+    outward = (fit.outwards() * OUTWARD_ERROR_PX).ravel()
+    covariance[np.ix_(own, own)] += np.outer(outward, outward)[np.ix_(own, own)]
     halves = np.full((2, QUADRANTS, 2), np.nan)
     sensor = np.tile(np.repeat(np.arange(SENSORS_PER_QUADRANT), 2), len(fit.quadrants))
     for half in (0, 1):

@@ -1,0 +1,111 @@
+"""The restated cspad.quadrants_cbf: scores, argmax and conventions of the program."""
+
+import numpy as np
+import pytest
+
+from workbench.alignment import align_quadrants, cctbx
+from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
+from workbench.recipe import AlignmentSettings
+from workbench.simulate import powder_image
+
+TRUTH = np.array([[-3.0, 2.0], [4.0, -5.0], [-6.0, -1.0], [2.0, 7.0]])
+SINGLE = AlignmentSettings(method="cctbx", multi_angle=False)
+
+
+@pytest.fixture(scope="module")
+def image():
+    true = Geometry.ideal()
+    return DetectorImage(
+        powder_image(true), true.move_quadrants(-TRUTH), distance_mm=121.0,
+        wavelength_angstrom=1.30527,
+    )  # fmt: skip
+
+
+def score_by_the_text(array, origin, trial, angle):
+    """One score, written straight from the description of the program."""
+    a = np.radians(angle)
+    turn = np.array([[np.sin(a), -np.cos(a)], [np.cos(a), np.sin(a)]])
+    origin, trial = np.array(origin), np.array(trial, dtype=float)
+    places = np.stack(np.meshgrid(*map(np.arange, array.shape), indexing="ij")).reshape(2, -1)
+    moved = turn @ places + (turn @ (origin - trial) + trial - origin)[:, None]
+    moved = np.trunc(moved + np.copysign(0.5, moved)).astype(int)
+    inside = ((moved >= 0) & (moved < np.array(array.shape)[:, None])).all(axis=0)
+    one, two = array[tuple(places[:, inside])], array[tuple(moved[:, inside])]
+    both = (one >= -400) & (two >= -400)
+    return np.corrcoef(one[both], two[both])[0, 1]
+
+
+def test_scores_follow_the_text_to_a_millionth():
+    random = np.random.default_rng(3)
+    array = random.normal(100, 30, (185, 194))
+    array[random.random(array.shape) < 0.05] = -1000
+    origin = (21.37, -30.84)
+    trials = np.arange(-2.0, 3.0)
+    for angle in (20.0, 45.0, 67.5):
+        scores = cctbx.score_map(array, origin, trials, (angle,))
+        for i, j in ((0, 0), (2, 3), (4, 1)):
+            expected = score_by_the_text(array, origin, (trials[i], trials[j]), angle)
+            assert scores[i, j] == pytest.approx(expected, abs=1e-9)
+
+
+def test_several_angles_give_their_maximum():
+    array = np.random.default_rng(4).normal(100, 30, (185, 194))
+    trials = np.arange(-1.0, 2.0)
+    each = [cctbx.score_map(array, (20.0, -31.0), trials, (a,)) for a in (30.0, 45.0)]
+    both = cctbx.score_map(array, (20.0, -31.0), trials, (30.0, 45.0))
+    assert np.allclose(both, np.maximum(*each), atol=1e-12)
+    assert len(cctbx.MULTI_ANGLES) == 21
+    assert cctbx.MULTI_ANGLES[0] == 20
+    assert cctbx.MULTI_ANGLES[-1] == 70
+
+
+def test_asic_nearest_the_beam_and_offsets_within_its_bias(image):
+    found = align_quadrants(image, settings=SINGLE)
+    assert found.details["panels"] == [f"ARRAY_D0Q{q}S1A0" for q in range(4)]
+    assert np.abs(found.offsets_px - TRUTH).max() <= 3
+    assert np.array_equal(found.offsets_px, np.round(found.offsets_px))
+    lines = found.lines()
+    assert lines[0] == "Doing cross-correlation on panel ARRAY_D0Q0S1A0"
+    assert lines[1] == "Searching a grid with dimensions (41, 41)"
+    assert lines[2].startswith("max cc  0.")
+    assert any(line.startswith("Average CC:  0.") for line in lines)
+
+
+def test_shift_applied_is_the_one_printed(image):
+    found = align_quadrants(image, settings=SINGLE)
+    before, after = (
+        g.pixel_positions_um()[..., :2].reshape(4, -1, 2).mean(axis=1)
+        for g in (image.geometry, found.geometry)
+    )
+    assert (before - after) / 109.92 == pytest.approx(found.offsets_px, abs=1e-6)
+
+
+def test_attenuation_of_silicon_is_that_of_dxtbx():
+    """Values that cctbx.eltbx.attenuation_coefficient gives for Si, 1/mm."""
+    for wavelength, expected in ((1.0, 4.207986), (1.272607, 8.51606), (1.305, 9.159197)):
+        found = cctbx.silicon_attenuation_per_mm(wavelength)
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_parallax_moves_a_corner_as_in_dxtbx(image):
+    """Pixel (0, 0) of a panel does not lie at 0 mm: a fifth to a half of a pixel off."""
+    panel = cctbx.panels(image.geometry, 0, 121.0, 1.305)[15]
+    x, y = panel.pixel_to_mm(0, 0)
+    assert 0.02 < np.hypot(x, y) < 0.1
+    assert cctbx.panels(image.geometry, 0, 121.0, None)[15].pixel_to_mm(0, 0) == (0.0, 0.0)
+    back = panel.mm_to_pixel(*panel.pixel_to_mm(3, 5))
+    assert back == pytest.approx((3, 5), abs=0.01)
+
+
+def test_an_empty_image_stays_where_it_is(image):
+    empty = DetectorImage(np.zeros_like(image.data), image.geometry, distance_mm=121.0)
+    found = align_quadrants(empty, settings=SINGLE)
+    assert [one.trial_px for one in found.quadrants] == [(0.0, 0.0)] * 4
+    assert not found.applied_px.any()
+
+
+def test_without_a_distance_it_says_what_is_missing(image):
+    with pytest.raises(AlignmentError, match="distance"):
+        align_quadrants(DetectorImage(image.data, image.geometry), settings=SINGLE)

@@ -1,0 +1,119 @@
+"""Joint refinement on simulated powders with a known truth: accuracy, uncertainty, verdicts."""
+
+import numpy as np
+import pytest
+
+from workbench.alignment import align_quadrants, overlaps_px, prepare, rank_images, ring_sharpness
+from workbench.detector import SHAPE
+from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
+from workbench.recipe import AlignmentSettings
+from workbench.simulate import powder_image
+
+TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
+
+
+def seen(truth=TRUTH, **scene):
+    """Simulated powder in a geometry whose quadrants are off by `truth`."""
+    true = Geometry.ideal()
+    data = powder_image(true, **scene)
+    return DetectorImage(
+        data, true.move_quadrants(-truth), distance_mm=121.0, wavelength_angstrom=1.3051
+    )
+
+
+@pytest.fixture(scope="module")
+def many():
+    image = seen()
+    return image, align_quadrants(image)
+
+
+def rms(errors):
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def test_many_rings_are_right_to_a_tenth_of_a_pixel(many):
+    _, found = many
+    assert rms(found.offsets_px - TRUTH) < 0.05
+    assert [one.verdict for one in found.quadrants] == ["good"] * 4
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        {"photons_per_pixel": 0.3, "background": 1.0},
+        {"spots": 500, "spots_on_rings": False, "photons_per_pixel": 5, "kind": "maximum"},
+        {"shadow": True, "dead_sensors": [1, 8]},
+    ],
+    ids=["weak", "Bragg spots", "shadow and dead sensors"],
+)
+def test_weak_spotty_and_shadowed_rings_are_right_to_a_quarter(scene):
+    image = seen(**scene)
+    mask = np.ones(SHAPE, bool)
+    mask[scene.get("dead_sensors", [])] = False
+    found = align_quadrants(image, mask=mask)
+    errors = found.offsets_px - TRUTH
+    assert rms(errors) < 0.25
+    assert (np.abs(errors) < 5 * found.sigmas_px).all()
+
+
+def test_the_claimed_uncertainty_covers_the_error(many):
+    _, found = many
+    assert (np.abs(found.offsets_px - TRUTH) < 4 * found.sigmas_px).all()
+    assert found.sigmas_px.max() < 0.1
+
+
+def test_rings_become_sharper(many):
+    image, found = many
+    before, after = (found.details["ring_sharpness"][when] for when in ("before", "after"))
+    assert after["explained"] > before["explained"] + 0.2
+    prepared = prepare(image)
+    assert ring_sharpness(prepared, found.offsets_px).width_px < 6
+
+
+def test_water_and_bragg_spots_without_rings_are_not_taken_for_rings():
+    image = seen(rings=[], spots=300, spots_on_rings=False, kind="maximum")
+    found = align_quadrants(image)
+    assert {one.verdict for one in found.quadrants} <= {"not determined", "uncertain"}
+    wrong = np.abs(found.applied_px - TRUTH * found.applied_px.astype(bool)).max()
+    assert wrong < 1 or not found.applied_px.any()
+
+
+def test_an_offset_that_puts_sensors_on_one_another_is_not_accepted():
+    true = Geometry.ideal()
+    assert overlaps_px(true) == {}
+    middles = true.pixel_positions_um()[..., :2].reshape(4, -1, 2).mean(axis=1)
+    inwards = 9 * np.sign(middles)
+    assert overlaps_px(true.move_quadrants(inwards)), "the quadrants now lie on one another"
+    # rings that would be round only in that impossible geometry
+    image = DetectorImage(powder_image(true.move_quadrants(inwards)), true, distance_mm=121.0)
+    found = align_quadrants(image)
+    assert not found.applied_px.any()
+    assert all("overlap" in " ".join(one.warnings) for one in found.quadrants)
+
+
+def test_images_are_ranked_by_the_clarity_of_their_rings(many):
+    image, _ = many
+    weak = seen(photons_per_pixel=0.5, background=5.0)
+    ranked = rank_images({"weak": weak, "clear": image})
+    assert [one.name for one in ranked] == ["clear", "weak"]
+    assert ranked[0].clear == 4
+    assert ranked[0].mean_cc > ranked[1].mean_cc
+
+
+def test_nothing_is_claimed_about_a_quadrant_that_sees_other_rings():
+    image = seen()
+    data = image.data.copy()
+    data[8:16] = np.random.default_rng(0).poisson(20, data[8:16].shape)
+    found = align_quadrants(data, image.geometry)
+    assert found.quadrants[1].verdict == "not determined"
+    others = [0, 2, 3]
+    assert np.abs(found.offsets_px - TRUTH)[others].max() < 0.25
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="step_px"):
+        AlignmentSettings(step_px=0.0)
+    with pytest.raises(AlignmentError):
+        align_quadrants(np.zeros(SHAPE, complex), Geometry.ideal())
