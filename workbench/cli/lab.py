@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
@@ -125,7 +126,11 @@ def lab_command(notebook: Path, browser: bool, port: int | None) -> list[str]:
     """Command line of the server; its root is the folder above the notebook's."""
     absolute = notebook.absolute()
     root = absolute.parent.parent if absolute.parent.name == "notebooks" else absolute.parent
-    command = [sys.executable, "-m", "jupyterlab", str(absolute), f"--ServerApp.root_dir={root}"]
+    address = "/lab/tree/" + quote(absolute.relative_to(root).as_posix())
+    command = [
+        sys.executable, "-m", "jupyterlab",
+        f"--ServerApp.root_dir={root}", f"--LabApp.default_url={address}",
+    ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     if not browser:
