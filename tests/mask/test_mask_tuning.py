@@ -97,7 +97,7 @@ def test_plausible_images_raise_no_warning(runs):
 
 def test_a_rule_that_removes_too_much_is_named(runs):
     limits = MaskSettings(Thresholds(avg_max=1200.0))
-    assert "average_high removes 5" in warned(
+    assert "limit: hot” removes 5" in warned(
         runs.average, runs.stddev, runs.maximum, settings=limits
     )
 
@@ -105,7 +105,7 @@ def test_a_rule_that_removes_too_much_is_named(runs):
 def test_a_pedestal_subtracted_dark_is_recognised(runs):
     text = warned(runs.average - 1200, runs.stddev, runs.maximum)
     assert "pedestal" in text
-    assert "average_low removes" in text
+    assert "average ≤ 0: dead or below the pedestal” removes" in text
 
 
 def test_swapped_images_are_recognised(runs):

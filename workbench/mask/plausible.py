@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from workbench.detector import unbonded_pixels
 from workbench.mask.inputs import MaskImages
-from workbench.mask.rules import THRESHOLD_RULES, RuleCount
+from workbench.mask.rules import RULES, THRESHOLD_RULES, RuleCount
 
 TOO_MANY = 0.05
 """A single rule that removes more than this fraction is worth a look."""
@@ -43,7 +43,7 @@ def count_warnings(counts: Mapping[str, RuleCount], pixels: int) -> list[str]:
     for name in THRESHOLD_RULES:
         fraction = counts[name].total / pixels
         if fraction > TOO_MANY:
-            found.append(f"The rule {name} removes {100 * fraction:.1f} % of the pixels.")
+            found.append(f"“{RULES[name].text}” removes {100 * fraction:.1f} % of the pixels.")
     return found
 
 
