@@ -96,7 +96,7 @@ class Snapped:
         )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def snap(transforms: bytes, fill: bool = True) -> Snapped:
     """Assembly of the sensors whose transforms are given (see `positions_um`).
 

@@ -50,7 +50,7 @@ class StoreView:
         self.link = self.folder / f"{self.run_range}.data"
 
     def __repr__(self) -> str:
-        return f"<StoreView {self.link}>"
+        return f"<{type(self).__name__} {self.link}>"
 
     def history(self) -> list[Version]:
         """All versions, oldest first; empty if none was ever deployed."""

@@ -178,7 +178,9 @@ class Geometry:
         described = " ".join(map(str, what)) if isinstance(what, tuple) else what
         raise GeometryError(f"{self.source}: there is no object {described}.")
 
-    def children(self, parent: GeometryObject | tuple[str, int] | None = None) -> list:
+    def children(
+        self, parent: GeometryObject | tuple[str, int] | None = None
+    ) -> list[GeometryObject]:
         """Children of an object (None: of the top), sorted by index."""
         if parent is None:
             key = self.top
