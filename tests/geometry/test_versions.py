@@ -296,6 +296,22 @@ def test_unusable_geometries_never_get_into_the_store(store, tmp_path):
     assert [one.number for one in store.history()] == [0]
 
 
+def test_the_geometry_of_another_detector_is_refused(store, tmp_path):
+    rows = [f"CSPAD2X2:V1 0 SENS2X1:V1 {i} 0 {23000 * i} 0 0 0 0 0 0 0" for i in range(2)]
+    small = Geometry.parse("\n".join([*rows, "IP 0 CSPAD2X2:V1 0 0 0 0 0 0 0 0 0 0"]))
+    with pytest.raises(VersionStoreError, match="has 2 sensors"):
+        store.deploy(small)
+    with pytest.raises(VersionStoreError, match="has 32 sensors"):
+        GeometryStore(tmp_path, "MecTargetChamber.0:Cspad2x2.1").preview(OLD)
+    assert GeometryStore(tmp_path, "MecTargetChamber.0:Cspad2x2.1").deploy(small).number == 0
+    assert os.listdir(store.folder) == []
+
+
+def test_an_input_that_is_gone_is_recorded_by_name(store):
+    version = store.deploy(NEW, inputs=["/nowhere/max.cbf"])
+    assert version.record["inputs"] == [{"path": "/nowhere/max.cbf"}]
+
+
 def test_damaged_records_do_not_hide_versions(store):
     store.deploy(OLD)
     record = store.folder / "0-end.data.v0.json"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from workbench.constants import constants_folder, file_for_run, run_range
+from workbench.detector import GROUP_2X2, SENSORS, SHAPE_2X2
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry.checks import overlapping_sensors
 from workbench.geometry.compare import GeometryDiff, compare
@@ -167,7 +168,7 @@ class StoreView:
 
     def preview(self, geometry: Geometry | str | os.PathLike[str]) -> Deployment:
         """What `deploy` would write; writes nothing."""
-        content, warnings = content_of(geometry)
+        content, warnings = self._content(geometry)
         new = parse(decode(content, "new geometry"), "new geometry")
         state = self._state()
         numbers = self._numbers()
@@ -269,6 +270,19 @@ class StoreView:
             text("host"), text("comment"), record,
         )  # fmt: skip
 
+    def _content(self, geometry: Geometry | str | os.PathLike[str]) -> tuple[bytes, list[str]]:
+        """Bytes to deploy, and what was changed on the way; refuses another detector's geometry."""
+        if not isinstance(geometry, Geometry):
+            geometry = Geometry.read(geometry)
+        small = self.folder.parents[1].name == GROUP_2X2
+        expected = SHAPE_2X2[0] if small else SENSORS
+        if len(geometry.sensors) != expected:
+            raise VersionStoreError(
+                f"{geometry.source} has {len(geometry.sensors)} sensors, {self.address} has "
+                f"{expected}; nothing was deployed."
+            )
+        return content_of(geometry)
+
     def _unrecorded(self) -> list[int]:
         """Versions without a side-car, made by hand."""
         paths = {number: self._side_car(number) for number in self._numbers()}
@@ -301,11 +315,9 @@ class StoreView:
         return self.version(int(what)).geometry()
 
 
-def content_of(geometry: Geometry | str | os.PathLike[str]) -> tuple[bytes, list[str]]:
+def content_of(geometry: Geometry) -> tuple[bytes, list[str]]:
     """Bytes to deploy, with sentences on what was changed on the way."""
     warnings = []
-    if not isinstance(geometry, Geometry):
-        geometry = Geometry.read(geometry)
     if not geometry.is_in_index_order:
         geometry = geometry.in_index_order()
         warnings.append("its rows were out of index order, which psana would misread; now sorted.")

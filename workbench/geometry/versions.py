@@ -31,7 +31,7 @@ from workbench.geometry.store_files import (
     remove_leftovers,
 )
 from workbench.geometry.store_model import Version
-from workbench.geometry.store_view import HISTORY, StoreView, content_of
+from workbench.geometry.store_view import HISTORY, StoreView
 from workbench.geometry.tree import Geometry
 from workbench.provenance import describe_files, software, user
 
@@ -77,12 +77,12 @@ class GeometryStore(StoreView):
         VersionStoreError
             If it cannot be done; then everything is as it was.
         """
-        content, warnings = content_of(geometry)
+        content, warnings = self._content(geometry)
         record: dict[str, Any] = {"comment": " ".join(comment.split()), "warnings": warnings}
         if recipe_sha256:
             record["recipe_sha256"] = recipe_sha256
         if inputs:
-            record["inputs"] = describe_files(inputs)
+            record["inputs"] = [_described(path) for path in inputs]
         if quality:
             record["quality"] = dict(quality)
         with self._changing() as changes:
@@ -243,3 +243,11 @@ class GeometryStore(StoreView):
         line += f" user:{'_'.join(user().split())} host:{socket.gethostname()}"
         comment = " ".join(comment.split())
         return line + (f" comment:{comment}" if comment else "")
+
+
+def _described(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Facts of an input file; its name alone if it is not there any more."""
+    try:
+        return describe_files([path])[0]
+    except OSError:
+        return {"path": os.fspath(path)}
