@@ -263,8 +263,9 @@ def epics_time(number: int, value: float, seconds: int, nanoseconds: int) -> byt
 
 def ebeam(photon_energy_ev: float, *, damage_mask: int = 0, charge_nc: float = 0.18) -> bytes:
     """Payload of Bld::BldDataEBeamV7 (164 bytes); the electron energy fits the photon energy."""
-    # photon energy goes with the square of the electron energy; 13.55 GeV makes 9.5 keV
-    electron_mev = 13550.0 * (photon_energy_ev / 9500.0) ** 0.5
+    # undulator equation: λ = 3 cm / (2 γ²) · (1 + K² / 2), K = 3.5; as cctbx inverts it
+    gamma_squared = 3.0e8 * (1 + 3.5**2 / 2) / 2 * photon_energy_ev / 12398.4187
+    electron_mev = 0.51099891 * gamma_squared**0.5
     values = (
         charge_nc, electron_mev, 0.012, -0.031, 0.0004, -0.0002,  # charge, energy, LTU
         4100.0, -0.05, 230.0, 0.02,  # bunch compressors: peak currents and energies
