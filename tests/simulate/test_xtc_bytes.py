@@ -185,7 +185,7 @@ def test_photon_energy_comes_with_light_only(sample, bright):
     beam = one(event, 15)
     assert (beam.version, beam.log >> 24, beam.phy, len(beam.payload)) == (7, 6, 0, 164)
     assert struct.unpack_from("<d", beam.payload, 140)[0] == pytest.approx(9500, abs=30)
-    assert 13000 < struct.unpack_from("<d", beam.payload, 12)[0] < 14000
+    assert 14500 < struct.unpack_from("<d", beam.payload, 12)[0] < 14750
     dark = datagrams_in(sample.xtc_dir / "e780-r0054-s00-c00.xtc")
     assert not [item for d in dark for item in d.objects if item.type == 15]
 
