@@ -50,8 +50,19 @@ def test_spelling_of_cbfheader2slaccalib(corrected):
 
 def test_spelling_of_slaccalib2cbfheader(corrected):
     corrected.write("0-end.data")
-    assert main(["geometry", "convert", "metrology_file=0-end.data", "out=h.cbf"]) == 0
-    assert Geometry.read("h.cbf").to_text() == corrected.to_text()
+    for words, out in (
+        (["metrology_file=0-end.data", "out=h.cbf"], "h.cbf"),
+        (["0-end.data", "out=refined"], "refined"),  # whatever it is called, a header
+        (["0-end.data", "h.def"], "h.def"),
+    ):
+        assert main(["geometry", "convert", *words]) == 0
+        assert Path(out).read_bytes().startswith(b"###CBF")
+        assert Geometry.read(out).to_text() == corrected.to_text()
+
+
+def test_a_version_name_is_a_slac_file(corrected):
+    assert main(["geometry", "convert", "x_cc.cbf", "0-end.data.v1"]) == 0
+    assert Path("0-end.data.v1").read_text() == corrected.to_text()
 
 
 def test_an_output_that_differs_is_not_overwritten_unasked(corrected, capsys):

@@ -108,14 +108,15 @@ def _store(options: argparse.Namespace) -> Any:
 # ---- convert -------------------------------------------------------------------------------------
 
 _INPUTS = ("cbf_header", "metrology_file")
-_OUTPUTS = ("out_metrology_file", "out")
+_OUTPUTS = {"out_metrology_file": ".data", "out": ".cbf"}
+"""Names by which cctbx's converters know their output, and the format they write to it."""
 
 
 def _convert(options: argparse.Namespace) -> None:
     from workbench.geometry import slac
     from workbench.geometry.formats import read_with_beam, write_geometry
 
-    source, target = _input_and_output(options.files)
+    source, target, kind = _input_and_output(options.files)
     geometry, distance, wavelength = read_with_beam(source)
     if options.rounded:
         geometry = slac.rounded_copy(geometry)
@@ -128,8 +129,9 @@ def _convert(options: argparse.Namespace) -> None:
             return
         raise GeometryError(f"{target} exists already; give --overwrite to replace it.")
     write_geometry(
-        geometry, target, distance_mm=distance, wavelength_angstrom=wavelength, like=options.like
-    )
+        geometry, target, distance_mm=distance, wavelength_angstrom=wavelength,
+        like=options.like, kind=kind,
+    )  # fmt: skip
     result = {
         "input": source,
         "output": target,
@@ -155,15 +157,17 @@ def _accept_same(geometry: Any, target: str) -> None:
         raise GeometryError(f"{target} exists already and differs; give --overwrite to replace it.")
 
 
-def _input_and_output(words: list[str]) -> tuple[str, str]:
+def _input_and_output(words: list[str]) -> tuple[str, str, str | None]:
+    """Input, output, and the format of the output where its spelling says so."""
     source: str | None = None
     target: str | None = None
+    kind: str | None = None
     for word in words:
         name, equals, value = word.partition("=")
         if equals and name in _INPUTS:
             source = value
         elif equals and name in _OUTPUTS:
-            target = value
+            target, kind = value, _OUTPUTS[name]
         elif source is None:
             source = word
         elif target is None:
@@ -172,7 +176,7 @@ def _input_and_output(words: list[str]) -> tuple[str, str]:
             raise GeometryError(f"expected an input and an output, found also {word!r}.")
     if not source:
         raise GeometryError("no input given; give a CBF, .data or .geom file.")
-    return source, target or "0-end.data"
+    return source, target or "0-end.data", kind
 
 
 # ---- versions ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -81,8 +82,9 @@ def write_geometry(
     wavelength_angstrom: float | None = None,
     overwrite: bool = True,
     like: str | os.PathLike[str] | None = None,
+    kind: str | None = None,
 ) -> None:
-    """Write a geometry in the format of the suffix (`WRITTEN`).
+    """Write a geometry in the format of the suffix (`WRITTEN`), or of the suffix `kind`.
 
     `like` is a CrystFEL file whose lines other than the panels' places are kept.
 
@@ -91,10 +93,10 @@ def write_geometry(
     GeometryError
         If the suffix is not known or the format cannot hold the geometry.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".data":
+    suffix = kind or Path(path).suffix.lower()
+    if suffix == ".data" or re.search(r"\.data\.v\d+$", os.fspath(path)):
         geometry.write(path, overwrite=overwrite)
-    elif suffix == ".cbf":
+    elif suffix in (".cbf", ".def"):  # cctbx's users call header-only files .def
         imgcif_header.write_header(geometry, path, distance_mm=distance_mm, overwrite=overwrite)
     elif suffix == ".geom":
         crystfel.write_crystfel(
