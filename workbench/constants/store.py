@@ -6,6 +6,7 @@ import math
 import os
 import socket
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ def read_constants(
 
     Returns
     -------
-    Array ``(32, 185, 388)`` (``(2, 185, 388)`` of a 2x2), int64 for status words and masks, else
-    float32 unless the file declares another type.
+    Read-only array ``(32, 185, 388)`` (``(2, 185, 388)`` of a 2x2), int64 for status words and
+    masks, else float32 unless the file declares another type.
 
     Raises
     ------
@@ -46,13 +47,26 @@ def read_constants(
 
 
 def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArray:
-    """Per-pixel constants of one file in the detector's shape; see `read_constants`."""
+    """Per-pixel constants of one file in the detector's shape, read-only; see `read_constants`."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
+    return _read_pixels(os.fspath(path), address, kind, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=6)
+def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int) -> NDArray:
+    # parsing 2.3 million numbers takes half a second; a file that changed has another key
     shape = pixel_shape(address)
     dtype = np.int64 if kind in WHOLE_NUMBER_KINDS else None
     values = read_constants_file(path, math.prod(shape), dtype)
     if shape == SHAPE_2X2:  # its files are interleaved: the section is the fastest index
-        return np.ascontiguousarray(np.moveaxis(values.reshape(*shape[1:], 2), -1, 0))
-    return values.reshape(shape)
+        pixels = np.ascontiguousarray(np.moveaxis(values.reshape(*shape[1:], 2), -1, 0))
+    else:
+        pixels = values.reshape(shape)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def pixel_shape(address: str) -> tuple[int, int, int]:

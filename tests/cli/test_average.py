@@ -1,0 +1,165 @@
+"""``workbench average`` and ``workbench merge`` on the sample experiment."""
+
+import json
+
+import numpy as np
+import pytest
+
+from workbench.cli import main
+from workbench.images import read_image
+
+
+@pytest.fixture(scope="module")
+def averaged(sample, tmp_path_factory):
+    """Images of the dark and a bright run, made with the spellings users know."""
+    folder = tmp_path_factory.mktemp("averages")
+    common = [
+        "--experiment", "cxim1416", "--xtc_dir", str(sample.xtc_dir),
+        "--calib-dir", str(sample.calib_dir), "--detz_offset", "585.5", "--outputdir", str(folder),
+    ]  # fmt: skip
+    assert main(["average", *common, "--run", "54", "--raw_data"]) == 0
+    assert main(["average", *common, "--run", "74-75", "-g", "6.85", "--min"]) == 0
+    return folder
+
+
+def options(sample, folder, *words):
+    return ["average", "-x", "cxim1416", "-D", str(sample.xtc_dir), "-C", str(sample.calib_dir),
+            "-d", "585.5", "-o", str(folder), *words]  # fmt: skip
+
+
+def numpy_frames(sample, number):
+    from workbench.pipeline import open_run
+
+    run = open_run("cxim1416", number, xtc_dir=sample.xtc_dir, calib_dir=sample.calib_dir)
+    return run, np.array([event.raw for event in run.events() if event.raw is not None], float)
+
+
+def test_raw_images_hold_exact_values(averaged, sample):
+    _, raw = numpy_frames(sample, 54)
+    read = {kind: read_image(averaged / f"cxim1416_{kind}-r0054.cbf").data
+            for kind in ("avg", "stddev", "max")}  # fmt: skip
+    np.testing.assert_allclose(read["avg"], raw.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(read["stddev"], raw.std(0), rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(read["max"], raw.max(0))
+    assert not (averaged / "cxim1416_min-r0054.cbf").exists()
+
+
+def test_gain_mask_value_is_pedestal_and_low_gain_only(averaged, sample):
+    from workbench.constants import read_constants
+
+    run, raw = numpy_frames(sample, 74)
+    pedestals = read_constants(sample.calib_dir, run.address, "pedestals", 74).astype(float)
+    data = (raw - pedestals) * np.where(run.low_gain, 6.85, 1.0)
+    for kind, expected in (("avg", data.mean(0)), ("stddev", data.std(0))):
+        found = read_image(averaged / f"cxim1416_{kind}-r0074.cbf").data
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-8)
+    for kind, expected in (("max", data.max(0)), ("min", data.min(0))):
+        found = read_image(averaged / f"cxim1416_{kind}-r0074.cbf").data
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_several_runs_give_the_maximum_of_their_maxima(averaged, tmp_path, capsys):
+    paths = [str(averaged / f"cxim1416_max-r00{n}.cbf") for n in (74, 75)]
+    merged = read_image(averaged / "cxim1416_max-r0074-0075.cbf")
+    one, two = (read_image(path).data for path in paths)
+    np.testing.assert_array_equal(merged.data, np.maximum(one, two))
+    target = tmp_path / "all_max.cbf"
+    assert main(["merge", *paths, "-m", str(target), "-s", str(tmp_path / "s.cbf")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Saving {target}"
+    np.testing.assert_array_equal(read_image(target).data, merged.data)
+    np.testing.assert_allclose(
+        read_image(tmp_path / "s.cbf").data, np.std([one, two], axis=0, ddof=1), atol=1e-9
+    )
+
+
+def test_default_is_psana_s_calibration_and_json_tells_the_result(sample, tmp_path, capsys):
+    assert main(options(sample, tmp_path, "-r", "74", "-n", "3", "-s", "2", "--json")) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["events"] == 3
+    assert result["skipped"] == {"before the first event used": 2}
+    assert 115 < result["distance_mm"] < 127
+    image = read_image(result["files"]["average"])
+    steps = [step["step"] for step in image.provenance["corrections"]]
+    assert steps[:3] == ["pedestals", "common mode", "gain"]
+    assert image.provenance["count"] == 3
+
+
+def test_a_pedestal_subtracted_dark_is_pointed_out(sample, tmp_path, capsys):
+    assert main(options(sample, tmp_path, "-r", "54", "-g", "6.85")) == 0
+    assert "half of the average lies below zero" in capsys.readouterr().err
+
+
+def test_constants_are_made_from_a_dark_run(experiment, tmp_path, capsys):
+    words = options(experiment, tmp_path, "-r", "54", "-R", "--deploy-constants", "60-70")
+    assert main(words) == 0
+    from workbench.constants import read_constants
+
+    _, raw = numpy_frames(experiment, 54)
+    pedestals = read_constants(experiment.calib_dir, "CxiDs1.0:Cspad.0", "pedestals", 65)
+    np.testing.assert_allclose(pedestals, raw.mean(0), rtol=1e-6)
+    status = read_constants(experiment.calib_dir, "CxiDs1.0:Cspad.0", "pixel_status", 65)
+    assert 0 < np.count_nonzero(status) < 0.1 * status.size
+    assert capsys.readouterr().out.count("Deployed ") == 3
+    assert main(words) == 1
+    assert "nothing was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["-r", "99"], "no run 99"),
+        (["-r", "54-end"], "not understood"),
+        (["-r", "9-7"], "no range"),
+        (["-r", "74", "-g", "-1"], "gain is -1"),
+        (["-r", "74", "-n", "0"], "limit is 0"),
+        (["-r", "74", "-s", "1000", "-R"], "no events"),
+        (["-r", "74", "--deploy-constants"], "raw data"),
+        (["-r", "74-75", "-R", "--deploy-constants"], "one dark run"),
+        (["-r", "74", "-R", "--averagebase", "{trial}"], "known fields"),
+        (["-r", "74", "-R", "-a", "CxiDs2.0:Cspad.0"], "CxiDs1.0:Cspad.0"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(sample, tmp_path, capsys, words, complaint):
+    folder = tmp_path / "out"
+    try:
+        status = main(options(sample, folder, *words))
+    except SystemExit as error:
+        status = error.code
+    assert status in (1, 2)
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert complaint in last
+    assert not list(folder.glob("*")) if folder.exists() else True
+
+
+def test_merge_refuses_what_does_not_match(averaged, tmp_path, capsys):
+    path = str(averaged / "cxim1416_max-r0074.cbf")
+    assert main(["merge", path]) == 1
+    assert "nothing to write" in capsys.readouterr().err
+    small = tmp_path / "small.npy"
+    np.save(small, np.zeros((2, 185, 388)))
+    assert main(["merge", path, str(small), "-m", str(tmp_path / "x.cbf")]) == 1
+    assert "small.npy has the shape (2, 185, 388)" in capsys.readouterr().err
+    assert main(["merge", str(tmp_path / "none.cbf"), "-m", str(tmp_path / "x.cbf")]) == 1
+    assert not (tmp_path / "x.cbf").exists()
+
+
+@pytest.mark.dials
+def test_dxtbx_opens_the_images_with_exact_values(averaged, dials):
+    path = averaged / "cxim1416_avg-r0054.cbf"
+    told = dials(
+        "import sys, dxtbx, hashlib, json\n"
+        "image = dxtbx.load(sys.argv[1]); detector = image.get_detector()\n"
+        "data = [p.as_numpy_array() for p in image.get_raw_data()]\n"
+        "print(json.dumps([len(detector), detector.hierarchy().get_distance(),"
+        " hashlib.md5(b''.join(d.tobytes() for d in data)).hexdigest()]))",
+        path,
+    )
+    import hashlib
+
+    from workbench.detector import asic_stack
+
+    panels, distance, digest = json.loads(told.strip().splitlines()[-1])
+    image = read_image(path)
+    assert panels == 64
+    assert abs(abs(distance) - image.distance_mm) < 1
+    assert digest == hashlib.md5(asic_stack(image.data).tobytes()).hexdigest()
