@@ -104,13 +104,16 @@ def test_installed_version_is_found_by_its_positions(tmp_path):
         corrected=corrected, recipe=Recipe().changed("experiment.calib_dir", str(tmp_path))
     )
     assert "not installed" in installed.state(made).sentence
+    assert "no versions: there is no 0-end.data" in installed.versions(made).plain
     store.deploy(start, comment="as delivered")
     assert "not installed" in installed.state(made).sentence
     store.deploy(corrected, comment="aligned")
     found = installed.state(made)
     assert found.version == "0-end.data.v1"
     assert "is in use" in found.sentence
-    assert "aligned" in installed.versions(made).plain
+    told = installed.versions(made).plain
+    assert "aligned" in told
+    assert "leads to v1" in told
 
 
 def test_without_a_calibration_directory_that_is_said():
@@ -123,6 +126,12 @@ def test_table_escapes_and_aligns_numbers():
     assert "&lt;b&gt;" in shown.markup
     assert '<td class="number">22</td>' in shown.markup
     assert shown.plain.splitlines()[2] == "<b>    1"
+
+
+def test_only_long_cells_may_be_broken():
+    markup = table(["a", "b"], [["short", "/a/very/long/path/of/a/file.cbf"]]).markup
+    assert "<td>short</td>" in markup
+    assert '<td class="long">/a/very' in markup
 
 
 def test_empty_table_has_its_header():

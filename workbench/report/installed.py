@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.report.text import Shown, sentence, table
+from workbench.report.text import Shown, sentence, table, together
 
 SAME_UM = 1.0
 """Pixels closer than this are the same: geometry files may round to whole µm."""
@@ -59,11 +59,12 @@ def versions(calibration: Any) -> Shown:
     try:
         from workbench.pipeline import geometry_store
 
-        entries = list(geometry_store(calibration.recipe).history())
+        store = geometry_store(calibration.recipe)
+        entries, present = list(store.history()), store.state()
     except WorkbenchError as error:
         return sentence(f"The versions in the calibration directory are not known: {error}")
     if not entries:
-        return sentence("The calibration directory holds no geometry yet.")
+        return sentence(f"The calibration directory holds no versions: {present}.")
     rows = [
         [
             Path(entry.path).name, "yes" if entry.current else "", entry.when or "",
@@ -72,7 +73,8 @@ def versions(calibration: Any) -> Shown:
         ]
         for entry in entries
     ]  # fmt: skip
-    return table(["version", "in use", "installed (UTC)", "by", "comment", "content"], rows)
+    shown = table(["version", "in use", "installed (UTC)", "by", "comment", "content"], rows)
+    return together(shown, sentence(f"{present[0].upper()}{present[1:]}."))
 
 
 def same(one: Any, other: Any) -> bool:

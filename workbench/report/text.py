@@ -6,6 +6,9 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_LONG = 24
+"""Cells with more characters (paths, hashes) may be broken anywhere."""
+
 
 class Shown:
     """Something a notebook shows as HTML, with a plain text for other readers."""
@@ -65,7 +68,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
         markup.append(
             "<tr>"
             + "".join(
-                f"<{tag}{scope}{_number_class(to_right)}>{html.escape(cell)}</{tag}>"
+                f"<{tag}{scope}{_kind(cell, to_right)}>{html.escape(cell)}</{tag}>"
                 for cell, to_right in zip(line, right, strict=True)
             )
             + "</tr>"
@@ -114,5 +117,7 @@ def _is_number(cell: object) -> bool:
     return not text or text[0] in "0123456789+−-–±"
 
 
-def _number_class(to_right: bool) -> str:
-    return ' class="number"' if to_right else ""
+def _kind(cell: str, to_right: bool) -> str:
+    if to_right:
+        return ' class="number"'
+    return ' class="long"' if len(cell) > _LONG else ""
