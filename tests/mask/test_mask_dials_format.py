@@ -210,6 +210,10 @@ def test_dials_reads_the_mask_with_no_pixel_different(tmp_path, good, dials):
         "from scitbx.array_family import flex\n"
         "mask, panels = easy_pickle.load(sys.argv[1]), np.load(sys.argv[2])\n"
         "assert type(mask) is tuple and all(type(p) is flex.bool for p in mask)\n"
+        "import pickle\n"  # as dials.image_viewer loads it
+        "viewed = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "assert type(viewed) is tuple and all((p == q).count(False) == 0 "
+        "for p, q in zip(mask, viewed))\n"
         "print(len(mask), sum(int((p.as_numpy_array() != q).sum()) "
         "for p, q in zip(mask, panels)))",
         tmp_path / "mask.pickle",
