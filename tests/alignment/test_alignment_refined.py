@@ -1,5 +1,7 @@
 """Joint refinement on simulated powders with a known truth: accuracy, uncertainty, verdicts."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,23 @@ def test_settings_out_of_range_are_refused():
         AlignmentSettings(step_px=0.0)
     with pytest.raises(AlignmentError):
         align_quadrants(np.zeros(SHAPE, complex), Geometry.ideal())
+
+
+def test_a_calibrant_gives_the_distance_and_steadies_weak_rings():
+    image = seen(photons_per_pixel=0.3, background=1.0)
+    wrong = dataclasses.replace(image, distance_mm=121.5)
+    free = align_quadrants(wrong)
+    held = align_quadrants(wrong, settings=AlignmentSettings(calibrant="AgBeh"))
+    fit = held.details["calibrant"]
+    assert fit["distance_mm"] == pytest.approx(121.0, abs=0.05)
+    assert fit["rings"] > 10
+    assert rms(held.offsets_px - TRUTH) < 0.1
+    assert rms(held.sigmas_px) < rms(free.sigmas_px)
+
+
+def test_rings_of_another_substance_are_not_forced_to_fit(many):
+    image, free = many
+    found = align_quadrants(image, settings=AlignmentSettings(calibrant="LaB6"))
+    assert isinstance(found.details["calibrant"], str)
+    assert found.details["calibrant"] in found.warnings
+    assert np.allclose(found.offsets_px, free.offsets_px)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment import quality
+from workbench.alignment.calibrant import CalibrantFit, fit_calibrant, with_calibrant
 from workbench.alignment.cctbx import MULTI_ANGLES, SINGLE_ANGLE, align_as_cctbx
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
 from workbench.alignment.evidence import ring_evidence
@@ -85,10 +86,10 @@ def align_quadrants(
         if progress is not None:
             progress.update(quadrant + 1, _STEPS, f"map of quadrant {quadrant}")
     seconds = {"maps": time.perf_counter() - started}
-    refined = None
+    refined, told = None, None
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
-        refined, quadrants = _refined(prepared, quadrants, settings)
+        refined, quadrants, told = _refined(prepared, quadrants, settings, image)
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
     quadrants = _without_overlap(quadrants, present)
     if progress is not None:
@@ -100,6 +101,7 @@ def align_quadrants(
             "before": ring_sharpness(prepared, np.zeros((QUADRANTS, 2))).to_dict(),
             "after": ring_sharpness(prepared, applied).to_dict(),
         },
+        "calibrant": told.to_dict() if isinstance(told, CalibrantFit) else told,
         "saturated_pixels": prepared.saturated,
         "usable_pixels": int(np.count_nonzero(prepared.good)),
     }
@@ -108,7 +110,8 @@ def align_quadrants(
         present,
         settings.method,
         settings,
-        warnings=_open_combinations(refined, quadrants),
+        warnings=_open_combinations(refined, quadrants)
+        + (() if told is None else (told if isinstance(told, str) else told.line(),)),
         refinement=refined,
         details=details,
     )
@@ -236,13 +239,13 @@ def _map_covariance(found: CorrelationMap, peak: Peak) -> NDArray[np.float64]:
 
 
 def _refined(
-    prepared: Prepared, quadrants: list[QuadrantAlignment], settings: AlignmentSettings
-) -> tuple[Refinement | None, list[QuadrantAlignment]]:
+    prepared: Prepared, quadrants: list[QuadrantAlignment], settings: AlignmentSettings, image: Any
+) -> tuple[Refinement | None, list[QuadrantAlignment], CalibrantFit | str | None]:
     """All quadrants together, from the maps where they are clear, else from a joint search."""
     used = np.array([np.count_nonzero(prepared.quadrant(q).value) > 5000 for q in range(QUADRANTS)])
     present = [one for one in quadrants if used[one.quadrant]]
     if not present:
-        return None, quadrants
+        return None, quadrants, None
     start = np.array([one.offset_px for one in quadrants])
     clear = all(
         one.verdict == "good" and one.measures["significance"] > CLEAR_SIGNIFICANCE
@@ -255,13 +258,28 @@ def _refined(
             start = found.offsets_px
     refined = refine_rings(prepared, start, used)
     if refined is None:
-        return None, quadrants
+        return None, quadrants, None
+    told = _calibrant(refined, settings, image)
+    if isinstance(told, CalibrantFit):
+        refined = with_calibrant(refined, told)
     evidence = ring_evidence(prepared, refined.offsets_px, refined.used)
     judged = [
         quality.judge(one, refined, evidence, reach) if used[one.quadrant] else one
         for one in quadrants
     ]
-    return refined, judged
+    return refined, judged, told
+
+
+def _calibrant(
+    refined: Refinement, settings: AlignmentSettings, image: Any
+) -> CalibrantFit | str | None:
+    if settings.calibrant == "unknown":
+        return None
+    distance = getattr(image, "distance_mm", None)
+    wavelength = getattr(image, "wavelength_angstrom", None)
+    if not distance or not wavelength:
+        return f"Rings of {settings.calibrant} need the image's distance and wavelength."
+    return fit_calibrant(refined, settings.calibrant, distance, wavelength)
 
 
 def _open_combinations(

@@ -446,8 +446,9 @@ def _finish(
         iterations=iterations,
         converged=converged,
         explained=1 - left / max(total, 1e-30),
-        undetermined=_undetermined(covariance, used, fit.outwards()),
+        undetermined=open_combinations(covariance, used, fit.outwards()),
         extra={
+            "outwards": fit.outwards(),
             "boost": boost,
             "weakest": weakest,
             "amplitude": fit.amplitude,
@@ -457,7 +458,7 @@ def _finish(
     )
 
 
-def _undetermined(
+def open_combinations(
     covariance: NDArray[np.float64], used: NDArray[np.bool_], outwards: NDArray[np.float64]
 ) -> tuple[str, ...]:
     """Sentences about combinations of offsets known to worse than half a pixel.

@@ -40,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="all quadrants together, or maps only (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--calibrant", choices=("AgBeh", "LaB6", "CeO2", "Si"),
+        help="known rings: also fits the distance and the outward shift of all quadrants",
+    )  # fmt: skip
+    parser.add_argument(
         "--single-angle", action="store_true",
         help="method cctbx: 45 degrees only, instead of the maximum over 21 angles",
     )  # fmt: skip
@@ -128,6 +132,8 @@ def _settings(args: argparse.Namespace) -> AlignmentSettings:
         "refine": args.refine,
         "multi_angle": not args.single_angle,
     }
+    if args.calibrant:
+        changes["calibrant"] = args.calibrant
     if args.angles:
         changes["angles_deg"] = tuple(args.angles)
     try:

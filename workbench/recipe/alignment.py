@@ -21,6 +21,9 @@ class AlignmentSettings:
     refine: Literal["rings", "none"] = setting(
         "rings", "rings: all quadrants together until one radial profile fits all; none: maps only"
     )
+    calibrant: Literal["unknown", "AgBeh", "LaB6", "CeO2", "Si"] = setting(
+        "unknown", "known rings (AgBeh, LaB6, CeO2, Si) also give distance and outward shift"
+    )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(
