@@ -109,3 +109,17 @@ def test_a_faulty_layer_is_refused_by_name(text, words):
 def test_a_faulty_mask_section_is_refused(text):
     with pytest.raises(RecipeError):
         recipe_from_text(f"[mask]\n{text}\n")
+
+
+def test_a_pixel_has_three_numbers():
+    with pytest.raises(RecipeError, match="no pixel"):
+        layers.PixelLayer(pixels=((1, 2),))
+
+
+def test_lists_become_tuples():
+    """A drawing in the notebook gives lists; settings are compared and used as keys."""
+    drawn = layers.PolygonLayer(points_mm=[[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert drawn == layers.PolygonLayer(points_mm=((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+    settings = MaskSettings(layers=[drawn])
+    assert hash(settings) == hash(MaskSettings(layers=(drawn,)))
+    assert recipe_from_text(recipe_to_text(Recipe(mask=settings))).mask == settings

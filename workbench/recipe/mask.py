@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from workbench.detector import ADC_MAX_ADU, COLUMNS, ROWS, SENSORS
 from workbench.recipe.fields import require, section, setting
@@ -44,7 +44,20 @@ class _Layer:
         """Refuse what cannot be meant (ValueError)."""
 
     def __post_init__(self) -> None:
+        _freeze(self)
         self.check()
+
+
+def _freeze(settings: Any) -> None:
+    """Turn lists, also nested, into tuples: settings are compared and used as keys."""
+
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
+
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if isinstance(value, (list, tuple)):
+            object.__setattr__(settings, one.name, frozen(value))
 
 
 def _numbers(*values: float) -> bool:
@@ -255,9 +268,9 @@ class PixelLayer(_Layer):
 
     def check(self) -> None:
         for pixel in self.pixels:
-            inside = all(
+            inside = len(pixel) == 3 and all(
                 0 <= index < size
-                for index, size in zip(pixel, (SENSORS, ROWS, COLUMNS), strict=True)
+                for index, size in zip(pixel, (SENSORS, ROWS, COLUMNS), strict=False)
             )
             require(
                 inside,
@@ -326,4 +339,5 @@ class MaskSettings:
     layers: tuple[Layer, ...] = setting((), "applied in this order, after limits and border")
 
     def __post_init__(self) -> None:
+        _freeze(self)
         require(self.border >= 0, f"border is {self.border}; it must be 0 pixels or more")
