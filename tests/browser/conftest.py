@@ -105,7 +105,9 @@ class Notebook:
         self.lab = lab
 
     def open(self, name: str) -> "Notebook":
-        self.page.goto(self.lab.url(f"lab/tree/{name}"), wait_until="domcontentloaded")
+        # a workspace of its own: JupyterLab would bring the tabs of the test before back
+        place = f"lab/workspaces/{Path(name).stem}/tree/{name}"
+        self.page.goto(self.lab.url(place), wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.page.wait_for_function(
             "() => { const w = window.jupyterapp?.shell.currentWidget;"
