@@ -167,7 +167,7 @@ def test_calibration_by_mouse(notebook, experiment):
 
 def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     """What the detector view itself can do, and that a reload brings everything back."""
-    page = open_workbench(notebook, experiment, "view.ipynb", prepare="bench.compute()")
+    page = open_workbench(notebook, experiment, "view.ipynb", prepare="bench.compute();")
     step(page, 2)
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
     settled(page)
@@ -241,7 +241,7 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
 def test_panels_fit_the_page(notebook, experiment, width, theme):
     """Nothing sticks out of the page in either theme, narrow or wide."""
     page = open_workbench(
-        notebook, experiment, f"fit-{width}.ipynb", width, prepare="bench.compute()"
+        notebook, experiment, f"fit-{width}.ipynb", width, prepare="bench.compute();"
     )
     notebook.theme(theme)
     for number, name in enumerate(("run", "mask", "quadrants", "geometry"), 1):
