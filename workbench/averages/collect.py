@@ -17,8 +17,8 @@ from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
 
-BLOCK = 16
-"""Events added at once: 75 MB of pixels, 8 ms of work."""
+BLOCK = 24
+"""Events added at once: 110 MB of pixels, 13 ms of work. More would be a little quicker."""
 
 
 @dataclass
