@@ -8,6 +8,7 @@ import pytest
 from workbench.detector import SHAPE
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
+from workbench.pipeline import recipe_hash
 from workbench.recipe import Recipe
 from workbench.report import installed
 from workbench.report.evidence import gather, ring_contrast
@@ -114,6 +115,22 @@ def test_installed_version_is_found_by_its_positions(tmp_path):
     told = installed.versions(made).plain
     assert "aligned" in told
     assert "leads to v1" in told
+
+
+def test_report_after_deployment_starts_from_the_geometry_before(tmp_path):
+    recipe = Recipe().changed("experiment.calib_dir", str(tmp_path))
+    store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
+    assert installed.geometry_before(recipe, recipe_hash(recipe)) is None
+    store.deploy(Geometry.ideal(), comment="as delivered")
+    assert installed.geometry_before(recipe, recipe_hash(recipe)) is None
+    corrected = Geometry.ideal().move_quadrants([[1, 0]] * 4)
+    store.deploy(corrected, comment="aligned", recipe_sha256=recipe_hash(recipe))
+    found = installed.geometry_before(recipe, recipe_hash(recipe))
+    assert found is not None
+    assert found.name == "0-end.data.v0"
+    assert installed.geometry_before(recipe, "another recipe") is None
+    pinned = recipe.changed("experiment.geometry", "mine.data")
+    assert installed.geometry_before(pinned, recipe_hash(recipe)) is None
 
 
 def test_without_a_calibration_directory_that_is_said():

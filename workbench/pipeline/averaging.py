@@ -67,6 +67,7 @@ def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
         "experiment.psdm_dir",
         "experiment.xtc_dir",
         "experiment.calib_dir",
+        "experiment.geometry",
         "images.average",
         "images.stddev",
         "images.maximum",

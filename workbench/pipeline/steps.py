@@ -48,6 +48,7 @@ def gather_images(
         If a file or run cannot be used, or nothing is named.
     """
     from workbench.averages import deployed_geometry, merge_runs
+    from workbench.geometry import Geometry
     from workbench.images import read_image
 
     def averaged(number: int, corrections: Corrections) -> RunImages:
@@ -69,6 +70,8 @@ def gather_images(
             "experiment.bright, or images.average, images.stddev and images.maximum."
         )
     geometry = next((image.geometry for image in named.values() if image.geometry), None)
+    if experiment.geometry:
+        geometry = Geometry.read(experiment.geometry)
     low_gain = None
     if dark or bright:
         run = open_recipe_run(recipe, bright[0].run if bright else dark.run)  # type: ignore[union-attr]

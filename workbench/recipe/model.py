@@ -26,6 +26,9 @@ class Experiment:
     psdm_dir: str | None = setting(None, "root of the data tree (default $SIT_PSDM_DATA)")
     xtc_dir: str | None = setting(None, "folder of the .xtc files (default: in the data tree)")
     calib_dir: str | None = setting(None, "calibration directory (default: in the data tree)")
+    geometry: str | None = setting(
+        None, "geometry file to start from, e.g. 0-end.data.v0 (default: the deployed one)"
+    )
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,23 @@ class CalibrationReport:
 
     @classmethod
     def of_recipe(
-        cls, path: str | os.PathLike[str], progress: Progress | None = None
+        cls,
+        path: str | os.PathLike[str],
+        geometry: str | None = None,
+        progress: Progress | None = None,
     ) -> CalibrationReport:
-        """Run a recipe file and give the report of its results."""
+        """Run a recipe file and give the report of its results.
+
+        Parameters
+        ----------
+        geometry : file of the geometry to start from, instead of what the recipe says.
+        """
         from workbench.pipeline import load_recipe, run_recipe
 
-        return cls(run_recipe(load_recipe(path), progress), path)
+        recipe = load_recipe(path)
+        if geometry:
+            recipe = recipe.changed("experiment.geometry", geometry)
+        return cls(run_recipe(recipe, progress), path)
 
     @property
     def recipe(self) -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.recipe import Recipe
 from workbench.report.text import Shown, sentence, table, together
 
 SAME_UM = 1.0
@@ -52,6 +53,35 @@ def state(calibration: Any) -> Installed:
     except WorkbenchError as error:
         return Installed(f"Whether the corrected geometry is installed is not known: {error}")
     return Installed("The corrected geometry is not installed in the calibration directory.")
+
+
+def geometry_before(recipe: Recipe, *hashes: str) -> Path | None:
+    """File of the geometry a recipe started from, if what it led to is installed by now.
+
+    A recipe runs on the deployed geometry. Once its result is deployed, running it again would
+    start from that result and find no offsets; a report tells the calibration as it was.
+
+    Parameters
+    ----------
+    recipe : with absolute paths.
+    hashes : hashes under which the recipe may have been recorded at the deployment.
+    """
+    if recipe.experiment.geometry is not None:
+        return None
+    try:
+        from workbench.pipeline import geometry_store
+
+        store = geometry_store(recipe)
+        known = {version.number: version for version in store.history()}
+        current = store.current()
+        if current is None or current.record.get("recipe_sha256") not in hashes:
+            return None
+        switched = [one.version for one in store.switches() if one.version in known]
+        earlier = switched[: switched.index(current.number)]
+        number = earlier[-1] if earlier else current.number - 1  # a plain file adopted unsaid
+        return known[number].path if number in known else None
+    except (WorkbenchError, ValueError):
+        return None
 
 
 def versions(calibration: Any) -> Shown:

@@ -16,6 +16,7 @@ from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
 from workbench.report.execution import execute
 from workbench.report.export import find_browser, to_html, to_pdf
+from workbench.report.installed import geometry_before
 from workbench.report.verdict import SUMMARY_TYPE
 
 
@@ -57,6 +58,9 @@ def write_report(
 ) -> ReportFiles:
     """Run a recipe in a fresh kernel and write ``NAME.ipynb``, ``NAME.html`` and ``NAME.pdf``.
 
+    If the geometry in use was deployed from this very recipe, the report starts from the geometry
+    before it, as the calibration did.
+
     Parameters
     ----------
     recipe : path of a recipe file, or a recipe (with absolute paths; it is written beside the
@@ -73,7 +77,7 @@ def write_report(
     WorkbenchError
         If the recipe or its inputs cannot be used; no report is written then.
     """
-    from workbench.pipeline import load_recipe, resolve
+    from workbench.pipeline import load_recipe, recipe_hash, resolve
 
     if isinstance(recipe, Recipe):
         loaded = resolve(recipe, Path.cwd())
@@ -86,7 +90,10 @@ def write_report(
         loaded = load_recipe(path)
         folder = Path(output_dir or loaded.output.folder)
         stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
-    notebook = execute("calibration", {"recipe": os.fspath(path)}, progress)
+    hashes = {recipe_hash(one) for one in (recipe, loaded) if isinstance(one, Recipe)}
+    before = geometry_before(loaded, *hashes)
+    parameters = {"recipe": os.fspath(path), "geometry": os.fspath(before) if before else ""}
+    notebook = execute("calibration", parameters, progress)
     written = _write(notebook, folder.absolute(), stem, f"Calibration {stem}", pdf, progress)
     if beside is not None:
         _copy_beside(written, Path(beside))
