@@ -8,7 +8,7 @@ from fake_runs import SMALL, FakeRun, random_frames
 
 from workbench.averages import Threads, average_run
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
-from workbench.recipe import Events
+from workbench.recipe import Corrections, Events
 
 
 def stack(frames):
@@ -179,3 +179,9 @@ def test_stacks_of_floating_point_frames_leave_out_nan_per_pixel():
     assert np.isnan(images.average[0, 0, 1])
     assert np.isnan(images.maximum[0, 0, 1])
     assert images.average[2, 100, 100] == 1.5
+    doubled = average_run(run, Corrections(pedestal=False, gain=2.0))
+    np.testing.assert_array_equal(doubled.average, images.average)  # no pixel is in low gain
+    run.low_gain[:] = True
+    doubled = average_run(run, Corrections(pedestal=False, gain=2.0))
+    np.testing.assert_array_equal(doubled.average, 2 * images.average)
+    np.testing.assert_array_equal(doubled.pixel_count, images.pixel_count)

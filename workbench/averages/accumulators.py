@@ -201,18 +201,27 @@ class FrameSums:
     Parameters
     ----------
     shape : of the frames.
-    attribute : of an event that holds the frame, ``raw`` or ``data``.
+    corrector : corrections of each frame, or None.
     """
 
     parts = 1
 
-    def __init__(self, shape: tuple[int, ...], attribute: str = "raw") -> None:
-        self._attribute = attribute
+    def __init__(self, shape: tuple[int, ...], corrector: Corrector | None = None) -> None:
+        self._corrector = corrector
         self._statistics = Statistics.empty(shape)
 
     def load(self, events: Sequence[Any]) -> list[NDArray]:
-        """Give the frames."""
-        return [getattr(event, self._attribute) for event in events]
+        """Give the frames; masked pixels become NaN."""
+        frames = [event.raw for event in events]
+        frames = [
+            np.ma.filled(frame.astype(np.float64), np.nan)
+            if isinstance(frame, np.ma.MaskedArray)
+            else frame
+            for frame in frames
+        ]
+        if self._corrector is None:
+            return frames
+        return [self._corrector.apply(frame) for frame in frames]
 
     def add(self, block: list[NDArray], part: int) -> None:
         """Add the frames."""
@@ -240,7 +249,7 @@ def make_accumulator(
     """
     raw = None if getattr(first, "quads", None) else first.raw
     if raw is not None and (raw.dtype != np.int16 or isinstance(raw, np.ma.MaskedArray)):
-        return FrameSums(shape, "raw" if corrector is None else "data")
+        return FrameSums(shape, corrector)
     if corrector is None:
         return RawSums(shape)
     if corrector.linear:

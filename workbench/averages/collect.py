@@ -79,9 +79,8 @@ class Job:
 
     def events(self) -> Iterator[Any]:
         """Events selected, without those of other reasons (`run.skipped` counts these)."""
-        # int16 events are corrected while they are summed; only frames need event.data
-        frames = self.corrected and getattr(self.run, "is_frames", False)
-        return iter(self.run.events(self.corrections if frames else None, self.selection))
+        # events are corrected while they are summed, not by the run
+        return iter(self.run.events(None, self.selection))
 
 
 Snapshot = Callable[[Collected], None]
