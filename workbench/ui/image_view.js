@@ -198,7 +198,7 @@ function render(store, model, el) {
     if (!width || !tiles.length) return;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const m = map(), aspect = m ? m.rows / m.cols : 1;
-    const most = get("height") + (tiles.length === 1 ? 40 : 0);
+    const most = Math.max(get("height"), Math.min(560, 0.3 * width)) + (tiles.length === 1 ? 40 : 0);
     const w = Math.floor((width - gap * (tiles.length - 1)) / tiles.length) - 2;
     const h = Math.round(Math.min(most, Math.max(180, w * aspect)));
     for (const tile of tiles) {

@@ -62,7 +62,7 @@ class GeometryPanel(Panel):
         self.done = widgets.HTML()
         self.versions = widgets.HTML()
         option: dict[str, Any] = {
-            "style": {"description_width": "initial"}, "layout": {"width": "200px"},
+            "style": {"description_width": "initial"}, "layout": {"width": "270px"},
         }  # fmt: skip
         self.older = widgets.Dropdown(
             description="From", tooltip="Version to compare from", options=[], **option

@@ -1,0 +1,66 @@
+"""``workbench lab``: which notebook, which server."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from workbench.cli import lab
+from workbench.errors import WorkbenchError
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "calibration.ipynb"
+
+
+def test_the_calibration_notebook_is_two_cells_without_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert len(notebook.cells) == 2
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in notebook.cells)
+    assert "parameters" in notebook.cells[0].metadata.tags
+
+
+def test_without_a_name_the_notebook_of_the_folder_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lab.choose(None) == Path("calibration.ipynb")
+    notebook = nbformat.read("calibration.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert "wb.Workbench()" in notebook.cells[1].source
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "calibration.ipynb").write_text("{}")
+    assert lab.choose(None) == Path("notebooks/calibration.ipynb")
+
+
+def test_a_recipe_gets_a_notebook_beside_it(tmp_path):
+    recipe = tmp_path / "mine.calibration.toml"
+    recipe.write_text("")
+    notebook = lab.choose(str(recipe))
+    assert notebook == tmp_path / "mine.calibration.ipynb"
+    cells = json.loads(notebook.read_text())["cells"]
+    assert cells[0]["source"] == 'RECIPE = "mine.calibration.toml"'
+
+
+def test_an_existing_notebook_is_left_as_it_is(tmp_path):
+    path = tmp_path / "mine.ipynb"
+    path.write_text("kept")
+    assert lab.choose(str(path)) == path
+    assert path.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["none.toml", "picture.png", "no/such/folder/x.ipynb"])
+def test_what_is_no_notebook_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkbenchError):
+        lab.choose(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_display_no_browser_is_opened(tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert not lab.has_display()
+    command = lab.lab_command(tmp_path / "notebooks" / "a.ipynb", browser=False, port=8899)
+    assert "--no-browser" in command
+    assert "--port=8899" in command
+    assert f"--ServerApp.root_dir={tmp_path}" in command
