@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from workbench.alignment import align_quadrants, overlaps_px, prepare, rank_images, ring_sharpness
+from workbench.alignment import (
+    align_quadrants,
+    overlaps_px,
+    polarisation_check,
+    prepare,
+    rank_images,
+    ring_sharpness,
+)
 from workbench.detector import SHAPE
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
@@ -139,3 +146,14 @@ def test_rings_of_another_substance_are_not_forced_to_fit(many):
     assert isinstance(found.details["calibrant"], str)
     assert found.details["calibrant"] in found.warnings
     assert np.allclose(found.offsets_px, free.offsets_px)
+
+
+def test_swapped_neighbours_show_in_the_polarisation(many):
+    image, found = many
+    assert polarisation_check(image).warning() == ""
+    assert not any("polarisation" in warning for warning in found.warnings)
+    data = image.data.reshape(4, 8, 185, 388)[[1, 0, 2, 3]].reshape(SHAPE)
+    swapped = polarisation_check(dataclasses.replace(image, data=data))
+    assert {frozenset(camp) for camp in swapped.camps} == {frozenset({0, 1}), frozenset({2, 3})}
+    assert "swapped" in swapped.warning()
+    assert polarisation_check(image.data, image.geometry).warning() == "", "no distance: unknown"

@@ -9,11 +9,13 @@ from workbench.alignment.rank import RankedImage, rank_images
 from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment
 from workbench.alignment.sharpness import RingSharpness, ring_sharpness
+from workbench.alignment.swapped import PolarisationCheck, polarisation_check
 
 __all__ = [
     "Alignment",
     "CorrelationMap",
     "Peak",
+    "PolarisationCheck",
     "Prepared",
     "QuadrantAlignment",
     "RankedImage",
@@ -23,6 +25,7 @@ __all__ = [
     "correlation_map",
     "find_peak",
     "overlaps_px",
+    "polarisation_check",
     "prepare",
     "rank_images",
     "refine_rings",

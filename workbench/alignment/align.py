@@ -20,6 +20,7 @@ from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment, Verdict
 from workbench.alignment.search import search_offsets
 from workbench.alignment.sharpness import ring_sharpness
+from workbench.alignment.swapped import polarisation_check
 from workbench.detector import QUADRANTS
 from workbench.errors import AlignmentError
 from workbench.progress import Progress, raise_if_cancelled
@@ -92,6 +93,7 @@ def align_quadrants(
         refined, quadrants, told = _refined(prepared, quadrants, settings, image)
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
     quadrants = _without_overlap(quadrants, present)
+    swapped = polarisation_check(image, present, mask).warning()
     if progress is not None:
         progress.update(_STEPS, _STEPS, "aligned")
     applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
@@ -111,7 +113,8 @@ def align_quadrants(
         settings.method,
         settings,
         warnings=_open_combinations(refined, quadrants)
-        + (() if told is None else (told if isinstance(told, str) else told.line(),)),
+        + (() if told is None else (told if isinstance(told, str) else told.line(),))
+        + ((swapped,) if swapped else ()),
         refinement=refined,
         details=details,
     )
