@@ -42,6 +42,8 @@ OUTWARD_ERROR_PX = 0.025
 pixels, the flattening at the sensors' edges (simulations without noise)."""
 VARIANCE_FACTOR = 1.5
 """The jackknife's variances times this hold in simulations (benchmarks/alignment.py)."""
+WEAKEST_FACTOR = 1.4
+"""The same for the standard deviation along the least determined combination."""
 COARSE_UNTIL_PX = 0.05
 OPEN_SIGMA_PX = 0.5
 MAX_STEPS = 14
@@ -186,7 +188,9 @@ def _finish(
     matrix = each.sum(axis=0)
     matrix[np.diag_indices_from(matrix)] += 1e-9 * np.trace(matrix) + 1e-12
     covariance = np.full((size, size), np.nan)
-    stretch = (np.eye(size) + (boost - 1) * np.outer(weakest, weakest))[np.ix_(own, own)]
+    stretch = (np.eye(size) + (WEAKEST_FACTOR * boost - 1) * np.outer(weakest, weakest))[
+        np.ix_(own, own)
+    ]
     covariance[np.ix_(own, own)] = (
         VARIANCE_FACTOR * stretch @ _jackknife(g, each, matrix) @ stretch.T
     )
