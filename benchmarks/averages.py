@@ -125,12 +125,14 @@ class Repeated:
 def peak_memory(folder: Path, threads: int, events: int) -> float:
     """Peak resident memory (MB) of a fresh process that averages a long run."""
     code = (
-        "import sys, resource; from workbench.runs import open_run;"
+        "import re, sys; from workbench.runs import open_run;"
         "from workbench.averages import average_run, Threads;"
         "from workbench.recipe import Events;"
         "run = open_run('cxim1416', 74, xtc_dir=sys.argv[1]);"
         "average_run(run, None, Threads(int(sys.argv[2])), None, Events(limit=int(sys.argv[3])));"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        # not ru_maxrss: at exec that takes over the peak of the process it came from
+        "status = open('/proc/self/status').read();"
+        "print(int(re.search(r'VmHWM:\\s+(\\d+) kB', status)[1]) / 1024)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(threads), str(events)],
