@@ -8,8 +8,8 @@ import pytest
 from workbench.detector import SHAPE
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
-from workbench.pipeline import recipe_hash
-from workbench.recipe import Recipe
+from workbench.pipeline import load_recipe, recipe_hash
+from workbench.recipe import Recipe, write_recipe
 from workbench.report import installed
 from workbench.report.evidence import gather, ring_contrast
 from workbench.report.text import count, signed, size, table, together
@@ -120,17 +120,48 @@ def test_installed_version_is_found_by_its_positions(tmp_path):
 def test_report_after_deployment_starts_from_the_geometry_before(tmp_path):
     recipe = Recipe().changed("experiment.calib_dir", str(tmp_path))
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
-    assert installed.geometry_before(recipe, recipe_hash(recipe)) is None
+    assert installed.geometry_before(recipe) is None
     store.deploy(Geometry.ideal(), comment="as delivered")
-    assert installed.geometry_before(recipe, recipe_hash(recipe)) is None
+    assert installed.geometry_before(recipe) is None
+    assert installed.made_by(recipe) is None
     corrected = Geometry.ideal().move_quadrants([[1, 0]] * 4)
     store.deploy(corrected, comment="aligned", recipe_sha256=recipe_hash(recipe))
-    found = installed.geometry_before(recipe, recipe_hash(recipe))
+    found = installed.geometry_before(recipe)
     assert found is not None
     assert found.name == "0-end.data.v0"
-    assert installed.geometry_before(recipe, "another recipe") is None
+    assert installed.made_by(recipe).name == "0-end.data.v1"
+    another = recipe.changed("mask.border", 1)
+    assert installed.geometry_before(another) is None
+    assert installed.made_by(another) is None
     pinned = recipe.changed("experiment.geometry", "mine.data")
-    assert installed.geometry_before(pinned, recipe_hash(recipe)) is None
+    assert installed.geometry_before(pinned) is None
+    store.rollback(0)
+    assert installed.made_by(recipe) is None
+
+
+def test_deployed_version_is_recognised_from_any_folder(tmp_path, monkeypatch):
+    """Recorded with relative paths; found from elsewhere, and through a linked folder."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(work)
+    recipe = Recipe().changed("experiment.calib_dir", "calib")
+    recipe = recipe.changed("images.maximum", "maximum.h5")
+    write_recipe(recipe, work / "a.toml")
+    write_recipe(recipe.changed("images.maximum", "other.h5"), work / "b.toml")
+    store = GeometryStore(work / "calib", "CxiDs1.0:Cspad.0")
+    monkeypatch.chdir(work)
+    store.deploy(Geometry.ideal(), recipe_sha256=recipe_hash(recipe))
+    ways = [(work, "a.toml"), (tmp_path, "work/a.toml"), (tmp_path, "link/a.toml")]
+    ways += [(tmp_path / "elsewhere", "../work/a.toml"), (tmp_path / "link", "./a.toml")]
+    for folder, path in ways:
+        monkeypatch.chdir(folder)
+        assert installed.made_by(load_recipe(path)) is not None, (folder, path)
+    moved_results = load_recipe(work / "a.toml").changed("output.folder", "/results")
+    assert installed.made_by(moved_results) is not None
+    assert installed.made_by(load_recipe(work / "b.toml")) is None
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert recipe_hash(recipe) != recipe_hash(load_recipe(work / "a.toml"))
 
 
 def test_without_a_calibration_directory_that_is_said():

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 
 from workbench.cli import main
 from workbench.errors import RecipeError, WorkbenchError
+from workbench.geometry import Geometry, GeometryStore
+from workbench.pipeline import load_recipe, recipe_hash
 from workbench.recipe import Corrections, read_recipe, write_recipe
 from workbench.report import write_comparison, write_report
 from workbench.report.export import find_browser
@@ -105,6 +109,63 @@ def test_report_beside_a_version(recipe_file, monkeypatch, tmp_path):
     assert version.read_text() == "a geometry"
     with pytest.raises(WorkbenchError, match="no geometry file"):
         write_report(recipe_file, beside=tmp_path / "missing", pdf=False)
+
+
+@pytest.fixture
+def deployed_recipe(recipe, tmp_path, monkeypatch):
+    """Recipe file whose result is the geometry in use, and the file of that version."""
+    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
+    path = tmp_path / "work" / "powder.calibration.toml"
+    path.parent.mkdir()
+    write_recipe(recipe.changed("experiment.calib_dir", "calib"), path)
+    store = GeometryStore(tmp_path / "work" / "calib", "CxiDs1.0:Cspad.0")
+    store.deploy(Geometry.ideal(), comment="as delivered")
+    version = store.deploy(
+        Geometry.ideal().move_quadrants([[1, 0]] * 4), recipe_sha256=recipe_hash(load_recipe(path))
+    )
+    return path, version.path
+
+
+def test_report_is_copied_beside_the_version_made_by_its_recipe(deployed_recipe, capsys):
+    path, version = deployed_recipe
+    assert main(["report", str(path), "--no-pdf"]) == 0
+    copy = version.with_name("0-end.data.v1.report.html")
+    assert copy.read_bytes() == (path.parent / "calibration/powder_report.html").read_bytes()
+    assert version.with_name("0-end.data.v1.report.ipynb").is_file()
+    assert f"Saved {copy}" in capsys.readouterr().out
+    assert not list(version.parent.glob("0-end.data.v0.report.*"))
+    store = GeometryStore(path.parent / "calib", "CxiDs1.0:Cspad.0")
+    assert [one.number for one in store.history()] == [0, 1], "copies are no versions"
+
+
+def test_no_copy_when_not_wanted_or_made_by_another_recipe(deployed_recipe, tmp_path):
+    path, version = deployed_recipe
+    assert main(["report", str(path), "--no-pdf", "--no-beside"]) == 0
+    other = path.with_name("other.toml")
+    write_recipe(read_recipe(path).changed("mask.border", 1), other)
+    assert write_report(other, tmp_path / "out", pdf=False).beside == ()
+    assert not list(version.parent.glob("*.report.*"))
+    assert main(["report", str(path), "--no-beside", "--beside", str(version)]) == 1
+
+
+def test_folder_that_cannot_be_written_is_told_and_the_report_kept(
+    deployed_recipe, monkeypatch, capsys
+):
+    path, version = deployed_recipe
+    real = tempfile.mkstemp
+
+    def refuse(*args, dir=None, **rest):
+        if Path(dir) == version.parent:
+            raise PermissionError(13, "Permission denied")
+        return real(*args, dir=dir, **rest)
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)  # permissions do not bind root
+    assert main(["report", str(path), "--no-pdf"]) == 0
+    told = capsys.readouterr()
+    assert "not copied beside" in told.err
+    assert "Permission denied" in told.err
+    assert (path.parent / "calibration/powder_report.html").is_file()
+    assert not list(version.parent.glob("*.report.*"))
 
 
 def test_a_recipe_in_memory_is_kept_with_its_report(recipe, tmp_path, monkeypatch):

@@ -22,8 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--beside", metavar="FILE",
-        help="also write the report beside this geometry version, e.g. 0-end.data.v1",
+        help="copy the report beside this geometry version, e.g. 0-end.data.v1 (default: beside"
+        " the version in use, if it was deployed from this recipe)",
     )  # fmt: skip
+    parser.add_argument(
+        "--no-beside", action="store_true", help="do not copy the report beside a version"
+    )
     parser.add_argument("--no-pdf", action="store_true", help="do not print a PDF")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -39,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         raise WorkbenchError("Give one recipe file, or two after --compare.")
     if options.compare and options.beside:
         raise WorkbenchError("--beside belongs to the report of one recipe, not to --compare.")
+    if options.beside and options.no_beside:
+        raise WorkbenchError("Give --beside or --no-beside, not both.")
     with Terminal("report", unit="step") as progress:
         if options.compare:
             require_two_files(options.compare)
@@ -53,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             written = write_report(
                 options.recipe,
                 options.output_dir,
-                beside=options.beside,
+                beside=options.beside or not options.no_beside,
                 pdf=not options.no_pdf,
                 progress=progress,
             )

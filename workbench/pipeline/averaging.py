@@ -14,7 +14,7 @@ from workbench import provenance
 from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import RecipeError
 from workbench.progress import Progress
-from workbench.recipe import Corrections, Recipe, read_recipe, recipe_to_text
+from workbench.recipe import Corrections, Output, Recipe, read_recipe, recipe_to_text
 from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ def open_run(
 
 def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
     """Recipe with its relative paths made absolute, as seen from `folder`."""
+    return _with_paths(recipe, lambda path: _absolute(path, folder))
+
+
+def _with_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     for path in (
         "experiment.psdm_dir",
         "experiment.xtc_dir",
@@ -76,9 +80,9 @@ def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
     ):
         value = recipe.setting(path)
         if isinstance(value, str):
-            recipe = recipe.changed(path, _absolute(value, folder))
+            recipe = recipe.changed(path, change(value))
     layers = tuple(
-        dataclasses.replace(layer, path=_absolute(layer.path, folder))
+        dataclasses.replace(layer, path=change(layer.path))
         if isinstance(layer, FileLayer)
         else layer
         for layer in recipe.mask.layers
@@ -102,8 +106,22 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the recipe's text: two recipes with the same hash calibrate alike."""
+    """SHA-256 of the recipe's text: two recipes with the same hash calibrate alike.
+
+    The hash does not depend on how paths are written (relative to the working directory, through
+    linked folders), nor on where results go.
+    """
+    recipe = dataclasses.replace(_with_paths(recipe, _real), output=Output())
     return hashlib.sha256(recipe_to_text(recipe).encode()).hexdigest()
+
+
+def _real(path: str) -> str:
+    """Path through no linked folder; a linked file keeps its name, as it may lead elsewhere."""
+    path = _absolute(path, Path.cwd())
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def open_recipe_run(recipe: Recipe, number: int) -> Run:

@@ -55,7 +55,20 @@ def state(calibration: Any) -> Installed:
     return Installed("The corrected geometry is not installed in the calibration directory.")
 
 
-def geometry_before(recipe: Recipe, *hashes: str) -> Path | None:
+def made_by(recipe: Recipe) -> Path | None:
+    """File of the geometry version in use, if it was deployed from this very recipe."""
+    from workbench.pipeline import geometry_store, recipe_hash
+
+    try:
+        current = geometry_store(recipe).current()
+    except WorkbenchError:
+        return None
+    if current is None or current.record.get("recipe_sha256") != recipe_hash(recipe):
+        return None
+    return Path(current.path)
+
+
+def geometry_before(recipe: Recipe) -> Path | None:
     """File of the geometry a recipe started from, if what it led to is installed by now.
 
     A recipe runs on the deployed geometry. Once its result is deployed, running it again would
@@ -64,9 +77,8 @@ def geometry_before(recipe: Recipe, *hashes: str) -> Path | None:
     Parameters
     ----------
     recipe : with absolute paths.
-    hashes : hashes under which the recipe may have been recorded at the deployment.
     """
-    if recipe.experiment.geometry is not None:
+    if recipe.experiment.geometry is not None or made_by(recipe) is None:
         return None
     try:
         from workbench.pipeline import geometry_store
@@ -74,7 +86,7 @@ def geometry_before(recipe: Recipe, *hashes: str) -> Path | None:
         store = geometry_store(recipe)
         known = {version.number: version for version in store.history()}
         current = store.current()
-        if current is None or current.record.get("recipe_sha256") not in hashes:
+        if current is None:
             return None
         switched = [one.version for one in store.switches() if one.version in known]
         earlier = switched[: switched.index(current.number)]

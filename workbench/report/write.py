@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
 from workbench.report.execution import execute
 from workbench.report.export import find_browser, to_html, to_pdf
-from workbench.report.installed import geometry_before
+from workbench.report.installed import geometry_before, made_by
 from workbench.report.verdict import SUMMARY_TYPE
 
 
@@ -31,6 +32,7 @@ class ReportFiles:
     pdf : printed page, or None.
     summary : verdict, offsets and other plain values.
     notes : sentences, e.g. why there is no PDF.
+    beside : copies beside the geometry version the report belongs to.
     """
 
     notebook: Path
@@ -38,13 +40,15 @@ class ReportFiles:
     pdf: Path | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    beside: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         return ", ".join(str(path) for path in self.paths())
 
     def paths(self) -> list[Path]:
-        """The files, notebook first."""
-        return [path for path in (self.notebook, self.html, self.pdf) if path is not None]
+        """The files, notebook first, then the copies."""
+        made = [path for path in (self.notebook, self.html, self.pdf) if path is not None]
+        return [*made, *self.beside]
 
 
 def write_report(
@@ -52,7 +56,7 @@ def write_report(
     output_dir: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-    beside: str | os.PathLike[str] | None = None,
+    beside: str | os.PathLike[str] | bool = True,
     pdf: bool = True,
     progress: Progress | None = None,
 ) -> ReportFiles:
@@ -67,17 +71,20 @@ def write_report(
         report so that the report can be repeated).
     output_dir : where the report goes; default the recipe's output folder.
     name : name of the files without suffix; default the recipe's name and ``_report``.
-    beside : a geometry version such as ``…/geometry/0-end.data.v1``; the report is written there
-        too, as ``0-end.data.v1.report.ipynb``, ``.html`` and ``.pdf``.
+    beside : the report is copied beside the geometry version in use, if that was deployed from
+        this very recipe: as ``0-end.data.v1.report.ipynb``, ``.html`` and ``.pdf``. If the folder
+        cannot be written, a note says so. False: no copy. A file such as
+        ``…/geometry/0-end.data.v1``: beside that one.
     pdf : also print to PDF, if a Chromium-like browser is found.
     progress : told finished cells; can cancel between cells.
 
     Raises
     ------
     WorkbenchError
-        If the recipe or its inputs cannot be used; no report is written then.
+        If the recipe or its inputs cannot be used; no report is written then. If `beside` names a
+        file that is none or whose folder cannot be written.
     """
-    from workbench.pipeline import load_recipe, recipe_hash, resolve
+    from workbench.pipeline import load_recipe, resolve
 
     if isinstance(recipe, Recipe):
         loaded = resolve(recipe, Path.cwd())
@@ -90,14 +97,19 @@ def write_report(
         loaded = load_recipe(path)
         folder = Path(output_dir or loaded.output.folder)
         stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
-    hashes = {recipe_hash(one) for one in (recipe, loaded) if isinstance(one, Recipe)}
-    before = geometry_before(loaded, *hashes)
+    before, version = geometry_before(loaded), made_by(loaded)
     parameters = {"recipe": os.fspath(path), "geometry": os.fspath(before) if before else ""}
     notebook = execute("calibration", parameters, progress)
     written = _write(notebook, folder.absolute(), stem, f"Calibration {stem}", pdf, progress)
-    if beside is not None:
-        _copy_beside(written, Path(beside))
-    return written
+    if not isinstance(beside, bool):
+        return _copied_beside(written, Path(beside))
+    if not beside or version is None:
+        return written
+    try:
+        return _copied_beside(written, version)
+    except WorkbenchError as error:
+        note = f"The report is not copied beside the version it belongs to: {error}"
+        return dataclasses.replace(written, notes=(*written.notes, note))
 
 
 def write_comparison(
@@ -174,12 +186,16 @@ def _write(
     return ReportFiles(book, page, printed, summary_of(notebook), tuple(notes))
 
 
-def _copy_beside(written: ReportFiles, version: Path) -> None:
+def _copied_beside(written: ReportFiles, version: Path) -> ReportFiles:
     """Copy a report beside a geometry version; psana ignores names that end otherwise."""
     if not version.is_file():
         raise WorkbenchError(
             f"{version} is no geometry file; the report is in {written.html.parent}."
         )
+    copies = []
     for path in written.paths():
-        with replacing(version.with_name(f"{version.name}.report{path.suffix}")) as temporary:
+        copy = version.with_name(f"{version.name}.report{path.suffix}")
+        with replacing(copy) as temporary:
             shutil.copyfile(path, temporary)
+        copies.append(copy)
+    return dataclasses.replace(written, beside=tuple(copies))

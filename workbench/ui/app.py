@@ -124,7 +124,11 @@ class Workbench:
         return self.session.save_results()
 
     def save_report(self, folder: str | os.PathLike[str] | None = None) -> Any:
-        """Execute the report from the recipe and write notebook and HTML; gives their paths."""
+        """Execute the report from the recipe and write notebook, HTML and PDF; gives their paths.
+
+        They go into `folder`, by default the recipe's output folder. If the geometry in use was
+        deployed from this recipe, copies go beside that version.
+        """
         from workbench.report import write_report
 
         return write_report(self.recipe, folder)
@@ -205,6 +209,8 @@ class Workbench:
             else:
                 self.status.value = f"Report written: {html.escape(str(found))}"
                 self.session.log.note("report", str(found))
+                for text in found.notes:
+                    self.session.log.note("report", text)
 
         self.session.do_slowly("report", work)
 
