@@ -99,7 +99,8 @@ def measure(seconds: float, scale: float) -> dict[str, float]:
             page.mouse.down()
             begun = page.evaluate("() => performance.now()")
             legs = 0
-            low, high = left + 0.05 * width, left + 0.35 * width
+            # between these limits each step changes the picture
+            low, high = left + 0.03 * width, left + 0.15 * width
             while page.evaluate("() => performance.now()") < begun + 1000 * seconds:
                 legs += 1  # whole legs: the driver sends their events without a round trip each
                 page.mouse.move(high if legs % 2 else low, y, steps=80)
