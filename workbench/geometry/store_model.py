@@ -79,6 +79,7 @@ class Deployment:
     diff : against what is current; None if nothing (readable) is.
     warnings : sentences about what is odd.
     text : content of the new version.
+    found : newest version and SHA-256 of what psana reads, when this was made.
     """
 
     version: int
@@ -89,6 +90,7 @@ class Deployment:
     diff: GeometryDiff | None
     warnings: tuple[str, ...]
     text: str = field(repr=False, default="")
+    found: tuple[int, str] = field(repr=False, default=(-1, ""))
 
     def __str__(self) -> str:
         lines = [f"new version {self.path.name} in {self.path.parent}"]

@@ -170,6 +170,7 @@ class StoreView:
         """What `deploy` would write; writes nothing."""
         content, warnings = self._content(geometry)
         new = parse(decode(content, "new geometry"), "new geometry")
+        found = self._found()  # first: a deployment from now on is noticed
         state = self._state()
         numbers = self._numbers()
         adopted = None if not self._to_adopt(state) else max(numbers, default=-1) + 1
@@ -202,6 +203,7 @@ class StoreView:
         return Deployment(
             number, self.folder / names[-1], self.link, adopted, tuple(writes), diff,
             tuple(warnings), content.decode("utf-8", "surrogateescape"),
+            found,
         )  # fmt: skip
 
     # ---- inside ------------------------------------------------------------------------------
@@ -213,6 +215,12 @@ class StoreView:
             return []
         pattern = re.compile(re.escape(self.link.name) + r"\.v(0|[1-9]\d{0,8})")
         return sorted(int(match[1]) for name in names if (match := pattern.fullmatch(name)))
+
+    def _found(self) -> tuple[int, str]:
+        """Newest version (-1: none) and SHA-256 of what psana reads (empty: nothing)."""
+        content = self._state().content
+        sha256 = "" if content is None else digest(content)
+        return max(self._numbers(), default=-1), sha256
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.link.name}.v{number}"

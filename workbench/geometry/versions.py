@@ -30,7 +30,7 @@ from workbench.geometry.store_files import (
     make_folders,
     remove_leftovers,
 )
-from workbench.geometry.store_model import Version
+from workbench.geometry.store_model import Deployment, Version
 from workbench.geometry.store_view import HISTORY, StoreView
 from workbench.geometry.tree import Geometry
 from workbench.provenance import describe_files, software, user
@@ -62,6 +62,7 @@ class GeometryStore(StoreView):
         recipe_sha256: str = "",
         inputs: Sequence[str | os.PathLike[str]] = (),
         quality: Mapping[str, Any] | None = None,
+        previewed: Deployment | None = None,
     ) -> Version:
         """Make a new version the current one.
 
@@ -71,6 +72,7 @@ class GeometryStore(StoreView):
             their rows are out of index order, which psana would misread).
         comment : why, one line.
         recipe_sha256, inputs, quality : what it was made with and how good it is; recorded.
+        previewed : what `preview` gave; refused if the store has changed since.
 
         Raises
         ------
@@ -86,6 +88,11 @@ class GeometryStore(StoreView):
         if quality:
             record["quality"] = dict(quality)
         with self._changing() as changes:
+            if previewed is not None and self._found() != previewed.found:
+                raise VersionStoreError(
+                    f"{self.link}: somebody else has changed it since the preview was shown "
+                    f"(now {self.state()}); nothing was deployed, look at the preview again."
+                )
             self._adopt_present(changes)
             number = max(self._numbers(), default=-1) + 1
             self._create(changes, number, content, record | {"action": "deploy"})

@@ -80,8 +80,10 @@ def geometry_store(recipe: Recipe) -> GeometryStore:
     return GeometryStore(calib_dir, experiment.address)
 
 
-def deploy(calibration: Calibration, comment: str = "") -> Any:
+def deploy(calibration: Calibration, comment: str = "", previewed: Any = None) -> Any:
     """Install the corrected geometry as a new version, with where it comes from.
+
+    With `previewed` (from `GeometryStore.preview`) it is refused if the store has changed since.
 
     Returns
     -------
@@ -105,4 +107,5 @@ def deploy(calibration: Calibration, comment: str = "") -> Any:
         recipe_sha256=recipe_hash(calibration.recipe),
         inputs=list(calibration.inputs),
         quality=alignment.to_dict(),
+        previewed=previewed,
     )

@@ -125,16 +125,39 @@ class ImageView(anywidget.AnyWidget):
             self._forget(arrangement)
             return
         snapped = geometry.snapped()
+        self._keep_map(arrangement, geometry, snapped.index, snapped.origin_um)
+
+    def set_geometries(self, first: Geometry, second: Geometry) -> None:
+        """Blink between two geometries, ``assembled`` and ``corrected``, in one common frame.
+
+        What did not move stays on its screen pixel, within half a detector pixel.
+        """
+        pictures = [first.snapped(), second.snapped()]
+        origins = np.array([one.origin_um for one in pictures])
+        lowest = origins.min(axis=0)
+        starts = np.rint((origins - lowest) / PIXEL_SIZE_UM).astype(int)
+        shape = (starts + [one.shape for one in pictures]).max(axis=0)
+        for name, geometry, picture, (row, column) in zip(
+            ARRANGEMENTS[:2], (first, second), pictures, starts, strict=True
+        ):
+            index = np.full(shape, -1, np.int32)
+            rows, columns = picture.shape
+            index[row : row + rows, column : column + columns] = picture.index
+            self._keep_map(name, geometry, index, (float(lowest[0]), float(lowest[1])))
+
+    def _keep_map(
+        self, name: str, geometry: Geometry, index: NDArray, origin_um: tuple[float, float]
+    ) -> None:
         message = {
             "type": "array",
             "kind": "map",
-            "name": arrangement,
+            "name": name,
             "dtype": "int32",
-            "shape": list(snapped.shape),
-            "frame": [*(float(v) / 1000 for v in snapped.origin_um), PIXEL_SIZE_UM / 1000],
+            "shape": list(index.shape),
+            "frame": [*(float(v) / 1000 for v in origin_um), PIXEL_SIZE_UM / 1000],
         }
         asics = asic_vectors_mm(geometry.pixel_positions_um())
-        self._keep(message, [np.ascontiguousarray(snapped.index, dtype=np.int32), asics])
+        self._keep(message, [np.ascontiguousarray(index, dtype=np.int32), asics])
 
     def set_bits(self, bits: ArrayLike | None, names: Sequence[str] = ()) -> None:
         """Mask pixels for reasons other than the thresholds.

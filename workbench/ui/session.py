@@ -489,10 +489,13 @@ class Session:
             )
         return self.store().preview(self.corrected)
 
-    def deploy(self, comment: str = "") -> Any:
-        """Install the corrected geometry as a new version; gives the version."""
+    def deploy(self, comment: str = "", previewed: Any = None) -> Any:
+        """Install the corrected geometry as a new version; gives the version.
+
+        With `previewed` (from `plan`) it is refused if the store has changed since.
+        """
         self.plan()
-        version = pipeline.deploy(self.calibration(), comment)
+        version = pipeline.deploy(self.calibration(), comment, previewed)
         self._made_with["geometry"] = self._key("geometry")
         self.log.note("geometry", f"deployed {version.path}")
         self.tell("versions", "status")

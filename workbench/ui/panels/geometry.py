@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from workbench.errors import WorkbenchError
+from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import (
     Panel,
@@ -18,6 +18,7 @@ from workbench.ui.panels.base import (
     table,
     warning_text,
 )
+from workbench.ui.panels.versions import difference_table, minute, quality, time_line
 from workbench.ui.session import Session
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class GeometryPanel(Panel):
     ----------
     plan, deploy, rollback, compare, refresh : buttons. comment : why a version is made.
     older, newer : versions to compare; `newer` is also the one to roll back to.
+    pair : powder picture that blinks between the two versions compared.
     """
 
     title = "Geometry"
@@ -81,6 +83,12 @@ class GeometryPanel(Panel):
         self.refresh = self.button("Refresh", "Look at the calibration directory again", self.show)
         self.diff = widgets.HTML()
         self.arrows = picture()
+        self.previewed: Any = None  # what was shown before writing
+        self.pair = ImageView(
+            tiles="maximum", show_mask=False, show_outlines=True, rules=[], blink=True
+        )
+        self.pair_note = widgets.HTML()
+        self.pair_box = widgets.VBox([self.pair_note, self.pair], layout={"display": "none"})
         self.box.children = [
             self.message,
             row(self.comment, self.plan),
@@ -90,6 +98,7 @@ class GeometryPanel(Panel):
             row(self.older, self.newer, self.compare, self.rollback, self.refresh),
             self.diff,
             self.arrows,
+            self.pair_box,
         ]
         session.subscribe("versions", self.show)
         session.subscribe("images", lambda: session.later("versions", self._show_quietly))
@@ -107,7 +116,7 @@ class GeometryPanel(Panel):
     # ---- what the buttons do -----------------------------------------------------------------
     def show_plan(self) -> None:
         """Show what would be written."""
-        plan = self.session.plan()
+        plan = self.previewed = self.session.plan()
         files = "\n".join(f"  {plan.link.parent / name}" for name in plan.writes)
         self.plan_text.value = (
             f"<b>This will be written:</b><pre>{html.escape(str(plan))}\n\n"
@@ -119,10 +128,16 @@ class GeometryPanel(Panel):
     def close_plan(self) -> None:
         """Write nothing."""
         self.plan_box.layout.display = "none"
+        self.previewed = None
 
     def write(self) -> None:
         """Install the new version."""
-        version = self.session.deploy(self.comment.value)
+        try:
+            version = self.session.deploy(self.comment.value, self.previewed)
+        except VersionStoreError:
+            self.close_plan()
+            self.show()
+            raise
         self.close_plan()
         self.done.value = note_text(f"Deployed {version.name}: {version.path}")
 
@@ -140,7 +155,7 @@ class GeometryPanel(Panel):
 
         older, newer = (self._geometry(self._chosen(box)) for box in (self.older, self.newer))
         diff = self.session.store().diff(older, newer)
-        self.diff.value = f'<div class="cw-plan"><pre>{html.escape(str(diff))}</pre></div>'
+        self.diff.value = difference_table(diff)
         names = (str(self.older.label), str(self.newer.label))
 
         def draw() -> None:
@@ -149,6 +164,20 @@ class GeometryPanel(Panel):
             )
 
         self.session.later("geometry figure", draw)
+        self._blink(older, newer, names)
+
+    def _blink(self, older: Any, newer: Any, names: tuple[str, str]) -> None:
+        images = self.session.images
+        powder = images and (images.maximum or images.bright_average)
+        if not powder:
+            self.pair_box.layout.display = "none"
+            return
+        self.pair.set_image("maximum", powder.data)
+        self.pair.set_geometries(older, newer)
+        self.pair_note.value = note_text(
+            f"Blink of the powder picture: “assembled” is {names[0]}, “corrected” is {names[1]}."
+        )
+        self.pair_box.layout.display = ""
 
     def _chosen(self, box: widgets.Dropdown) -> Any:
         if box.value is None:
@@ -184,7 +213,7 @@ class GeometryPanel(Panel):
         rows = [
             [
                 ("▶ " if version.current else "") + version.name,
-                version.when[:16].replace("T", " ") or "–",
+                minute(version.when) or "–",
                 version.user or "–",
                 version.comment or "–",
                 quality(version.record),
@@ -201,12 +230,13 @@ class GeometryPanel(Panel):
             )
         self.versions.value = (
             table(
-                ["version", "when (UTC)", "who", "comment", "mean CC", "content"],
+                ["version", "when", "who", "comment", "mean CC", "content"],
                 rows,
                 f"Versions in {store.folder}",
             )
             + (note_text(f"{store.state()}.") if not history else "")
             + serves
+            + time_line(store)
             + warning_text(store.verify() if history else [])
         )
         options: list[tuple[str, Any]] = [
@@ -244,10 +274,3 @@ class GeometryPanel(Panel):
         return figures.geometry_difference(
             alignment.present, alignment.geometry, names=("present", "corrected")
         )
-
-
-def quality(record: dict[str, Any]) -> str:
-    """Mean correlation of the alignment a version was made with."""
-    found = record.get("quality")
-    value = found.get("mean_cc") if isinstance(found, dict) else None
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"

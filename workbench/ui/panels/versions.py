@@ -1,0 +1,75 @@
+"""Tables of the geometry panel: who was current when, and what differs between two versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from workbench.ui.panels.base import note_text, table
+
+if TYPE_CHECKING:
+    from workbench.geometry import GeometryStore
+    from workbench.geometry.compare import GeometryDiff
+
+
+def quality(record: dict[str, Any]) -> str:
+    """Mean correlation of the alignment a version was made with."""
+    found = record.get("quality")
+    value = found.get("mean_cc") if isinstance(found, dict) else None
+    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+
+
+def time_line(store: GeometryStore) -> str:
+    """Table of which version psana read from when to when, newest first; empty without HISTORY."""
+    # "keep" and "repair" leave the name where it leads
+    turns = [one for one in store.switches() if one.action not in ("keep", "repair")]
+    if not turns:
+        return ""
+    records = {one.number: one.record for one in store.history()}
+    ends = [one.when for one in turns[1:]] + [""]
+    rows = [
+        [
+            "–" if one.version is None else f"v{one.version}",
+            minute(one.when),
+            minute(end) if end else "now",
+            one.action,
+            one.user,
+            one.comment or "–",
+            quality(records.get(one.version, {}) if one.version is not None else {}),
+        ]
+        for one, end in zip(turns, ends, strict=True)
+    ]
+    head = ["version", "current from", "to", "by", "who", "comment", "mean CC"]
+    return table(head, rows[::-1], "Time line (local time)")
+
+
+def minute(when: str) -> str:
+    """Local date and time to the minute of an ISO 8601 time; other text as it is."""
+    try:
+        return datetime.fromisoformat(when).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return when
+
+
+def difference_table(diff: GeometryDiff) -> str:
+    """Table of each object's shift and turn."""
+    if not diff:
+        return note_text("The two geometries are the same.")
+    rows = [
+        [
+            str(one.key),
+            *(f"{value:+.2f}" for value in one.shift_um),
+            *(f"{value:+.3f}" for value in one.shift_px[:2]),
+            *(f"{value:+.5f}" for value in one.rotation_deg),
+        ]
+        for one in diff.changes
+    ]
+    empty = ["–"] * 7
+    rows += [[str(key), *empty, "only in the newer geometry"] for key in diff.added]
+    rows += [[str(key), *empty, "only in the older geometry"] for key in diff.removed]
+    head = [
+        "object", "x, µm", "y, µm", "z, µm", "x, px", "y, px",
+        "about x, °", "about y, °", "about z, °",
+    ]  # fmt: skip
+    rows = [[*one, *[""] * (len(head) - len(one))] for one in rows]
+    return table(head, rows, "Shift and turn of each object that moved on its own")
