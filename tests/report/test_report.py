@@ -68,6 +68,30 @@ def test_page_has_all_parts(page):
     assert "SHA-256" in page
 
 
+def test_page_has_the_measures_behind_each_verdict(page):
+    rows = re.findall(r"<tr><td>Q\d</td>.*?</tr>", page[page.index("second peak / peak") :])[:4]
+    assert len(rows) == 4
+    for row in rows:
+        ratio, apart, pairs, evidence = re.findall(r">([^<>]+)</td>", row)[1:]
+        assert 0 <= float(ratio) <= 1
+        assert float(apart) < 1
+        assert int(pairs.replace(" ", "").replace("\u202f", "")) > 10_000
+        assert float(evidence) > 5
+    before, after = re.search(r"([\d.]+) px before, ([\d.]+) px after", page).groups()
+    assert float(after) < float(before)
+
+
+def test_long_provenance_is_folded(page):
+    after = page[page.index("What the results carry") : page.index("How to repeat</h2>")]
+    assert (
+        after.index("<details><summary>")
+        < after.rindex("recipe_sha256")
+        < after.index("</details>")
+    )
+    assert "<details open" not in page
+    assert "details > pre { display: none; }" in page
+
+
 def test_offsets_are_those_of_the_simulation(written, truth):
     found = np.array(written.summary["offsets_px"])
     assert np.abs(found - truth).max() < 0.5

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -19,20 +16,19 @@ from workbench.figures import Picture
 from workbench.figures.histograms import ThresholdView
 from workbench.progress import Progress
 from workbench.recipe import Recipe, recipe_to_text
-from workbench.report import evidence, installed, verdict
+from workbench.report import evidence, installed, origins, quadrants, verdict
 from workbench.report.text import (
     Shown,
     count,
+    known,
     preformatted,
     sentence,
-    signed,
     size,
     table,
     together,
 )
 
 PICTURE_BYTES = 280_000
-_HASH_UP_TO = 64_000_000
 
 
 class CalibrationReport:
@@ -114,7 +110,7 @@ class CalibrationReport:
             rows.append(
                 [
                     role, run.run, count(run.count), count(sum(run.skipped.values())),
-                    _known(run.distance_mm, 3), _known(run.wavelength_angstrom, 6),
+                    known(run.distance_mm, 3), known(run.wavelength_angstrom, 6),
                     run.timestamp or "", settings.describe(),
                 ]
             )  # fmt: skip
@@ -133,13 +129,13 @@ class CalibrationReport:
     def files(self) -> Shown:
         """Every input file with its size and time, and the hash of the small ones."""
         rows = [
-            [one["path"], size(one["bytes"]), one.get("modified", ""), _hash_of(one["path"])]
-            for one in _files_in(self._provenance())
+            [one["path"], size(one["bytes"]), one.get("modified", ""), origins.hash_of(one["path"])]
+            for one in origins.files_in(self.calibration.provenance)
         ]
         if not rows:
             return sentence("The results do not name their input files.")
         shown = table(["file", "size", "modified (UTC)", "SHA-256 (up to 64 MB)"], rows)
-        total = sum(one["bytes"] for one in _files_in(self._provenance()))
+        total = sum(one["bytes"] for one in origins.files_in(self.calibration.provenance))
         return together(shown, sentence(f"{len(rows)} files, {size(total)} in all."))
 
     # Averages
@@ -248,26 +244,12 @@ class CalibrationReport:
         alignment = self.calibration.alignment
         if alignment is None:
             return sentence("No quadrant offsets were found: that takes a bright image.")
-        rows = [
-            [
-                f"Q{number}", signed(one.offset_px[0]), _known(one.sigma_px[0], 2),
-                signed(one.offset_px[1]), _known(one.sigma_px[1], 2), f"{one.cc:.4f}",
-                one.verdict, "yes" if one.accepted else "no",
-            ]
-            for number, one in enumerate(alignment.quadrants)
-        ]  # fmt: skip
-        shown = table(
-            ["", "x (px)", "± σ", "y (px)", "± σ", "correlation", "verdict", "applied"], rows
-        )
-        return together(
-            shown,
-            sentence(
-                f"Method {alignment.method}; mean correlation {alignment.mean_cc:.4f}. The offset"
-                " is where the quadrant sees the centre of the rings in the deployed geometry, in"
-                " pixels of 109.92 µm along psana x and y; the corrected geometry moves the"
-                " quadrant by minus the offset."
-            ),
-        )
+        return quadrants.offsets(alignment)
+
+    def measures(self) -> Shown:
+        """The numbers behind the verdict on each quadrant."""
+        alignment = self.calibration.alignment
+        return sentence("") if alignment is None else quadrants.measures(alignment)
 
     def maps(self) -> Picture | Shown:
         """The four correlation maps."""
@@ -338,14 +320,13 @@ class CalibrationReport:
     def hashes(self) -> Shown:
         """Hashes of recipe and results: the same recipe on the same data gives the same."""
         mask, corrected = self.calibration.mask, self.calibration.corrected
-        rows = [["recipe", _sha256(recipe_to_text(self.recipe).encode())]]
-        rows += [
-            [name, _sha256(np.ascontiguousarray(data))] for name, data in self._arrays().items()
-        ]
+        rows = [["recipe", origins.sha256(recipe_to_text(self.recipe).encode())]]
+        for name, data in self._arrays().items():
+            rows.append([name, origins.sha256(np.ascontiguousarray(data))])
         if mask is not None:
-            rows.append(["mask (good pixels)", _sha256(np.packbits(mask.good))])
+            rows.append(["mask (good pixels)", origins.sha256(np.packbits(mask.good))])
         if corrected is not None:
-            rows.append(["corrected geometry (text)", _sha256(corrected.to_text().encode())])
+            rows.append(["corrected geometry (text)", origins.sha256(corrected.to_text().encode())])
         return table(["result", "SHA-256"], rows)
 
     def outputs(self) -> Shown:
@@ -359,8 +340,7 @@ class CalibrationReport:
 
     def provenance(self) -> Shown:
         """Everything the results carry about where they come from."""
-        told = {key: value for key, value in self._provenance().items() if key != "recipe"}
-        return preformatted(json.dumps(_plain(told), indent=1, ensure_ascii=False))
+        return origins.shown(self.calibration.provenance)
 
     def repeat(self) -> Shown:
         """The one command that makes this report again."""
@@ -411,56 +391,6 @@ class CalibrationReport:
             if counts.total or (name in THRESHOLD_RULES and name in words):
                 yield name, words.get(name, RULES[name].text.partition(":")[0]), counts
 
-    def _provenance(self) -> Any:
-        return self.calibration.provenance
-
 
 def _picture(figure: Any) -> Picture:
     return Picture(figure, dpi=120, max_bytes=PICTURE_BYTES)
-
-
-def _known(value: float | None, digits: int) -> str:
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
-
-
-def _files_in(provenance: Any) -> list[dict[str, Any]]:
-    """Every described file in a provenance, once, in order."""
-    found: dict[str, dict[str, Any]] = {}
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            if "path" in value and "bytes" in value:
-                found.setdefault(str(value["path"]), value)
-            for inner in value.values():
-                walk(inner)
-        elif isinstance(value, list | tuple):
-            for inner in value:
-                walk(inner)
-
-    walk(provenance)
-    return list(found.values())
-
-
-def _hash_of(path: str) -> str:
-    try:
-        if os.stat(path).st_size > _HASH_UP_TO:
-            return "–"
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] + "…"
-    except OSError:
-        return "not there any more"
-
-
-def _sha256(content: Any) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -36,6 +36,14 @@ def preformatted(text: str) -> Shown:
     return Shown(f"<pre>{html.escape(text)}</pre>", text)
 
 
+def folded(title: str, text: str) -> Shown:
+    """Long text behind its title: opened with a click, left out in print."""
+    return Shown(
+        f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>",
+        f"{title}\n{text}",
+    )
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> Shown:
     """Build a table; cells that are numbers (int, float) or start with a digit or sign align right.
 
@@ -90,6 +98,11 @@ def together(*parts: Shown) -> Shown:
 def count(number: float) -> str:
     """Give a count as people read it: ``12 345``."""
     return f"{number:,.0f}".replace(",", " ")
+
+
+def known(value: float | None, digits: int) -> str:
+    """Give a number with its digits, a dash where it is not known."""
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
 
 
 def signed(value: float, digits: int = 2) -> str:
