@@ -274,11 +274,11 @@ def test_averaging_can_be_cancelled_and_sliders_live_meanwhile(notebook, experim
         "import time\n"
         "from workbench import pipeline\n"
         "original = pipeline.gather_images\n"
-        "def gather(recipe, progress=None, snapshot=None, known=None):\n"
+        "def gather(recipe, progress=None, snapshot=None, known=None, **rest):\n"
         "    for n in range(600):\n"
         "        if progress.cancelled: break\n"
         "        progress.update(n, 600, 'run 74'); time.sleep(0.1)\n"
-        "    return original(recipe, progress=None, snapshot=snapshot, known=known)\n"
+        "    return original(recipe, progress=None, snapshot=snapshot, known=known, **rest)\n"
         "pipeline.gather_images = gather\n"
     )
     page = open_workbench(notebook, experiment, "cancel.ipynb", prepare=slow)

@@ -159,12 +159,13 @@ def average_one(
     progress: Progress | None = None,
     snapshot: Snapshot | None = None,
     known: MutableMapping[str, RunImages] | None = None,
+    snapshot_seconds: float = 3.0,
 ) -> RunImages:
     """Average, standard deviation, maximum and minimum of one run of a recipe.
 
     Parameters
     ----------
-    snapshot : called every few seconds with what there is so far.
+    snapshot : called every `snapshot_seconds` with what there is so far.
     known : results of earlier calls by `averaging_key`; a run found there is not read again, and
         a complete new result is added.
 
@@ -185,6 +186,7 @@ def average_one(
         selection=recipe.events,
         detz_offset_mm=recipe.experiment.detz_offset_mm,
         snapshot=snapshot,
+        snapshot_seconds=snapshot_seconds,
     )
     if known is not None and not images.partial:
         known[key] = images

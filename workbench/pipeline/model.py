@@ -25,7 +25,8 @@ class ImageSet:
     """The images a calibration starts from; all share one geometry.
 
     ``average`` and ``stddev`` are of the dark run, ``maximum`` (of all bright runs' maxima) and
-    ``bright_average`` of the bright ones. What the recipe does not name is None.
+    ``bright_average`` of the bright ones. What the recipe does not name is None. ``partial`` is
+    True if averaging was cancelled: some events, or whole runs, are not in the images.
     """
 
     average: DetectorImage | None = None
@@ -37,6 +38,7 @@ class ImageSet:
     dark: RunImages | None = None
     bright: tuple[RunImages, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    partial: bool = False
 
     @property
     def occupancy(self) -> NDArray[np.float64] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import provenance
-from workbench.errors import RecipeError
+from workbench.errors import Cancelled, RecipeError
 from workbench.pipeline.averaging import (
     Snapshot,
     average_one,
@@ -34,16 +34,23 @@ def gather_images(
     progress: Progress | None = None,
     snapshot: Snapshot | None = None,
     known: MutableMapping[str, RunImages] | None = None,
+    snapshot_seconds: float = 3.0,
 ) -> ImageSet:
     """Images a recipe starts from: files it names, averages of its runs for the rest.
 
     Parameters
     ----------
     recipe : with absolute paths (see `load_recipe`).
-    snapshot, known : see `average_one`.
+    snapshot, known, snapshot_seconds : see `average_one`.
+
+    Returns
+    -------
+    `ImageSet`; after a cancel what there is so far, with ``partial`` True.
 
     Raises
     ------
+    Cancelled
+        If the work was cancelled before there was any image.
     WorkbenchError
         If a file or run cannot be used, or nothing is named.
     """
@@ -51,9 +58,20 @@ def gather_images(
     from workbench.geometry import Geometry
     from workbench.images import read_image
 
-    def averaged(number: int, corrections: Corrections) -> RunImages:
-        raise_if_cancelled(progress, "The calibration")
-        return average_one(recipe, number, corrections, progress, snapshot, known)
+    partial = False
+
+    def averaged(number: int, corrections: Corrections) -> RunImages | None:
+        nonlocal partial
+        try:
+            raise_if_cancelled(progress, "The calibration")
+            found = average_one(
+                recipe, number, corrections, progress, snapshot, known, snapshot_seconds
+            )
+        except Cancelled:
+            partial = True
+            return None  # the runs before it are worth keeping
+        partial = partial or found.partial
+        return found
 
     files = {kind: Path(path) for kind, path in dataclasses.asdict(recipe.images).items() if path}
     named = {kind: read_image(path) for kind, path in files.items()}
@@ -63,7 +81,10 @@ def gather_images(
     if experiment.dark is not None and not {"average", "stddev"} <= named.keys():
         dark = averaged(experiment.dark, recipe.dark_corrections)
     if "maximum" not in named:
-        bright = tuple(averaged(run, recipe.bright_corrections) for run in experiment.bright)
+        averages = [averaged(run, recipe.bright_corrections) for run in experiment.bright]
+        bright = tuple(run for run in averages if run is not None)
+    if partial and not (named or dark or bright):
+        raise Cancelled("Averaging was cancelled before its first event; nothing was written.")
     if not (named or dark or bright):
         raise RecipeError(
             "The recipe names neither runs nor images; set experiment.dark and "
@@ -85,7 +106,13 @@ def gather_images(
         named.setdefault("maximum", merged.image("maximum", geometry))
         named.setdefault("bright_average", merged.image("average", geometry))
     return ImageSet(
-        **named, geometry=geometry, low_gain=low_gain, dark=dark, bright=bright, files=files
+        **named,
+        geometry=geometry,
+        low_gain=low_gain,
+        dark=dark,
+        bright=bright,
+        files=files,
+        partial=partial,
     )
 
 
@@ -192,6 +219,11 @@ def finish(
 
 def _warnings(images: ImageSet, mask: Mask | None, alignment: Alignment | None) -> tuple[str, ...]:
     found = [text for run in (images.dark, *images.bright) if run for text in run.warnings]
+    if images.partial:
+        found.append(
+            "Averaging was cancelled: the images are of the events until then. Average again to "
+            "use all of them."
+        )
     found += getattr(mask, "warnings", ())
     if alignment is not None:
         found += alignment.warnings

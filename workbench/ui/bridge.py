@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,11 +27,12 @@ class Bridge:
         self.view = view
         self.calibrant = CALIBRANTS[0]
         self._sent_bits: bytes | None = None
+        self._sending = threading.RLock()  # no preview after the images it is a preview of
         view.on_shape(lambda shape: self._guarded(lambda: self.add_shape(**shape)))
         view.on_pixel(lambda flat: self._guarded(lambda: self.toggle_pixel(flat)))
         session.subscribe("recipe", self._recipe)
-        session.subscribe("preview", lambda: session.later("view preview", self._preview))
-        session.subscribe("images", self._images)
+        session.subscribe("preview", lambda: session.later("view preview", self._show_preview))
+        session.subscribe("images", self._show_images)
         session.subscribe("mask", self._mask)
         session.subscribe("alignment", lambda: session.later("view alignment", self._alignment))
         self._recipe()
@@ -49,6 +51,14 @@ class Bridge:
             outline for layer in recipe.mask.layers if layer.on and (outline := outline_of(layer))
         ]
         view.rules = [] if drawn_by_kernel(recipe.mask) else list(IMAGES)
+
+    def _show_preview(self) -> None:
+        with self._sending:
+            self._preview()
+
+    def _show_images(self) -> None:
+        with self._sending:
+            self._images()
 
     def _preview(self) -> None:
         run = self.session.preview

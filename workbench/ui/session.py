@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workbench.geometry import Geometry, GeometryStore
     from workbench.mask import Mask, MaskEngine
 
+PARTIAL = "cancelled: the images are of the events until then; average again for all of them"
 STEPS = ("images", "mask", "alignment", "geometry")
 TOPICS = (
     "recipe", "status", "progress", "preview", "images", "counts", "mask", "alignment", "versions",
@@ -42,6 +43,7 @@ class State(StrEnum):
     NOT_STARTED = "not started"
     RUNNING = "running"
     DONE = "done"
+    PARTIAL = "partial"
     STALE = "stale"
     FAILED = "failed"
 
@@ -102,6 +104,7 @@ class Session:
         self._origin = threading.local()
         self._engine: MaskEngine | None = None
         self._known: dict[str, RunImages] = {}
+        self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
         self.moment: Moment | None = None
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
@@ -248,6 +251,8 @@ class Session:
             return Status(State.NOT_STARTED)
         if self._made_with[step] != key:
             return Status(State.STALE, "something before it changed; run it again")
+        if step == "images" and self.images is not None and self.images.partial:
+            return Status(State.PARTIAL, PARTIAL)
         return Status(State.DONE)
 
     @property
@@ -311,14 +316,22 @@ class Session:
     def _compute_images(self, key: Any, task: Task) -> None:
         recipe = self.recipe
         images = pipeline.gather_images(
-            recipe, progress=task, snapshot=self._show_preview, known=self._known
+            recipe,
+            progress=task,
+            snapshot=self._show_preview,
+            known=self._known,
+            snapshot_seconds=self.snapshot_seconds,
         )
         with self._lock:
+            if images.partial or (self.images is not None and self.images.partial):
+                # the same recipe, but other images: what came from those before is out of date
+                self._made_with.update(dict.fromkeys(self._made_with.keys() & set(STEPS[1:])))
             self.images, self.preview, self._engine = images, None, None
             self._made_with["images"] = key
         self.log.note("images", describe_images(images))
         self.tell("images")
-        self.compute_mask()
+        if not images.partial or (images.average is not None and images.maximum is not None):
+            self.compute_mask()
 
     def use_images(self, images: pipeline.ImageSet) -> None:
         """Calibrate with images that are in memory already."""
@@ -337,8 +350,10 @@ class Session:
         """Make the mask of the recipe (it also follows each change by itself)."""
         self._do("mask", self._compute_mask, self._quick)
 
-    def _compute_mask(self, key: Any, _: Task) -> None:
-        images = self.images
+    def _compute_mask(self, _: Any, __: Task) -> None:
+        with self._lock:
+            images, engine = self.images, self._engine
+            made_with = self._made_with.get("images")  # may be older than the recipe
         if images is None:
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
         missing = [
@@ -350,10 +365,10 @@ class Session:
                 "or open the missing images."
             )
         settings = self.recipe.mask
-        if self._engine is None:
+        if engine is None:
             from workbench.mask import MaskEngine
 
-            self._engine = MaskEngine(
+            engine = MaskEngine(
                 images.average,
                 images.stddev,
                 images.maximum,
@@ -361,12 +376,18 @@ class Session:
                 low_gain=images.low_gain,
                 occupancy=images.occupancy,
             )
-        self.counts = self._engine.evaluate(settings)
+            with self._lock:
+                if self.images is not images:
+                    return  # newer images have come, and ask for their own mask
+                self._engine = engine
+        self.counts = engine.evaluate(settings)
         self.tell("counts")
         if self._quick.has_waiting("mask"):
             return  # a newer value is on its way; the arrays to keep are made when it rests
-        self.mask = self._engine.mask(settings)
-        self._made_with["mask"] = key
+        mask = engine.mask(settings)
+        with self._lock:
+            self.mask = mask
+            self._made_with["mask"] = (made_with, settings)
         self.tell("mask")
 
     def suggestions(self) -> Any:
@@ -415,7 +436,9 @@ class Session:
         self._do("alignment", self._compute_alignment, self._slow)
 
     def _compute_alignment(self, key: Any, task: Task) -> None:
-        images, mask = self.images, self.mask
+        with self._lock:
+            images, mask = self.images, self.mask
+            made_with = key if mask is None else self._made_with.get("mask")
         found = None
         if images is not None:
             undecided = self.recipe.changed("decisions", Decisions())
@@ -425,7 +448,7 @@ class Session:
                 "There is no image with powder rings yet; average a bright run or open one."
             )
         self.found = found
-        self._made_with["alignment"] = key
+        self._made_with["alignment"] = None if made_with is None else (*made_with[:2], key[2])
         self.log.note("alignment", f"average CC {found.mean_cc:.4f}")
         self.tell("alignment")
 
@@ -524,4 +547,5 @@ def describe_images(images: pipeline.ImageSet) -> str:
         parts.append(f"dark run {images.dark.run}: {images.dark.count} events")
     parts += [f"bright run {bright.run}: {bright.count} events" for bright in images.bright]
     parts += [f"{kind} from {path.name}" for kind, path in images.files.items()]
-    return ", ".join(parts) or "no images"
+    text = ", ".join(parts) or "no images"
+    return text + (" (partial: cancelled)" if images.partial else "")

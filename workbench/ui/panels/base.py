@@ -23,6 +23,7 @@ GLYPHS = {
     State.NOT_STARTED: "○",
     State.RUNNING: "◐",
     State.DONE: "●",
+    State.PARTIAL: "◒",
     State.STALE: "◌",
     State.FAILED: "✕",
 }
@@ -105,7 +106,10 @@ class Panel:
         status = self.session.status(self.step)
         if status.state == State.FAILED:
             self.complain(status.message)
-        elif status.state in (State.RUNNING, State.DONE) and "cw-error" in self.message.value:
+        elif (
+            status.state in (State.RUNNING, State.DONE, State.PARTIAL)
+            and "cw-error" in self.message.value
+        ):
             self.complain("")
 
     # ---- display -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
 from workbench.ui.panels.mask import named_images
-from workbench.ui.session import Session
+from workbench.ui.session import PARTIAL, Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -354,6 +354,8 @@ class RunPanel(Panel):
         text = ""
         if rows:
             text = table(["", "events", "left out", "distance (mm)", "wavelength (Å)"], rows)
+        if images.partial:
+            warnings.append(PARTIAL)
         for kind, path in images.files.items():
             text += note_text(f"{kind.replace('_', ' ')}: {path}")
         self.found.value = text + warning_text(warnings)

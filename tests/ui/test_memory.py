@@ -1,0 +1,48 @@
+"""Playing with the mask for long costs no memory."""
+
+import gc
+import resource
+from pathlib import Path
+
+import matplotlib.pyplot
+from matplotlib.figure import Figure
+
+from workbench.ui.app import Workbench
+
+
+def resident_mb():
+    """Memory of this process, MB."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def figures():
+    gc.collect()
+    return sum(isinstance(one, Figure) for one in gc.get_objects())
+
+
+def test_many_masks_leave_no_figures_and_no_memory_behind(image_set):
+    bench = Workbench()
+    session = bench.session
+    session.use_images(image_set)
+    session.wait(60)
+    bench.open(bench.mask)
+    made = []
+    session.subscribe("mask", lambda: made.append(int(session.mask.good.sum())))
+
+    def recompute(values):
+        for value in values:
+            session.change("mask.thresholds.maxproj_min", float(value))
+            session.wait(60)
+
+    recompute(range(200, 400, 10))  # caches fill, once
+    memory, drawn, opened = resident_mb(), figures(), len(matplotlib.pyplot.get_fignums())
+    made.clear()
+    recompute(range(400, 1000, 10))
+    assert len(made) >= 60
+    assert len(set(made)) > 5
+    assert figures() <= drawn + 1
+    assert len(matplotlib.pyplot.get_fignums()) == opened
+    # a mask and its reasons are 11 MB: were each kept, it would be 680 MB
+    assert resident_mb() - memory < 120
