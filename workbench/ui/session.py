@@ -438,7 +438,6 @@ class Session:
     def _compute_alignment(self, key: Any, task: Task) -> None:
         with self._lock:
             images, mask = self.images, self.mask
-            made_with = key if mask is None else self._made_with.get("mask")
         found = None
         if images is not None:
             undecided = self.recipe.changed("decisions", Decisions())
@@ -448,7 +447,7 @@ class Session:
                 "There is no image with powder rings yet; average a bright run or open one."
             )
         self.found = found
-        self._made_with["alignment"] = None if made_with is None else (*made_with[:2], key[2])
+        self._made_with["alignment"] = key
         self.log.note("alignment", f"average CC {found.mean_cc:.4f}")
         self.tell("alignment")
 
