@@ -1,4 +1,4 @@
-"""The state behind the panels: a recipe with its history, results, and what is stale. No widgets.
+"""The state behind the panels: a recipe, its results, and what of them is stale. No widgets.
 
 Everything a button does is one call here. Calls return at once; the work is done on two threads
 (one for what takes long, one for what must follow a slider), and listeners are told on the thread
@@ -8,11 +8,8 @@ on which something changed.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +17,10 @@ import numpy as np
 
 from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.recipe import Decisions, Recipe, write_recipe
-from workbench.ui.history import History
-from workbench.ui.worker import Log, Task, Worker
+from workbench.recipe import Decisions, Recipe
+from workbench.ui.editor import RecipeEditor
+from workbench.ui.state import PARTIAL, STEPS, Moment, State, Status, describe_images
+from workbench.ui.worker import Task, Worker
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
@@ -30,56 +28,10 @@ if TYPE_CHECKING:
     from workbench.geometry import Geometry, GeometryStore
     from workbench.mask import Mask, MaskEngine
 
-PARTIAL = "cancelled: the images are of the events until then; average again for all of them"
-STEPS = ("images", "mask", "alignment", "geometry")
-TOPICS = (
-    "recipe", "status", "progress", "preview", "images", "counts", "mask", "alignment", "versions",
-)  # fmt: skip
+__all__ = ["PARTIAL", "STEPS", "Moment", "Session", "State", "Status", "describe_images"]
 
 
-class State(StrEnum):
-    """Of a step."""
-
-    NOT_STARTED = "not started"
-    RUNNING = "running"
-    DONE = "done"
-    PARTIAL = "partial"
-    STALE = "stale"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Status:
-    """Of a step: its state and, after an error, what to do next."""
-
-    state: State = State.NOT_STARTED
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Progress of long work."""
-
-    step: str
-    done: float = 0
-    total: float | None = None
-    message: str = ""
-    seconds: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        """Units per second so far."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def remaining(self) -> float | None:
-        """Seconds left, if that can be said."""
-        if self.total is None or self.rate <= 0:
-            return None
-        return max(0.0, (self.total - self.done) / self.rate)
-
-
-class Session:
+class Session(RecipeEditor):
     """An observable calibration.
 
     Parameters
@@ -91,17 +43,12 @@ class Session:
     def __init__(
         self, recipe: Recipe | None = None, path: str | os.PathLike[str] | None = None
     ) -> None:
-        self.log = Log()
-        self.path = None if path is None else Path(path)
-        self._history = History(pipeline.resolve(recipe or Recipe(), Path.cwd()))
-        self._lock = threading.RLock()
-        self._listeners: dict[str, list[Callable[[], None]]] = {topic: [] for topic in TOPICS}
+        super().__init__(recipe, path)
         self._slow = Worker("workbench-slow", self.log, self._progressed)
         self._quick = Worker("workbench-quick", self.log)
         self._made_with: dict[str, Any] = {}
         self._failed: dict[str, tuple[Any, str]] = {}
         self._running: set[str] = set()
-        self._origin = threading.local()
         self._engine: MaskEngine | None = None
         self._known: dict[str, RunImages] = {}
         self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
@@ -113,115 +60,14 @@ class Session:
         self.found: Alignment | None = None
         self.deployed: str | None = None
 
-    # ---- observing ---------------------------------------------------------------------------
-    def subscribe(self, topic: str, act: Callable[[], None]) -> None:
-        """Call ``act()`` whenever `topic` (one of `TOPICS`) changes."""
-        self._listeners[topic].append(act)
-
-    def tell(self, *topics: str) -> None:
-        """Tell listeners; what goes wrong in one of them goes to the log."""
-        for topic in topics:
-            for act in list(self._listeners[topic]):
-                try:
-                    act()
-                except Exception as error:
-                    self.log.error(topic, error)
-
-    # ---- recipe ------------------------------------------------------------------------------
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe in force; assign a new one to change it (undoable)."""
-        return self._history.recipe
-
-    @recipe.setter
-    def recipe(self, recipe: Recipe) -> None:
-        self.set_recipe(recipe)
-
-    def set_recipe(self, recipe: Recipe, reason: str = "recipe") -> None:
-        """Make `recipe` the one in force."""
-        with self._lock:
-            changed = self._history.set(recipe, reason)
-        if changed:
-            self._recipe_changed()
-
-    @property
-    def origin(self) -> object:
-        """While listeners are told: the control that made the change, if it was one."""
-        return getattr(self._origin, "control", None)
-
-    def change(self, path: str, value: object, origin: object = None) -> None:
-        """Change one setting, e.g. ``change("mask.thresholds.maxproj_min", 250)``.
-
-        Parameters
-        ----------
-        origin : the control that shows this value already; listeners leave it alone.
-
-        Raises
-        ------
-        WorkbenchError
-            If the value is refused; the setting keeps its value.
-        """
-        with self._lock:
-            try:
-                recipe = self.recipe.changed(path, value)
-            except (ValueError, TypeError) as error:
-                raise WorkbenchError(f"{path.rsplit('.', 1)[-1]}: {error}.") from error
-            changed = self._history.set(recipe, path, dragging=origin is not None)
-        if changed:
-            self._origin.control = origin
-            try:
-                self._recipe_changed()
-            finally:
-                self._origin.control = None
-
-    @property
-    def undoable(self) -> str | None:
-        """What `undo` would take back."""
-        return self._history.undoable
-
-    @property
-    def redoable(self) -> str | None:
-        """What `redo` would bring back."""
-        return self._history.redoable
-
-    def undo(self) -> None:
-        """Take the last change of the recipe back."""
-        with self._lock:
-            changed = self._history.undo()
-        if changed:
-            self._recipe_changed()
-
-    def redo(self) -> None:
-        """Make the change that was taken back again."""
-        with self._lock:
-            changed = self._history.redo()
-        if changed:
-            self._recipe_changed()
-
+    # ---- what is up to date ------------------------------------------------------------------
     def _recipe_changed(self) -> None:
-        self.tell("recipe", "status")
+        super()._recipe_changed()
         if self.images is not None and self._made_with.get("mask") != self._key("mask"):
             self.compute_mask()
         if self.found is not None:
             self.tell("alignment")
 
-    def save_recipe(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the recipe (default: its own file, else one in the output folder)."""
-        target = Path(path) if path is not None else self.path or self.default_path
-        write_recipe(self.recipe, target)
-        self.path = target
-        self.log.note("recipe", f"written to {target}")
-        return target
-
-    @property
-    def default_path(self) -> Path:
-        """``<output folder>/<experiment>_r<run>.calibration.toml``."""
-        experiment = self.recipe.experiment
-        run = f"_r{experiment.bright[0]:04d}" if experiment.bright else ""
-        name = f"{experiment.name or 'images'}{run}.calibration.toml"
-        return Path(self.recipe.output.folder) / name
-
-    # ---- what is up to date ------------------------------------------------------------------
     def _key(self, step: str) -> Any:
         """Everything in the recipe that decides a step's result."""
         recipe = self.recipe
@@ -398,25 +244,6 @@ class Session:
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
         return suggest(self._engine)
 
-    def add_layer(self, layer: Any) -> None:
-        """Append a layer to the mask."""
-        self.change("mask.layers", (*self.recipe.mask.layers, layer))
-
-    def set_layer(self, number: int, layer: Any) -> None:
-        """Replace a layer of the mask (None: remove it)."""
-        present = list(self.recipe.mask.layers)
-        if not 0 <= number < len(present):
-            raise WorkbenchError(f"There is no layer {number + 1}; there are {len(present)}.")
-        present[number : number + 1] = [] if layer is None else [layer]
-        self.change("mask.layers", tuple(present))
-
-    def move_layer(self, number: int, places: int) -> None:
-        """Move a layer up (-1) or down (+1) in the order."""
-        present = list(self.recipe.mask.layers)
-        layer = present.pop(number)
-        present.insert(max(0, number + places), layer)
-        self.change("mask.layers", tuple(present))
-
     def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the mask (default: the recipe's mask file in its output folder)."""
         from workbench.mask import write_mask
@@ -537,14 +364,3 @@ class Session:
         self.path = files["recipe"]
         self.log.note("results", f"{len(files)} files written to {self.recipe.output.folder}")
         return files
-
-
-def describe_images(images: pipeline.ImageSet) -> str:
-    """One line about where the images come from."""
-    parts = []
-    if images.dark is not None:
-        parts.append(f"dark run {images.dark.run}: {images.dark.count} events")
-    parts += [f"bright run {bright.run}: {bright.count} events" for bright in images.bright]
-    parts += [f"{kind} from {path.name}" for kind, path in images.files.items()]
-    text = ", ".join(parts) or "no images"
-    return text + (" (partial: cancelled)" if images.partial else "")

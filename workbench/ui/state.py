@@ -1,0 +1,66 @@
+"""Values that tell how far a calibration is: states of steps, progress, one line about images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench import pipeline
+
+PARTIAL = "cancelled: the images are of the events until then; average again for all of them"
+STEPS = ("images", "mask", "alignment", "geometry")
+
+
+class State(StrEnum):
+    """Of a step."""
+
+    NOT_STARTED = "not started"
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"
+    STALE = "stale"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Status:
+    """Of a step: its state and, after an error, what to do next."""
+
+    state: State = State.NOT_STARTED
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Progress of long work."""
+
+    step: str
+    done: float = 0
+    total: float | None = None
+    message: str = ""
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Units per second so far."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds left, if that can be said."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)
+
+
+def describe_images(images: pipeline.ImageSet) -> str:
+    """One line about where the images come from."""
+    parts = []
+    if images.dark is not None:
+        parts.append(f"dark run {images.dark.run}: {images.dark.count} events")
+    parts += [f"bright run {bright.run}: {bright.count} events" for bright in images.bright]
+    parts += [f"{kind} from {path.name}" for kind, path in images.files.items()]
+    text = ", ".join(parts) or "no images"
+    return text + (" (partial: cancelled)" if images.partial else "")
