@@ -6,7 +6,16 @@ import pytest
 from workbench.detector import SHAPE
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
-from workbench.ui.image_view import ImageView, asic_vectors_mm, module_text, style_text
+from workbench.ui.image_view import (
+    ARRANGEMENTS,
+    TILES,
+    ImageView,
+    asic_vectors_mm,
+    module_text,
+    slim,
+    style_text,
+)
+from workbench.ui.limit_control import LimitControl
 
 
 class Watched(ImageView):
@@ -35,6 +44,45 @@ def test_the_module_is_small_and_fetches_nothing():
     assert "import " not in text.replace("import(", "")
     assert "http" not in text
     assert "export default" in text
+
+
+def test_comments_and_indentation_do_not_travel():
+    assert slim("/** why\n * so */\n  a();\n\n  // then\n  b(); // here\n") == "a();\nb(); // here"
+
+
+def test_every_choice_of_images_is_one_the_front_end_knows():
+    text = module_text()
+    for choice in (*TILES, *ARRANGEMENTS):
+        assert f'"{choice}"' in text or f"{choice}:" in text
+
+
+def test_bright_runs_are_images_of_their_own(view):
+    with pytest.raises(WorkbenchError, match="run 74"):
+        view.set_image("run 74", np.ones(SHAPE))
+    view.runs = ["run 74", "run 75"]
+    view.set_image("run 74", np.ones(SHAPE))
+    open_browser(view)
+    assert [content["name"] for content, _ in view.sent] == ["run 74"]
+
+
+def test_a_second_mask_travels_as_what_it_masks(view):
+    masked = np.zeros(SHAPE, bool)
+    masked[3, 4, 5] = True
+    view.set_other_mask(masked)
+    open_browser(view)
+    ((content, buffers),) = view.sent
+    assert content["name"] == "other"
+    assert np.flatnonzero(np.frombuffer(buffers[0], np.uint32)) == [3 * 185 * 388 + 4 * 388 + 5]
+    view.set_other_mask(None)
+    assert view.sent[-1][0] == {"type": "forget", "name": "other"}
+
+
+def test_a_limit_tells_the_browser_which_trait_follows_it(view):
+    control = LimitControl()
+    control.drive(view, "maxproj_min")
+    reference, trait = control.drives
+    assert reference == f"IPY_MODEL_{view.model_id}"
+    assert trait in view.traits(sync=True)
 
 
 def test_nothing_is_sent_before_a_browser_asks(view):

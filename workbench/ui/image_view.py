@@ -6,6 +6,7 @@ thresholding 2.3 million pixels in the browser follows the mouse.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,23 +30,35 @@ from workbench.errors import WorkbenchError
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
-HERE = Path(__file__).parent
+FRONT_END = Path(__file__).parent / "detector_view"
+PARTS = ("data", "screen", "lines", "tools", "input", "view")
 IMAGES = ("average", "stddev", "maximum")
-TILES = ("side by side", "average", "std deviation", "maximum", "mask", "all four")
+TILES = (
+    "side by side", "average", "std deviation", "maximum", "mask", "all four", "bright runs",
+)  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
 MODES = ("pan", "rectangle", "circle", "polygon", "pixel")
 
 
 def module_text() -> str:
-    """Give the view's ES module: plain JavaScript, no build step, nothing fetched."""
-    parts = (HERE / name for name in ("image_data.js", "image_view.js"))
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    """Give the view's ES module: plain JavaScript, no build step, nothing fetched.
+
+    Comments and indentation stay at home.
+    """
+    text = "\n".join((FRONT_END / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)
+    return slim(text)
 
 
 def style_text() -> str:
     """Give the view's style sheet; colours are those of JupyterLab's theme."""
-    return (HERE / "image_view.css").read_text(encoding="utf-8")
+    return slim((FRONT_END / "view.css").read_text(encoding="utf-8"))
+
+
+def slim(text: str) -> str:
+    """Text of a program without indentation and without lines that are comments."""
+    lines = (line.strip() for line in re.sub(r"/\*\*.*?\*/", "", text, flags=re.DOTALL).split("\n"))
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 class ImageView(anywidget.AnyWidget):
@@ -75,13 +88,18 @@ class ImageView(anywidget.AnyWidget):
     colormap = t.Enum(COLORMAPS, COLORMAPS[0]).tag(sync=True)
     log = t.Bool(False, help="logarithmic colour scale").tag(sync=True)
     limits = t.Dict(help="colour limits by image, ADU; others from percentiles").tag(sync=True)
-    height = t.Int(400, help="largest height of the images, CSS pixels").tag(sync=True)
+    height = t.Int(0, help="height for the images, CSS pixels; 0: what fits the window").tag(
+        sync=True
+    )
     window = t.List(t.Float(), help="visible rows and columns; empty: all").tag(sync=True)
     show_mask = t.Bool(True).tag(sync=True)
     mask_opacity = t.Float(0.8, min=0.0, max=1.0).tag(sync=True)
     show_rings = t.Bool(False).tag(sync=True)
     show_outlines = t.Bool(False).tag(sync=True)
-    blink = t.Bool(False, help="alternate present and corrected geometry").tag(sync=True)
+    blink = t.Bool(
+        False, help="alternate masks A and B where both are known, else both geometries"
+    ).tag(sync=True)
+    runs: t.List = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
     mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
     can_draw = t.Bool(False, help="offer the drawing tools").tag(sync=True)
 
@@ -106,10 +124,10 @@ class ImageView(anywidget.AnyWidget):
 
         Parameters
         ----------
-        name : ``average``, ``stddev`` or ``maximum``.
+        name : ``average``, ``stddev`` or ``maximum``, or one of `runs`.
         values : ``(32, 185, 388)``, ADU; kept and sent as float32.
         """
-        if name not in IMAGES:
+        if name not in (*IMAGES, *self.runs):
             raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
         if values is None:
             self._forget(name)
@@ -173,6 +191,14 @@ class ImageView(anywidget.AnyWidget):
             return
         array = _full(bits, np.uint32, "layers")
         self._keep({"type": "array", "kind": "bits", "name": "bits", "dtype": "uint32"}, [array])
+
+    def set_other_mask(self, masked: ArrayLike | None) -> None:
+        """Mask B, to blink with the one shown: True or non-zero where masked (None: no B)."""
+        if masked is None:
+            self._forget("other")
+            return
+        array = _full(masked, np.uint32, "other mask")
+        self._keep({"type": "array", "kind": "bits", "name": "other", "dtype": "uint32"}, [array])
 
     def has_map(self, arrangement: str) -> bool:
         """Whether there is a geometry for an arrangement."""

@@ -1,5 +1,9 @@
 // A threshold: number box, slider, and the histogram of its image with the limit to drag.
 
+const SEND_EVERY = 120; // ms between messages to the kernel while a limit moves
+const INSET = 8; // half of a slider's thumb: histogram and slider share one axis
+const HIGH = 64;
+
 function node(tag, attributes, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes || {})) {
@@ -10,15 +14,44 @@ function node(tag, attributes, ...children) {
   return made;
 }
 
+/** Bars of a histogram in one colour, drawn once. */
+function bars(counts, [low, high], x, wide, ratio, colour) {
+  const canvas = node("canvas", { width: Math.max(1, wide * ratio), height: HIGH * ratio }), c = canvas.getContext("2d");
+  const top = Math.log1p(counts.reduce((a, b) => Math.max(a, b), 0)) || 1, step = (high - low) / counts.length;
+  c.scale(ratio, ratio);
+  c.fillStyle = colour;
+  counts.forEach((count, i) => {
+    const a = x(low + i * step, wide), b = x(low + (i + 1) * step, wide);
+    if (!count || b < INSET || a > wide - INSET) return;
+    const tall = (Math.log1p(count) / top) * (HIGH - 6);
+    c.fillRect(Math.max(INSET, a), HIGH - tall, Math.max(0.7, Math.min(wide - INSET, b) - a), tall);
+  });
+  return canvas;
+}
+
 function render({ model, el }) {
   const get = (name) => model.get(name);
   const round = (v) => Number((Math.round(v / get("step")) * get("step")).toPrecision(10));
+
+  // ---- to the picture at once, to the kernel a few times a second ----------------------------
+  let driven = null, timer = 0, sent = 0;
+  const [reference, trait] = get("drives");
+  if (reference) model.widget_manager.get_model(reference.slice("IPY_MODEL_".length)).then((found) => { driven = found; });
+  const send = () => {
+    clearTimeout(timer);
+    timer = 0; sent = performance.now();
+    model.save_changes();
+    driven?.save_changes();
+  };
   const set = (value) => {
     if (!Number.isFinite(value) || value === get("value")) return;
     if (value > get("max")) model.set("max", value);
     model.set("value", Math.max(0, value));
-    model.save_changes();
+    timer ||= setTimeout(send, Math.max(0, sent + SEND_EVERY - performance.now()));
   };
+  const drive = () => driven?.set(trait, get("value"));
+
+  // ---- controls ------------------------------------------------------------------------------
   const name = `${get("label")}, ${get("unit")}`;
   const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => set(Number(box.value)) });
   const slider = node("input", { type: "range", "aria-label": name, title: get("hint"), oninput: () => set(round(Number(slider.value))) });
@@ -28,62 +61,77 @@ function render({ model, el }) {
     e.preventDefault();
     set(Math.max(get("min"), round(get("value") + way * get("step") * (e.shiftKey ? 10 : 1))));
   });
-  const canvas = node("canvas", { class: "cw-histogram", height: 64, title: "Histogram of the image (logarithmic); drag the line to set the limit" });
+  const canvas = node("canvas", { class: "cw-histogram", height: HIGH, title: "Histogram of the image (logarithmic); drag the line to set the limit" });
   const scale = node("div", { class: "cw-scale" }, node("span"), node("span"), node("span"));
-  el.append(node("div", { class: "cw-limit" },
-    node("label", { class: "cw-limit-head" }, node("span", {}, name), box), canvas, slider, scale));
+  const root = node("div", { class: "cw-limit" }, node("label", { class: "cw-limit-head" }, node("span", {}, name), box), canvas, slider, scale);
+  el.append(root);
 
-  const inset = 8; // half of a slider's thumb: histogram and slider share one axis
-  const x = (v, w) => inset + ((v - get("min")) / (get("max") - get("min"))) * (w - 2 * inset);
-  function draw() {
-    const ratio = Math.min(2, window.devicePixelRatio || 1), w = canvas.clientWidth, h = 64;
-    if (!w) return;
-    canvas.width = w * ratio; canvas.height = h * ratio;
-    const c = canvas.getContext("2d"), style = getComputedStyle(canvas);
-    c.scale(ratio, ratio);
-    const counts = get("counts"), [low, high] = get("counts_range");
-    const at = Math.max(inset, Math.min(w - inset, x(get("value"), w)));
-    const [from, to] = get("masks") === "above" ? [at, w - inset] : [inset, at];
-    c.fillStyle = "rgba(213, 94, 0, 0.22)"; c.fillRect(from, 0, Math.max(0, to - from), h);
-    if (counts.length) {
-      const top = Math.log1p(Math.max(...counts)) || 1;
-      for (let i = 0; i < counts.length; i++) {
-        if (!counts[i]) continue;
-        const a = x(low + (i * (high - low)) / counts.length, w), b = x(low + ((i + 1) * (high - low)) / counts.length, w);
-        if (b < inset || a > w - inset) continue;
-        const tall = (Math.log1p(counts[i]) / top) * (h - 6), mid = (a + b) / 2;
-        c.fillStyle = mid >= from && mid <= to ? "#D55E00" : "#0072B2";
-        c.fillRect(Math.max(inset, a), h - tall, Math.max(0.7, Math.min(w - inset, b) - a), tall);
-      }
+  // ---- histogram -----------------------------------------------------------------------------
+  const x = (v, w) => INSET + ((v - get("min")) / (get("max") - get("min"))) * (w - 2 * INSET);
+  let drawn = null; // bars in both colours, for one width and histogram
+  function drawBars() {
+    const ratio = Math.min(2, window.devicePixelRatio || 1), wide = canvas.clientWidth;
+    if (!wide) return;
+    canvas.width = wide * ratio; canvas.height = HIGH * ratio;
+    const both = get("counts").length && ["#0072B2", "#D55E00"].map((c) => bars(get("counts"), get("counts_range"), x, wide, ratio, c));
+    drawn = { ratio, wide, both, ink: getComputedStyle(root).color };
+    drawLimit();
+  }
+  function drawLimit() {
+    if (!drawn) return;
+    const { ratio, wide, both, ink } = drawn, c = canvas.getContext("2d");
+    const at = Math.max(INSET, Math.min(wide - INSET, x(get("value"), wide)));
+    const [from, to] = get("masks") === "above" ? [at, wide] : [0, at];
+    const part = (picture, a, b) => b > a && c.drawImage(picture, a * ratio, 0, (b - a) * ratio, HIGH * ratio, a, 0, b - a, HIGH);
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.clearRect(0, 0, wide, HIGH);
+    const first = Math.max(INSET, from), last = Math.min(wide - INSET, to);
+    c.fillStyle = "rgba(213, 94, 0, 0.22)"; c.fillRect(first, 0, Math.max(0, last - first), HIGH);
+    if (both) {
+      part(both[1], from, to);
+      part(both[0], 0, from); part(both[0], to, wide);
     } else {
-      c.fillStyle = style.color; c.font = "12px sans-serif"; c.fillText("histogram follows when there is an image", inset, h / 2);
+      c.fillStyle = ink; c.font = "12px sans-serif"; c.fillText("histogram follows when there is an image", INSET, HIGH / 2);
     }
-    c.fillStyle = style.color; c.fillRect(at - 1, 0, 2, h);
+    c.fillStyle = ink; c.fillRect(at - 1, 0, 2, HIGH);
     c.beginPath(); c.moveTo(at - 5, 0); c.lineTo(at + 5, 0); c.lineTo(at, 7); c.fill();
   }
-  function show() {
-    const { min, max, step } = { min: get("min"), max: get("max"), step: get("step") };
-    slider.min = min; slider.max = max; slider.step = step; box.step = step;
-    slider.value = get("value");
-    if (document.activeElement !== box || Number(box.value) !== get("value")) box.value = get("value");
+  function showRange() {
+    const [min, max, step] = ["min", "max", "step"].map(get);
+    Object.assign(slider, { min, max, step });
+    box.step = step;
     [min, (min + max) / 2, max].forEach((v, i) => { scale.children[i].textContent = String(Number(v.toPrecision(4))); });
-    draw();
+    showValue();
+    drawBars();
+  }
+  function showValue() {
+    const value = get("value");
+    if (Number(slider.value) !== value) slider.value = value;
+    if (Number(box.value) !== value || box.value === "") box.value = value;
+    drawLimit();
   }
   let held = false;
   const drag = (e) => {
     const r = canvas.getBoundingClientRect();
-    const v = get("min") + ((e.clientX - r.left - inset) / (r.width - 2 * inset)) * (get("max") - get("min"));
+    const v = get("min") + ((e.clientX - r.left - INSET) / (r.width - 2 * INSET)) * (get("max") - get("min"));
     set(round(Math.max(get("min"), Math.min(get("max"), v))));
   };
   canvas.addEventListener("pointerdown", (e) => { held = true; canvas.setPointerCapture(e.pointerId); drag(e); });
   canvas.addEventListener("pointermove", (e) => { if (held) drag(e); });
   canvas.addEventListener("pointerup", () => { held = false; });
-  const changes = ["value", "min", "max", "step", "counts", "counts_range"].map((n) => `change:${n}`);
-  changes.forEach((n) => model.on(n, show));
-  const watcher = new ResizeObserver(draw);
+
+  // ---- wiring --------------------------------------------------------------------------------
+  const off = [];
+  const when = (names, act) => names.forEach((n) => { model.on(`change:${n}`, act); off.push(() => model.off(`change:${n}`, act)); });
+  when(["value"], () => { drive(); showValue(); });
+  when(["min", "max", "step"], showRange);
+  when(["counts", "counts_range"], drawBars);
+  const watcher = new ResizeObserver(drawBars);
   watcher.observe(canvas);
-  show();
-  return () => { watcher.disconnect(); changes.forEach((n) => model.off(n, show)); };
+  const themes = new MutationObserver(drawBars); // the line has the theme's colour of text
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name"] });
+  showRange();
+  return () => { if (timer) send(); watcher.disconnect(); themes.disconnect(); off.forEach((f) => f()); };
 }
 
 export default { render };

@@ -32,6 +32,14 @@ class LimitControl(anywidget.AnyWidget):
     masks = t.Enum(("above", "below"), "above", help="which side is masked").tag(sync=True)
     counts: t.List = t.List(t.Float(), help="histogram of the image").tag(sync=True)
     counts_range: t.List = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)
+    drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
+
+    def drive(self, widget: anywidget.AnyWidget, trait: str) -> None:
+        """Let a trait of another widget follow in the browser, at once and without the kernel.
+
+        The kernel hears of both several times a second, and of the last value always.
+        """
+        self.drives = [f"IPY_MODEL_{widget.model_id}", trait]
 
     def set_image(self, values: NDArray | None) -> None:
         """Show the histogram of an array; the slider's range widens to what the values need."""

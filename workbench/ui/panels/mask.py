@@ -87,11 +87,9 @@ class MaskPanel(Panel):
             name: LimitControl(value=getattr(thresholds, name), layout={"flex": "1 1 0"}, **made)
             for name, made in LIMITS.items()
         }
-        self._links = []
         for name, control in self.limits.items():
             control.observe(partial(self._moved, name), "value")
-            # in the browser alone: the picture follows without the kernel
-            self._links.append(widgets.jslink((control, "value"), (self.view, name)))
+            control.drive(self.view, name)
         self.border = widgets.BoundedIntText(
             value=session.recipe.mask.border,
             min=0,

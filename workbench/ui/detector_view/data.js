@@ -1,8 +1,10 @@
-// Pure functions of the image view: assembling, pooling to screen pixels, colours, read-out.
-// This text stands in front of image_view.js; both together are one ES module.
+// Pure functions of the detector view: assembling, pooling to screen pixels, colours, addresses.
+// The files of this folder, one after the other, are one ES module (see image_view.py).
 
 const SENSORS = 32, ROWS = 185, COLS = 388, ASIC_COLS = 194;
+const IMAGES = ["average", "stddev", "maximum"];
 const NAMES = { average: "Average", stddev: "Std deviation", maximum: "Maximum", mask: "Mask" };
+const nameOf = (image) => NAMES[image] || `Maximum of ${image}`;
 
 const MAPS = {
   viridis: "44015448186a472d7b4240863b528b33638d2c728e26828e21918c1fa08828ae803fbc735ec96284d44baddc30d8e219fde725",
@@ -115,29 +117,6 @@ function poolBits(source, map, xs, ys) {
   return out;
 }
 
-/** Which threshold rules remove something under each screen pixel, written into `out`. */
-function thresholdFlags(pools, limits, out) {
-  out.fill(0);
-  const mark = (values, bit, hit) => {
-    for (let k = 0; k < out.length; k++) if (hit(values[k])) out[k] |= bit;
-  };
-  if (pools.average) {
-    const top = limits.avg_max;
-    mark(pools.average.min, 1, (v) => v <= 0);
-    mark(pools.average.max, 2, (v) => v > top);
-  }
-  if (pools.stddev) {
-    const top = limits.stddev_max;
-    mark(pools.stddev.min, 4, (v) => v <= 0);
-    mark(pools.stddev.max, 8, (v) => v > top);
-  }
-  if (pools.maximum) {
-    const bottom = limits.maxproj_min;
-    mark(pools.maximum.min, 16, (v) => v < bottom);
-  }
-  return out;
-}
-
 /** Colour of each screen pixel before the mask is laid over it. */
 function paint(mean, low, high, log, table, out) {
   const a = log ? Math.log(Math.max(low, 1e-3)) : low;
@@ -150,14 +129,6 @@ function paint(mean, low, high, log, table, out) {
     out[k] = table[at <= 0 ? 0 : at >= 255 ? 255 : at | 0];
   }
   return out;
-}
-
-function blend(below, colour, opacity) {
-  const keep = 1 - opacity;
-  const r = (below & 255) * keep + (colour & 255) * opacity;
-  const g = ((below >> 8) & 255) * keep + ((colour >> 8) & 255) * opacity;
-  const b = ((below >> 16) & 255) * keep + ((colour >> 16) & 255) * opacity;
-  return (255 << 24) | (b << 16) | (g << 8) | r;
 }
 
 /** Values at two percentiles of the finite pixels (a regular sample of at most 200 000). */
