@@ -51,14 +51,16 @@ panel
 # A pointermove is followed by the slider's input event (a value), that by a frame with this value.
 WATCH = """
 () => {
-  const seen = window.cwSeen = { moves: 0, values: {}, drawn: [], shown: {} };
+  const seen = window.cwSeen = { moves: 0, values: {}, drawn: [] };
   const view = document.querySelector(".cw-view");
   const canvas = document.querySelector('canvas[data-image="maximum"]');
   const c = canvas.getContext("2d");
   const slider = document.querySelectorAll(".cw-limit input[type=range]")[2];
   let pointer = 0;
-  addEventListener("pointermove", (e) => { if (e.buttons) { seen.moves++; pointer = e.timeStamp; } }, true);
-  slider.addEventListener("input", () => { seen.values[seen.next = String(Number(slider.value))] = pointer; }, true);
+  const moved = (e) => { if (e.buttons) { seen.moves++; pointer = e.timeStamp; } };
+  addEventListener("pointermove", moved, true);
+  slider.addEventListener(
+    "input", () => { seen.values[String(Number(slider.value))] = pointer; }, true);
   const sum = () => {
     const d = c.getImageData(canvas.width >> 1, canvas.height >> 2, 64, 64).data;
     let s = 0;
