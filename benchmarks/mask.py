@@ -1,33 +1,59 @@
-"""Time of a complete mask (good pixels, reasons, counts per rule) after a threshold change.
+"""Time of a complete mask (good pixels, reasons, counts per rule and layer) after a limit moved.
 
 The reference is the formula of ``cxi.make_dials_mask`` in numpy, panel by panel as that program
-works, without reasons and without counts per rule except the printed ones.
+works, without reasons, layers or counts per rule except the printed ones.
 
     python benchmarks/mask.py
 """
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from workbench.detector import SHAPE, asic_stack
+from workbench.detector import SHAPE, unbonded_pixels
+from workbench.detector import asic_stack as panels_of
+from workbench.geometry import Geometry
 from workbench.mask import MaskEngine
 from workbench.recipe import MaskSettings, Thresholds
-from workbench.recipe.mask import (
-    BorderLayer,
-    GrowLayer,
-    IslandLayer,
-    PartLayer,
-    UnbondedLayer,
-    WideLayer,
-)
+from workbench.recipe import mask as layers
 
 STATIC = (
-    UnbondedLayer(neighbours=8),
-    WideLayer(),
-    BorderLayer(pixels=2),
-    PartLayer(parts=("Q1S2",)),
+    layers.UnbondedLayer(neighbours=8),
+    layers.WideLayer(),
+    layers.BorderLayer(pixels=2),
+    layers.PartLayer(parts=("Q1S2",)),
 )
+SHAPES = (
+    *STATIC,
+    layers.CircleLayer("beam stop", radius_mm=4.0),
+    layers.LineLayer("arm", end_mm=(0.0, 90.0), width_mm=2.0),
+    layers.RectangleLayer("shadow", x_mm=(20.0, 40.0), y_mm=(-60.0, -20.0)),
+    layers.PolygonLayer("nozzle", points_mm=((-50.0, 20.0), (-30.0, 60.0), (-60.0, 50.0))),
+    layers.RadiusLayer("corners", from_mm=110.0),
+    layers.ResolutionLayer("ice", from_angstrom=3.6, to_angstrom=3.7),
+    layers.SaturatedLayer(),
+    layers.OutlierLayer(),
+    layers.OutlierLayer(image="stddev"),
+    layers.PixelLayer(pixels=((3, 4, 5), (20, 100, 200))),
+    layers.PartLayer("trusted", mode="exclude", parts=("Q2S3A0",)),
+)
+GROW = layers.GrowLayer()
+ISLANDS = layers.IslandLayer()
+SETS: dict[str, MaskSettings] = {
+    "thresholds alone": MaskSettings(),
+    "limits of their own for low gain": MaskSettings(low_gain=Thresholds(maxproj_min=150.0)),
+    "border and 4 layers": MaskSettings(border=1, layers=STATIC),
+    "15 layers, one of them keeps pixels": MaskSettings(border=1, layers=SHAPES),
+    "4 layers and grow by 1": MaskSettings(layers=(*STATIC, GROW)),
+    "4 layers, grow, islands": MaskSettings(layers=(*STATIC, GROW, ISLANDS)),
+    "15 layers, grow by 3, islands": MaskSettings(
+        layers=(*SHAPES, layers.GrowLayer(pixels=3), layers.IslandLayer(smaller_than=50))
+    ),
+    "grow, shapes, grow, islands": MaskSettings(
+        layers=(GROW, *SHAPES, layers.GrowLayer(neighbours=4), ISLANDS)
+    ),
+}
 
 
 def images() -> list[np.ndarray]:
@@ -36,6 +62,7 @@ def images() -> list[np.ndarray]:
     average = random.normal(1200, 90, SHAPE)
     stddev = random.gamma(40, 0.1, SHAPE)
     maximum = 300 + random.gamma(3, 200, SHAPE)
+    maximum[unbonded_pixels()] = random.normal(60, 12, np.count_nonzero(unbonded_pixels()))
     average.flat[random.choice(average.size, 1500)] = 4000
     stddev.flat[random.choice(average.size, 2500)] = 30
     return [average, stddev, maximum]
@@ -55,53 +82,78 @@ def numpy_panel_by_panel(panels: list[np.ndarray], limits: Thresholds) -> int:
     return masked
 
 
-def timed(work, repeats: int = 60) -> tuple[float, float, float]:
-    """Best, median and worst time of calls, in milliseconds."""
+def drag(settings: MaskSettings, step: int) -> MaskSettings:
+    """One limit after the other is dragged, 5 ADU (0.05 of the deviation) a step."""
+    old = settings.thresholds
+    which, along = step // 40 % 3, step % 40
+    limits = [
+        Thresholds(1500.0 - 5 * along, old.stddev_max, old.maxproj_min),
+        Thresholds(old.avg_max, 8.0 - 0.05 * along, old.maxproj_min),
+        Thresholds(old.avg_max, old.stddev_max, 200.0 + 5 * along),
+    ]
+    return _with(settings, limits[which])
+
+
+def jump(settings: MaskSettings, step: int) -> MaskSettings:
+    """All three limits change at once, by much."""
+    odd = step % 2
+    return _with(settings, Thresholds(1250.0 + 700 * odd, 5.0 + 4 * odd, 600.0 - 350 * odd))
+
+
+def _with(settings: MaskSettings, limits: Thresholds) -> MaskSettings:
+    return MaskSettings(limits, settings.border, settings.low_gain, settings.layers)
+
+
+def timed(work: Callable[[int], object], repeats: int = 120) -> np.ndarray:
+    """Times of calls in milliseconds."""
     times = []
     for number in range(repeats):
-        limits = Thresholds(1700 + number, 8 + 0.01 * number, 300 + 3.7 * number)
         start = time.perf_counter()
-        work(limits)
+        work(number)
         times.append(1e3 * (time.perf_counter() - start))
-    return min(times), float(np.median(times)), max(times)
+    return np.array(times)
+
+
+def line(name: str, times: np.ndarray, reference: float) -> None:
+    """Print one line of the table."""
+    median, late, worst = np.median(times), np.quantile(times, 0.95), times.max()
+    print(f"{name:44} {median:8.2f} {late:8.2f} {worst:8.2f} {reference / median:8.1f}")
 
 
 def main() -> None:
     """Print the table."""
     pictures = images()
-    panels = [asic_stack(picture) for picture in pictures]
+    panels = [panels_of(picture) for picture in pictures]
+    low_gain = np.zeros(SHAPE, bool)
+    low_gain[::8] = True
+    known = {
+        "geometry": Geometry.ideal(), "distance_mm": 121.0, "wavelength_angstrom": 1.3,
+        "low_gain": low_gain,
+    }  # fmt: skip
     start = time.perf_counter()
-    engine = MaskEngine(*pictures)
+    engine = MaskEngine(*pictures, **known)
     engine.evaluate(MaskSettings())
     first = 1e3 * (time.perf_counter() - start)
-    start = time.perf_counter()
-    MaskEngine(*pictures).evaluate(MaskSettings())
-    again = 1e3 * (time.perf_counter() - start)
-    cases = {
-        "numpy, formula of make_dials_mask": lambda limits: numpy_panel_by_panel(panels, limits),
-        "engine.mask (numpy, reasons, counts)": lambda limits: engine.mask(MaskSettings(limits)),
-        "engine.evaluate": lambda limits: engine.evaluate(MaskSettings(limits)),
-        "engine.evaluate, border and 4 layers": lambda limits: engine.evaluate(
-            MaskSettings(limits, border=1, layers=STATIC)
-        ),
-        "engine.evaluate, layers and grow by 1": lambda limits: engine.evaluate(
-            MaskSettings(limits, layers=(*STATIC, GrowLayer()))
-        ),
-        "engine.evaluate, layers, grow, islands": lambda limits: engine.evaluate(
-            MaskSettings(limits, layers=(*STATIC, GrowLayer(), IslandLayer()))
-        ),
-    }
-    for work in cases.values():
-        work(Thresholds())
-    print(f"{'':40} {'best ms':>10} {'median ms':>10} {'worst ms':>10} {'ratio':>8}")
-    reference = None
-    for name, work in cases.items():
-        best, median, worst = timed(work)
-        reference = reference or best
-        print(f"{name:40} {best:10.2f} {median:10.2f} {worst:10.2f} {reference / best:8.1f}")
-    print(
-        f"first engine and evaluation in a process {first:.0f} ms, a second engine {again:.0f} ms"
+    formula = timed(lambda n: numpy_panel_by_panel(panels, drag(MaskSettings(), n).thresholds), 60)
+    reference = float(np.median(formula))
+    print(f"{'ms':44} {'median':>8} {'p95':>8} {'worst':>8} {'ratio':>8}")
+    line("numpy, formula of make_dials_mask", formula, reference)
+    added = {}
+    for title, move in (("a limit is dragged", drag), ("all limits jump", jump)):
+        print(f"\n{title}")
+        for name, settings in SETS.items():
+            start = time.perf_counter()
+            engine.evaluate(move(settings, 0))
+            added.setdefault(name, 1e3 * (time.perf_counter() - start))
+            line(name, timed(lambda n, s=settings, m=move: engine.evaluate(m(s, n + 1))), reference)
+    print("\nonce, after other layers were chosen")
+    for name, milliseconds in added.items():
+        print(f"{name:44} {milliseconds:8.0f}")
+    kept = np.median(
+        timed(lambda n: engine.mask(drag(SETS["15 layers, grow by 3, islands"], n)), 6)
     )
+    print(f"\na mask to keep, with who removed each pixel: {kept:.0f} ms (15 layers)")
+    print(f"first engine and evaluation in a process: {first:.0f} ms")
 
 
 if __name__ == "__main__":

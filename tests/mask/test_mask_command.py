@@ -95,7 +95,7 @@ def test_verbose_and_explain(command, tmp_path):
     status, out, _ = command(*IMAGES, "-v", "--explain", "9,100,200", "-o", tmp_path / "m.npy")
     assert status == 0
     assert "Q1 S1 A1 slow 100 fast 200" in out
-    assert "stddev_high" in out
+    assert "stddev > 10 ADU " in out
     assert "Q3 " in out
 
 
@@ -139,6 +139,41 @@ def test_own_limits_of_low_gain_with_a_gain_map(command, tmp_path):
     assert good[6].mean() > 0.9
 
 
+def test_limits_of_low_gain_by_option(command, runs, tmp_path):
+    low_gain = np.zeros(SHAPE, np.uint8)
+    low_gain[:4] = 1
+    np.save(tmp_path / "gain.npy", low_gain)
+    words = ("--gain-map", tmp_path / "gain.npy", "-m", "900", "-o", tmp_path / "m.npy")
+    assert command(*IMAGES, *words, "--low_gain_maxproj_min", "200")[0] == 0
+    good = np.load(tmp_path / "m.npy")
+    limits = np.where(low_gain == 1, 200, 900)
+    expected = (runs.average <= 2000) & (runs.stddev > 0) & (runs.stddev <= 10)
+    np.testing.assert_array_equal(good, expected & (runs.maximum >= limits))
+
+
+def test_layers_are_told_by_name(command, tmp_path):
+    layers = (
+        PartLayer("broken", parts=("Q2S1",)),
+        CircleLayer("beam stop", radius_mm=9.0),
+        PartLayer("trusted", mode="exclude", parts=("Q2S1A0",)),
+    )
+    path = tmp_path / "recipe.toml"
+    write_recipe(Recipe(mask=MaskSettings(layers=layers)), path)
+    words = (*IMAGES, "--recipe", path, "-o", tmp_path / "m.npy", "--explain", "17,90,10")
+    status, out, _ = command(*words, "-v")
+    assert status == 0
+    assert "kept by layer 3 “trusted”" in out
+    assert "layer 1 “broken”" in out
+    assert "layer 2 “beam stop”" in out
+    assert "layer 3 “trusted” keeps 358" in out
+    told = json.loads(command(*words, "--json")[1])
+    named = {one["name"]: one for one in told["removals"]}
+    assert named["broken"]["total"] == 185 * 194
+    assert named["beam stop"]["layer"] == 1
+    assert told["kept"][0]["pixels"] == pytest.approx(185 * 194, abs=100)
+    assert told["explain"][0]["kept_by"] == ["layer 3 “trusted”"]
+
+
 def test_suggestions_are_printed_and_nothing_is_written(command, tmp_path):
     path = tmp_path / "m.pickle"
     status, out, _ = command(*IMAGES, "--suggest", "-o", path)
@@ -161,6 +196,11 @@ def test_deploying(command, tmp_path):
     status, _, err = command(*words, "--first-run", "54")
     assert status == 1
     assert "deployed already" in err
+    words = (*words, "--first-run", "54", "--last-run", "80", "--deploy-as", "pixel_status")
+    assert command(*words)[0] == 0
+    path = path.parents[1] / "pixel_status/54-80.data"
+    status = wb.read_mask(path)
+    np.testing.assert_array_equal(status.good, np.load(tmp_path / "m.npy"))
 
 
 def test_swapped_images_are_refused_unless_forced(command, tmp_path):

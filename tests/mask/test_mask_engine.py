@@ -14,6 +14,7 @@ from workbench.mask.rules import count_reasons
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe.mask import (
     BorderLayer,
+    FileLayer,
     GrowLayer,
     IslandLayer,
     PartLayer,
@@ -48,6 +49,23 @@ def same(quick, kept):
     np.testing.assert_array_equal(kept.good, kept.reasons == 0)
     assert quick.counts == kept.counts == count_reasons(kept.reasons)
     assert quick.cctbx_counts == kept.cctbx_counts
+    told = lambda mask: [(one.rule, one.label, one.counts) for one in mask.removals]  # noqa: E731
+    assert told(quick) == told(kept)
+    assert [one.counts for one in kept.removals] == counted(kept.removals)
+    kept_by = lambda mask: [(one.label, one.pixels) for one in mask.rescues]  # noqa: E731
+    assert kept_by(quick) == kept_by(kept)
+    assert quick.warnings == kept.warnings
+
+
+def counted(removals):
+    """Total, exclusive and cumulative counts by their definition."""
+    places = np.array([one.where for one in removals])
+    hits = places.sum(axis=0)
+    together = np.logical_or.accumulate(places, axis=0)
+    return [
+        (int(where.sum()), int((where & (hits == 1)).sum()), int(so_far.sum()))
+        for where, so_far in zip(places, together, strict=True)
+    ]
 
 
 limits = st.builds(
@@ -100,15 +118,91 @@ STACKS = {
         IslandLayer(smaller_than=4),
         UnbondedLayer(),
     ),
+    "grow twice, kept, grow": (
+        PartLayer("first", parts=("Q3S0A0",)),
+        PartLayer("kept", mode="exclude", parts=("Q3S0", "Q1S1")),
+        GrowLayer(pixels=3),
+        GrowLayer(neighbours=4, of=("grown", "stddev_high")),
+        PartLayer("kept again", mode="exclude", parts=("Q1",)),
+        PartLayer("first again", parts=("Q1S1A1",)),
+        GrowLayer(),
+        IslandLayer(smaller_than=200, neighbours=8),
+    ),
     "off": (GrowLayer(on=False), PartLayer(on=False, parts=("Q0",))),
 }
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS.keys())
 def test_quick_evaluation_equals_numpy_with_layers(engine, layers):
-    for limit in (250.0, 600.0):
+    for limit in (250.0, 600.0, 590.0):
         wanted = MaskSettings(Thresholds(maxproj_min=limit), border=1, layers=layers)
         same(engine.evaluate(wanted), engine.mask(wanted))
+
+
+part = st.sampled_from(["Q0", "Q1S3", "Q1", "Q2S7A0", "Q2", "Q1S3A1", "Q3"])
+mode = st.sampled_from(["union", "intersection", "exclude"])
+layer = st.one_of(
+    st.builds(PartLayer, mode=mode, parts=st.lists(part, min_size=1, max_size=3)),
+    st.builds(BorderLayer, mode=mode, pixels=st.integers(1, 40)),
+    st.builds(UnbondedLayer, mode=mode, neighbours=st.sampled_from([0, 4, 8])),
+    st.builds(WideLayer, mode=mode),
+    st.builds(GrowLayer, pixels=st.integers(1, 4), neighbours=st.sampled_from([4, 8]),
+              of=st.sampled_from([(), ("wide", "maximum_low"), ("grown",)])),
+    st.builds(IslandLayer, smaller_than=st.integers(2, 80) | st.integers(2, 1000),
+              neighbours=st.sampled_from([4, 8])),
+)  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(layers=st.lists(layer, max_size=5), moved=st.lists(limits, min_size=1, max_size=2))
+def test_any_layers_and_movements_give_the_same_as_numpy(engine, layers, moved):
+    for high in moved:
+        wanted = MaskSettings(high, layers=tuple(layers))
+        same(engine.evaluate(wanted), engine.mask(wanted))
+
+
+def test_layers_that_overlap_in_too_many_ways_are_still_exact(tmp_path):
+    """17 random masks divide the pixels into 131 072 classes, more than the tables hold."""
+    random = np.random.default_rng(0)
+    words = random.integers(0, 1 << 17, SHAPE, np.uint32)
+    layers = []
+    for bit in range(17):
+        np.save(tmp_path / f"{bit}.npy", (words >> bit & 1) == 0)
+        layers.append(FileLayer(str(bit), path=f"{bit}.npy"))
+    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)), folder=tmp_path)
+    wanted = MaskSettings(Thresholds(maxproj_min=0), layers=tuple(layers))
+    mask = engine.evaluate(wanted)
+    np.testing.assert_array_equal(mask.good, words == 0)
+    assert [one.counts.total for one in mask.removals[6:]] == [
+        np.count_nonzero(words >> bit & 1) for bit in range(17)
+    ]
+
+
+def test_more_grow_layers_than_the_tables_hold(engine):
+    wanted = MaskSettings(Thresholds(maxproj_min=200), layers=(GrowLayer(),) * 6)
+    same(engine.evaluate(wanted), engine.mask(wanted))
+
+
+def test_each_layer_is_counted_by_name(engine):
+    layers = (
+        PartLayer("left", parts=("Q0", "Q1S0")),
+        PartLayer("right", parts=("Q1S0", "Q1S1")),
+        PartLayer("trusted", mode="exclude", parts=("Q0S7",)),
+    )
+    every = MaskSettings(Thresholds(1e9, 1e9, -np.inf), layers=layers)
+    blank = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    for mask in (blank.evaluate(every), blank.mask(every)):
+        left, right = mask.removals[-2:]
+        sensor = 185 * 388
+        assert (left.label, right.label) == ("layer 1 “left”", "layer 2 “right”")
+        assert left.counts == (8 * sensor, 7 * sensor, 8 * sensor)
+        assert right.counts == (2 * sensor, sensor, 9 * sensor)
+        assert mask.counts["part"].total == 9 * sensor
+        (trusted,) = mask.rescues
+        assert (trusted.label, trusted.pixels) == ("layer 3 “trusted”", sensor)
+    assert np.array_equal(mask.rescues[0].where, np.arange(32)[:, None, None] == np.full(SHAPE, 7))
+    with pytest.raises(MaskError, match=r"MaskEngine\.mask"):
+        blank.evaluate(every).removals[0].where  # noqa: B018
 
 
 def test_evaluate_reuses_its_arrays_and_mask_does_not(engine):

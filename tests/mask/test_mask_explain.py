@@ -10,7 +10,7 @@ from workbench.detector import SHAPE
 from workbench.errors import MaskError
 from workbench.mask import build_mask, explain_pixel
 from workbench.recipe import MaskSettings, Thresholds
-from workbench.recipe.mask import CircleLayer, GrowLayer, PixelLayer
+from workbench.recipe.mask import CircleLayer, GrowLayer, LineLayer, PartLayer, PixelLayer
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,13 @@ def test_place_values_and_every_rule(mask, geometry):
     )
     assert not report.good
     assert [reason.rule for reason in report.reasons] == ["average_high", "maximum_low", "pixel"]
+    assert [reason.layer for reason in report.reasons] == [None, None, 0]
     assert report.reasons[0].text == "average 2310.25 > 2000"
     assert report.reasons[1].text == "maximum 80 < 300"
-    assert report.layers == ("by hand (union)",)
+    assert report.reasons[2].text == "layer 1 “by hand”"
     line = str(report)
     assert "\n" not in line
-    for word in ("Q1 S1 A1", "slow 100 fast 200", "mm", "Å", "average 2310.25 > 2000"):
+    for word in ("Q1 S1 A1", "slow 100 fast 200", "mm", "Å", "average 2310.25 > 2000", "by hand"):
         assert word in line
 
 
@@ -71,10 +72,50 @@ def test_grown_good_and_missing_values(mask):
     assert mask.explain((0, 0, 0)).reasons[0].rule == "not_a_number"
 
 
-def test_layers_that_unmask_are_named(mask, geometry):
+def test_a_kept_pixel_tells_what_would_remove_it_and_who_keeps_it(geometry):
     radius = np.hypot(*np.moveaxis(geometry.pixel_positions_um()[..., :2], -1, 0))
     place = np.unravel_index(radius.argmin(), SHAPE)
-    assert mask.explain(place).layers == ("good centre (exclude)",)
+    average = np.full(SHAPE, 1200.0)
+    average[place] = 5000.0
+    settings = MaskSettings(
+        layers=(
+            CircleLayer("beam stop", radius_mm=9.0),
+            CircleLayer("good centre", mode="exclude", radius_mm=8.0),
+            PartLayer("only quadrant 0", mode="intersection", parts=("Q0",)),
+        )
+    )
+    mask = build_mask(settings, average, np.full(SHAPE, 4.0), np.full(SHAPE, 900.0), geometry)
+    report = mask.explain(place)
+    assert report.good
+    assert report.reasons == ()
+    assert [one.text for one in report.spared] == ["average 5000 > 2000", "layer 1 “beam stop”"]
+    assert report.kept_by == ("layer 2 “good centre”",)
+    assert str(report).endswith(
+        "good (would be removed by average 5000 > 2000; layer 1 “beam stop”; kept by layer 2 "
+        "“good centre”)"
+    )
+    between = np.argwhere((radius > 8500) & (radius < 9000))
+    outside = next(tuple(one) for one in between if one[0] >= 8)
+    assert mask.explain(outside).kept_by == ("layer 3 “only quadrant 0”",)
+    inside = next(tuple(one) for one in between if one[0] < 8)
+    assert not mask.explain(inside).good
+    assert mask.explain((31, 184, 387)).spared == ()
+
+
+def test_two_shapes_are_told_apart(geometry):
+    ring = CircleLayer("ring", radius_mm=20.0)
+    arm = LineLayer("arm", end_mm=(0.0, 60.0), width_mm=3.0)
+    ones = np.ones(SHAPE)
+    mask = build_mask(MaskSettings(layers=(ring, arm)), ones, ones, 900 * ones, geometry)
+    x, y = mask.stack.images.xy_mm
+    for where, expected in (
+        ((x - 5) ** 2 + (y - 15) ** 2, ["layer 1 “ring”"]),
+        (x**2 + (y - 40) ** 2, ["layer 2 “arm”"]),
+        (x**2 + (y - 15) ** 2, ["layer 1 “ring”", "layer 2 “arm”"]),
+    ):
+        place = np.unravel_index(where.argmin(), SHAPE)
+        assert [one.text for one in mask.explain(place).reasons] == expected
+        assert {one.rule for one in mask.explain(place).reasons} == {"shape"}
 
 
 def test_a_mask_from_a_file_knows_places_and_rules_only():

@@ -11,10 +11,12 @@ import workbench as wb
 from workbench.constants import read_constants
 from workbench.detector import SHAPE
 from workbench.errors import ConstantsError, FileFormatError, MaskError
-from workbench.mask import RULES, deploy_mask
+from workbench.mask import RULES, build_mask, deploy_mask
 from workbench.mask.formats import FORMATS, bits
 from workbench.mask.formats.crystfel import geometry_lines
 from workbench.mask.model import Mask
+from workbench.recipe import MaskSettings
+from workbench.recipe.mask import PartLayer
 
 FILES = {
     "dials": "mask.pickle", "npy": "mask.npy", "cxi": "mask.cxi", "nxmx": "mask.nxs",
@@ -49,6 +51,50 @@ def test_round_trip(tmp_path, mask, name):
     else:
         assert again.counts["imported"].total == mask.masked
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", REASONED)
+@pytest.mark.parametrize("further", [0, 70])
+def test_files_with_reasons_name_the_layers(tmp_path, name, further):
+    """Who removed a pixel and who kept it survives, however many layers there are."""
+    layers = (
+        PartLayer("broken", parts=("Q2S1",)),
+        PartLayer("beam stop", parts=("Q2",)),
+        PartLayer("trusted", mode="exclude", parts=("Q2S7",)),
+        *(PartLayer(f"more {number}", parts=("Q0S0",)) for number in range(further)),
+    )
+    images = [np.ones(SHAPE), np.ones(SHAPE), np.full(SHAPE, 500.0)]
+    mask = build_mask(MaskSettings(layers=layers), *images)
+    wb.write_mask(mask, tmp_path / FILES[name], format=name)
+    again = wb.read_mask(tmp_path / FILES[name])
+    for place in ((17, 3, 4), (23, 5, 6), (18, 0, 0), (31, 0, 0)):
+        here, there = mask.explain(place), again.explain(place)
+        assert there.good == here.good
+        assert [one.text for one in there.reasons] == [one.text for one in here.reasons]
+        assert there.kept_by == here.kept_by
+        assert [one.text for one in there.spared] == [one.text for one in here.spared]
+    assert [one.label for one in again.removals[:64]][:-1] == [
+        one.label for one in mask.removals[:64]
+    ][:-1]
+    if further:
+        assert again.explain((0, 0, 0)).reasons[-1].text == "layer 59 “further layers”"
+        assert len(mask.explain((0, 0, 0)).reasons) == 70
+    assert again.removals[-1].counts.cumulative == mask.masked
+
+
+@pytest.mark.parametrize(
+    "bits", [None, "nonsense", "{}", '[{"rule": "no_such", "name": "x", "layer": 1}]', "[1, 2]"]
+)
+def test_a_file_that_does_not_say_who_removed_pixels_keeps_its_rules(tmp_path, mask, bits):
+    path = tmp_path / "mask.cxi"
+    wb.write_mask(mask, path)
+    with h5py.File(path, "r+") as file:
+        del file["cspad_workbench/removals"].attrs["bits"]
+        if bits is not None:
+            file["cspad_workbench/removals"].attrs["bits"] = bits
+    again = wb.read_mask(path)
+    np.testing.assert_array_equal(again.reasons, mask.reasons)
+    assert [one.rule for one in again.removals] == list(RULES)
 
 
 @pytest.mark.parametrize("ending", [".pickle.gz", ".h5", ".hdf5", ".tif", ".tiff", ".data"])

@@ -16,6 +16,9 @@ from workbench.recipe import MaskSettings, Recipe, Thresholds
 if TYPE_CHECKING:
     from workbench.mask import Mask, MaskEngine
 
+LIMITS = {"avg_max": "largest average", "stddev_max": "largest stddev",
+          "maxproj_min": "smallest maximum"}  # fmt: skip
+KINDS = ("pixel_mask", "pixel_status")
 HELP = "trusted-pixel mask from average, standard deviation and maximum"
 
 
@@ -62,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gain-map", metavar="FILE",
         help="image of the low-gain pixels (non-zero = low gain), for limits of their own",
     )  # fmt: skip
+    for name, what in LIMITS.items():
+        parser.add_argument(
+            f"--low-gain-{name.replace('_', '-')}", type=float, metavar="ADU",
+            help=f"{what} of the low-gain pixels (default: as for the others)",
+        )  # fmt: skip
     parser.add_argument(
         "--suggest", action="store_true", help="print suggested limits; nothing is written"
     )
@@ -70,10 +78,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say why a pixel is masked (may be repeated)",
     )  # fmt: skip
     parser.add_argument(
-        "--deploy", metavar="DIR", help="also deploy it as pixel_mask in this calibration directory"
+        "--deploy", metavar="DIR", help="also deploy it in this calibration directory, for psana"
     )
+    parser.add_argument(
+        "--deploy-as", choices=KINDS, default=KINDS[0],
+        help="for --deploy: 1 = good, or bits that say why not (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--address", default=DEFAULT_ADDRESS, help="for --deploy (%(default)s)")
     parser.add_argument("--first-run", type=int, metavar="RUN", help="for --deploy")
+    parser.add_argument(
+        "--last-run", type=int, metavar="RUN", help="for --deploy (default: all that follow)"
+    )
     parser.add_argument(
         "--force", action="store_true", help="write the mask even if the images seem swapped"
     )
@@ -96,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
     write_mask(mask, args.output, args.format, force=args.force)
     deployed = None
     if args.deploy:
-        deployed = deploy_mask(mask, args.deploy, args.address, args.first_run)
+        deployed = deploy_mask(
+            mask, args.deploy, args.address, args.first_run, args.last_run, args.deploy_as
+        )
     if args.json:
         result = _result(mask, args) | {"explain": [report.as_dict() for report in reports]}
         result["deployed"] = None if deployed is None else str(deployed)
@@ -161,11 +178,19 @@ def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEngine:
 def _settings(args: argparse.Namespace, recipe: Recipe | None) -> MaskSettings:
     """Settings of the recipe, with what the command line says instead."""
     settings = recipe.mask if recipe else MaskSettings()
-    given = {name: getattr(args, name) for name in ("avg_max", "stddev_max", "maxproj_min")}
-    given = {name: value for name, value in given.items() if value is not None}
-    limits = dataclasses.replace(settings.thresholds, **given)
+    limits = dataclasses.replace(settings.thresholds, **_given(args))
     border = settings.border if args.border is None else args.border
-    return dataclasses.replace(settings, thresholds=limits, border=border)
+    low_gain = settings.low_gain
+    given = _given(args, "low_gain_")
+    if given:
+        low_gain = dataclasses.replace(low_gain or limits, **given)
+    return dataclasses.replace(settings, thresholds=limits, border=border, low_gain=low_gain)
+
+
+def _given(args: argparse.Namespace, prefix: str = "") -> dict[str, float]:
+    """Limits the command line names."""
+    given = {name: getattr(args, prefix + name) for name in LIMITS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _pixel(text: str) -> tuple[int, int, int]:
@@ -230,11 +255,15 @@ def _suggest(engine: MaskEngine, settings: MaskSettings, as_json: bool) -> int:
 
 
 def _summary(mask: Mask) -> list[str]:
-    """Counts per rule and the sensors that lost most."""
-    lines = ["", f"{'rule':20} {'total':>9} {'alone':>9} {'up to here':>11}"]
-    for name, count in mask.counts.items():
-        if count.total:
-            lines.append(f"{name:20} {count.total:9} {count.exclusive:9} {count.cumulative:11}")
+    """Counts per rule and layer, what layers keep, and the sensors that lost most."""
+    told = [one for one in mask.removals if one.counts.total]
+    wide = max([20, *(len(one.label) for one in told)])
+    lines = ["", f"{'removed by':{wide}} {'total':>9} {'alone':>9} {'up to here':>11}"]
+    for one in told:
+        total, alone, together = one.counts
+        lines.append(f"{one.label:{wide}} {total:9} {alone:9} {together:11}")
+    for kept in mask.rescues:
+        lines.append(f"{kept.label} keeps {kept.pixels} that would be masked")
     lines += ["", "masked per sensor, % (rows: quadrants)"]
     for quadrant, row in enumerate(mask.masked_fraction_by_sensor):
         lines.append(f"Q{quadrant} " + " ".join(f"{100 * fraction:6.2f}" for fraction in row))
@@ -249,6 +278,13 @@ def _result(mask: Mask, args: argparse.Namespace) -> dict[str, Any]:
         "masked_fraction": mask.masked_fraction,
         "cctbx_counts": mask.cctbx_counts,
         "rules": {name: count._asdict() for name, count in mask.counts.items()},
+        "removals": [
+            {"rule": one.rule, "name": one.name, "layer": one.layer, **one.counts._asdict()}
+            for one in mask.removals
+        ],
+        "kept": [
+            {"name": one.name, "layer": one.layer, "pixels": one.pixels} for one in mask.rescues
+        ],
         "masked_fraction_by_asic": mask.masked_fraction_by_asic.tolist(),
         "warnings": list(mask.warnings),
         "provenance": dict(mask.provenance),

@@ -3,6 +3,7 @@
 Masks are ``True = good`` inside; each file format states and converts its own convention.
 """
 
+from workbench.mask.account import Removal, Rescue, bit_words
 from workbench.mask.build import build_mask, make_mask
 from workbench.mask.engine import MaskEngine
 from workbench.mask.explain import PixelReport, explain_pixel
@@ -20,8 +21,11 @@ __all__ = [
     "MaskEngine",
     "MaskImages",
     "PixelReport",
+    "Removal",
+    "Rescue",
     "Rule",
     "RuleCount",
+    "bit_words",
     "build_mask",
     "deploy_mask",
     "explain_pixel",

@@ -1,11 +1,19 @@
-"""An image as sorted codes: exact answers to "which, and how many, are above this limit?"."""
+"""An image as sorted codes: exact answers to "which, and how many, are above this limit?".
+
+An image is held as one ``uint16`` code per pixel, a non-decreasing function of its value. A limit
+has a code too: pixels with a smaller or larger code are decided by comparing codes; only the few
+with the limit's own code are compared as float64. The outcome is that of float64 throughout,
+while a quarter of the memory is read.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.mask.kernels import TOP, encode
+from workbench.detector import COLUMNS, ROWS, SENSORS
+from workbench.mask.kernels import TOP, encode, flip
+from workbench.mask.planes import WORDS, Plane, pack
 
 
 class CodedImage:
@@ -50,6 +58,14 @@ class CodedImage:
         if self.above:
             return order[np.searchsorted(values, limit, side="right") :]
         return order[: np.searchsorted(values, limit, side="left")]
+
+    def plane(self, limit: float) -> Plane:
+        """Pixels of a full detector that are above (or below) the limit, as a plane."""
+        compare = np.greater if self.above else np.less
+        found = compare(self.codes, np.uint16(self.code_of(limit)))
+        plane = pack(found.reshape(-1, COLUMNS))
+        flip(plane, self.undecided(limit), COLUMNS)
+        return plane.reshape(SENSORS, ROWS, WORDS)
 
     def removed(self, limits: NDArray[np.float64] | float) -> NDArray[np.int64]:
         """How many pixels are above (or below) each limit, exactly."""

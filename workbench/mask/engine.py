@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detector import SHAPE
 from workbench.errors import MaskError
+from workbench.mask.account import Removal, Rescue, removals_of, rescues_of
 from workbench.mask.inputs import MaskImages
-from workbench.mask.layers import CLEAR, LayerStack, act
+from workbench.mask.layers import LayerStack, rule_names_with_limits
 from workbench.mask.model import Mask
+from workbench.mask.planes import Plane, count, pack, unpack
 from workbench.mask.plausible import count_warnings, image_warnings, mix_ups
-from workbench.mask.rules import NAMES, RULES, RuleCount, count_words, flags
+from workbench.mask.program import run
+from workbench.mask.rules import RULES, count_reasons
 from workbench.recipe import MaskSettings, Thresholds
 
-_MOVING = ("average_high", "stddev_high", "maximum_low")
-_MOVING_FLAGS = np.array(
-    [flags(name for bit, name in enumerate(_MOVING) if key >> bit & 1) for key in range(8)],
-    np.uint32,
-)
+if TYPE_CHECKING:
+    from workbench.mask.live import LiveMask
+
+_KEPT_LIVE = 2  # settings A and B
 
 
 class MaskEngine:
@@ -75,73 +78,58 @@ class MaskEngine:
         )
         self.stack = LayerStack(self.images)
         self._nan = tuple(int(np.count_nonzero(np.isnan(image))) for image in self.images.arrays)
-        self._classes_of: NDArray[np.uint32] | None = None
+        self._live: OrderedDict[Any, LiveMask | None] = OrderedDict()
+        self._planes: dict[int, tuple[Any, Plane, int]] = {}
 
     def mask(self, settings: MaskSettings, provenance: Mapping[str, Any] | None = None) -> Mask:
         """Mask for these settings, with arrays of its own (numpy alone, nothing to compile)."""
-        limits = self._limits(settings)
-        first, rest = self.stack.stages(settings)
-        clear = first & CLEAR
-        moving, removed = self._compare(limits)
-        moving[clear != 0] = 0
-        reasons = _MOVING_FLAGS[moving] | (first ^ clear)
-        self._follow(rest, reasons)
-        counts = count_words(*np.unique(reasons, return_counts=True))
+        moving = [pack(found) for found in self._compare(self._limits(settings))]
+        outcome = run(self.stack.steps(settings), moving)
+        reasons = np.zeros(SHAPE, np.uint32)
+        for part, plane in zip(outcome.parts, outcome.removed, strict=True):
+            if plane.any():
+                flag = np.uint32(RULES[part.rule].flag)
+                np.bitwise_or(reasons, flag, out=reasons, where=unpack(plane))
         return self._result(
-            settings, reasons == 0, reasons, counts, removed, dict(provenance or {})
+            settings,
+            (reasons == 0, reasons, count_reasons(reasons)),
+            [count(plane) for plane in moving],
+            removals_of(outcome),
+            rescues_of(outcome),
+            dict(provenance or {}),
         )
 
     def evaluate(self, settings: MaskSettings) -> Mask:
         """As `mask`, much quicker, but the next call overwrites the arrays of this one's result.
 
-        Without grow and island layers the time does not depend on the number of layers, as long
-        as only thresholds change between calls.
+        The first call with other layers or another border takes longer; the time of those that
+        follow depends on how many pixels change, hardly on the layers. The result does not know
+        which layer removed which pixel (`Removal.plane`), only how many.
         """
-        from workbench.mask import kernels
-
         limits = self._limits(settings)
-        first, rest = self.stack.stages(settings)
-        table = self._classes(first)
-        keys, reasons, good, klass = self._arrays
-        counts = np.zeros((4, table.size), np.int64)
-        average, stddev, maximum = (image.codes for image in self.coded)
-        cuts = np.array(
-            [
-                [image.code_of(limit) for limit in pair]
-                for image, pair in zip(self.coded, limits, strict=True)
-            ],
-            np.uint16,
+        live = self._live_mask(settings)
+        if live is None:
+            return self.mask(settings)
+        moving = [self._moving(place, pair) for place, pair in enumerate(limits)]
+        live.move([plane for plane, _ in moving])
+        rules, parts, kept = live.counts()
+        names = rule_names_with_limits(settings)
+        removals = tuple(
+            Removal(part.rule, names.get(part.rule, part.name), part.layer, counts)
+            for part, counts in zip(live.parts, parts, strict=True)
         )
-        if settings.low_gain is None:
-            kernels.compare(
-                average, stddev, maximum, klass, cuts[0, 0], cuts[1, 0], cuts[2, 0], keys
-            )
-        else:
-            kernels.compare_two_gains(average, stddev, maximum, klass, self._low, cuts, keys)
-        kernels.tabulate(keys, table, reasons, good, counts)
-        by_key = counts.sum(axis=0)
-        for bit, (image, pair) in enumerate(zip(self.coded, limits, strict=True)):
-            for gain, limit in enumerate(pair if settings.low_gain is not None else pair[:1]):
-                pixels = image.undecided(limit)
-                if settings.low_gain is not None:
-                    pixels = pixels[self._low[pixels] == gain]
-                old = keys[pixels]
-                new = old | np.uint16(1 << bit)
-                np.subtract.at(by_key, old, 1)
-                np.add.at(by_key, new, 1)
-                keys[pixels] = new
-                reasons[pixels] = table[new]
-                good[pixels] = table[new] == 0
-        shaped = reasons.reshape(SHAPE)
-        if rest:
-            self._follow(rest, shaped)
-            np.equal(reasons, 0, out=good)
-            rule_counts = _count(reasons)
-        else:
-            rule_counts = count_words(table, by_key)
-        every_key = np.arange(table.size)
-        removed = [int(by_key[(every_key >> bit & 1) == 1].sum()) for bit in range(3)]
-        return self._result(settings, good.reshape(SHAPE), shaped, rule_counts, removed, {})
+        rescues = tuple(
+            Rescue(name, layer, pixels)
+            for (name, layer), pixels in zip(live.keepers, kept, strict=True)
+        )
+        return self._result(
+            settings,
+            (live.good, live.reasons, rules),
+            [pixels for _, pixels in moving],
+            removals,
+            rescues,
+            {},
+        )
 
     @cached_property
     def image_warnings(self) -> tuple[str, ...]:
@@ -168,22 +156,25 @@ class MaskEngine:
     def _result(
         self,
         settings: MaskSettings,
-        good: NDArray[np.bool_],
-        reasons: NDArray[np.uint32],
-        counts: dict[str, RuleCount],
-        removed: list[int],
+        arrays: tuple[NDArray[np.bool_], NDArray[np.uint32], Any],
+        beyond: Sequence[int],
+        removals: tuple[Removal, ...],
+        rescues: tuple[Rescue, ...],
         provenance: dict[str, Any],
     ) -> Mask:
+        good, reasons, counts = arrays
         return Mask(
             good,
             reasons,
             counts,
-            cctbx_counts=self._cctbx_counts(removed),
-            warnings=(*self.mix_ups, *self.image_warnings, *count_warnings(counts, good.size)),
+            cctbx_counts=self._cctbx_counts(beyond),
+            warnings=(*self.mix_ups, *self.image_warnings, *count_warnings(removals, good.size)),
             mix_ups=self.mix_ups,
             provenance=provenance,
             settings=settings,
             stack=self.stack,
+            removals=removals,
+            rescues=rescues,
         )
 
     def _limits(self, settings: MaskSettings) -> list[tuple[float, float]]:
@@ -196,38 +187,62 @@ class MaskEngine:
             )
         return list(zip(_three(high), _three(low or high), strict=True))
 
-    def _compare(self, limits: list[tuple[float, float]]) -> tuple[NDArray[np.uint8], list[int]]:
-        """Bits of the three moving rules per pixel and the number of pixels each removes."""
-        moving = np.zeros(SHAPE, np.uint8)
-        removed = []
+    def _compare(self, limits: list[tuple[float, float]]) -> list[NDArray[np.bool_]]:
+        """Pixels beyond each of the three limits."""
         tests = (np.greater, np.greater, np.less)
-        for bit, (image, test, (high, low)) in enumerate(
-            zip(self.images.arrays, tests, limits, strict=True)
-        ):
-            out = test(image, self._per_pixel(high, low))
-            removed.append(int(np.count_nonzero(out)))
-            moving |= out.view(np.uint8) << np.uint8(bit)
-        return moving, removed
+        return [
+            test(image, self._per_pixel(*pair))
+            for image, test, pair in zip(self.images.arrays, tests, limits, strict=True)
+        ]
 
     def _per_pixel(self, high: float, low: float) -> Any:
         if high == low or self.images.low_gain is None:
             return high
         return np.where(self.images.low_gain, low, high)
 
-    def _follow(self, rest: list[Any], reasons: NDArray[np.uint32]) -> None:
-        for stage in rest:
-            if isinstance(stage, np.ndarray):
-                act(stage, reasons)
-            else:
-                self.stack.apply(stage, reasons)
+    # ---- following a slider ------------------------------------------------------------------
+    def _live_mask(self, settings: MaskSettings) -> LiveMask | None:
+        """Tables for all limits with the layers of `settings`; None if they would be too large."""
+        from workbench.mask.live import LiveMask, TooManyClasses
 
-    def _cctbx_counts(self, removed: list[int]) -> tuple[int, int, int]:
+        key = self.stack.stamp(settings)
+        if key not in self._live:
+            try:
+                self._live[key] = LiveMask(self.stack.steps(settings))
+            except TooManyClasses:
+                self._live[key] = None
+            while len(self._live) > _KEPT_LIVE:
+                self._live.popitem(last=False)
+        self._live.move_to_end(key)
+        return self._live[key]
+
+    def _moving(self, place: int, pair: tuple[float, float]) -> tuple[Plane, int]:
+        """Pixels beyond one of the limits, and how many; the last answer is kept."""
+        known = self._planes.get(place)
+        if known is None or known[0] != pair:
+            image, (high, low) = self.coded[place], pair
+            plane = image.plane(high)
+            if low == high:
+                pixels = int(image.removed(high)[0])
+            else:
+                plane ^= (plane ^ image.plane(low)) & self._low_gain
+                pixels = count(plane)
+            known = self._planes[place] = (pair, plane, pixels)
+        return known[1:]
+
+    @cached_property
+    def _low_gain(self) -> Plane:
+        assert self.images.low_gain is not None
+        return pack(self.images.low_gain)
+
+    # ---- what cctbx prints -------------------------------------------------------------------
+    def _cctbx_counts(self, beyond: Sequence[int]) -> tuple[int, int, int]:
         """Give the counts cctbx prints: not a number fails both tests of an image."""
         zero = self._not_positive
         return (
-            zero[0] + removed[0] + 2 * self._nan[0],
-            zero[1] + removed[1] + 2 * self._nan[1],
-            removed[2] + self._nan[2],
+            zero[0] + beyond[0] + 2 * self._nan[0],
+            zero[1] + beyond[1] + 2 * self._nan[1],
+            beyond[2] + self._nan[2],
         )
 
     @cached_property
@@ -237,53 +252,6 @@ class MaskEngine:
             int(np.count_nonzero(self.images.stddev <= 0)),
         )
 
-    @cached_property
-    def _low(self) -> NDArray[np.uint8]:
-        assert self.images.low_gain is not None
-        return np.ascontiguousarray(self.images.low_gain).reshape(-1).view(np.uint8)
-
-    @cached_property
-    def _arrays(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-        """Reused arrays: keys, reasons, good, classes."""
-        size = self.images.average.size
-        return (
-            np.empty(size, np.uint16),
-            np.empty(size, np.uint32),
-            np.empty(size, np.bool_),
-            np.empty(size, np.uint16),
-        )
-
-    def _classes(self, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Reason word of each key, after numbering the different words of settled layers."""
-        if self._classes_of is not words:
-            from workbench.mask.kernels import DYNAMIC_BITS, TOP, classify
-
-            found = np.empty((TOP >> DYNAMIC_BITS) + 1, np.uint32)
-            number = classify(words.reshape(-1), self._arrays[3], found)
-            if number < 0:
-                raise MaskError(
-                    "The layers overlap in more than 8192 different ways; use fewer at a time."
-                )
-            clear = found[:number, None] & CLEAR
-            table = np.where(clear != 0, 0, _MOVING_FLAGS[None, :]) | (found[:number, None] ^ clear)
-            self._table = np.ascontiguousarray(table.astype(np.uint32).reshape(-1))
-            self._classes_of = words
-        return self._table
-
 
 def _three(limits: Thresholds) -> tuple[float, float, float]:
     return limits.avg_max, limits.stddev_max, limits.maxproj_min
-
-
-def _count(reasons: NDArray[np.uint32]) -> dict[str, RuleCount]:
-    from workbench.mask.kernels import count_rules
-
-    total, exclusive, first = np.zeros((3, 32), np.int64)
-    count_rules(reasons, total, exclusive, first)
-    counts, before = {}, 0
-    # The lowest bit of a word is the rule that comes first, as bits follow the order of RULES.
-    for name in NAMES:
-        bit = RULES[name].bit
-        before += int(first[bit])
-        counts[name] = RuleCount(int(total[bit]), int(exclusive[bit]), before)
-    return counts

@@ -16,24 +16,28 @@ from workbench.detector import (
     asic_name,
 )
 from workbench.errors import MaskError
+from workbench.mask.planes import holds
 from workbench.mask.rules import RULES, rule_names
 
 if TYPE_CHECKING:
+    from workbench.mask.account import Removal
     from workbench.mask.model import Mask
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One rule that removed a pixel.
+    """One rule or layer that removes a pixel.
 
     Attributes
     ----------
     rule : its name in `workbench.mask.RULES`.
-    text : why, with the pixel's value where there is one.
+    text : why, with the pixel's value or the layer's name.
+    layer : place of the layer in the settings, from 0; None for what is no layer.
     """
 
     rule: str
     text: str
+    layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,9 @@ class PixelReport:
     asic, asic_column : ASIC 0 or 1 and the fast index in it (0 to 193).
     panel : the panel's name in CBF files.
     good : True = good.
-    reasons : the rules that removed it, in the order of `RULES`.
-    layers : names (or kinds) of the settled layers that select the pixel, with their modes.
+    reasons : what removes it, in the order of rules and layers.
+    spared : what would remove it if the layers in `kept_by` did not keep it.
+    kept_by : names of the layers that keep it.
     average, stddev, maximum : ADU, or None if the mask was not made from images.
     x_mm, y_mm, radius_mm : lab position, or None without a geometry.
     resolution_angstrom : or None without distance and wavelength.
@@ -65,7 +70,8 @@ class PixelReport:
     panel: str
     good: bool
     reasons: tuple[Reason, ...]
-    layers: tuple[str, ...] = ()
+    spared: tuple[Reason, ...] = ()
+    kept_by: tuple[str, ...] = ()
     average: float | None = None
     stddev: float | None = None
     maximum: float | None = None
@@ -87,8 +93,11 @@ class PixelReport:
             parts.append(f"avg {self.average:.1f} std {self.stddev:.2f} max {self.maximum:.1f} ADU")
         if self.low_gain:
             parts.append("low gain")
-        parts.append("good" if self.good else "; ".join(reason.text for reason in self.reasons))
-        return " · ".join(parts)
+        verdict = "good" if self.good else "masked: " + _joined(self.reasons)
+        if self.spared:
+            keepers = " and ".join(self.kept_by)
+            verdict += f" (would be removed by {_joined(self.spared)}; kept by {keepers})"
+        return " · ".join([*parts, verdict])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -96,7 +105,7 @@ class PixelReport:
 
 
 def explain_pixel(mask: Mask, pixel: tuple[int, int, int] | int) -> PixelReport:
-    """Where a pixel is, what its values are, and every rule that removed it.
+    """Where a pixel is, what its values are, what removes it, and which layers keep it.
 
     Parameters
     ----------
@@ -113,7 +122,19 @@ def explain_pixel(mask: Mask, pixel: tuple[int, int, int] | int) -> PixelReport:
     quadrant, section = divmod(sensor, SENSORS_PER_QUADRANT)
     place = sensor, row, column
     known = _known(mask, place)
-    names = rule_names(int(mask.reasons[place]))
+
+    def reasons(which: str) -> tuple[Reason, ...]:
+        planes = ((one, getattr(one, which)) for one in mask.removals)
+        return tuple(
+            Reason(one.rule, _text(one, known, mask), one.layer)
+            for one, plane in planes
+            if plane is not None and holds(plane, row, column, sensor)
+        )
+
+    removed = reasons("plane")
+    if not removed:  # a mask that follows a slider knows the rules alone
+        names = rule_names(int(mask.reasons[place]))
+        removed = tuple(Reason(name, RULES[name].text) for name in names)
     return PixelReport(
         sensor=sensor,
         row=row,
@@ -124,10 +145,19 @@ def explain_pixel(mask: Mask, pixel: tuple[int, int, int] | int) -> PixelReport:
         asic_column=asic_column,
         panel=asic_name(quadrant, section, asic),
         good=bool(mask.good[place]),
-        reasons=tuple(Reason(name, _text(name, known, mask)) for name in names),
-        layers=_layers(mask, place),
+        reasons=removed,
+        spared=reasons("spared"),
+        kept_by=tuple(
+            one.label
+            for one in mask.rescues
+            if one.plane is not None and holds(one.plane, row, column, sensor)
+        ),
         **known,
     )
+
+
+def _joined(reasons: tuple[Reason, ...]) -> str:
+    return "; ".join(reason.text for reason in reasons)
 
 
 def _place(pixel: tuple[int, int, int] | int) -> tuple[int, int, int]:
@@ -166,9 +196,11 @@ def _known(mask: Mask, place: tuple[int, int, int]) -> dict[str, Any]:
     return known
 
 
-def _text(name: str, known: dict[str, Any], mask: Mask) -> str:
+def _text(removal: Removal, known: dict[str, Any], mask: Mask) -> str:
+    if removal.layer is not None:
+        return removal.label
     if not known or mask.settings is None:
-        return RULES[name].text
+        return RULES[removal.rule].text
     limits = mask.settings.thresholds
     if known.get("low_gain") and mask.settings.low_gain is not None:
         limits = mask.settings.low_gain
@@ -179,19 +211,6 @@ def _text(name: str, known: dict[str, Any], mask: Mask) -> str:
         "stddev_low": f"stddev {stddev:g} ≤ 0",
         "stddev_high": f"stddev {stddev:g} > {limits.stddev_max:g}",
         "maximum_low": f"maximum {maximum:g} < {limits.maxproj_min:g}",
+        "asic_border": removal.name,
     }
-    return texts.get(name, RULES[name].text)
-
-
-def _layers(mask: Mask, place: tuple[int, int, int]) -> tuple[str, ...]:
-    if mask.stack is None or mask.settings is None:
-        return ()
-    from workbench.mask.layers import FOLLOWING
-
-    names = []
-    for layer in mask.settings.layers:
-        if not layer.on or isinstance(layer, FOLLOWING):
-            continue
-        if any(selected[place] for _, selected in mask.stack.selection(layer)):
-            names.append(f"{layer.name or layer.kind} ({layer.mode})")
-    return tuple(names)
+    return texts.get(removal.rule, RULES[removal.rule].text)

@@ -1,9 +1,4 @@
-"""Layers in their order: those that can be settled once, and those that follow the thresholds.
-
-A run of layers that do not look at the mask so far acts on a pixel's reason word ``w`` as
-``(0 if clear else w) | set``, whatever ``w`` is; such runs are merged into one word per pixel,
-with `CLEAR` as its top bit. Growing and islands depend on the mask so far and stand between runs.
-"""
+"""From settings and images to the steps of a mask; what layers select is kept between calls."""
 
 from __future__ import annotations
 
@@ -13,82 +8,98 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from workbench.detector import by_asic
-from workbench.errors import MaskError
+from workbench.detector import ASIC_COLUMNS, ROWS, SHAPE, by_asic
 from workbench.mask.inputs import MaskImages
-from workbench.mask.rules import NAMES, flags
-from workbench.mask.select import Selection, edges, flag_of, select
+from workbench.mask.planes import VALID, Plane, empty, pack, union
+from workbench.mask.program import MOVING, Follow, Keep, Moving, Part, Remove, Step
+from workbench.mask.select import edges, select
 from workbench.recipe import MaskSettings
 from workbench.recipe.mask import FileLayer, GrowLayer, IslandLayer, Layer
 
-CLEAR = np.uint32(1 << 31)
-FOLLOWING = (GrowLayer, IslandLayer)
-"""Layers that look at the mask so far."""
+_KEPT_SELECTIONS = 64
 
-_KEPT_SELECTIONS = 24
-_KEPT_RUNS = 6
-
-Words = NDArray[np.uint32]
+Selection = tuple[tuple[str, Plane], ...]
+"""Rule and the pixels it selects."""
 
 
 class LayerStack:
-    """The layers of a mask over given images; selections are kept while their settings stay."""
+    """The steps of masks over given images."""
 
     def __init__(self, images: MaskImages) -> None:
         self.images = images
-        self._base = _image_rules(images)
         self._selections: OrderedDict[Any, Selection] = OrderedDict()
-        self._runs: OrderedDict[Any, Words] = OrderedDict()
+        self._base: dict[str, Plane] = {
+            "average_low": pack(images.average <= 0),
+            "stddev_low": pack(images.stddev <= 0),
+            "not_a_number": pack(
+                np.isnan(images.average) | np.isnan(images.stddev) | np.isnan(images.maximum)
+            ),
+        }
 
-    def stages(self, settings: MaskSettings) -> tuple[Words, list[Layer | Words]]:
-        """First run of settled layers (rules of the images, border) and what comes after it."""
-        first: list[Layer] = []
-        rest: list[Layer | Words] = []
-        run: list[Layer] | None = first
-        runs: list[list[Layer]] = [first]
-        places: list[int] = []
-        for layer in settings.layers:
-            if not layer.on:
-                continue
-            if isinstance(layer, FOLLOWING):
-                rest.append(layer)
-                run = None
-            elif run is None:
-                run = [layer]
-                runs.append(run)
-                places.append(len(rest))
-                rest.append(layer)  # replaced below by the words of the run
+    def steps(self, settings: MaskSettings) -> list[Step]:
+        """Steps of settings; their limits enter the names alone.
+
+        Raises
+        ------
+        MaskError, FileFormatError
+            If something that a layer needs is not there.
+        """
+        steps: list[Step] = []
+        names = rule_names_with_limits(settings)
+        for rule in ("average_low", "average_high", "stddev_low", "stddev_high", "maximum_low",
+                     "not_a_number"):  # fmt: skip
+            part = Part(rule, names[rule])
+            if rule in MOVING:
+                steps.append(Moving(part, MOVING.index(rule)))
             else:
-                run.append(layer)
-        for place, layers in zip(places, runs[1:], strict=True):
-            rest[place] = self._words(None, tuple(layers))
-        return self._words(settings.border, tuple(first)), rest
+                steps.append(Remove(part, self._base[rule]))
+        if settings.border:
+            part = Part("asic_border", f"border of each ASIC, {settings.border} pixels")
+            steps.append(Remove(part, _border(settings.border)))
+        for place, layer in enumerate(settings.layers):
+            if layer.on:
+                steps += self._layer(place, layer)
+        return steps
+
+    def stamp(self, settings: MaskSettings) -> Any:
+        """Whatever decides `steps`, to tell whether they are still the same."""
+        layers = tuple((layer, self._file_stamp(layer)) for layer in settings.layers)
+        return settings.border, layers
 
     def selection(self, layer: Layer) -> Selection:
-        """Pixels a settled layer selects, on or off, whatever its mode."""
-        key = dataclasses.replace(layer, name="", on=True, mode="union"), self._stamp(layer)
+        """Pixels that a layer selects, on or off, whatever its mode (not grow, island)."""
+        key = dataclasses.replace(layer, name="", on=True, mode="union"), self._file_stamp(layer)
         if key not in self._selections:
-            self._selections[key] = select(layer, self.images)
+            chosen = select(layer, self.images)
+            self._selections[key] = tuple((rule, pack(pixels)) for rule, pixels in chosen)
             while len(self._selections) > _KEPT_SELECTIONS:
                 self._selections.popitem(last=False)
         self._selections.move_to_end(key)
         return self._selections[key]
 
-    def apply(self, layer: Layer, reasons: Words) -> None:
-        """Change reason words in place by a layer that looks at the mask so far."""
-        rule, selected = following_selection(layer, reasons)
-        if layer.mode == "union":
-            flat = reasons.reshape(-1)  # a view: reasons are always contiguous
-            new = np.flatnonzero(selected.reshape(-1) & (flat == 0))
-            flat[new] = flag_of(rule)
-        elif layer.mode == "exclude":
-            reasons[selected] = 0
-        else:
-            reasons[~selected] = 0
+    def unmasked(self, settings: MaskSettings) -> Plane:
+        """Pixels that some layer keeps, whether or not anything would remove them."""
+        keeps = [step.plane for step in self.steps(settings) if isinstance(step, Keep)]
+        return union(keeps, empty())
 
-    def _stamp(self, layer: Layer) -> Any:
+    def _layer(self, place: int, layer: Layer) -> list[Step]:
+        name = label(layer)
+        if isinstance(layer, GrowLayer):
+            return [Follow(Part("grown", name, place), layer)]
+        if isinstance(layer, IslandLayer):
+            return [Follow(Part("island", name, place), layer)]
+        selection = self.selection(layer)
+        if layer.mode != "union":
+            chosen = union((plane for _, plane in selection), empty())
+            kept = chosen if layer.mode == "exclude" else ~chosen & VALID
+            return [Keep(name, place, kept)]
+        return [
+            Remove(Part(rule, name if number == 0 else f"{name}: neighbours", place), plane)
+            for number, (rule, plane) in enumerate(selection)
+        ]
+
+    def _file_stamp(self, layer: Layer) -> Any:
         """Tell a changed file from the one that was read."""
         if not isinstance(layer, FileLayer):
             return None
@@ -98,67 +109,31 @@ class LayerStack:
             return None
         return status.st_mtime_ns, status.st_size
 
-    def _words(self, border: int | None, layers: tuple[Layer, ...]) -> Words:
-        """Words of one run; the first run (`border` given) starts with the images' own rules."""
-        key = border, layers, tuple(self._stamp(layer) for layer in layers)
-        if key not in self._runs:
-            words = self._base.copy() if border is not None else np.zeros_like(self._base)
-            if border:
-                by_asic(words)[..., edges((185, 194), border)] |= flag_of("asic_border")
-            for layer in layers:
-                _merge(words, layer, self.selection(layer))
-            words.flags.writeable = False
-            self._runs[key] = words
-            while len(self._runs) > _KEPT_RUNS:
-                self._runs.popitem(last=False)
-        self._runs.move_to_end(key)
-        return self._runs[key]
+
+def label(layer: Layer) -> str:
+    """Name of a layer, or its kind if it has none."""
+    return layer.name or layer.kind
 
 
-def act(words: Words, reasons: Words) -> None:
-    """Let a run of settled layers act on reason words in place."""
-    np.copyto(reasons, 0, where=(words & CLEAR) != 0)
-    np.bitwise_or(reasons, words & ~CLEAR, out=reasons)
+def rule_names_with_limits(settings: MaskSettings) -> dict[str, str]:
+    """What the rules of ``cxi.make_dials_mask`` say, with their limits in ADU."""
+    high, low = settings.thresholds, settings.low_gain or settings.thresholds
+
+    def limit(name: str) -> str:
+        one, other = getattr(high, name), getattr(low, name)
+        return f"{one:g} ADU" if one == other else f"{one:g} ADU (low gain {other:g})"
+
+    return {
+        "average_low": "average ≤ 0",
+        "average_high": f"average > {limit('avg_max')}",
+        "stddev_low": "stddev ≤ 0",
+        "stddev_high": f"stddev > {limit('stddev_max')}",
+        "maximum_low": f"maximum < {limit('maxproj_min')}",
+        "not_a_number": "not a number",
+    }
 
 
-def following_selection(layer: Layer, reasons: Words) -> tuple[str, NDArray[np.bool_]]:
-    """Rule and selected pixels of a layer that looks at the mask so far.
-
-    Raises
-    ------
-    MaskError
-        If the layer names a rule that does not exist.
-    """
-    from workbench.mask import neighbours
-
-    if isinstance(layer, GrowLayer):
-        unknown = [name for name in layer.of if name not in NAMES]
-        if unknown:
-            raise MaskError(
-                f"A grow layer names the rule {unknown[0]!r}; known are {', '.join(NAMES)}."
-            )
-        masked = (reasons & np.uint32(flags(layer.of))) != 0 if layer.of else reasons != 0
-        return "grown", neighbours.grown(masked, layer.pixels, layer.neighbours)
-    assert isinstance(layer, IslandLayer)
-    return "island", neighbours.islands(reasons == 0, layer.smaller_than, layer.neighbours)
-
-
-def _merge(words: Words, layer: Layer, selection: Selection) -> None:
-    if layer.mode == "union":
-        for rule, selected in selection:
-            np.bitwise_or(words, flag_of(rule), out=words, where=selected)
-        return
-    everything = selection[0][1]
-    for _, selected in selection[1:]:
-        everything = everything | selected
-    np.copyto(words, CLEAR, where=everything if layer.mode == "exclude" else ~everything)
-
-
-def _image_rules(images: MaskImages) -> Words:
-    """Words of the rules that no setting changes: not above 0, not a number."""
-    words = np.zeros(images.average.shape, np.uint32)
-    words[images.average <= 0] |= flag_of("average_low")
-    words[images.stddev <= 0] |= flag_of("stddev_low")
-    for image in images.arrays:
-        words[np.isnan(image)] |= flag_of("not_a_number")
-    return words
+def _border(width: int) -> Plane:
+    pixels = np.zeros(SHAPE, np.bool_)
+    by_asic(pixels)[...] = edges((ROWS, ASIC_COLUMNS), width)
+    return pack(pixels)

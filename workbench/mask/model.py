@@ -20,6 +20,7 @@ from workbench.detector import (
     asic_stack,
 )
 from workbench.errors import MaskError, WorkbenchError
+from workbench.mask.account import Removal, Rescue, removals_of_words
 from workbench.mask.rules import KNOWN_BITS, RULES, RuleCount, count_reasons
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Mask:
         max" (the two average tests added up, before the border); None for a mask not made from
         images.
     warnings : sentences about what looks implausible.
+    removals : who removed pixels: rules, border and layers by name, with counts and places.
+    rescues : layers that keep pixels others would remove.
     mix_ups : those of the warnings that say the images are swapped; such a mask is not written.
     provenance : where the mask comes from; plain and JSON-able.
     settings, stack : what the mask was made with (`LayerStack` holds the images), for `explain`.
@@ -56,6 +59,8 @@ class Mask:
     settings: MaskSettings | None = None
     stack: LayerStack | None = None
     mix_ups: tuple[str, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    rescues: tuple[Rescue, ...] = ()
 
     def refuse_mix_up(self) -> None:
         """Raise `MaskError` if the images the mask is made from are swapped."""
@@ -81,7 +86,7 @@ class Mask:
         """
         good = np.ascontiguousarray(full_detector(np.asarray(good).astype(bool), "mask"))
         reasons = np.where(good, 0, RULES["imported"].flag).astype(np.uint32)
-        return cls(good, reasons, count_reasons(reasons), provenance=dict(provenance or {}))
+        return cls.from_reasons(reasons, provenance)
 
     @classmethod
     def from_reasons(cls, reasons: NDArray, provenance: Mapping[str, Any] | None = None) -> Mask:
@@ -93,7 +98,13 @@ class Mask:
                 f"The reasons hold bits that no rule of this version has ({unknown:#x}); "
                 "read them with a newer workbench."
             )
-        return cls(reasons == 0, reasons, count_reasons(reasons), provenance=dict(provenance or {}))
+        return cls(
+            reasons == 0,
+            reasons,
+            count_reasons(reasons),
+            provenance=dict(provenance or {}),
+            removals=removals_of_words(reasons),
+        )
 
     def explain(self, pixel: tuple[int, int, int] | int) -> PixelReport:
         """Why a pixel (sensor, row, column) is masked or good; see `explain_pixel`."""

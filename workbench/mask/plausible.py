@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detector import unbonded_pixels
+from workbench.mask.account import Removal
 from workbench.mask.inputs import MaskImages
-from workbench.mask.rules import RULES, THRESHOLD_RULES, RuleCount
+from workbench.mask.rules import RULES
 
 TOO_MANY = 0.05
 """A single rule that removes more than this fraction is worth a look."""
@@ -37,13 +38,16 @@ def image_warnings(images: MaskImages) -> list[str]:
     return [*_levels(images), *_runs(images), *_geometries(images)]
 
 
-def count_warnings(counts: Mapping[str, RuleCount], pixels: int) -> list[str]:
-    """Threshold rules that remove implausibly many of all pixels."""
+def count_warnings(removals: Sequence[Removal], pixels: int) -> list[str]:
+    """Rules and layers that remove implausibly many of all pixels."""
     found = []
-    for name in THRESHOLD_RULES:
-        fraction = counts[name].total / pixels
+    for one in removals:
+        fraction = one.counts.total / pixels
         if fraction > TOO_MANY:
-            found.append(f"“{RULES[name].text}” removes {100 * fraction:.1f} % of the pixels.")
+            name = f"“{RULES[one.rule].text}”" if one.layer is None else one.label
+            found.append(
+                f"{name[0].upper()}{name[1:]} removes {100 * fraction:.1f} % of the pixels."
+            )
     return found
 
 

@@ -22,7 +22,6 @@ from workbench.errors import MaskError
 from workbench.files import sha256
 from workbench.mask import shapes
 from workbench.mask.inputs import MaskImages
-from workbench.mask.rules import RULES
 from workbench.recipe import mask as recipe
 
 Selection = tuple[tuple[str, NDArray[np.bool_]], ...]
@@ -98,7 +97,7 @@ def _occupancy(layer: recipe.OccupancyLayer, images: MaskImages) -> Selection:
 
 @select.register
 def _outlier(layer: recipe.OutlierLayer, images: MaskImages) -> Selection:
-    from workbench.mask.neighbours import outliers
+    from workbench.mask.outliers import outliers
 
     image = getattr(images, layer.image)
     usable = np.isfinite(image) & ~unbonded_pixels()
@@ -192,8 +191,3 @@ def part_of_detector(name: str) -> tuple[slice, ...]:
         return (slice(first + sensor, first + sensor + 1),)
     columns = slice(ASIC_COLUMNS * asic, ASIC_COLUMNS * (asic + 1))
     return (slice(first + sensor, first + sensor + 1), slice(None), columns)
-
-
-def flag_of(rule: str) -> np.uint32:
-    """Reason word of one rule, as numpy's uint32."""
-    return np.uint32(RULES[rule].flag)

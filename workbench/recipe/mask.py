@@ -102,6 +102,7 @@ class GrowLayer(_Layer):
 
     def check(self) -> None:
         require(1 <= self.pixels <= 50, f"grow: pixels is {self.pixels}; use 1 to 50")
+        require(self.mode == "union", f"grow: mode is {self.mode}; it can only be union")
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class IslandLayer(_Layer):
             self.smaller_than >= 2,
             f"island: smaller_than is {self.smaller_than}; it must be 2 or more",
         )
+        require(self.mode == "union", f"island: mode is {self.mode}; it can only be union")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.detector import COLUMNS, ROWS
@@ -16,6 +15,10 @@ from workbench.recipe import mask as layers
 from workbench.ui.image_view import IMAGES, ImageView
 from workbench.ui.session import Session
 
+BITS = 32
+"""Reasons that the view can tell apart."""
+DRAWN_BY_FRONT_END = ("average_low", "average_high", "stddev_low", "stddev_high", "maximum_low",
+                      "not_a_number")  # fmt: skip
 THRESHOLDS = {"average": "avg_max", "stddev": "stddev_max", "maximum": "maxproj_min"}
 
 
@@ -101,29 +104,23 @@ class Bridge:
         self.show_rings_of(self.calibrant)
 
     def _mask(self) -> None:
-        from workbench.mask import RULES
-        from workbench.mask.rules import THRESHOLD_RULES, flags
+        from workbench.mask import bit_words
 
         mask = self.session.mask
         if mask is None:
             return
-        settings = self.session.recipe.mask
-        by_front_end = 0 if drawn_by_kernel(settings) else flags(THRESHOLD_RULES)
-        if settings.border == 0 and not settings.layers and by_front_end:
-            if self._sent_bits is not None:
-                self.view.set_bits(None)
-                self._sent_bits = None
-            return
-        bits = mask.reasons & np.uint32(~by_front_end & 0xFFFFFFFF)
-        import hashlib
-
-        digest = hashlib.blake2b(np.ascontiguousarray(bits).data, digest_size=16).digest()
-        if digest != self._sent_bits:
-            names = [""] * 32
-            for rule in RULES.values():
-                names[rule.bit] = rule.text.split(":")[0]
-            self.view.set_bits(bits, names)
-            self._sent_bits = digest
+        by_kernel = drawn_by_kernel(self.session.recipe.mask)
+        told = [one for one in mask.removals if by_kernel or one.rule not in DRAWN_BY_FRONT_END]
+        planes = [one.plane for one in told if one.plane is not None]
+        names = [one.name if one.layer is None else one.label for one in told[:BITS]]
+        if len(told) > BITS:
+            names[-1] = "further layers"
+        digest = hashlib.blake2b(repr(names).encode(), digest_size=16)
+        for plane in planes:
+            digest.update(plane.data)
+        if digest.digest() != self._sent_bits:
+            self.view.set_bits(bit_words(planes, BITS) if told else None, names)
+            self._sent_bits = digest.digest()
 
     def _alignment(self) -> None:
         alignment = self.session.alignment

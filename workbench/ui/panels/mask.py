@@ -251,20 +251,16 @@ class MaskPanel(Panel):
         )
 
     def _mask(self) -> None:
-        from workbench.mask import RULES
-
         mask = self.session.mask
         if mask is None:
             return
-        rows = [
-            [RULES[name].text, count.total, count.exclusive, count.cumulative]
-            for name, count in mask.counts.items()
-            if count.total
-        ]
+        rows = [[one.label, *one.counts] for one in mask.removals if one.counts.total]
         self.rules.value = table(
-            ["rule", "removes", "it alone", "with those above"], rows, "Pixels removed, by rule"
+            ["rule or layer", "removes", "it alone", "with those above"],
+            rows,
+            "Pixels removed, by rule and layer",
         )
-        self.warnings.value = warning_text([*mask.warnings, *plain_warnings(mask)])
+        self.warnings.value = warning_text(mask.warnings)
         if self.details.selected_index is not None:
             self.session.later("mask figures", self._draw)
 
@@ -344,20 +340,6 @@ class MaskPanel(Panel):
 def number(value: int) -> str:
     """Whole number with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\u2009")
-
-
-def plain_warnings(mask: Any) -> list[str]:
-    """Warn where one rule removes more than 5 % of the pixels."""
-    from workbench.mask import RULES
-
-    found = []
-    for name, count in mask.counts.items():
-        share = count.total / mask.pixels
-        if share > 0.05 and not any(RULES[name].text in text for text in mask.warnings):
-            found.append(
-                f"“{RULES[name].text}” removes {100 * share:.0f} % of the pixels; is that meant?"
-            )
-    return found
 
 
 def threshold_views(session: Session) -> list[Any]:
