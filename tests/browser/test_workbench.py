@@ -208,7 +208,7 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     assert int(notebook.kernel("print(int(bench.session.mask.good.sum()))")) < good
     assert picture(page) != whole
     page.mouse.move(x + 3, y)
-    wait_text(page, ".cw-status", "MASKED: inside a shape")
+    wait_text(page, ".cw-status", "MASKED: layer 1 “drawn circle”")
     notebook.screenshot("7-shape")
 
     canvas.focus()

@@ -95,7 +95,8 @@ class LiveMask:
         rows = (-1, WORDS)
         kernels.settle(
             now.reshape(len(now), *rows), self._before.reshape(len(now), *rows), self._classes,
-            self._words.reshape(-1), self._pixels.reshape(-1), self.reasons.reshape(-1), self.good.reshape(-1), COLUMNS,
+            self._words.reshape(-1), self._pixels.reshape(-1), self.reasons.reshape(-1),
+            self.good.reshape(-1), COLUMNS,
         )  # fmt: skip
 
     def counts(self) -> tuple[dict[str, RuleCount], list[RuleCount], list[int]]:
