@@ -15,13 +15,13 @@ from workbench.detector import DEFAULT_ADDRESS
 from workbench.recipe import Experiment, Recipe
 from workbench.ui.bridge import Bridge
 from workbench.ui.image_view import ImageView
-from workbench.ui.panels.base import GLYPHS, Panel, mimebundle, row
+from workbench.ui.panels.base import GLYPHS, Panel, mimebundle
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
 from workbench.ui.session import Session, State
-from workbench.ui.styles import style_sheet
+from workbench.ui.styles import classed, marked, style_sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,6 +93,7 @@ class Workbench:
         self.quadrants = QuadrantsPanel(self.session, self.view, self.bridge)
         self.geometry = GeometryPanel(self.session, self.view)
         self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
+        self.panel: Panel = self.run
         self._build()
         self.open(self.run)
 
@@ -145,7 +146,8 @@ class Workbench:
         session = self.session
         self.steps = [
             widgets.Button(
-                tooltip=f"Open the panel “{panel.title}”", layout={"flex": "1 1 0", "width": "auto"}
+                tooltip=f"Open the panel “{panel.title}”",
+                layout={"flex": "1 1 auto", "width": "auto"},
             )
             for panel in self.panels
         ]
@@ -162,55 +164,70 @@ class Workbench:
             "Report", "Write an executed notebook and an HTML page of this calibration",
             self._report,
         )  # fmt: skip
-        steps = widgets.HBox(self.steps, layout={"width": "100%"})
-        steps.add_class("cw-steps")
-        self.status = widgets.HTML(layout={"flex": "1 1 auto"})
-        self.log = widgets.HTML()
-        self.log.add_class("cw-log")
-        self.recipe_text = widgets.HTML()
-        self.recipe_text.add_class("cw-log")
+        steps = classed(widgets.HBox(self.steps), "cw-steps")
+        actions = classed(
+            widgets.HBox([self.undo, self.redo, self.save_button, self.report_button]), "cw-actions"
+        )
+        self.status = classed(widgets.HTML(), "cw-said")
+        self.log = classed(widgets.HTML(), "cw-log")
+        self.recipe_text = classed(widgets.HTML(), "cw-log")
         self.drawer = widgets.Accordion(
             [self.log, self.recipe_text],
             titles=["Log", "Recipe (what a script or the report runs)"],
             selected_index=None,
         )
-        self.body = widgets.VBox([], layout={"width": "100%"})
-        self.widget = widgets.VBox(
-            [
-                style_sheet(), steps, self.view, self.body,
-                row(self.undo, self.redo, self.save_button, self.report_button, self.status),
-                self.drawer,
-            ],
-            layout={"width": "100%", "overflow": "hidden"},
+        self.body = classed(widgets.VBox([]), "cw-body")
+        self.main = classed(widgets.VBox([self.view, self.body]), "cw-main")
+        self.widget = classed(
+            widgets.VBox(
+                [
+                    style_sheet(),
+                    classed(widgets.HBox([steps, actions]), "cw-header"),
+                    self.status, self.main, self.drawer,
+                ],
+                layout={"width": "100%", "overflow": "hidden"},
+            ),
+            "cw-app",
         )  # fmt: skip
-        self.widget.add_class("cw-app")
         session.subscribe("status", self._status)
         session.subscribe("recipe", self._recipe)
+        session.subscribe("images", self._arrange)
+        session.subscribe("preview", self._arrange)
         session.log.subscribe(lambda entry: self._log())
         self.drawer.observe(lambda change: self._drawer(), "selected_index")
         self._status()
         self._recipe()
 
+    def _arrange(self) -> None:
+        """Pictures beside or above the controls; none where there is nothing to see yet."""
+        empty = self.session.images is None and self.session.preview is None
+        alone = empty and self.panel is self.run
+        self.view.layout.display = "none" if alone else ""
+        for name in {panel.arrangement for panel in self.panels}:
+            marked(self.main, name, not alone and name == self.panel.arrangement)
+
     def open(self, panel: Panel) -> None:
         """Show a panel."""
+        if panel is not self.panel:
+            self.panel.leave()
         self.panel = panel
         panel.activate()
         self.body.children = [panel.box]
+        self._arrange()
         self._status()
 
     def _report(self) -> None:
-        self.status.value = "Writing the report …"
+        self.session.log.note("report", "being written …")
 
         def work() -> None:
             try:
                 found = self.save_report()
             except Exception as error:
-                self.status.value = html.escape(self.session.log.error("report", error))
+                self.session.log.error("report", error)
             else:
-                self.status.value = f"Report written: {html.escape(str(found))}"
-                self.session.log.note("report", str(found))
                 for text in found.notes:
                     self.session.log.note("report", text)
+                self.session.log.note("report", f"written: {found}")
 
         self.session.do_slowly("report", work)
 
@@ -219,10 +236,9 @@ class Workbench:
             state = self.session.status(panel.step).state
             shown = "" if state == State.NOT_STARTED else f" – {state}"
             button.description = f"{GLYPHS[state]} {number} {panel.title}{shown}"
-            if panel is getattr(self, "panel", None):
-                button.add_class("cw-here")
-            else:
-                button.remove_class("cw-here")
+            marked(button, "cw-here", panel is self.panel)
+            for one in State:
+                marked(button, f"cw-is-{one.name.lower()}", one == state)
 
     def _recipe(self) -> None:
         self.undo.disabled = self.session.undoable is None
@@ -235,10 +251,16 @@ class Workbench:
             self.recipe_text.value = f"<pre>{html.escape(recipe_to_text(self.recipe))}</pre>"
 
     def _drawer(self) -> None:
-        self._log()
+        if self.session.log.entries:
+            self._log()
         self._recipe()
 
     def _log(self) -> None:
+        entry = self.session.log.entries[-1]
+        self.status.value = (
+            f'<div class="{"cw-said-error" if entry.is_error else ""}" '
+            f'title="{html.escape(entry.line())}">{html.escape(entry.line())}</div>'
+        )
         if self.drawer.selected_index == 0:
             text = self.session.log.text(detail=True)
             self.log.value = f"<pre>{html.escape(text) or 'nothing yet'}</pre>"

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import ipywidgets as widgets
+
+_MARKING = threading.Lock()  # the names of a widget are read, changed and set again
 
 
 def style_sheet() -> widgets.HTML:
     """Widget that carries the style sheet to the page."""
     css = Path(__file__).with_name("app.css").read_text(encoding="utf-8")
     return widgets.HTML(f"<style>{css}</style>", layout={"display": "none"})
+
+
+def classed(widget: widgets.Widget, *names: str) -> widgets.Widget:
+    """Give a widget names for the style sheet."""
+    for name in names:
+        widget.add_class(name)
+    return widget
+
+
+def marked(widget: widgets.Widget, name: str, wanted: bool) -> None:
+    """Give a widget a name for the style sheet, or take it away; from any thread."""
+    with _MARKING:
+        (widget.add_class if wanted else widget.remove_class)(name)

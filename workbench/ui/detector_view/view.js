@@ -131,7 +131,7 @@ function render(store, model, el) {
   function room() {
     if (get("height")) return get("height");
     const app = root.closest(".cw-app"), beside = app && app.clientWidth > 1.25 * stage.clientWidth;
-    return Math.max(280, beside ? window.innerHeight - 270 : 0.5 * window.innerHeight);
+    return Math.max(280, beside ? window.innerHeight - 330 : 0.48 * window.innerHeight);
   }
   /** As many columns as make the pictures largest. */
   function resize() {

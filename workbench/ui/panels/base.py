@@ -6,7 +6,7 @@ import base64
 import html
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
@@ -29,6 +29,19 @@ GLYPHS = {
 }
 
 
+LOOKS: dict[str, Any] = {
+    "tiles": "side by side",
+    "arrangement": "assembled",
+    "show_mask": False,
+    "show_rings": False,
+    "show_outlines": False,
+    "blink": False,
+    "can_draw": False,
+    "mode": "pan",
+}
+"""How a panel shows the detector, unless it says otherwise."""
+
+
 class Panel:
     """One panel over a session; displays as a widget, and as a picture in a static page.
 
@@ -40,9 +53,12 @@ class Panel:
 
     title = ""
     step = ""
+    arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
+    looks: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, session: Session, view: ImageView | None = None) -> None:
         self.session = session
+        self._left: dict[str, Any] = {}
         self.owns_view = view is None
         self.view = ImageView() if view is None else view
         self.message = widgets.HTML(layout={"margin": "2px 0"})
@@ -68,7 +84,15 @@ class Panel:
         return self._alone
 
     def activate(self) -> None:
-        """Set the view up for what this panel is about."""
+        """Set the view up for what this panel is about, or as it was left."""
+        with self.view.hold_sync():
+            for name, value in {**LOOKS, **self.looks, **self._left}.items():
+                setattr(self.view, name, value)
+
+    def leave(self) -> None:
+        """Remember how the view is set up until this panel is opened again."""
+        passing = {"arrangement", "blink", "mode"}
+        self._left = {name: getattr(self.view, name) for name in LOOKS.keys() - passing}
 
     def summary(self) -> str:
         """Text for pages without widgets."""

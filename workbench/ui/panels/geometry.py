@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
@@ -37,6 +37,7 @@ class GeometryPanel(Panel):
 
     title = "Geometry"
     step = "geometry"
+    looks: ClassVar[dict[str, Any]] = {"tiles": "maximum", "show_outlines": True}
 
     def __init__(self, session: Session, view: ImageView | None = None) -> None:
         super().__init__(session, view)
@@ -106,11 +107,8 @@ class GeometryPanel(Panel):
         self._show_quietly()
 
     def activate(self) -> None:
-        """The powder picture, present and corrected geometry to blink."""
-        self.view.can_draw = False
-        self.view.tiles = "maximum"
-        self.view.show_mask = False
-        self.view.show_outlines = True
+        """The powder picture, present and corrected geometry to blink; versions as they are now."""
+        super().activate()
         self.guarded(self._show_quietly)
 
     # ---- what the buttons do -----------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
@@ -16,6 +16,7 @@ from workbench.ui.image_view import ImageView
 from workbench.ui.limit_control import LimitControl
 from workbench.ui.panels.base import Panel, picture, row, show_picture, table, warning_text
 from workbench.ui.session import Session
+from workbench.ui.styles import classed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,6 +80,8 @@ class MaskPanel(Panel):
 
     title = "Mask"
     step = "mask"
+    arrangement = "cw-wide-beside"
+    looks: ClassVar[dict[str, Any]] = {"show_mask": True, "can_draw": True}
 
     def __init__(self, session: Session, view: ImageView | None = None) -> None:
         super().__init__(session, view)
@@ -144,7 +147,12 @@ class MaskPanel(Panel):
         self.details = details
         self.box.children = [
             self.message,
-            widgets.HBox(list(self.limits.values()), layout={"width": "100%", "grid_gap": "14px"}),
+            classed(
+                widgets.HBox(
+                    list(self.limits.values()), layout={"width": "100%", "grid_gap": "14px"}
+                ),
+                "cw-limits",
+            ),
             self.counts,
             row(self.border, self.suggest, self.keep, self.swap, self.save),
             self.suggestions,
@@ -165,13 +173,6 @@ class MaskPanel(Panel):
             self._images()
             self._counts()
             self._mask()
-
-    def activate(self) -> None:
-        """Three images side by side with the mask over them; shapes can be drawn."""
-        self.view.show_mask = True
-        self.view.can_draw = True
-        if self.view.tiles not in ("side by side", "all four"):
-            self.view.tiles = "side by side"
 
     # ---- what the controls do ----------------------------------------------------------------
     def _moved(self, name: str, _: Any = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 import numpy as np
@@ -104,6 +104,9 @@ class QuadrantsPanel(Panel):
 
     title = "Quadrants"
     step = "alignment"
+    looks: ClassVar[dict[str, Any]] = {
+        "tiles": "maximum", "show_rings": True, "show_outlines": True,
+    }  # fmt: skip
 
     def __init__(self, session: Session, view: ImageView | None = None, bridge: Any = None) -> None:
         super().__init__(session, view)
@@ -183,14 +186,6 @@ class QuadrantsPanel(Panel):
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
         if session.found is not None:
             self._alignment()
-
-    def activate(self) -> None:
-        """The bright image alone, with outlines and rings."""
-        self.view.can_draw = False
-        self.view.tiles = "maximum"
-        self.view.show_rings = True
-        self.view.show_outlines = True
-        self.view.show_mask = False
 
     def _from_map(self, kind: str, quadrant: int, x: float, y: float) -> None:
         if kind == "nudge":

@@ -164,12 +164,6 @@ class RunPanel(Panel):
             self.guarded(self.list_runs)
         self._images()
 
-    def activate(self) -> None:
-        """The images side by side, without mask."""
-        self.view.can_draw = False
-        self.view.show_mask = False
-        self.view.tiles = "side by side"
-
     # ---- making the controls -----------------------------------------------------------------
     def _combo(self, label: str, tooltip: str, width: str) -> widgets.Combobox:
         return widgets.Combobox(
