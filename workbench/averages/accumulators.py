@@ -11,25 +11,23 @@ from numpy.typing import NDArray
 from workbench.averages.kernels import add_corrected, add_raw, finish_raw
 from workbench.averages.statistics import Statistics
 from workbench.corrections import Corrector
+from workbench.detector import SENSORS_PER_QUADRANT
 from workbench.errors import WorkbenchError
 
 
 class Accumulator(Protocol):
-    """What a runner feeds: blocks of events, one part of the detector at a time."""
-
-    parts: int
-    """Parts that may be added by different threads at the same time."""
+    """What a runner feeds: blocks of events, each shared by the threads that add it."""
 
     def load(self, events: Sequence[Any]) -> Any:
         """Prepare a block; what it gives keeps the events' memory alive."""
         ...
 
-    def add(self, block: Any, part: int) -> None:
-        """Add one part of a block."""
+    def add(self, block: Any) -> None:
+        """Add a block; threads that call this at the same time share the work."""
         ...
 
-    def loaded(self, events: int) -> None:
-        """Tell that all parts of a block of so many events were added."""
+    def added(self, block: Any) -> None:
+        """Count a block once all calls of `add` with it have returned."""
         ...
 
     def statistics(self) -> Statistics:
@@ -42,26 +40,38 @@ class Block:
 
     Attributes
     ----------
-    addresses : int64 ``(events, sections)``, 0 where an event lacks the section.
+    addresses : int64 ``(sections, events)``, 0 where an event lacks the section.
+    turn : which part of the work comes next, shared by the threads.
     """
 
     def __init__(self, events: Sequence[Any], shape: tuple[int, ...]) -> None:
         sections, rows, columns = shape
         stride = rows * columns * 2
-        self.addresses = np.zeros((len(events), sections), np.int64)
+        addresses = np.zeros((len(events), sections), np.int64)
         self._keep: list[Any] = []
-        for place, event in zip(self.addresses, events, strict=True):
+        whole: list[tuple[int, int, int]] = []
+        """Event, quadrant and start of the quadrants that have all their sections."""
+        for number, event in enumerate(events):
             quads = getattr(event, "quads", None)
             if not quads:
-                start = self._hold(event.raw, shape).ctypes.data
-                place[:] = start + stride * np.arange(sections)
+                addresses[number] = self._hold(event.raw, shape) + stride * np.arange(sections)
                 continue
             for quadrant, kept, view in quads:
-                start = self._hold(view, (len(kept), rows, columns)).ctypes.data
-                for k, section in enumerate(kept):
-                    place[8 * quadrant + section] = start + k * stride
+                start = self._hold(view, (len(kept), rows, columns))
+                if len(kept) == SENSORS_PER_QUADRANT:
+                    whole.append((number, quadrant, start))
+                else:
+                    for k, section in enumerate(kept):
+                        place = SENSORS_PER_QUADRANT * quadrant + section
+                        addresses[number, place] = start + k * stride
+        if whole:
+            numbers, quadrants, starts = np.array(whole).T[..., None]
+            step = np.arange(SENSORS_PER_QUADRANT)
+            addresses[numbers, SENSORS_PER_QUADRANT * quadrants + step] = starts + stride * step
+        self.addresses = np.ascontiguousarray(addresses.T)
+        self.turn = np.zeros(1, np.int64)
 
-    def _hold(self, pixels: NDArray, shape: tuple[int, ...]) -> NDArray[np.int16]:
+    def _hold(self, pixels: NDArray, shape: tuple[int, ...]) -> int:
         if pixels.shape != shape:  # the compiled loops trust addresses
             raise WorkbenchError(
                 f"An event has the shape {pixels.shape}, expected {shape}; only events of one "
@@ -69,7 +79,18 @@ class Block:
             )
         pixels = np.ascontiguousarray(pixels, np.int16)
         self._keep.append(pixels)
-        return pixels
+        address: int = pixels.__array_interface__["data"][0]
+        return address
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return self.addresses.shape[1]
+
+    @property
+    def present(self) -> NDArray[np.int64]:
+        """Number of events that have each section."""
+        return np.count_nonzero(self.addresses, axis=1)
 
 
 class RawSums:
@@ -91,7 +112,6 @@ class RawSums:
         factor: NDArray[np.float64] | None = None,
     ) -> None:
         self.shape = shape
-        self.parts = shape[0]
         pixels = (shape[0], shape[1] * shape[2])
         self._sums = np.zeros(pixels, np.int64)
         self._squares = np.zeros(pixels, np.int64)
@@ -106,15 +126,16 @@ class RawSums:
         """Addresses of the events' pixels."""
         return Block(events, self.shape)
 
-    def add(self, block: Block, part: int) -> None:
-        """Add one section of the block's events."""
-        self._section_count[part] += add_raw(
-            block.addresses, part, self._sums, self._squares, self._maximum, self._minimum
+    def add(self, block: Block) -> None:
+        """Add the block's events."""
+        add_raw(
+            block.addresses, block.turn, self._sums, self._squares, self._maximum, self._minimum
         )
 
-    def loaded(self, events: int) -> None:
-        """Count a block's events."""
-        self._count += events
+    def added(self, block: Block) -> None:
+        """Count the block's events."""
+        self._section_count += block.present
+        self._count += block.events
 
     def statistics(self) -> Statistics:
         """Statistics of the corrected pixels."""
@@ -148,7 +169,6 @@ class CorrectedSums:
 
     def __init__(self, corrector: Corrector) -> None:
         self.shape = corrector.shape
-        self.parts = corrector.shape[0]
         pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
         self._tables = corrector.tables
         self._shift = np.zeros(pixels)
@@ -156,27 +176,27 @@ class CorrectedSums:
         self._squares = np.zeros(pixels)
         self._maximum = np.full(pixels, -np.inf, np.float32)
         self._minimum = np.full(pixels, np.inf, np.float32)
-        self._section_count = np.zeros(self.parts, np.int64)
+        self._section_count = np.zeros(corrector.shape[0], np.int64)
         self._count = 0
 
     def load(self, events: Sequence[Any]) -> Block:
         """Addresses of the events' pixels."""
         return Block(events, self.shape)
 
-    def add(self, block: Block, part: int) -> None:
-        """Add one section of the block's events."""
+    def add(self, block: Block) -> None:
+        """Add the block's events."""
         tables = self._tables
-        self._section_count[part] += add_corrected(
-            block.addresses, part, self._section_count[part], self.shape[2],
-            tables.offset[part], tables.good[part], tables.algorithm, tables.parameters,
-            tables.factor[part], tables.second[part],
-            self._shift[part], self._sums[part], self._squares[part],
-            self._maximum[part], self._minimum[part],
+        add_corrected(
+            block.addresses, block.turn, self._section_count, self.shape[2],
+            tables.offset, tables.good, tables.algorithm, tables.parameters,
+            tables.factor, tables.second,
+            self._shift, self._sums, self._squares, self._maximum, self._minimum,
         )  # fmt: skip
 
-    def loaded(self, events: int) -> None:
-        """Count a block's events."""
-        self._count += events
+    def added(self, block: Block) -> None:
+        """Count the block's events."""
+        self._section_count += block.present
+        self._count += block.events
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
@@ -195,6 +215,20 @@ class CorrectedSums:
         return found
 
 
+class Frames:
+    """Frames that one thread takes."""
+
+    def __init__(self, frames: list[NDArray]) -> None:
+        self._stock = [frames]
+
+    def take(self) -> list[NDArray]:
+        """Give the frames to the first who asks."""
+        try:
+            return self._stock.pop()
+        except IndexError:
+            return []
+
+
 class FrameSums:
     """Statistics of frames of any kind, with NaN and masked pixels left out per pixel.
 
@@ -204,14 +238,12 @@ class FrameSums:
     corrector : corrections of each frame, or None.
     """
 
-    parts = 1
-
     def __init__(self, shape: tuple[int, ...], corrector: Corrector | None = None) -> None:
         self._corrector = corrector
         self._statistics = Statistics.empty(shape)
 
-    def load(self, events: Sequence[Any]) -> list[NDArray]:
-        """Give the frames; masked pixels become NaN."""
+    def load(self, events: Sequence[Any]) -> Frames:
+        """Take the frames; masked pixels become NaN."""
         frames = [event.raw for event in events]
         frames = [
             np.ma.filled(frame.astype(np.float64), np.nan)
@@ -219,16 +251,16 @@ class FrameSums:
             else frame
             for frame in frames
         ]
-        if self._corrector is None:
-            return frames
-        return [self._corrector.apply(frame) for frame in frames]
+        if self._corrector is not None:
+            frames = [self._corrector.apply(frame) for frame in frames]
+        return Frames(frames)
 
-    def add(self, block: list[NDArray], part: int) -> None:
-        """Add the frames."""
-        for frame in block:
+    def add(self, block: Frames) -> None:
+        """Add the frames; the thread that comes first does it all."""
+        for frame in block.take():
             self._statistics.add(frame)
 
-    def loaded(self, events: int) -> None:
+    def added(self, block: Frames) -> None:
         """Do nothing: the statistics count."""
 
     def statistics(self) -> Statistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +18,13 @@ from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
 
-BLOCK = 24
-"""Events added at once: 110 MB of pixels, 13 ms of work. More would be a little quicker."""
+BLOCK = 64
+"""Events added at once: 290 MB of pixels. The accumulators pass through memory once per block, so
+a smaller one is slower; two are mapped at a time where several threads work."""
+FRAMES_BYTES = 100 << 20
+"""Of frames, which are copies in memory, at most this much is taken at once."""
+LOOK_EVERY = 8
+"""Events after which a cancel is noticed."""
 
 
 @dataclass
@@ -100,68 +106,106 @@ def collect(
     progress: Progress | None = None,
     snapshot: Snapshot | None = None,
     snapshot_seconds: float = 3.0,
-    block_events: int = BLOCK,
+    block_events: int | None = None,
 ) -> Collected:
     """Collect statistics of a run's events in this process.
 
-    The next events are read while threads add up the present ones; each thread takes its own
-    sections of the detector, so there is one set of accumulators however many threads there are,
-    and the result does not depend on their number.
+    The calling thread reads a block of events while the others add the one before, then helps
+    them. All threads share the pixels of a block and one set of accumulators, so the result does
+    not depend on their number.
 
     Parameters
     ----------
     job : what to collect.
-    threads : default all cores of this process.
+    threads : threads that work, the calling one among them; default one per core of this process.
+        One reads and adds in turn.
     progress : told after each block; its `cancelled` stops the work, with a valid result.
     snapshot : called every `snapshot_seconds` with what there is so far.
+    block_events : events added at once, default `BLOCK` (fewer if the run has frames).
     """
     progress = progress or Silent()
     if threads is not None and threads < 1:
         raise WorkbenchError(f"{threads} threads cannot work; use at least 1.")
-    workers = threads or available_cores()
+    helpers = (threads or available_cores()) - 1
     corrector = job.corrector()
     found = Collected(
         steps=[] if corrector is None else corrector.describe(),
         warnings=() if corrector is None else tuple(corrector.warnings),
     )
     accumulator: Accumulator | None = None
-    pending: list[Future[None]] = []
-    in_flight: Any = None  # keeps the memory of the block alive that the threads read
     total = _expected(job)
     shown = time.monotonic()
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="average") as pool:
-        for events, seen in _blocks(job, found.tally, block_events):
+    with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
+        adding = _Adding(pool, helpers)
+        for events, seen in _blocks(job, found.tally, block_events, progress, total):
             if events:
                 if accumulator is None:
                     accumulator = make_accumulator(events[0], tuple(job.run.shape), corrector)
                     found.absent_is_zero = not getattr(job.run, "is_frames", False)
-                block = accumulator.load(events)
-                _wait(pending)
-                shares = min(workers, accumulator.parts)
-                pending = [
-                    pool.submit(_add, accumulator, block, share, shares) for share in range(shares)
-                ]
-                accumulator.loaded(len(events))
-                in_flight = block
+                adding.begin(accumulator, accumulator.load(events))
             progress.update(seen, total, f"{found.tally.used} used")
-            if progress.cancelled:
-                found.partial = True
-                break
             if snapshot is not None and accumulator is not None:
                 now = time.monotonic()
                 if now - shown >= snapshot_seconds:
-                    _wait(pending)
-                    pending = []
+                    adding.finish()
                     snapshot(_finished(found, accumulator, job, partial=True))
                     shown = time.monotonic()
-        _wait(pending)
-        del in_flight
+            if progress.cancelled:
+                found.partial = True
+                break
+        adding.finish()
     return _finished(found, accumulator, job, partial=found.partial)
 
 
-def _blocks(job: Job, tally: Tally, size: int) -> Iterator[tuple[list[Any], int]]:
-    """Blocks of events with data, and how many events were gone through; counts the others."""
+class _Adding:
+    """The block that is being added: by the helping threads, and by this one when it waits.
+
+    Parameters
+    ----------
+    pool, helpers : of the other threads; 0 helpers leave all the work to this one.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, helpers: int) -> None:
+        self._pool, self._helpers = pool, helpers
+        self._futures: list[Future[None]] = []
+        self._current: tuple[Accumulator, Any] | None = None
+
+    def begin(self, accumulator: Accumulator, block: Any) -> None:
+        """Finish the block before, then let the helpers add this one."""
+        done = self._current  # its memory is let go once the helpers have work again
+        self.finish()
+        self._current = accumulator, block
+        self._futures = [self._pool.submit(accumulator.add, block) for _ in range(self._helpers)]
+        del done
+        if not self._helpers:
+            self.finish()
+
+    def finish(self) -> None:
+        """Help until the block is added; its memory may go then."""
+        if self._current is None:
+            return
+        accumulator, block = self._current
+        try:
+            accumulator.add(block)
+        finally:
+            for future in self._futures:
+                future.result()
+            self._current = None
+            self._futures = []
+        accumulator.added(block)
+
+
+def _blocks(
+    job: Job, tally: Tally, size: int | None, progress: Progress, total: int | None
+) -> Iterator[tuple[list[Any], int]]:
+    """Blocks of events with data, and how many events were gone through; counts the others.
+
+    The last block is a short one, as is that during which the work is cancelled.
+    """
+    if size is None:
+        size = BLOCK
+        if getattr(job.run, "is_frames", False):
+            size = min(max(FRAMES_BYTES // (8 * math.prod(job.run.shape)), 1), BLOCK)
     block: list[Any] = []
     seen = 0
     for event in job.events():
@@ -174,17 +218,11 @@ def _blocks(job: Job, tally: Tally, size: int) -> Iterator[tuple[list[Any], int]
         if seen % size == 0:
             yield block, seen
             block = []
+        elif seen % LOOK_EVERY == 0:
+            progress.update(seen, total, f"{tally.used} used")
+            if progress.cancelled:
+                break
     yield block, seen
-
-
-def _add(accumulator: Accumulator, block: Any, share: int, shares: int) -> None:
-    for part in range(share, accumulator.parts, shares):
-        accumulator.add(block, part)
-
-
-def _wait(pending: list[Future[None]]) -> None:
-    for future in pending:
-        future.result()
 
 
 def _finished(

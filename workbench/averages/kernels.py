@@ -16,7 +16,12 @@ from numba.extending import intrinsic
 from workbench.corrections.kernels import BINS, correct, section_common_mode
 
 TILE = 8192
-"""Pixels; sum, sum of squares, maximum and minimum of a tile take 160 kB of level 2 cache."""
+"""Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
+each event are enough for the processor to read ahead."""
+FOLD = 16
+"""Events whose squares fit 32 bits without sign: 16 * 16383**2 < 2**32."""
+LARGEST = 16383
+"""Largest value of the detector's 14-bit converters."""
 
 
 def _int16_at(context: Any, address: Any) -> Any:
@@ -28,71 +33,150 @@ def _int16_at(context: Any, address: Any) -> Any:
     return types.CPointer(types.int16)(address), generate
 
 
+def _in_32_bits(operation: str) -> Any:
+    """Arithmetic of int32 that stays in 32 bits (numba's own widens to 64, half as fast)."""
+
+    def typed(context: Any, one: Any, other: Any) -> Any:
+        def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, operation)(*arguments)
+
+        return types.int32(types.int32, types.int32), generate
+
+    return intrinsic(typed)
+
+
+def _next_turn(context: Any, address: Any) -> Any:
+    """Atomically add 1 to the int64 at an address and give what was there before."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = target.get_value_type(types.CPointer(types.int64))
+        one = target.get_constant(types.int64, 1)
+        place = builder.inttoptr(arguments[0], pointer)
+        return builder.atomic_rmw("add", place, one, "seq_cst")
+
+    return types.int64(types.int64), generate
+
+
 int16_at: Any = intrinsic(_int16_at)
+plus, times = _in_32_bits("add"), _in_32_bits("mul")
+next_turn: Any = intrinsic(_next_turn)
 
 
 @njit(nogil=True, cache=True)
-def _add_four(a, b, c, d, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
-    # four events per pass: the accumulators are loaded and stored once for four pixels read
+def _add_eight(a, b, c, d, e, f, g, h, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    # eight events per pass: the accumulators are loaded and stored once for eight pixels read
     for i in range(sums.size):
         p, q, r, s = np.int32(a[i]), np.int32(b[i]), np.int32(c[i]), np.int32(d[i])
-        sums[i] += p + q + r + s
-        # a sum of two squares of int16 fits 32 bits without sign
-        squares[i] += np.int64(np.uint32(p * p) + np.uint32(q * q)) + np.int64(
-            np.uint32(r * r) + np.uint32(s * s)
-        )
-        maximum[i] = max(maximum[i], max(max(a[i], b[i]), max(c[i], d[i])))
-        minimum[i] = min(minimum[i], min(min(a[i], b[i]), min(c[i], d[i])))
+        t, u, v, w = np.int32(e[i]), np.int32(f[i]), np.int32(g[i]), np.int32(h[i])
+        low, high = plus(plus(p, q), plus(r, s)), plus(plus(t, u), plus(v, w))
+        sums[i] = plus(sums[i], plus(low, high))
+        low = plus(plus(times(p, p), times(q, q)), plus(times(r, r), times(s, s)))
+        high = plus(plus(times(t, t), times(u, u)), plus(times(v, v), times(w, w)))
+        squares[i] = plus(squares[i], plus(low, high))
+        most = max(max(max(a[i], b[i]), max(c[i], d[i])), max(max(e[i], f[i]), max(g[i], h[i])))
+        least = min(min(min(a[i], b[i]), min(c[i], d[i])), min(min(e[i], f[i]), min(g[i], h[i])))
+        maximum[i] = max(maximum[i], most)
+        minimum[i] = min(minimum[i], least)
 
 
 @njit(nogil=True, cache=True)
 def _add_one(a, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     for i in range(sums.size):
         p = np.int32(a[i])
-        sums[i] += p
-        squares[i] += np.int64(p) * np.int64(p)
+        sums[i] = plus(sums[i], p)
+        squares[i] = plus(squares[i], times(p, p))
         maximum[i] = max(maximum[i], a[i])
         minimum[i] = min(minimum[i], a[i])
 
 
 @njit(nogil=True, cache=True)
-def add_raw(addresses, section, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
-    """Add the int16 pixels at `addresses[:, section]` to the accumulators of that section.
+def _fold(short_sums, short_squares, sums, squares):  # type: ignore[no-untyped-def]
+    for i in range(sums.size):
+        sums[i] += short_sums[i]
+        squares[i] += np.int64(np.uint32(short_squares[i]))
+        short_sums[i] = 0
+        short_squares[i] = 0
+
+
+@njit(nogil=True, cache=True)
+def _beyond(maximum, minimum):  # type: ignore[no-untyped-def]
+    most, least = np.int16(0), np.int16(0)
+    for i in range(maximum.size):
+        most = max(most, maximum[i])
+        least = min(least, minimum[i])
+    return most > LARGEST or least < -LARGEST
+
+
+@njit(nogil=True, cache=True)
+def _tile(present, event, start, size):  # type: ignore[no-untyped-def]
+    return carray(int16_at(present[event] + 2 * start), size)
+
+
+@njit(nogil=True, cache=True)
+def _add_lost(present, first, stop, start, squares):  # type: ignore[no-untyped-def]
+    # what 32 bits did not hold of the sum of squares of the events first … stop
+    for i in range(squares.size):
+        exact = np.int64(0)
+        for event in range(first, stop):
+            value = np.int64(_tile(present, event, start + i, 1)[0])
+            exact += value * value
+        squares[i] += exact >> 32 << 32
+
+
+@njit(nogil=True, cache=True)
+def _add_tile(  # type: ignore[no-untyped-def]
+    present, start, short_sums, short_squares, sums, squares, maximum, minimum
+):
+    """Add one tile of the events at the addresses `present`; exact for all of int16."""
+    size, count = sums.size, present.size
+    first = event = 0
+    while event < count:
+        if event + 8 <= count:
+            _add_eight(
+                _tile(present, event, start, size), _tile(present, event + 1, start, size),
+                _tile(present, event + 2, start, size), _tile(present, event + 3, start, size),
+                _tile(present, event + 4, start, size), _tile(present, event + 5, start, size),
+                _tile(present, event + 6, start, size), _tile(present, event + 7, start, size),
+                short_sums, short_squares, maximum, minimum,
+            )  # fmt: skip
+            event += 8
+        else:
+            tile = _tile(present, event, start, size)
+            _add_one(tile, short_sums, short_squares, maximum, minimum)
+            event += 1
+        if event - first == FOLD or event == count:
+            _fold(short_sums, short_squares, sums, squares)
+            if _beyond(maximum, minimum):
+                _add_lost(present, first, event, start, squares)
+            first = event
+
+
+@njit(nogil=True, cache=True)
+def add_raw(addresses, turn, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    """Add the int16 pixels at `addresses`, sharing the tiles of the detector with other threads.
 
     Parameters
     ----------
-    addresses : int64 ``(events, sections)``; 0 where an event lacks the section.
-    section : which one.
+    addresses : int64 ``(sections, events)``; 0 where an event lacks the section.
+    turn : int64 of one number, 0 at first: the next tile to be added. Threads that call this with
+        the same `turn` each take tiles until none is left.
     sums, squares : int64 ``(sections, pixels)``, exact.
     maximum, minimum : int16 ``(sections, pixels)``.
-
-    Returns
-    -------
-    Number of events that had the section.
     """
-    pixels = sums.shape[1]
-    present = np.empty(addresses.shape[0], np.int64)
-    count = 0
-    for event in range(addresses.shape[0]):
-        if addresses[event, section] != 0:
-            present[count] = addresses[event, section]
-            count += 1
-    for start in range(0, pixels, TILE):
-        stop = min(pixels, start + TILE)
-        s, q = sums[section, start:stop], squares[section, start:stop]
-        high, low = maximum[section, start:stop], minimum[section, start:stop]
-        event = 0
-        while event + 4 <= count:
-            a = carray(int16_at(present[event]), pixels)[start:stop]
-            b = carray(int16_at(present[event + 1]), pixels)[start:stop]
-            c = carray(int16_at(present[event + 2]), pixels)[start:stop]
-            d = carray(int16_at(present[event + 3]), pixels)[start:stop]
-            _add_four(a, b, c, d, s, q, high, low)
-            event += 4
-        while event < count:
-            _add_one(carray(int16_at(present[event]), pixels)[start:stop], s, q, high, low)
-            event += 1
-    return count
+    sections, pixels = sums.shape
+    tiles = (pixels + TILE - 1) // TILE
+    short_sums, short_squares = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
+    while True:
+        section, tile = divmod(next_turn(turn.ctypes.data), tiles)
+        if section >= sections:
+            return
+        present = addresses[section][addresses[section] != 0]
+        start, stop = tile * TILE, min(pixels, (tile + 1) * TILE)
+        _add_tile(
+            present, start, short_sums[: stop - start], short_squares[: stop - start],
+            sums[section, start:stop], squares[section, start:stop],
+            maximum[section, start:stop], minimum[section, start:stop],
+        )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
@@ -139,56 +223,61 @@ def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # 
 
 @njit(nogil=True, cache=True)
 def add_corrected(  # type: ignore[no-untyped-def]
-    addresses, section, before, columns, offset, good, algorithm, parameters, factor, second,
+    addresses, turn, before, columns, offset, good, algorithm, parameters, factor, second,
     shift, sums, squares, maximum, minimum,
 ):  # fmt: skip
-    """Correct the pixels at `addresses[:, section]` and add them to that section's accumulators.
+    """Correct the pixels at `addresses` and add them, sharing the sections with other threads.
 
     Parameters
     ----------
-    addresses : int64 ``(events, sections)``; 0 where an event lacks the section.
-    section, before : which one; how many events it has already.
+    addresses, turn : as for `add_raw`; here each turn is a section.
+    before : int64 ``(sections,)``, how many events each section has already.
     columns : pixels of a row.
-    offset, good, factor, second, algorithm, parameters : of `workbench.corrections.Corrector`,
-        for this section.
+    offset, good, factor, second, algorithm, parameters : `workbench.corrections.Corrector.tables`.
     shift : float64, first value of each pixel; sums are of the differences from it, so that no
-        digits are lost (set here when `before` is 0).
-    sums, squares, maximum, minimum : float64, float64, float32, float32, flat.
-
-    Returns
-    -------
-    Number of events that had the section.
+        digits are lost (set here for a section without events).
+    sums, squares, maximum, minimum : float64, float64, float32, float32 ``(sections, pixels)``.
     """
-    pixels = sums.size
-    present = np.empty(addresses.shape[0], np.int64)
-    common = np.empty(addresses.shape[0], np.float32)
+    sections, pixels = sums.shape
+    common = np.empty(addresses.shape[1], np.float32)
     bins = np.empty(pixels, np.int16)
     histogram = np.empty((4, BINS + 1), np.int32)
-    count = 0
-    for event in range(addresses.shape[0]):
-        if addresses[event, section] != 0:
-            present[count] = addresses[event, section]
-            common[count] = section_common_mode(
-                carray(int16_at(present[count]), pixels), offset, good, algorithm, parameters,
-                columns, bins, histogram,
+    work = np.empty((4, TILE // 2), np.float32)
+    while True:
+        section = next_turn(turn.ctypes.data)
+        if section >= sections:
+            return
+        present = addresses[section][addresses[section] != 0]
+        for event in range(present.size):
+            common[event] = section_common_mode(
+                carray(int16_at(present[event]), pixels), offset[section], good[section], algorithm,
+                parameters, columns, bins, histogram,
             )  # fmt: skip
-            count += 1
-    if count == 0:
-        return 0
-    part = TILE // 2
-    work = np.empty((4, part), np.float32)
+        _add_section(
+            present, before[section] == 0, common,
+            offset[section], factor[section], second[section], work,
+            shift[section], sums[section], squares[section],
+            maximum[section], minimum[section],
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def _add_section(  # type: ignore[no-untyped-def]
+    present, begin, common, offset, factor, second, work, shift, sums, squares, maximum, minimum
+):
+    pixels, part, count = sums.size, work.shape[1], present.size
     for start in range(0, pixels, part):
         stop = min(pixels, start + part)
         size = stop - start
-        here, times = offset[start:stop], factor[start:stop]
+        here, by = offset[start:stop], factor[start:stop]
         also = second[start:stop] if second.size else second
         k, s, q = shift[start:stop], sums[start:stop], squares[start:stop]
         high, low = maximum[start:stop], minimum[start:stop]
         for event in range(count):
             lane = event % 4
-            raw = carray(int16_at(present[event]), pixels)[start:stop]
-            correct(raw, here, common[event], times, also, work[lane, :size])
-            if before == 0 and event == 0:
+            raw = _tile(present, event, start, size)
+            correct(raw, here, common[event], by, also, work[lane, :size])
+            if begin and event == 0:
                 k[:] = work[0, :size]
             if lane == 3:
                 _add_four_corrected(
@@ -197,7 +286,6 @@ def add_corrected(  # type: ignore[no-untyped-def]
                 )  # fmt: skip
         for lane in range(count % 4):
             _add_corrected(work[lane, :size], k, s, q, high, low)
-    return count
 
 
 @njit(nogil=True, cache=True)

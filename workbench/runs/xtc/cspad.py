@@ -106,8 +106,13 @@ class Config:
         """Sections of a quadrant that its element holds, in the order they are stored."""
         if element_version == 1:  # ElementV1 knows no region of interest
             return (0, 1) if self.asic_mask & 0xF == 1 else ALL_SECTIONS
-        mask = (self.roi_mask or 0) >> 8 * quad
-        return tuple(section for section in ALL_SECTIONS if mask >> section & 1)
+        return self._regions[quad]
+
+    @cached_property
+    def _regions(self) -> list[tuple[int, ...]]:
+        """Sections in the region of interest, by quadrant."""
+        masks = [(self.roi_mask or 0) >> 8 * quad for quad in range(QUADRANTS)]
+        return [tuple(s for s in ALL_SECTIONS if mask >> s & 1) for mask in masks]
 
     @cached_property
     def low_gain(self) -> NDArray[np.bool_]:
@@ -213,8 +218,9 @@ def read_element(file: XtcFile, xtc: Xtc, config: Config | None) -> tuple[QuadDa
             count = len(sections) * SECTION_PIXELS
             if end - place < ELEMENT_HEADER + 2 * count:
                 break
-            pixels = file.array("<i2", count, place + ELEMENT_HEADER)
-            found.setdefault(quad, _quad(quad, sections, pixels))
+            if quad not in found:
+                pixels = file.array("<i2", count, place + ELEMENT_HEADER)
+                found[quad] = _quad(quad, sections, pixels)
             place += ELEMENT_HEADER + 2 * count + 4
     if not found:
         problem = f"expected {wanted} CSPAD quadrants, the payload of {xtc.size} bytes holds none."
