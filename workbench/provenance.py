@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 import platform
 import socket
+import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("cspad-workbench", "numpy", "scipy", "numba", "pycbf", "fabio", "h5py")
@@ -30,14 +33,36 @@ def describe_files(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, An
 
 
 def software() -> dict[str, str]:
-    """Versions of Python and of the packages that compute."""
+    """Versions of Python and of the packages that compute; of a checkout also its commit."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if commit():
+        found["commit"] = commit()
     return found
+
+
+@functools.cache
+def commit() -> str:
+    """Commit of the checkout this package runs from, ``-dirty`` if files were changed since.
+
+    Empty if it is installed otherwise, or git cannot tell.
+    """
+    root = Path(__file__).absolute().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    ask = ["git", "-c", f"safe.directory={root}", "-C", str(root), "describe"]
+    try:
+        told = subprocess.run(
+            [*ask, "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()
 
 
 def stamp() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The judgement, the evidence and the tables of a report."""
 
+import re
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +11,13 @@ from workbench.detector import SHAPE
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
-from workbench.recipe import Recipe, write_recipe
-from workbench.report import installed
+from workbench.recipe import MaskSettings, Recipe, Thresholds, write_recipe
+from workbench.recipe.mask import CircleLayer
+from workbench.report import installed, masks
+from workbench.report.checks import show as show_checks
 from workbench.report.evidence import gather, ring_contrast
+from workbench.report.origins import hash_list, input_files
+from workbench.report.quadrants import correlations
 from workbench.report.text import count, signed, size, table, together
 from workbench.report.verdict import judge, show
 
@@ -98,12 +104,16 @@ def test_without_pixels_there_is_no_contrast():
     assert np.isnan(ring_contrast(radial_profile(np.full(SHAPE, np.nan), Geometry.ideal())))
 
 
+def result(corrected, calib_dir, moved=1.0):
+    recipe = Recipe().changed("experiment.calib_dir", str(calib_dir))
+    alignment = SimpleNamespace(applied_px=np.full((4, 2), moved))
+    return SimpleNamespace(corrected=corrected, recipe=recipe, alignment=alignment)
+
+
 def test_installed_version_is_found_by_its_positions(tmp_path):
     start, corrected = Geometry.ideal(), Geometry.ideal().move_quadrants([[1, 0]] * 4)
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
-    made = SimpleNamespace(
-        corrected=corrected, recipe=Recipe().changed("experiment.calib_dir", str(tmp_path))
-    )
+    made = result(corrected, tmp_path)
     assert "not installed" in installed.state(made).sentence
     assert "no versions: there is no 0-end.data" in installed.versions(made).plain
     store.deploy(start, comment="as delivered")
@@ -115,6 +125,32 @@ def test_installed_version_is_found_by_its_positions(tmp_path):
     told = installed.versions(made).plain
     assert "aligned" in told
     assert "leads to v1" in told
+    store.deploy(start, comment="back")
+    assert "v1 and is kept, another version is in use" in installed.state(made).sentence
+
+
+def test_a_report_that_moves_nothing_belongs_to_no_version_of_others(tmp_path):
+    """Else the report of a failed alignment would lie beside the version it started from."""
+    store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
+    store.deploy(Geometry.ideal(), comment="as delivered")
+    still = result(Geometry.ideal(), tmp_path, moved=0.0)
+    assert installed.state(still).path is None
+    assert "Nothing was moved" in installed.state(still).sentence
+    store.deploy(Geometry.ideal(), recipe_sha256="abc")
+    assert installed.state(still, "abc").version == "0-end.data.v1"
+
+
+def test_version_of_the_same_recipe_with_another_geometry_is_told_and_gets_no_copy(tmp_path):
+    store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
+    store.deploy(Geometry.ideal().move_quadrants([[1, 0]] * 4), recipe_sha256="abc")
+    other = result(Geometry.ideal().move_quadrants([[1.5, 0]] * 4), tmp_path)
+    found = installed.state(other, "abc")
+    assert found.path is None
+    assert "0-end.data.v0 was deployed from this recipe" in found.differs
+    assert "0.50 px" in found.differs
+    made = judge(calibration(), SimpleNamespace(gain=1.8), other_version=found.differs)
+    assert made.level == "care"
+    assert found.differs in made.reasons
 
 
 def test_report_after_deployment_starts_from_the_geometry_before(tmp_path):
@@ -129,14 +165,16 @@ def test_report_after_deployment_starts_from_the_geometry_before(tmp_path):
     found = installed.geometry_before(recipe)
     assert found is not None
     assert found.name == "0-end.data.v0"
-    assert installed.made_by(recipe).name == "0-end.data.v1"
+    assert installed.made_by(recipe).path.name == "0-end.data.v1"
     another = recipe.changed("mask.border", 1)
     assert installed.geometry_before(another) is None
     assert installed.made_by(another) is None
     pinned = recipe.changed("experiment.geometry", "mine.data")
     assert installed.geometry_before(pinned) is None
+    store.deploy(corrected.move_quadrants([[0, 2]] * 4), comment="later, of another recipe")
+    assert installed.geometry_before(recipe).name == "0-end.data.v0", "a year later"
     store.rollback(0)
-    assert installed.made_by(recipe) is None
+    assert installed.geometry_before(recipe).name == "0-end.data.v0"
 
 
 def test_deployed_version_is_recognised_from_any_folder(tmp_path, monkeypatch):
@@ -165,7 +203,7 @@ def test_deployed_version_is_recognised_from_any_folder(tmp_path, monkeypatch):
 
 
 def test_without_a_calibration_directory_that_is_said():
-    made = SimpleNamespace(corrected=Geometry.ideal(), recipe=Recipe())
+    made = SimpleNamespace(corrected=Geometry.ideal(), recipe=Recipe(), alignment=None)
     assert "not known" in installed.state(made).sentence
 
 
@@ -189,6 +227,79 @@ def test_empty_table_has_its_header():
 def test_together_keeps_everything():
     both = together(table(["a"], [[1]]), table(["b"], [[2]]))
     assert both.markup.count("<table>") == 2
+
+
+def test_head_of_a_table_is_repeated_on_each_printed_page():
+    assert "<thead><tr><th" in table(["a"], [[1]]).markup
+    assert "<thead>" not in table(["", ""], [["a", 1]]).markup
+
+
+def test_every_criterion_is_shown_with_what_was_found():
+    made = calibration(masked=0.6, quadrants=[quadrant("uncertain")] + [quadrant()] * 3)
+    rows = show_checks(judge(made, SimpleNamespace(gain=0.8)).checks).plain.splitlines()
+    found = {re.split(r"  +", row[1:].strip())[0]: row[0] for row in rows[1:]}
+    assert found == {
+        "pixels masked": "✗",
+        "quadrant offsets determined": "✓",
+        "largest uncertainty (σ)": "!",
+        "ring contrast, after / before": "✗",
+        "warnings of averages, mask, alignment": "✓",
+    }
+
+
+def test_the_same_warning_of_several_quadrants_is_told_once():
+    made = calibration([quadrant(warnings=("Peak at the edge.",))] * 2 + [quadrant()] * 2)
+    assert judge(made).reasons == ("Quadrants 0 and 1: Peak at the edge.",)
+
+
+def test_correlation_before_and_after_is_read_from_the_map():
+    trials = np.arange(-5.0, 6.0)
+    x, y = np.meshgrid(trials, trials, indexing="ij")
+    one = quadrant(offset=(2.5, -1.0))
+    one.trials_px, one.map = trials, 0.9 - 0.01 * ((x - 2.5) ** 2 + (y + 1) ** 2)
+    before, after = correlations(one)
+    assert before == pytest.approx(0.9 - 0.01 * 7.25, abs=1e-4)
+    assert after == pytest.approx(0.9, abs=1e-4)
+    one.accepted = False
+    assert correlations(one)[1] == before
+    one.map = np.full_like(one.map, np.nan)
+    assert np.isnan(correlations(one)).all()
+
+
+def test_border_and_layers_are_told_beside_the_thresholds():
+    layer = CircleLayer(name="beam stop", radius_mm=3.0, on=False)
+    told = masks.settings(MaskSettings(border=2, layers=(layer,), low_gain=Thresholds(avg_max=9)))
+    for words in ("border of 2 pixels", "beam stop", "radius_mm 3.0", "switched off", "low gain"):
+        assert words in told.plain
+
+
+def test_input_files_are_listed_once_with_their_use(tmp_path):
+    data, pedestals, start = (tmp_path / name for name in ("a.xtc", "0-end.data", "g.data"))
+    for path in (data, pedestals, start):
+        path.write_text(path.name)
+    run = SimpleNamespace(
+        run=74,
+        provenance={
+            "run": {"files": [{"path": str(data), "bytes": 5, "modified": "now"}]},
+            "corrections": [{"step": "pedestals", "source": str(pedestals)},
+                            {"step": "gain", "source": "configuration of the run"}],
+        },
+    )  # fmt: skip
+    made = SimpleNamespace(
+        images=SimpleNamespace(dark=None, bright=(run, run), files={"average": data}),
+        recipe=Recipe().changed("experiment.geometry", str(start)),
+    )
+    found = input_files(made)
+    assert [(one.role, one.path) for one in found] == [
+        ("bright run 74", str(data)), ("pedestals", str(pedestals)), ("geometry", str(start)),
+    ]  # fmt: skip
+    listed = hash_list(found)
+    done = subprocess.run(["sha256sum", "--check"], input=listed, text=True, capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout.count(": OK") == 3
+    start.unlink()
+    assert input_files(made)[2].octets is None
+    assert str(start) not in hash_list(input_files(made))
 
 
 def test_numbers_for_people():

@@ -1,6 +1,8 @@
 """A report: executed from a recipe, complete in itself, and honest about failure."""
 
+import html
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,10 +16,13 @@ import pytest
 from workbench.cli import main
 from workbench.errors import RecipeError, WorkbenchError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.images import read_image
 from workbench.pipeline import load_recipe, recipe_hash
 from workbench.recipe import Corrections, read_recipe, write_recipe
+from workbench.recipe.files import recipe_from_text
 from workbench.report import write_comparison, write_report
 from workbench.report.export import find_browser
+from workbench.report.verdict import SUMMARY_TYPE
 
 LIMIT = 8_000_000
 
@@ -40,7 +45,9 @@ def test_files_are_small_enough_to_keep_and_mail(written):
 
 def test_page_needs_nothing_else(page):
     loaded = re.findall(r"""(?:src|href)\s*=\s*["']([^"']{0,60})""", page)
-    assert all(one.startswith("data:image/png;base64,") for one in loaded)
+    assert all(one.startswith(("data:image/png;base64,", "#")) for one in loaded)
+    for link in (one[1:] for one in loaded if one.startswith("#")):
+        assert f'id="{link}"' in page
     assert "<script" not in page
     assert "@import" not in page
     assert not re.findall(r"url\(", page)
@@ -68,6 +75,28 @@ def test_page_has_all_parts(page):
     assert "SHA-256" in page
 
 
+def test_first_screen_tells_offsets_with_uncertainty_correlations_and_criteria(page):
+    first = page[: page.index("<h2")]
+    rows = re.findall(r"<tr><td>Q\d</td>.*?</tr>", first)
+    assert len(rows) == 4
+    for row in rows:
+        _, sx, _, sy, before, after, verdict, applied = re.findall(r">([^<>]+)</td>", row)[1:]
+        assert 0 < float(sx) < 1
+        assert 0 < float(sy) < 1
+        assert float(after) > float(before.replace("−", "-"))
+        assert (verdict, applied) == ("good", "yes")
+    assert first.count("<td>✓</td>") == 5
+    assert "It started from the geometry" in first
+    assert re.search(r"Made 20\d\d-.* by .* on .* with cspad-workbench \d", first)
+
+
+def test_page_is_enough_to_install_or_repeat_without_any_other_file(page, written):
+    text = (written.html.parent / "0-end.data").read_text(encoding="utf-8")
+    assert html.escape(text.rstrip()) in page
+    recipe = re.search(r"The recipe, as run</h3>.*?<pre>(.*?)</pre>", page, re.S)[1]
+    assert recipe_from_text(html.unescape(recipe)).images.maximum
+
+
 def test_page_has_the_measures_behind_each_verdict(page):
     rows = re.findall(r"<tr><td>Q\d</td>.*?</tr>", page[page.index("second peak / peak") :])[:4]
     assert len(rows) == 4
@@ -89,7 +118,7 @@ def test_long_provenance_is_folded(page):
         < after.index("</details>")
     )
     assert "<details open" not in page
-    assert "details > pre { display: none; }" in page
+    assert "details, nav { display: none; }" in page
 
 
 def test_offsets_are_those_of_the_simulation(written, truth):
@@ -135,10 +164,18 @@ def test_report_beside_a_version(recipe_file, monkeypatch, tmp_path):
         write_report(recipe_file, beside=tmp_path / "missing", pdf=False)
 
 
+def told(summary):
+    """Stand-in for `execute`: a notebook whose verdict carries this summary."""
+    output = nbformat.v4.new_output(
+        "display_data", data={SUMMARY_TYPE: summary, "text/plain": "verdict"}
+    )
+    cell = nbformat.v4.new_code_cell(outputs=[output])
+    return lambda *_: nbformat.v4.new_notebook(cells=[cell])
+
+
 @pytest.fixture
 def deployed_recipe(recipe, tmp_path, monkeypatch):
     """Recipe file whose result is the geometry in use, and the file of that version."""
-    monkeypatch.setattr("workbench.report.write.execute", lambda *_: nbformat.v4.new_notebook())
     path = tmp_path / "work" / "powder.calibration.toml"
     path.parent.mkdir()
     write_recipe(recipe.changed("experiment.calib_dir", "calib"), path)
@@ -147,6 +184,8 @@ def deployed_recipe(recipe, tmp_path, monkeypatch):
     version = store.deploy(
         Geometry.ideal().move_quadrants([[1, 0]] * 4), recipe_sha256=recipe_hash(load_recipe(path))
     )
+    summary = {"belongs_to": str(version.path)}
+    monkeypatch.setattr("workbench.report.write.execute", told(summary))
     return path, version.path
 
 
@@ -156,18 +195,83 @@ def test_report_is_copied_beside_the_version_made_by_its_recipe(deployed_recipe,
     copy = version.with_name("0-end.data.v1.report.html")
     assert copy.read_bytes() == (path.parent / "calibration/powder_report.html").read_bytes()
     assert version.with_name("0-end.data.v1.report.ipynb").is_file()
-    assert f"Saved {copy}" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"Saved {copy}" in printed.out
+    assert "starts from" in printed.err
+    assert "0-end.data.v0, as the calibration did" in printed.err
     assert not list(version.parent.glob("0-end.data.v0.report.*"))
     store = GeometryStore(path.parent / "calib", "CxiDs1.0:Cspad.0")
     assert [one.number for one in store.history()] == [0, 1], "copies are no versions"
 
 
-def test_no_copy_when_not_wanted_or_made_by_another_recipe(deployed_recipe, tmp_path):
+def test_a_year_later_the_report_repeats_its_version(written, recipe, image_folder, tmp_path):
+    """Deployed by command, overtaken by another version: same offsets, copy beside its own."""
+    path = tmp_path / "powder.calibration.toml"
+    write_recipe(recipe.changed("experiment.calib_dir", "calib"), path)
+    calib = tmp_path / "calib"
+    calib.mkdir()
+    deploy = ["geometry", "deploy", "--calib-dir", str(calib)]
+    start = tmp_path / "start.data"
+    read_image(image_folder / "maximum.h5").geometry.write(start)
+    assert main([*deploy, str(start)]) == 0
+    result = written.html.parent / "0-end.data"
+    assert main([*deploy, str(result), "--recipe", str(path)]) == 0
+    store = GeometryStore(calib, "CxiDs1.0:Cspad.0")
+    store.deploy(Geometry.ideal(), comment="another")
+    again = write_report(path, tmp_path / "reports", pdf=False)
+    assert again.summary["offsets_px"] == written.summary["offsets_px"]
+    assert again.summary["installed"] == "0-end.data.v1"
+    assert [one.name for one in again.beside] == [
+        "0-end.data.v1.report.ipynb", "0-end.data.v1.report.html",
+    ]  # fmt: skip
+    assert (tmp_path / "reports" / "0-end.data").read_bytes() == result.read_bytes()
+    assert not (tmp_path / "calibration").exists(), "results go where the report goes"
+
+
+def test_recipe_in_a_folder_one_may_not_write_is_told_before_anything_is_run(
+    recipe_file, tmp_path, monkeypatch, capsys
+):
+    def refuse(*_):
+        raise AssertionError("nothing must be run")
+
+    monkeypatch.setattr("workbench.report.write.execute", refuse)
+    real = os.access
+    closed = recipe_file.parent
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: Path(path) != closed and real(path, mode)
+    )  # permissions do not bind root
+    assert main(["report", str(recipe_file)]) == 1
+    assert "--output-dir" in capsys.readouterr().err
+    monkeypatch.setattr("workbench.report.write.execute", told({"verdict": "Fine."}))
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-reports"
+    assert main(["report", str(recipe_file), "--output-dir", str(elsewhere), "--no-pdf"]) == 0
+
+
+def test_terminal_tells_the_verdict_with_its_reasons(recipe_file, monkeypatch, capsys):
+    summary = {"verdict": "Use with care.", "done": ["Averaged."], "reasons": ["Few events."]}
+    monkeypatch.setattr("workbench.report.write.execute", told(summary))
+    assert main(["report", str(recipe_file), "--no-pdf"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == ["Use with care.", "- Averaged.", "What to look at:", "- Few events."]
+
+
+def test_older_pdf_is_told_apart(recipe_file, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.report.write.execute", told({}))
+    (tmp_path / "powder_report.pdf").write_bytes(b"%PDF of last year")
+    found = write_report(recipe_file, tmp_path, pdf=False)
+    assert found.pdf is None
+    assert "of an earlier report" in found.notes[0]
+
+
+def test_no_copy_when_not_wanted_or_made_by_another_recipe(deployed_recipe, tmp_path, monkeypatch):
     path, version = deployed_recipe
     assert main(["report", str(path), "--no-pdf", "--no-beside"]) == 0
+    monkeypatch.setattr("workbench.report.write.execute", told({"belongs_to": None}))
     other = path.with_name("other.toml")
     write_recipe(read_recipe(path).changed("mask.border", 1), other)
-    assert write_report(other, tmp_path / "out", pdf=False).beside == ()
+    found = write_report(other, tmp_path / "out", pdf=False)
+    assert found.beside == ()
+    assert found.notes == ()
     assert not list(version.parent.glob("*.report.*"))
     assert main(["report", str(path), "--no-beside", "--beside", str(version)]) == 1
 
@@ -242,10 +346,7 @@ def test_comparison_tells_which_is_better(recipe, tmp_path):
     written = write_comparison(*paths, tmp_path / "out", pdf=False)
     text = written.html.read_text(encoding="utf-8")
     assert "maxproj_min" in text
-    assert any(
-        line.startswith("loose.calibration masks fewer pixels")
-        for line in written.summary["sentences"]
-    )
+    assert any(line.startswith("loose masks fewer pixels") for line in written.summary["sentences"])
     assert written.html.stat().st_size < LIMIT
     assert not (tmp_path / "calibration").exists(), "comparing writes no results"
 

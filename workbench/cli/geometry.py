@@ -49,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("file", help="geometry to deploy (.data, .cbf or .geom)")
     _store_arguments(one)
     one.add_argument("--comment", default="", help="why, one line")
+    one.add_argument(
+        "--recipe", metavar="TOML",
+        help="recipe the geometry was made with; recorded, so that its report finds the version",
+    )  # fmt: skip
     one.add_argument("--dry-run", action="store_true", help="show what would be written, only")
 
     one = verb("history", "list the versions", _history)
@@ -194,7 +198,14 @@ def _deploy(options: argparse.Namespace) -> None:
         else:
             print(plan)
         return
-    version = store.deploy(options.file, options.comment, inputs=[options.file])
+    made_with = ""
+    if options.recipe:
+        from workbench.pipeline import load_recipe, recipe_hash
+
+        made_with = recipe_hash(load_recipe(options.recipe))
+    version = store.deploy(
+        options.file, options.comment, inputs=[options.file], recipe_sha256=made_with
+    )
     if options.json:
         print(json.dumps(_version_facts(version)))
         return

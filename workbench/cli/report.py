@@ -18,12 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--output-dir", "--outputdir", metavar="DIR",
-        help="folder of the report (default: the recipe's output folder)",
+        help="folder of the report and of the results (default: the recipe's output folder)",
     )  # fmt: skip
     parser.add_argument(
         "--beside", metavar="FILE",
         help="copy the report beside this geometry version, e.g. 0-end.data.v1 (default: beside"
-        " the version in use, if it was deployed from this recipe)",
+        " the version that holds its result, if there is one)",
     )  # fmt: skip
     parser.add_argument(
         "--no-beside", action="store_true", help="do not copy the report beside a version"
@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from workbench.errors import WorkbenchError
     from workbench.progress import Terminal
     from workbench.report.comparison import require_two_files
+    from workbench.report.verdict import lines
     from workbench.report.write import write_comparison, write_report
 
     if (options.recipe is None) == (options.compare is None):
@@ -69,9 +70,8 @@ def run(options: argparse.Namespace) -> int:
         files = [str(path) for path in written.paths()]
         print(json.dumps({**written.summary, "files": files}, indent=1))
         return 0
-    for line in [written.summary.get("verdict", ""), *written.summary.get("sentences", ())]:
-        if line:
-            print(line)
+    for line in lines(dict(written.summary)):
+        print(line)
     for path in written.paths():
         print(f"Saved {path}")
     return 0

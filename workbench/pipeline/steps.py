@@ -77,12 +77,15 @@ def gather_images(
     named = {kind: read_image(path) for kind, path in files.items()}
     experiment = recipe.experiment
     dark: RunImages | None = None
-    bright: tuple[RunImages, ...] = ()
-    if experiment.dark is not None and not {"average", "stddev"} <= named.keys():
-        dark = averaged(experiment.dark, recipe.dark_corrections)
-    if "maximum" not in named:
-        averages = [averaged(run, recipe.bright_corrections) for run in experiment.bright]
-        bright = tuple(run for run in averages if run is not None)
+    dark_number = None if {"average", "stddev"} <= named.keys() else experiment.dark
+    numbers = experiment.bright if "maximum" not in named else ()
+    for number in (dark_number, *numbers):
+        if number is not None:
+            open_recipe_run(recipe, number)  # one that is missing is told before hours of work
+    if dark_number is not None:
+        dark = averaged(dark_number, recipe.dark_corrections)
+    averages = [averaged(run, recipe.bright_corrections) for run in numbers]
+    bright = tuple(run for run in averages if run is not None)
     if partial and not (named or dark or bright):
         raise Cancelled("Averaging was cancelled before its first event; nothing was written.")
     if not (named or dark or bright):

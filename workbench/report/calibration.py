@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,15 @@ from workbench import figures
 from workbench.figures import Picture
 from workbench.figures.histograms import ThresholdView
 from workbench.progress import Progress
+from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
-from workbench.report import evidence, installed, origins, quadrants, verdict
+from workbench.report import checks, evidence, inputs, installed, masks, origins, quadrants, verdict
+from workbench.report import geometries as changes
+from workbench.report import sensors as statistics
 from workbench.report.text import (
     Shown,
-    count,
-    known,
+    beside,
+    folded,
     preformatted,
     sentence,
     size,
@@ -38,11 +40,19 @@ class CalibrationReport:
     ----------
     calibration : results of `workbench.run_recipe`.
     path : file of the recipe, for the command that repeats the calibration.
+    recipe : the recipe as it stands in its file, if the calibration was told to start from
+        another geometry than that says.
     """
 
-    def __init__(self, calibration: Any, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        calibration: Any,
+        path: str | os.PathLike[str] | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
         self.calibration = calibration
         self.path = None if path is None else Path(path)
+        self.recipe = recipe or calibration.recipe
 
     @classmethod
     def of_recipe(
@@ -50,24 +60,38 @@ class CalibrationReport:
         path: str | os.PathLike[str],
         geometry: str | None = None,
         progress: Progress | None = None,
+        *,
+        output_dir: str | None = None,
+        save: bool = True,
+        known: Any = None,
     ) -> CalibrationReport:
         """Run a recipe file and give the report of its results.
 
         Parameters
         ----------
         geometry : file of the geometry to start from, instead of what the recipe says.
+        output_dir : where results go, instead of the recipe's output folder.
+        save, known : see `workbench.run_recipe`.
         """
         from workbench.pipeline import load_recipe, run_recipe
 
         recipe = load_recipe(path)
-        if geometry:
-            recipe = recipe.changed("experiment.geometry", geometry)
-        return cls(run_recipe(recipe, progress), path)
+        started = recipe.changed("experiment.geometry", geometry) if geometry else recipe
+        if output_dir:
+            started = started.changed("output.folder", output_dir)
+        return cls(run_recipe(started, progress, save=save, known=known), path, recipe)
 
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that was run."""
-        return self.calibration.recipe
+    @cached_property
+    def made(self) -> dict[str, Any]:
+        """Who makes this report, when, where and with what."""
+        return stamp()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all settings and inputs, as a version remembers it."""
+        from workbench.pipeline import recipe_hash
+
+        return recipe_hash(self.recipe)
 
     @cached_property
     def good(self) -> np.ndarray | None:
@@ -89,54 +113,42 @@ class CalibrationReport:
             return None
         return evidence.gather(self.powder, before, after, self.good)
 
+    @cached_property
+    def installed(self) -> installed.Installed:
+        """State of the calibration directory."""
+        return installed.state(self.calibration, self.sha256)
+
+    @cached_property
+    def judged(self) -> verdict.Verdict:
+        """The judgement of the calibration."""
+        found = self.installed
+        told = (changes.started_from(self.calibration), found.sentence)
+        return verdict.judge(self.calibration, self.evidence, told, found.differs)
+
     def verdict(self) -> Shown:
         """What was done, whether it can be trusted, which version is installed."""
-        state = installed.state(self.calibration)
-        judged = verdict.judge(self.calibration, self.evidence, state.sentence)
-        summary = verdict.summarise(self.calibration, judged, self.evidence)
-        summary["installed"] = state.version
-        return verdict.show(judged, summary)
+        summary = verdict.summarise(self.calibration, self.judged, self.evidence)
+        path = self.installed.path
+        summary |= {
+            "installed": self.installed.version,
+            "belongs_to": None if path is None else os.fspath(path),
+            "recipe_sha256": self.sha256,
+        }
+        heading = together(verdict.heading(self.calibration), verdict.made_by(self.made))
+        parts = [checks.show(self.judged.checks)]
+        if self.calibration.alignment is not None:
+            parts.insert(0, quadrants.offsets(self.calibration.alignment))
+        return together(heading, verdict.show(self.judged, summary), beside(*parts))
 
     # Inputs
 
     def runs(self) -> Shown:
         """Which runs were read: events used and left out, distance, wavelength."""
-        images = self.calibration.images
-        rows, left_out = [], []
-        for role, run in [("dark", images.dark), *[("bright", one) for one in images.bright]]:
-            if run is None:
-                continue
-            settings = getattr(self.recipe, f"{role}_corrections")
-            rows.append(
-                [
-                    role, run.run, count(run.count), count(sum(run.skipped.values())),
-                    known(run.distance_mm, 3), known(run.wavelength_angstrom, 6),
-                    run.timestamp or "", settings.describe(),
-                ]
-            )  # fmt: skip
-            left_out += [[run.run, count(number), why] for why, number in run.skipped.items()]
-        if not rows:
-            return sentence("No runs were read: the recipe names images on file.")
-        shown = table(
-            ["", "run", "events used", "left out", "distance (mm)", "wavelength (Å)",
-             "mean time (UTC)", "corrections"],
-            rows,
-        )  # fmt: skip
-        if not left_out:
-            return together(shown, sentence("No event was left out."))
-        return together(shown, table(["run", "events", "left out because"], left_out))
+        return inputs.runs(self.calibration)
 
     def files(self) -> Shown:
-        """Every input file with its size and time, and the hash of the small ones."""
-        rows = [
-            [one["path"], size(one["bytes"]), one.get("modified", ""), origins.hash_of(one["path"])]
-            for one in origins.files_in(self.calibration.provenance)
-        ]
-        if not rows:
-            return sentence("The results do not name their input files.")
-        shown = table(["file", "size", "modified (UTC)", "SHA-256 (up to 64 MB)"], rows)
-        total = sum(one["bytes"] for one in origins.files_in(self.calibration.provenance))
-        return together(shown, sentence(f"{len(rows)} files, {size(total)} in all."))
+        """Every input file with its use, size and time, and the hash of the small ones."""
+        return inputs.files(self.calibration)
 
     # Averages
 
@@ -166,6 +178,10 @@ class CalibrationReport:
             figures.sensor_statistics(images.average.data, images.stddev.data, self.good)
         )
 
+    def sensor_table(self) -> Shown:
+        """The same per sensor in numbers, folded."""
+        return statistics.listed(self.calibration.images, self.good)
+
     def noise(self) -> Picture | Shown:
         """Map of the noise of the dark run."""
         stddev = self.calibration.images.stddev
@@ -180,28 +196,7 @@ class CalibrationReport:
         mask = self.calibration.mask
         if mask is None:
             return sentence("No mask was made: that takes a dark and a bright run.")
-        limits = self.recipe.mask.thresholds
-        settings = table(
-            ["a good pixel has", "limit (ADU)"],
-            [
-                ["0 < average of the dark run ≤", f"{limits.avg_max:g}"],
-                ["0 < standard deviation of the dark run ≤", f"{limits.stddev_max:g}"],
-                ["maximum of the bright runs ≥", f"{limits.maxproj_min:g}"],
-            ],
-        )
-        rows = [
-            [
-                text,
-                count(one.total),
-                count(one.exclusive),
-                f"{100 * one.total / mask.good.size:.3f}",
-            ]
-            for name, text, one in self._rules()
-        ]
-        removed = int(mask.good.size - np.count_nonzero(mask.good))
-        rows.append(["in all", count(removed), "", f"{100 * removed / mask.good.size:.3f}"])
-        counts = table(["removed because", "pixels", "for this reason alone", "%"], rows)
-        return together(settings, counts)
+        return masks.thresholds(mask, self.recipe.mask)
 
     def mask_rules(self) -> Picture | Shown:
         """Where each rule removed pixels."""
@@ -210,7 +205,8 @@ class CalibrationReport:
             return sentence("No mask was made.")
         from workbench.mask.rules import RULES
 
-        removed = {text: (mask.reasons & RULES[name].flag) != 0 for name, text, _ in self._rules()}
+        found = masks.rules(mask, self.recipe.mask.thresholds)
+        removed = {text: (mask.reasons & RULES[name].flag) != 0 for name, text, _ in found}
         return _picture(figures.mask_rules(removed, self.calibration.geometry))
 
     def mask_overlay(self) -> Picture | Shown:
@@ -244,7 +240,7 @@ class CalibrationReport:
         alignment = self.calibration.alignment
         if alignment is None:
             return sentence("No quadrant offsets were found: that takes a bright image.")
-        return quadrants.offsets(alignment)
+        return together(quadrants.offsets(alignment), quadrants.meaning(alignment))
 
     def measures(self) -> Shown:
         """The numbers behind the verdict on each quadrant."""
@@ -261,16 +257,14 @@ class CalibrationReport:
 
     def profiles(self) -> Picture | Shown:
         """Radial profiles in the deployed and in the corrected geometry."""
-        if self.evidence is None:
-            return sentence("There is no corrected geometry to compare with.")
-        found = self.evidence
+        if (why := self._nothing_to_compare()) or (found := self.evidence) is None:
+            return sentence(why)
         return _picture(figures.radial_profiles(found.before, found.after, rings_px=found.rings_px))
 
     def ring_contrast(self) -> Shown:
         """The two numbers behind the profiles."""
-        if self.evidence is None:
+        if self._nothing_to_compare() or (found := self.evidence) is None:
             return sentence("")
-        found = self.evidence
         return sentence(
             f"Ring contrast (root mean square of the profile about its running median of 25"
             f" pixels): {found.contrast_before:.3g} ADU in the deployed geometry,"
@@ -280,8 +274,8 @@ class CalibrationReport:
     def rings(self) -> Picture | Shown:
         """The powder picture in both geometries."""
         before, after = self.calibration.geometry, self.calibration.corrected
-        if self.evidence is None or before is None or after is None or self.powder is None:
-            return sentence("There is no corrected geometry to compare with.")
+        if self._nothing_to_compare() or self.evidence is None or self.powder is None:
+            return sentence("")
         rings = self.evidence.rings_px[::2]
         return _picture(
             figures.powder_comparison(self.powder, before, after, good=self.good, rings_px=rings)
@@ -289,9 +283,17 @@ class CalibrationReport:
 
     def cake(self) -> Picture | Shown:
         """Azimuth against radius in both geometries."""
-        if self.evidence is None:
-            return sentence("There is no corrected geometry to compare with.")
+        if self._nothing_to_compare() or self.evidence is None:
+            return sentence("")
         return _picture(figures.cake(self.evidence.cake_before, self.evidence.cake_after))
+
+    def _nothing_to_compare(self) -> str:
+        """Why there is no before and after; empty if there is."""
+        if self.evidence is None:
+            return "There is no corrected geometry to compare with."
+        if not np.isfinite(self.evidence.before.mean).any():
+            return "There is no good pixel to make a profile of."
+        return ""
 
     # Geometry
 
@@ -302,25 +304,30 @@ class CalibrationReport:
             return sentence("No corrected geometry was made.")
         return _picture(figures.geometry_difference(before, after, names=("deployed", "corrected")))
 
+    def shifts(self) -> Shown:
+        """The same as numbers, object by object."""
+        return changes.shifts(self.calibration.geometry, self.calibration.corrected)
+
     def versions(self) -> Shown:
         """Versions of the geometry in the calibration directory."""
         return installed.versions(self.calibration)
+
+    def geometry_texts(self) -> Shown:
+        """Both geometries as text, folded: enough to install or repeat without any other file."""
+        return changes.texts(self.calibration.geometry, self.calibration.corrected)
 
     # Provenance
 
     def software(self) -> Shown:
         """Who, when, where, with which versions."""
-        from workbench.provenance import stamp
-
-        made = stamp()
-        rows = [["made", made["when"]], ["by", made["user"]], ["on", made["host"]]]
-        rows += [[name, version] for name, version in made["software"].items()]
+        rows = [["made", self.made["when"]], ["by", self.made["user"]], ["on", self.made["host"]]]
+        rows += [[name, version] for name, version in self.made["software"].items()]
         return table(["", ""], [[str(a), f"{b}"] for a, b in rows])
 
     def hashes(self) -> Shown:
         """Hashes of recipe and results: the same recipe on the same data gives the same."""
         mask, corrected = self.calibration.mask, self.calibration.corrected
-        rows = [["recipe", origins.sha256(recipe_to_text(self.recipe).encode())]]
+        rows = [["recipe (settings and inputs)", self.sha256]]
         for name, data in self._arrays().items():
             rows.append([name, origins.sha256(np.ascontiguousarray(data))])
         if mask is not None:
@@ -330,9 +337,20 @@ class CalibrationReport:
         return table(["result", "SHA-256"], rows)
 
     def outputs(self) -> Shown:
-        """Files that were written."""
-        rows = [[kind, os.fspath(path)] for kind, path in self.calibration.files.items()]
-        return table(["written", "file"], rows) if rows else sentence("No other file was written.")
+        """Files that were written, with their sizes; their hashes folded."""
+        files = self.calibration.files
+        if not files:
+            return sentence("No other file was written.")
+        made = [
+            origins.InputFile(kind, os.fspath(path), Path(path).stat().st_size, "")
+            for kind, path in files.items()
+        ]
+        shown = table(
+            ["written", "file", "size"],
+            [[one.role, one.path, size(one.octets or 0)] for one in made],
+        )
+        title = "SHA-256 of the files written, for sha256sum --check (not printed)"
+        return together(shown, folded(title, origins.hash_list(made)))
 
     def recipe_text(self) -> Shown:
         """The recipe as it was run, paths made absolute."""
@@ -343,15 +361,19 @@ class CalibrationReport:
         return origins.shown(self.calibration.provenance)
 
     def repeat(self) -> Shown:
-        """The one command that makes this report again."""
-        name = self.path.absolute() if self.path else Path("recipe.calibration.toml")
-        return together(
-            preformatted(f"workbench report {shlex.quote(os.fspath(name))}"),
-            sentence(
-                "The recipe above, saved under any name, does the same. Results that are the same"
-                " bit for bit have the hashes listed above."
-            ),
-        )
+        """The one command that makes this report again, and the one that installs its geometry."""
+        path = self.path.absolute() if self.path else Path("recipe.calibration.toml")
+        parts = [preformatted(shlex.join(["workbench", "report", os.fspath(path)]))]
+        start = origins.starting_geometry(self.calibration)
+        words = "The recipe above, saved under any name, does the same"
+        if start is not None:
+            words += f", as long as it starts from the geometry {start}"
+        words += ". Results that are the same bit for bit have the hashes listed above."
+        parts.append(sentence(words))
+        install = changes.install_command(self.calibration, path)
+        if install and self.installed.path is None:
+            parts += [sentence("To install the corrected geometry:"), preformatted(install)]
+        return together(*parts)
 
     # What the parts share
 
@@ -374,22 +396,6 @@ class CalibrationReport:
             ThresholdView(*arrays[1], limits.stddev_max, "above"),
             ThresholdView(*arrays[2], limits.maxproj_min, "below"),
         ]
-
-    def _rules(self) -> Iterator[tuple[str, str, Any]]:
-        """Name, words and counts of the threshold rules and of others that removed something."""
-        from workbench.mask.rules import RULES, THRESHOLD_RULES
-
-        limits = self.recipe.mask.thresholds
-        words = {
-            "average_low": "average ≤ 0",
-            "average_high": f"average > {limits.avg_max:g}",
-            "stddev_low": "stddev ≤ 0",
-            "stddev_high": f"stddev > {limits.stddev_max:g}",
-            "maximum_low": f"maximum < {limits.maxproj_min:g}",
-        }
-        for name, counts in self.calibration.mask.counts.items():
-            if counts.total or (name in THRESHOLD_RULES and name in words):
-                yield name, words.get(name, RULES[name].text.partition(":")[0]), counts
 
 
 def _picture(figure: Any) -> Picture:

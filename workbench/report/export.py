@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -33,6 +34,7 @@ def to_html(notebook: Any, title: str) -> str:
         exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
+    body = _with_contents(body)
     style = (files("workbench.report") / "templates" / "report.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -40,6 +42,21 @@ def to_html(notebook: Any, title: str) -> str:
         f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _with_contents(body: str) -> str:
+    """Page with links to its parts (headings of the second level) below its title."""
+    titles: list[tuple[str, str]] = []
+
+    def mark(found: re.Match[str]) -> str:
+        name = re.sub(r"\W+", "-", html.unescape(found[1])).strip("-").lower()
+        titles.append((name, found[1]))
+        return f'<h2 id="{name}">{found[1]}</h2>'
+
+    body = re.sub(r"<h2[^>]*>([^<]*)</h2>", mark, body)
+    links = " ".join(f'<a href="#{name}">{title}</a>' for name, title in titles)
+    nav = f'<nav aria-label="Contents">{links}</nav>'
+    return re.sub(r"</h1>", lambda _: f"</h1>{nav}", body, count=1) if titles else body
 
 
 def find_browser() -> str | None:

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from workbench.report.text import Shown, count, known, sentence, signed, table, together
 
 
 def offsets(alignment: Any) -> Shown:
-    """Offset and uncertainty of each quadrant, and what was applied."""
-    rows = [
-        [
-            f"Q{number}", signed(one.offset_px[0]), known(one.sigma_px[0], 2),
-            signed(one.offset_px[1]), known(one.sigma_px[1], 2), f"{one.cc:.4f}",
-            one.verdict, "yes" if one.accepted else "no",
-        ]
-        for number, one in enumerate(alignment.quadrants)
-    ]  # fmt: skip
-    return together(
-        table(["", "x (px)", "± σ", "y (px)", "± σ", "correlation", "verdict", "applied"], rows),
-        sentence(
-            f"Method {alignment.method}; mean correlation {alignment.mean_cc:.4f}. The offset"
-            " is where the quadrant sees the centre of the rings in the deployed geometry, in"
-            " pixels of 109.92 µm along psana x and y; the corrected geometry moves the"
-            " quadrant by minus the offset."
-        ),
+    """Offset and uncertainty of each quadrant, correlation before and after, what was applied."""
+    rows = []
+    for number, one in enumerate(alignment.quadrants):
+        x, y = one.offset_px if one.verdict != "not determined" else (math.nan, math.nan)
+        before, after = correlations(one)
+        rows.append(
+            [
+                f"Q{number}", signed(x), known(one.sigma_px[0], 2), signed(y),
+                known(one.sigma_px[1], 2), known(before, 4), known(after, 4), one.verdict,
+                "yes" if one.accepted else "no",
+            ]
+        )  # fmt: skip
+    header = ["", "x (px)", "± σ", "y (px)", "± σ", "CC before", "CC after", "verdict", "applied"]
+    return table(header, rows)
+
+
+def meaning(alignment: Any) -> Shown:
+    """What the numbers of `offsets` are."""
+    return sentence(
+        f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
+        " The offset is where the quadrant sees the centre of the rings in the deployed geometry,"
+        " in pixels of 109.92 µm along psana x and y; the corrected geometry moves the quadrant by"
+        " minus the offset. CC is the correlation of the quadrant with itself, turned about the"
+        " beam: before, where it is deployed; after, where the corrected geometry has it."
     )
+
+
+def correlations(one: Any) -> tuple[float, float]:
+    """Correlation of a quadrant in the deployed and in the corrected geometry.
+
+    Read from its map, between trial offsets by cubic interpolation; NaN where the map has no
+    value.
+    """
+    offset = one.offset_px if one.accepted else np.zeros(2)
+    return _at(one, np.zeros(2)), _at(one, np.asarray(offset, dtype=float))
+
+
+def _at(one: Any, offset_px: Any) -> float:
+    from scipy.interpolate import RegularGridInterpolator
+
+    trials, grid = np.asarray(one.trials_px, dtype=float), np.asarray(one.map, dtype=float)
+    if len(trials) < 2 or not np.isfinite(grid).any():
+        return math.nan
+    whole = len(trials) > 3 and bool(np.isfinite(grid).all())
+    found = RegularGridInterpolator(
+        (trials, trials), grid, method="cubic" if whole else "linear",
+        bounds_error=False, fill_value=math.nan,
+    )  # fmt: skip
+    return float(found(offset_px)[0])
 
 
 def measures(alignment: Any) -> Shown:
@@ -39,12 +73,17 @@ def measures(alignment: Any) -> Shown:
         for number, one in enumerate(alignment.quadrants)
     ]  # fmt: skip
     header = ["", "second peak / peak", "halves apart (px)", "pixel pairs", "ring evidence (σ)"]
-    words = "Halves: offsets from even and from odd sensors alone."
+    words = (
+        "Second peak: the next largest correlation, as a share of the largest. Halves: offsets"
+        " from even and from odd sensors alone. Ring evidence: agreement with the rings that the"
+        " other quadrants see."
+    )
     widths = alignment.details.get("ring_sharpness")
     if widths:
-        before, after = (known(widths[when]["width_px"], 2) for when in ("before", "after"))
-        words += (
-            f" Width of the strongest ring of all quadrants together (full width at half height):"
-            f" {before} px before, {after} px after."
-        )
+        before, after = (widths[when]["width_px"] for when in ("before", "after"))
+        if before is not None and after is not None:
+            words += (
+                " Width of the strongest ring of all quadrants together (full width at half"
+                f" height): {before:.2f} px before, {after:.2f} px after."
+            )
     return together(table(header, rows), sentence(words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 _LONG = 24
@@ -36,11 +37,12 @@ def preformatted(text: str) -> Shown:
     return Shown(f"<pre>{html.escape(text)}</pre>", text)
 
 
-def folded(title: str, text: str) -> Shown:
-    """Long text behind its title: opened with a click, left out in print."""
+def folded(title: str, inner: str | Shown) -> Shown:
+    """Something long behind its title: opened with a click, left out in print."""
+    shown = preformatted(inner) if isinstance(inner, str) else inner
     return Shown(
-        f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>",
-        f"{title}\n{text}",
+        f"<details><summary>{html.escape(title)}</summary>{shown.markup}</details>",
+        f"{title}\n{shown.plain}",
     )
 
 
@@ -67,22 +69,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
         ).rstrip()
         for line in lines
     )
-    markup = ["<table>"]
-    if caption:
-        markup.append(f"<caption>{html.escape(caption)}</caption>")
-    for number, line in enumerate(lines):
-        tag = "td" if number else "th"
-        scope = "" if number else ' scope="col"'
-        markup.append(
-            "<tr>"
-            + "".join(
-                f"<{tag}{scope}{_kind(cell, to_right)}>{html.escape(cell)}</{tag}>"
-                for cell, to_right in zip(line, right, strict=True)
-            )
-            + "</tr>"
+
+    def row(line: Sequence[str], tag: str) -> str:
+        scope = ' scope="col"' if tag == "th" else ""
+        cells = (
+            f"<{tag}{scope}{_kind(cell, to_right)}>{html.escape(cell)}</{tag}>"
+            for cell, to_right in zip(line, right, strict=True)
         )
-    markup.append("</table>")
-    return Shown("".join(markup), f"{caption}\n{plain}" if caption else plain)
+        return f"<tr>{''.join(cells)}</tr>"
+
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    # A head of its own is repeated on each printed page the table goes over.
+    head = f"<thead>{row(lines[0], 'th')}</thead>" if any(lines[0]) else ""
+    body = "".join(row(line, "td") for line in lines[1:])
+    markup = f"<table>{title}{head}<tbody>{body}</tbody></table>"
+    return Shown(markup, f"{caption}\n{plain}" if caption else plain)
 
 
 def together(*parts: Shown) -> Shown:
@@ -95,6 +96,13 @@ def together(*parts: Shown) -> Shown:
     )
 
 
+def beside(*parts: Shown) -> Shown:
+    """Several things next to each other where there is room."""
+    cells = "".join(f"<div>{part.markup}</div>" for part in parts if part.markup)
+    both = together(*parts)
+    return Shown(f'<div class="beside">{cells}</div>', both.plain, both.data)
+
+
 def count(number: float) -> str:
     """Give a count as people read it: ``12 345``."""
     return f"{number:,.0f}".replace(",", " ")
@@ -102,7 +110,7 @@ def count(number: float) -> str:
 
 def known(value: float | None, digits: int) -> str:
     """Give a number with its digits, a dash where it is not known."""
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -110,6 +118,19 @@ def signed(value: float, digits: int = 2) -> str:
     if value != value:
         return "–"
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+
+def moment(seconds: float | None) -> str:
+    """Time (UTC) of seconds since 1970, as people read it; empty where it is not known."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def enumerated(numbers: Iterable[int]) -> str:
+    """Give numbers as a list in words: ``0, 1 and 3``."""
+    *most, last = [str(number) for number in numbers] or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def size(octets: float) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.report.checks import Check, Level, checks
 from workbench.report.evidence import Evidence
 from workbench.report.text import Shown, count, signed
 
@@ -16,16 +18,12 @@ if TYPE_CHECKING:
     from workbench.pipeline import Calibration
 
 SUMMARY_TYPE = "application/vnd.cspad-workbench.summary+json"
-Level = Literal["good", "care", "poor"]
 WORDS: dict[Level, str] = {
     "good": "This calibration can be trusted.",
     "care": "Use this calibration with care.",
     "poor": "Do not use this calibration as it is.",
 }
-LARGEST_MASK = 0.3
-"""A mask that removes more than this fraction of the detector is not believable."""
-LEAST_GAIN = 1.0
-MOVED_PX = 0.5
+_ORDER: tuple[Level, ...] = ("poor", "care", "good")
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,14 @@ class Verdict:
     ----------
     level : ``good``, ``care`` or ``poor``.
     done : sentences: what was done.
-    reasons : sentences: what speaks against it; empty if nothing does.
+    reasons : sentences: what speaks against it, the worst first; empty if nothing does.
+    checks : every criterion with what was found.
     """
 
     level: Level
     done: tuple[str, ...]
     reasons: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
 
     @property
     def word(self) -> str:
@@ -50,7 +50,10 @@ class Verdict:
 
 
 def judge(
-    calibration: Calibration, evidence: Evidence | None = None, installed: str = ""
+    calibration: Calibration,
+    evidence: Evidence | None = None,
+    installed: Sequence[str] = (),
+    other_version: str = "",
 ) -> Verdict:
     """Judge a calibration.
 
@@ -58,20 +61,14 @@ def judge(
     ----------
     calibration : results of a recipe.
     evidence : profiles before and after, if there is a powder image and an alignment.
-    installed : sentence on the version in the calibration directory.
+    installed : sentences on the geometry it started from and on the installed version.
+    other_version : sentence, if the version made by this recipe holds another geometry.
     """
-    poor: list[str] = []
-    care: list[str] = list(calibration.warnings)
-    for part in (calibration.mask, calibration.alignment):
-        care += [text for text in getattr(part, "warnings", ()) if text not in care]
-    _judge_mask(calibration, poor)
-    _judge_quadrants(calibration, poor, care)
-    _judge_evidence(calibration, evidence, poor)
-    if calibration.mask is None and calibration.alignment is None:
-        poor.append("Neither a mask nor quadrant offsets were made.")
-    level: Level = "poor" if poor else "care" if care else "good"
-    done = tuple(text for text in (*_done(calibration, evidence), installed) if text)
-    return Verdict(level, done, tuple(dict.fromkeys([*poor, *care])))
+    found = checks(calibration, evidence, other_version)
+    level = next(one for one in _ORDER if one == "good" or any(c.level == one for c in found))
+    reasons = [text for one in _ORDER for c in found if c.level == one for text in c.reasons]
+    done = tuple(text for text in (*_done(calibration, evidence), *installed) if text)
+    return Verdict(level, done, tuple(dict.fromkeys(reasons)), tuple(found))
 
 
 def show(verdict: Verdict, summary: dict[str, Any]) -> Shown:
@@ -83,10 +80,43 @@ def show(verdict: Verdict, summary: dict[str, Any]) -> Shown:
         f'<div class="verdict {verdict.level}" role="note"><p class="word">'
         f"{html.escape(verdict.word)}</p><ul>{items}</ul>{against}</div>"
     )
-    lines = [verdict.word, *(f"- {text}" for text in verdict.done)]
-    if verdict.reasons:
-        lines += ["What to look at:", *(f"- {text}" for text in verdict.reasons)]
-    return Shown(markup, "\n".join(lines), {SUMMARY_TYPE: summary})
+    said = {"verdict": verdict.word, "done": verdict.done, "reasons": verdict.reasons}
+    return Shown(markup, "\n".join(lines(said)), {SUMMARY_TYPE: summary})
+
+
+def lines(summary: dict[str, Any]) -> list[str]:
+    """Verdict as lines of text, from a report's summary; for terminals."""
+    found = [summary.get("verdict", ""), *(f"- {text}" for text in summary.get("done", ()))]
+    if summary.get("reasons"):
+        found += ["What to look at:", *(f"- {text}" for text in summary["reasons"])]
+    return [text for text in [*found, *summary.get("sentences", ())] if text]
+
+
+def heading(calibration: Calibration) -> Shown:
+    """Which experiment, detector and runs."""
+    experiment = calibration.recipe.experiment
+    about = [experiment.name or "images on file", experiment.address]
+    images = calibration.images
+    if images.dark is not None:
+        about.append(f"dark run {images.dark.run}")
+    if images.bright:
+        numbers = ", ".join(str(run.run) for run in images.bright)
+        about.append(f"bright run{'s' if len(images.bright) > 1 else ''} {numbers}")
+    return _about(" · ".join(about))
+
+
+def made_by(made: dict[str, Any]) -> Shown:
+    """Who made the report, when, where and with what."""
+    software = made["software"]
+    commit = f" ({software['commit']})" if software.get("commit") else ""
+    return _about(
+        f"Made {made['when'].replace('T', ' ').removesuffix('Z')} UTC by {made['user']} on"
+        f" {made['host']} with cspad-workbench {software.get('cspad-workbench', '')}{commit}"
+    )
+
+
+def _about(text: str) -> Shown:
+    return Shown(f"<p class='about'>{html.escape(text)}</p>", text)
 
 
 def summarise(
@@ -144,60 +174,13 @@ def _done(calibration: Calibration, evidence: Evidence | None) -> list[str]:
             for number, one in enumerate(alignment.quadrants)
             if one.verdict != "not determined"
         )
-        done.append(
-            f"Quadrant offsets x, y in pixels: {offsets or 'none'};"
-            f" mean correlation {alignment.mean_cc:.4f}."
-        )
+        if offsets:
+            done.append(f"Quadrant offsets x, y in pixels: {offsets}.")
+        else:
+            done.append("No quadrant offset was determined.")
     if evidence is not None and math.isfinite(evidence.gain):
         done.append(
             f"In the corrected geometry the rings stand out {evidence.gain:.2f} times as much as"
             " in the deployed one."
         )
     return done
-
-
-def _judge_mask(calibration: Calibration, poor: list[str]) -> None:
-    if calibration.mask is None:
-        return
-    fraction = 1 - float(np.mean(calibration.mask.good))
-    if fraction > LARGEST_MASK:
-        poor.append(
-            f"The mask removes {100 * fraction:.0f} % of all pixels; look at the thresholds, and"
-            " whether dark and bright runs are swapped."
-        )
-
-
-def _judge_quadrants(calibration: Calibration, poor: list[str], care: list[str]) -> None:
-    if calibration.alignment is None:
-        return
-    unknown = [
-        str(number)
-        for number, one in enumerate(calibration.alignment.quadrants)
-        if one.verdict == "good" and not np.isfinite(one.sigma_px).all()
-    ]
-    if unknown:
-        care.append(
-            f"The uncertainty of the offsets is not known (quadrants {', '.join(unknown)})."
-        )
-    for number, one in enumerate(calibration.alignment.quadrants):
-        if one.verdict == "not determined":
-            poor.append(f"The offset of quadrant {number} is not determined.")
-        elif one.verdict == "uncertain":
-            care.append(f"The offset of quadrant {number} is uncertain.")
-        elif one.verdict == "overruled":
-            care.append(f"The offset of quadrant {number} was set by hand.")
-        if not one.accepted and one.verdict != "not determined":
-            care.append(f"The offset of quadrant {number} was not accepted: it is not applied.")
-        care += [f"Quadrant {number}: {text}" for text in one.warnings]
-
-
-def _judge_evidence(calibration: Calibration, evidence: Evidence | None, poor: list[str]) -> None:
-    alignment = calibration.alignment
-    if evidence is None or alignment is None or not math.isfinite(evidence.gain):
-        return
-    moved = float(np.hypot(*np.asarray(alignment.applied_px, dtype=float).T).max())
-    if moved > MOVED_PX and evidence.gain < LEAST_GAIN:
-        poor.append(
-            f"Rings are less sharp in the corrected geometry than in the deployed one (contrast"
-            f" × {evidence.gain:.2f}); the offsets are probably wrong."
-        )

@@ -17,7 +17,7 @@ from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
 from workbench.report.execution import execute
 from workbench.report.export import find_browser, to_html, to_pdf
-from workbench.report.installed import geometry_before, made_by
+from workbench.report.installed import geometry_before
 from workbench.report.verdict import SUMMARY_TYPE
 
 
@@ -62,18 +62,18 @@ def write_report(
 ) -> ReportFiles:
     """Run a recipe in a fresh kernel and write ``NAME.ipynb``, ``NAME.html`` and ``NAME.pdf``.
 
-    If the geometry in use was deployed from this very recipe, the report starts from the geometry
+    If a geometry version was deployed from this very recipe, the report starts from the geometry
     before it, as the calibration did.
 
     Parameters
     ----------
     recipe : path of a recipe file, or a recipe (with absolute paths; it is written beside the
         report so that the report can be repeated).
-    output_dir : where the report goes; default the recipe's output folder.
+    output_dir : where the report and the results go; default the recipe's output folder.
     name : name of the files without suffix; default the recipe's name and ``_report``.
-    beside : the report is copied beside the geometry version in use, if that was deployed from
-        this very recipe: as ``0-end.data.v1.report.ipynb``, ``.html`` and ``.pdf``. If the folder
-        cannot be written, a note says so. False: no copy. A file such as
+    beside : the report is copied beside the geometry version that holds its result, as
+        ``0-end.data.v1.report.ipynb``, ``.html`` and ``.pdf``. If there is none, no copy is made;
+        if the folder cannot be written, a note says so. False: no copy. A file such as
         ``…/geometry/0-end.data.v1``: beside that one.
     pdf : also print to PDF, if a Chromium-like browser is found.
     progress : told finished cells; can cancel between cells.
@@ -81,32 +81,46 @@ def write_report(
     Raises
     ------
     WorkbenchError
-        If the recipe or its inputs cannot be used; no report is written then. If `beside` names a
-        file that is none or whose folder cannot be written.
+        If the recipe or its inputs cannot be used, or the folder cannot be written; no report is
+        written then. If `beside` names a file that is none or whose folder cannot be written.
+
+    Examples
+    --------
+    >>> written = write_report("cxim1416_r0074.calibration.toml")  # doctest: +SKIP
+    >>> written.html, written.summary["verdict"]  # doctest: +SKIP
     """
     from workbench.pipeline import load_recipe, resolve
 
     if isinstance(recipe, Recipe):
         loaded = resolve(recipe, Path.cwd())
-        folder = Path(output_dir or loaded.output.folder)
         stem = name or f"{recipe_name(loaded)}_report"
+        folder = _folder(output_dir or loaded.output.folder)
         path = folder / f"{stem.removesuffix('_report')}{SUFFIX}"
         write_recipe(loaded, path)
     else:
         path = Path(recipe).absolute()
         loaded = load_recipe(path)
-        folder = Path(output_dir or loaded.output.folder)
+        folder = _folder(output_dir or loaded.output.folder)
         stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
-    before, version = geometry_before(loaded), made_by(loaded)
-    parameters = {"recipe": os.fspath(path), "geometry": os.fspath(before) if before else ""}
+    parameters = {"recipe": os.fspath(path), **_start(loaded)}
+    if output_dir is not None:
+        parameters["output_dir"] = os.fspath(folder)
     notebook = execute("calibration", parameters, progress)
-    written = _write(notebook, folder.absolute(), stem, f"Calibration {stem}", pdf, progress)
+    title = f"Calibration {stem.removesuffix('_report')}"
+    written = _write(notebook, folder, stem, title, pdf, progress)
+    if parameters["geometry"]:
+        note = (
+            f"The report starts from {parameters['geometry']}, as the calibration did whose result"
+            " is deployed; to start elsewhere set experiment.geometry."
+        )
+        written = dataclasses.replace(written, notes=(note, *written.notes))
     if not isinstance(beside, bool):
         return _copied_beside(written, Path(beside))
+    version = written.summary.get("belongs_to")
     if not beside or version is None:
         return written
     try:
-        return _copied_beside(written, version)
+        return _copied_beside(written, Path(version))
     except WorkbenchError as error:
         note = f"The report is not copied beside the version it belongs to: {error}"
         return dataclasses.replace(written, notes=(*written.notes, note))
@@ -121,6 +135,8 @@ def write_comparison(
     progress: Progress | None = None,
 ) -> ReportFiles:
     """Run two recipes and write a report that sets them side by side.
+
+    Each starts from the geometry that it would start from in a report of its own.
 
     Parameters
     ----------
@@ -137,12 +153,30 @@ def write_comparison(
 
     paths = [Path(one).absolute() for one in (first, second)]
     loaded = [load_recipe(path) for path in paths]
-    folder = Path(output_dir or loaded[0].output.folder).absolute()
+    folder = _folder(output_dir or loaded[0].output.folder)
     stems = [path.name.removesuffix(".toml").removesuffix(".calibration") for path in paths]
     parameters = {"first": os.fspath(paths[0]), "second": os.fspath(paths[1])}
+    for key, recipe in zip(("first_geometry", "second_geometry"), loaded, strict=True):
+        parameters[key] = _start(recipe)["geometry"]
     notebook = execute("comparison", parameters, progress)
     stem = f"{stems[0]}_against_{stems[1]}"
     return _write(notebook, folder, stem, f"{stems[0]} against {stems[1]}", pdf, progress)
+
+
+def _start(recipe: Recipe) -> dict[str, str]:
+    before = geometry_before(recipe)
+    return {"geometry": "" if before is None else os.fspath(before)}
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """Absolute folder; refused early if it certainly cannot be written."""
+    folder = Path(path).absolute()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise WorkbenchError(
+            f"{folder} cannot be written; choose another folder for the report (--output-dir)."
+        )
+    return folder
 
 
 def recipe_name(recipe: Recipe) -> str:
@@ -183,6 +217,8 @@ def _write(
             notes.append(str(error))
     elif pdf:
         notes.append("No PDF: no Chromium-like browser was found; print the HTML page instead.")
+    if printed is None and (old := folder / f"{stem}.pdf").exists():
+        notes.append(f"{old} is of an earlier report.")
     return ReportFiles(book, page, printed, summary_of(notebook), tuple(notes))
 
 

@@ -1,0 +1,73 @@
+"""What a corrected geometry changes, in numbers; geometries as text; how to install one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.geometry.compare import compare
+from workbench.report.origins import starting_geometry
+from workbench.report.text import Shown, folded, sentence, signed, table, together
+
+LISTED = 40
+
+
+def started_from(calibration: Any) -> str:
+    """Say which geometry a calibration started from."""
+    path = starting_geometry(calibration)
+    return "" if path is None else f"It started from the geometry {path}."
+
+
+def shifts(before: Any, after: Any) -> Shown:
+    """Shift and turn of each object that the corrected geometry moves."""
+    if before is None or after is None:
+        return sentence("")
+    found = compare(before, after).changes
+    if not found:
+        return sentence("The corrected geometry is the one it started from: nothing was moved.")
+    rows = [
+        [
+            str(one.key), signed(one.shift_px[0]), signed(one.shift_px[1]),
+            *(signed(value, 1) for value in one.shift_um),
+            *(signed(value, 4) for value in one.rotation_deg),
+        ]
+        for one in found
+    ]  # fmt: skip
+    header = ["object moved", "x (px)", "y (px)", "x (µm)", "y (µm)", "z (µm)",
+              "about x (°)", "about y (°)", "about z (°)"]  # fmt: skip
+    shown = table(header, rows)
+    return shown if len(rows) <= LISTED else folded(f"{len(rows)} objects moved", shown)
+
+
+def texts(before: Any, after: Any) -> Shown:
+    """Both geometries as SLAC files, folded."""
+    named = {
+        "The geometry it started from, as text (not printed)": before,
+        "The corrected geometry, as text (not printed)": after,
+    }
+    return together(
+        *(folded(title, one.to_text()) for title, one in named.items() if one is not None)
+    )
+
+
+def install_command(calibration: Any, recipe_path: Path) -> str:
+    """Command that installs the corrected geometry; empty if there is none or nowhere to."""
+    from workbench.pipeline import geometry_store
+
+    written = calibration.files.get("geometry")
+    if written is None:
+        return ""
+    try:
+        store = geometry_store(calibration.recipe)
+    except WorkbenchError:
+        return ""
+    return shlex.join(
+        [
+            "workbench", "geometry", "deploy", os.fspath(written),
+            "--calib-dir", os.fspath(store.calib_dir), "--address", store.address,
+            "--recipe", os.fspath(recipe_path),
+        ]
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""What a calibration was made from: runs with their events, files with their hashes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.report.origins import HASH_UP_TO, hash_list, input_files
+from workbench.report.text import (
+    Shown,
+    count,
+    folded,
+    known,
+    moment,
+    sentence,
+    size,
+    table,
+    together,
+)
+
+LISTED = 40
+"""With more files than this the page counts them by use and folds the list."""
+
+
+def runs(calibration: Any) -> Shown:
+    """Which runs were read: events used and left out by reason, distance, wavelength, time."""
+    images, recipe = calibration.images, calibration.recipe
+    rows, left_out = [], []
+    for role, run in [("dark", images.dark), *[("bright", one) for one in images.bright]]:
+        if run is None:
+            continue
+        settings = getattr(recipe, f"{role}_corrections")
+        rows.append(
+            [
+                role, run.run, count(run.count), count(sum(run.skipped.values())),
+                known(run.distance_mm, 3), known(run.wavelength_angstrom, 6),
+                moment(run.seconds), settings.describe(),
+            ]
+        )  # fmt: skip
+        left_out += [[run.run, count(number), why] for why, number in run.skipped.items()]
+    if not rows:
+        return sentence("No runs were read: the recipe names images on file.")
+    shown = table(
+        ["", "run", "events used", "left out", "distance (mm)", "wavelength (Å)",
+         "mean time (UTC)", "corrections"],
+        rows,
+    )  # fmt: skip
+    selection = f"Selection: {recipe.events.describe()}."
+    if not left_out:
+        return together(shown, sentence(f"{selection} No event was left out."))
+    return together(
+        shown, sentence(selection), table(["run", "events", "left out because"], left_out)
+    )
+
+
+def files(calibration: Any) -> Shown:
+    """Every input file with its use, size, time, and the hash of those that are not large."""
+    found = input_files(calibration)
+    if not found:
+        return sentence("The results do not name their input files.")
+    total = sum(one.octets or 0 for one in found)
+    words = f"{len(found)} files, {size(total)} in all."
+    rows = [
+        [one.role, one.path, "gone" if one.octets is None else size(one.octets), one.modified]
+        for one in found
+    ]
+    listing = table(["used for", "file", "size", "modified (UTC)"], rows)
+    if len(found) > LISTED:
+        uses: dict[str, list[int]] = {}
+        for one in found:
+            uses.setdefault(one.role, []).append(one.octets or 0)
+        counted = [[role, len(sizes), size(sum(sizes))] for role, sizes in uses.items()]
+        short = table(["used for", "files", "size"], counted)
+        listing = together(short, folded("All files (not printed)", listing))
+    hashes = hash_list(found)
+    title = f"SHA-256 of the files up to {size(HASH_UP_TO)}, for sha256sum --check (not printed)"
+    return together(sentence(words), listing, folded(title, hashes) if hashes else sentence(""))
