@@ -21,7 +21,7 @@ from workbench.figures.mask import (
 )
 from workbench.figures.png import Picture, to_png
 from workbench.figures.powder import cake, powder_comparison, radial_profiles
-from workbench.figures.profiles import Cake, Profile, cake_of, radial_profile
+from workbench.figures.profiles import Cake, Profile, cake_of, radial_profile, ring_radii
 from workbench.figures.style import alt_text
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "powder_comparison",
     "radial_profile",
     "radial_profiles",
+    "ring_radii",
     "sensor_statistics",
     "threshold_curve",
     "threshold_curves",
