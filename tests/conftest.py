@@ -16,6 +16,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_state_folder(tmp_path_factory):
+    """Let the workbench remember things elsewhere than in the user's state folder."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real detector files; it is not part of the product."""

@@ -8,7 +8,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
-from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel, Session
+from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
 from workbench.ui.bridge import ring_radii_mm, shape_layer
 from workbench.ui.limit_control import LimitControl, nice
 from workbench.ui.session import State
@@ -241,48 +241,6 @@ def test_deploying_without_offsets_says_what_to_do(session):
     assert "find the offsets first" in panel.message.value
     with pytest.raises(WorkbenchError):
         session.wait(60)
-
-
-def test_run_panel_edits_the_recipe():
-    session = Session()
-    panel = RunPanel(session)
-    panel.detz.value = "585.5"
-    assert session.recipe.experiment.detz_offset_mm == 585.5
-    panel.detz.value = "far"
-    assert "no number of mm" in panel.message.value
-    panel.dark_form.controls["pedestal"].value = True
-    assert session.recipe.dark_corrections.pedestal
-    panel.events_form.controls["limit"].value = "10"
-    assert session.recipe.events.limit == 10
-    panel.events_form.controls["limit"].value = "0"
-    assert session.recipe.events.limit == 10
-    assert panel.message.value
-
-
-def test_a_wrong_experiment_is_told_in_the_panel(tmp_path):
-    session = Session()
-    panel = RunPanel(session)
-    panel.psdm_dir.value = str(tmp_path)
-    panel.experiment.value = "cxinosuch"
-    assert "cxinosuch" in panel.message.value
-
-
-def test_nothing_chosen_is_told_in_the_panel():
-    session = Session()
-    panel = RunPanel(session)
-    panel.average.click()
-    with pytest.raises(WorkbenchError):
-        session.wait(60)
-    assert "cw-error" in panel.message.value
-    assert session.status("images").state == State.FAILED
-
-
-def test_a_recipe_that_is_not_there_is_told_in_the_panel(tmp_path):
-    panel = RunPanel(Session())
-    panel.source.value = "recipe file"
-    panel.recipe_path.value = str(tmp_path / "none.toml")
-    panel.open_recipe.click()
-    assert "none.toml" in panel.message.value
 
 
 @pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])

@@ -10,6 +10,7 @@ from workbench.pipeline.averaging import (
     resolve,
 )
 from workbench.pipeline.frames import open_frames
+from workbench.pipeline.kept import KeptAverages
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.pipeline.results import deploy, geometry_store, save_results
 from workbench.pipeline.steps import (
@@ -24,6 +25,7 @@ from workbench.pipeline.steps import (
 __all__ = [
     "Calibration",
     "ImageSet",
+    "KeptAverages",
     "align_recipe",
     "alignment_image",
     "average_one",

@@ -2,7 +2,7 @@
 
 from workbench.runs.counting import count_events, estimate_events
 from workbench.runs.frames import FrameEvent, Frames, open_frames
-from workbench.runs.inspect import RunSummary, inspect_run
+from workbench.runs.inspect import RunSummary, inspect_run, list_detectors
 from workbench.runs.psdm import (
     ExperimentPlace,
     RunFile,
@@ -30,6 +30,7 @@ __all__ = [
     "estimate_events",
     "find_experiment",
     "inspect_run",
+    "list_detectors",
     "list_experiments",
     "list_runs",
     "open_frames",

@@ -169,6 +169,25 @@ def inspect_run(
     return summary
 
 
+def list_detectors(files: RunFiles) -> list[str]:
+    """Addresses of the CSPADs in a run's first events, in order; no further event is read.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is not an XTC file.
+    """
+    reader = EventReader(files.streams, None, Journal())
+    for record in reader:
+        if record.index >= 8:
+            break
+    types = {
+        TypeId.CSPAD_CONFIG, TypeId.CSPAD_ELEMENT, TypeId.CSPAD2X2_CONFIG, TypeId.CSPAD2X2_ELEMENT,
+    }  # fmt: skip
+    found = sorted(number for number, kinds in reader.detectors.items() if kinds & types)
+    return [address_of(number) for number in found]
+
+
 def _choose(files: RunFiles, address: str | None) -> int | None:
     """Number of the detector to follow: the one asked for, else the first CSPAD."""
     phy = None if address is None else phy_of(address)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,9 @@ import ipywidgets as widgets
 
 from workbench import pipeline
 from workbench.detector import DEFAULT_ADDRESS
+from workbench.errors import WorkbenchError
 from workbench.recipe import Experiment, Recipe
+from workbench.ui import recent
 from workbench.ui.bridge import Bridge
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import GLYPHS, Panel, mimebundle
@@ -85,7 +89,8 @@ class Workbench:
             )
         if output is not None:
             recipe = recipe.changed("output.folder", os.fspath(output))
-        self.session = Session(recipe, path)
+        self.session = Session(recipe, path, keep=True)
+        self.session.name = "bench.session"
         self.view = ImageView()
         self.bridge = Bridge(self.session, self.view)
         self.run = RunPanel(self.session, self.view)
@@ -96,6 +101,10 @@ class Workbench:
         self.panel: Panel = self.run
         self._build()
         self.open(self.run)
+        self._offer()
+        self._changed = 0.0
+        for topic in ("recipe", "images", "alignment"):
+            self.session.subscribe(topic, self._remember)
 
     # ---- the same things for scripts ---------------------------------------------------------
     @property
@@ -135,11 +144,64 @@ class Workbench:
         return write_report(self.recipe, folder)
 
     def show(self) -> Workbench:
-        """Display: live in JupyterLab, as a picture in a page without widgets."""
+        """Display: live in JupyterLab, as a picture in a page without widgets.
+
+        Where one was is shown again if the averages are still in their files: the images, the
+        alignment if there was one, and the panel that was open.
+        """
         from IPython.display import display
 
+        if self.session.images is None and not self.session.busy:
+            self._restore()
         display(self)
         return self
+
+    # ---- where one was -----------------------------------------------------------------------
+    def _restore(self) -> None:
+        """Bring back what needs no run to be read; what goes wrong is told in its panel."""
+        session = self.session
+        if not session.has_kept_images():
+            return
+        earlier = recent.same_calibration(session.recipe)
+        where = {} if earlier is None else earlier.where
+        with contextlib.suppress(Exception):
+            session.compute_images()
+            session.wait()
+            if where.get("aligned"):
+                session.compute_alignment()
+                session.wait()
+        for panel in self.panels:
+            if panel.step == where.get("panel"):
+                self.open(panel)
+
+    def _offer(self) -> None:
+        """Offer to go on with what was done lately; nothing is changed by itself."""
+        recipe = self.session.recipe
+        if not recent.is_worth_keeping(recipe):
+            self.run.offer(recent.remembered(), "Continue where you left:", self._go_on)
+            return
+        earlier = recent.same_calibration(recipe)
+        if earlier is not None and earlier.recipe != recipe:
+            why = "These runs were calibrated with other settings before; go on with those:"
+            self.run.offer([earlier], why, self._go_on)
+
+    def _go_on(self, earlier: recent.Remembered) -> None:
+        self.session.set_recipe(earlier.recipe, "continue where you left")
+        self._restore()
+
+    def _remember(self) -> None:
+        self._changed = time.monotonic()
+        self.session.look("remember", self._write_state)
+
+    def _write_state(self) -> None:
+        while (left := self._changed + 1.0 - time.monotonic()) > 0:
+            time.sleep(left)  # a slider is still moving
+        where = {"panel": self.panel.step, "aligned": self.session.found is not None}
+        try:
+            recent.remember(self.recipe, where)
+        except (WorkbenchError, OSError) as error:
+            if str(error) not in self.session.log.text():
+                self.session.log.note("recipe", f"not remembered for next time: {error}")
 
     # ---- the page ----------------------------------------------------------------------------
     def _build(self) -> None:
@@ -215,6 +277,8 @@ class Workbench:
         self.body.children = [panel.box]
         self._arrange()
         self._status()
+        if self.session.images is not None:
+            self._remember()
 
     def _report(self) -> None:
         self.session.log.note("report", "being written …")

@@ -12,7 +12,7 @@ from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
 from workbench.recipe import mask as layers
-from workbench.ui.image_view import IMAGES, ImageView
+from workbench.ui.image_view import BRIGHT_RUNS, IMAGES, ImageView
 from workbench.ui.session import Session
 
 BITS = 32
@@ -33,6 +33,7 @@ class Bridge:
         self._sending = threading.RLock()  # no preview after the images it is a preview of
         view.on_shape(lambda shape: self._guarded(lambda: self.add_shape(**shape)))
         view.on_pixel(lambda flat: self._guarded(lambda: self.toggle_pixel(flat)))
+        view.observe(lambda change: session.later("view runs", self._runs), "tiles")
         session.subscribe("recipe", self._recipe)
         session.subscribe("preview", lambda: session.later("view preview", self._show_preview))
         session.subscribe("images", self._show_images)
@@ -102,6 +103,18 @@ class Bridge:
         view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
         self._sent_bits = None
         self.show_rings_of(self.calibrant)
+        for name in view.runs:
+            view.set_image(name, None)
+        view.runs = [f"run {run.run}" for run in images.bright] if len(images.bright) > 1 else []
+        if view.tiles == BRIGHT_RUNS:
+            self._runs()
+
+    def _runs(self) -> None:
+        """Send the maximum of each bright run; only when they are looked at."""
+        images = self.session.images
+        if images is not None and self.view.tiles == BRIGHT_RUNS:
+            for name, run in zip(self.view.runs, images.bright, strict=False):
+                self.view.set_image(name, run.maximum)
 
     def _mask(self) -> None:
         from workbench.mask import bit_words

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench import pipeline
 from workbench.errors import WorkbenchError
@@ -19,6 +20,39 @@ TOPICS = (
 )  # fmt: skip
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def told(method: Method) -> Method:
+    """Log calls of a method as the line of Python they are; not those it makes of others."""
+
+    @functools.wraps(method)
+    def wrapped(self: RecipeEditor, *args: Any, **kwargs: Any) -> Any:
+        if getattr(self._inside, "told", False):
+            return method(self, *args, **kwargs)
+        self._inside.told = True
+        try:
+            origin = kwargs.pop("origin", None)
+            merges = f"{method.__name__} {args[:1]}" if origin is not None else ""
+            given = [*map(literal, args), *(f"{k}={literal(v)}" for k, v in kwargs.items())]
+            self.log.did(f"{self.name}.{method.__name__}({', '.join(given)})", merges)
+            if origin is not None:
+                kwargs["origin"] = origin
+            return method(self, *args, **kwargs)
+        finally:
+            self._inside.told = False
+
+    return wrapped  # type: ignore[return-value]
+
+
+def literal(value: Any) -> str:
+    """Value as it is written in Python."""
+    if isinstance(value, Path):
+        return repr(str(value))
+    text = repr(value)
+    return "…" if text.startswith("<") or len(text) > 2000 else text
+
+
 class RecipeEditor:
     """A recipe with its history, its listeners and its file.
 
@@ -26,7 +60,13 @@ class RecipeEditor:
     ----------
     recipe : to begin with; relative paths in it are taken from the current folder.
     path : the recipe's file, if it has one.
+
+    Attributes
+    ----------
+    name : what it is called in the lines of Python that are logged.
     """
+
+    name = "session"
 
     def __init__(
         self, recipe: Recipe | None = None, path: str | os.PathLike[str] | None = None
@@ -37,6 +77,7 @@ class RecipeEditor:
         self._lock = threading.RLock()
         self._listeners: dict[str, list[Callable[[], None]]] = {topic: [] for topic in TOPICS}
         self._origin = threading.local()
+        self._inside = threading.local()
 
     # ---- observing ---------------------------------------------------------------------------
     def subscribe(self, topic: str, act: Callable[[], None]) -> None:
@@ -64,6 +105,8 @@ class RecipeEditor:
 
     def set_recipe(self, recipe: Recipe, reason: str = "recipe") -> None:
         """Make `recipe` the one in force."""
+        if not getattr(self._inside, "told", False):
+            self.log.did(f"{self.name}.recipe = …  # {reason}")
         with self._lock:
             changed = self._history.set(recipe, reason)
         if changed:
@@ -74,6 +117,7 @@ class RecipeEditor:
         """While listeners are told: the control that made the change, if it was one."""
         return getattr(self._origin, "control", None)
 
+    @told
     def change(self, path: str, value: object, origin: object = None) -> None:
         """Change one setting, e.g. ``change("mask.thresholds.maxproj_min", 250)``.
 
@@ -109,6 +153,7 @@ class RecipeEditor:
         """What `redo` would bring back."""
         return self._history.redoable
 
+    @told
     def undo(self) -> None:
         """Take the last change of the recipe back."""
         with self._lock:
@@ -116,6 +161,7 @@ class RecipeEditor:
         if changed:
             self._recipe_changed()
 
+    @told
     def redo(self) -> None:
         """Make the change that was taken back again."""
         with self._lock:
@@ -126,6 +172,7 @@ class RecipeEditor:
     def _recipe_changed(self) -> None:
         self.tell("recipe", "status")
 
+    @told
     def save_recipe(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the recipe (default: its own file, else one in the output folder)."""
         target = Path(path) if path is not None else self.path or self.default_path
@@ -143,10 +190,12 @@ class RecipeEditor:
         return Path(self.recipe.output.folder) / name
 
     # ---- layers of the mask ------------------------------------------------------------------
+    @told
     def add_layer(self, layer: Any) -> None:
         """Append a layer to the mask."""
         self.change("mask.layers", (*self.recipe.mask.layers, layer))
 
+    @told
     def set_layer(self, number: int, layer: Any) -> None:
         """Replace a layer of the mask (None: remove it)."""
         present = list(self.recipe.mask.layers)
@@ -155,6 +204,7 @@ class RecipeEditor:
         present[number : number + 1] = [] if layer is None else [layer]
         self.change("mask.layers", tuple(present))
 
+    @told
     def move_layer(self, number: int, places: int) -> None:
         """Move a layer up (-1) or down (+1) in the order."""
         present = list(self.recipe.mask.layers)

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 FRONT_END = Path(__file__).parent / "detector_view"
 PARTS = ("data", "screen", "lines", "tools", "input", "view")
 IMAGES = ("average", "stddev", "maximum")
+BRIGHT_RUNS = "bright runs"
 TILES = (
-    "side by side", "average", "std deviation", "maximum", "mask", "all four", "bright runs",
+    "side by side", "average", "std deviation", "maximum", "mask", "all four", BRIGHT_RUNS,
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")

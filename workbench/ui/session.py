@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ import numpy as np
 
 from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.recipe import Decisions, Recipe
-from workbench.ui.editor import RecipeEditor
+from workbench.recipe import Decisions, Images, Recipe
+from workbench.ui.editor import RecipeEditor, told
 from workbench.ui.state import PARTIAL, STEPS, Moment, State, Status, describe_images
 from workbench.ui.worker import Task, Worker
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from workbench.averages import RunImages
     from workbench.geometry import Geometry, GeometryStore
     from workbench.mask import Mask, MaskEngine
+
+KEPT = "kept-averages"  # folder in the output folder
 
 __all__ = ["PARTIAL", "STEPS", "Moment", "Session", "State", "Status", "describe_images"]
 
@@ -38,19 +41,25 @@ class Session(RecipeEditor):
     ----------
     recipe : to begin with; relative paths in it are taken from the current folder.
     path : the recipe's file, if it has one.
+    keep : keep averages in files of the output folder too, and use those found there.
     """
 
     def __init__(
-        self, recipe: Recipe | None = None, path: str | os.PathLike[str] | None = None
+        self,
+        recipe: Recipe | None = None,
+        path: str | os.PathLike[str] | None = None,
+        keep: bool = False,
     ) -> None:
         super().__init__(recipe, path)
+        self._keep = keep
         self._slow = Worker("workbench-slow", self.log, self._progressed)
         self._quick = Worker("workbench-quick", self.log)
+        self._look = Worker("workbench-look", self.log)
         self._made_with: dict[str, Any] = {}
         self._failed: dict[str, tuple[Any, str]] = {}
         self._running: set[str] = set()
         self._engine: MaskEngine | None = None
-        self._known: dict[str, RunImages] = {}
+        self._known = pipeline.KeptAverages()
         self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
         self.moment: Moment | None = None
         self.images: pipeline.ImageSet | None = None
@@ -124,6 +133,11 @@ class Session(RecipeEditor):
         """Run ``act()`` on the thread for what takes long."""
         self._slow.submit(key, lambda task: act())
 
+    def look(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the thread that looks around on disk; nobody waits for it."""
+        self._look.submit(key, lambda task: act())
+
+    @told
     def cancel(self) -> None:
         """Ask long work to stop; what it has so far is kept where that is valid."""
         self._slow.cancel()
@@ -155,6 +169,7 @@ class Session(RecipeEditor):
         worker.submit(step, act)
 
     # ---- images ------------------------------------------------------------------------------
+    @told
     def compute_images(self) -> None:
         """Average the runs of the recipe, or read the images it names."""
         self._do("images", self._compute_images, self._slow)
@@ -165,7 +180,7 @@ class Session(RecipeEditor):
             recipe,
             progress=task,
             snapshot=self._show_preview,
-            known=self._known,
+            known=self.known,
             snapshot_seconds=self.snapshot_seconds,
         )
         with self._lock:
@@ -178,6 +193,28 @@ class Session(RecipeEditor):
         self.tell("images")
         if not images.partial or (images.average is not None and images.maximum is not None):
             self.compute_mask()
+
+    @property
+    def known(self) -> pipeline.KeptAverages:
+        """Averages made so far, by `pipeline.averaging_key`."""
+        folder = Path(self.recipe.output.folder) / KEPT
+        if self._keep and self._known.folder != folder:
+            self._known = pipeline.KeptAverages(folder, partial(self.log.note, "images"))
+        return self._known
+
+    def has_kept_images(self) -> bool:
+        """Whether `compute_images` needs to read no run: all averages are known, or are files."""
+        experiment, recipe, known = self.recipe.experiment, self.recipe, self.known
+        runs = [(number, recipe.bright_corrections) for number in experiment.bright]
+        if experiment.dark is not None:
+            runs.append((experiment.dark, recipe.dark_corrections))
+        try:
+            return bool(runs or recipe.images != Images()) and all(
+                pipeline.averaging_key(recipe, number, corrections) in known
+                for number, corrections in runs
+            )
+        except (WorkbenchError, OSError):
+            return False
 
     def use_images(self, images: pipeline.ImageSet) -> None:
         """Calibrate with images that are in memory already."""
@@ -244,6 +281,7 @@ class Session(RecipeEditor):
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
         return suggest(self._engine)
 
+    @told
     def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the mask (default: the recipe's mask file in its output folder)."""
         from workbench.mask import write_mask
@@ -258,6 +296,7 @@ class Session(RecipeEditor):
         return target
 
     # ---- quadrants ---------------------------------------------------------------------------
+    @told
     def compute_alignment(self) -> None:
         """Find the quadrant offsets with the present mask."""
         self._do("alignment", self._compute_alignment, self._slow)
@@ -289,6 +328,7 @@ class Session(RecipeEditor):
         alignment = self.alignment
         return None if alignment is None else alignment.geometry
 
+    @told
     def overrule(self, quadrant: int, offset_px: tuple[float, float] | None) -> None:
         """Set a quadrant's offset (x, y) by hand; None returns to the one found."""
         if self.found is None:
@@ -299,6 +339,7 @@ class Session(RecipeEditor):
             offset_px = (round(offset_px[0], 3), round(offset_px[1], 3))
         self._decide(self.recipe.decisions.overruling(quadrant, offset_px), quadrant)
 
+    @told
     def nudge(self, quadrant: int, dx: float, dy: float) -> None:
         """Move a quadrant's offset by (dx, dy) pixels."""
         alignment = self.alignment
@@ -307,6 +348,7 @@ class Session(RecipeEditor):
         x, y = alignment.quadrants[quadrant].offset_px
         self.overrule(quadrant, (float(x) + dx, float(y) + dy))
 
+    @told
     def accept(self, quadrant: int, accepted: bool = True) -> None:
         """Use a quadrant's offset, or leave the quadrant where it is."""
         self._decide(self.recipe.decisions.rejecting(quadrant, not accepted), quadrant)
@@ -338,6 +380,7 @@ class Session(RecipeEditor):
             )
         return self.store().preview(self.corrected)
 
+    @told
     def deploy(self, comment: str = "", previewed: Any = None) -> Any:
         """Install the corrected geometry as a new version; gives the version.
 
@@ -350,6 +393,7 @@ class Session(RecipeEditor):
         self.tell("versions", "status")
         return version
 
+    @told
     def rollback(self, number: int, comment: str = "") -> Any:
         """Make an earlier version the current one again."""
         version = self.store().rollback(number, comment)
@@ -357,6 +401,7 @@ class Session(RecipeEditor):
         self.tell("versions", "status")
         return version
 
+    @told
     def save_results(self) -> dict[str, Path]:
         """Write averages, mask, corrected image, geometry and recipe into the output folder."""
         calibration = self.calibration()

@@ -26,12 +26,13 @@ class Entry:
     message: str
     detail: str = ""
     is_error: bool = False
+    merges: str = ""
 
     def line(self) -> str:
-        """``12:30:05 mask: …``."""
-        return (
-            f"{time.strftime('%H:%M:%S', time.localtime(self.when))} {self.place}: {self.message}"
-        )
+        """``12:30:05 mask: …``; of something done, ``12:30:05 >>> a line of Python``."""
+        mark = "" if self.place == ">>>" else ":"
+        when = time.strftime("%H:%M:%S", time.localtime(self.when))
+        return f"{when} {self.place}{mark} {self.message}"
 
 
 class Log:
@@ -49,6 +50,13 @@ class Log:
     def note(self, place: str, message: str) -> None:
         """Log something that went well."""
         self._add(Entry(time.time(), place, message))
+
+    def did(self, line: str, merges: str = "") -> None:
+        """Log the Python line of something done; it replaces a last one with the same `merges`."""
+        last = self.entries[-1] if self.entries else None
+        if merges and last is not None and last.merges == merges:
+            self.entries.pop()
+        self._add(Entry(time.time(), ">>>", line, merges=merges))
 
     def error(self, place: str, error: BaseException) -> str:
         """Log an error; gives the sentence for the panel."""

@@ -106,7 +106,7 @@ function makeTile(view, name) {
     title: element("span", { class: "cw-title", title: full }),
   };
   const head = element("div", { class: "cw-head" }, tile.title);
-  if (name !== "mask") head.append(limits[0], tile.bar, limits[1]);
+  if (name !== "mask") head.append(limits[0], tile.bar, limits[1], "ADU");
   tile.frame = element("div", { class: "cw-frame" }, tile.canvas, tile.lines);
   tile.node = element("div", { class: "cw-tile" }, head, tile.frame);
   return tile;

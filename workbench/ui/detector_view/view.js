@@ -131,7 +131,7 @@ function render(store, model, el) {
   function room() {
     if (get("height")) return get("height");
     const app = root.closest(".cw-app"), beside = app && app.clientWidth > 1.25 * stage.clientWidth;
-    return Math.max(280, beside ? window.innerHeight - 330 : 0.48 * window.innerHeight);
+    return Math.max(280, beside ? window.innerHeight - 360 : 0.48 * window.innerHeight);
   }
   /** As many columns as make the pictures largest. */
   function resize() {
@@ -186,7 +186,7 @@ function render(store, model, el) {
         paintTile(screen, tile, scale, show, recolour);
         if (recolour && tile.name !== "mask") showScale(tile, scale, show.table);
         const note = other ? ", B" : second("geometry") ? ", corrected" : "";
-        const text = tile.full + (tile.name === "mask" ? "" : ", ADU") + note;
+        const text = tile.full + note;
         if (tile.title.textContent !== text) tile.title.textContent = text;
       }
       root.dataset.limits = `${limits.avg_max} ${limits.stddev_max} ${limits.maxproj_min}`;

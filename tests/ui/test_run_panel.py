@@ -1,0 +1,260 @@
+"""Choosing what is calibrated: runs on disk, image files, recipes, what was done lately."""
+
+import time
+
+import numpy as np
+import pytest
+
+from workbench import pipeline
+from workbench.errors import WorkbenchError
+from workbench.recipe import write_recipe
+from workbench.ui import RunPanel, Session
+from workbench.ui.app import Workbench
+from workbench.ui.panels.sources import by_name
+from workbench.ui.session import State
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def recipe(sample, tmp_path):
+    """The sample's recipe, with results going elsewhere."""
+    return pipeline.load_recipe(sample.recipe).changed("output.folder", str(tmp_path / "out"))
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_edits_are_edits_of_the_recipe():
+    session = Session()
+    panel = RunPanel(session)
+    panel.runs.detz.value = "585.5"
+    assert session.recipe.experiment.detz_offset_mm == 585.5
+    panel.runs.detz.value = "far"
+    assert "no number of mm" in panel.message.value
+    panel.dark_form.controls["pedestal"].value = True
+    assert session.recipe.dark_corrections.pedestal
+    panel.events_form.controls["limit"].value = "10"
+    assert session.recipe.events.limit == 10
+    panel.events_form.controls["limit"].value = "0"
+    assert session.recipe.events.limit == 10
+    assert panel.message.value
+
+
+def test_experiments_runs_with_counts_and_detectors_are_listed(sample):
+    session = Session()
+    panel = RunPanel(session)
+    runs = panel.runs
+    runs.psdm_dir.value = str(sample.folder)
+    assert runs.experiment.options == ("cxim1416",)
+    runs.experiment.value = "cxim1416"
+    assert [number for _, number in runs.dark.options] == [None, 54, 74, 75]
+    until(lambda: "12 events" in runs.bright.options[-1][0])
+    assert "CxiDs1.0:Cspad.0" in runs.address.options
+    runs.dark.value = 54
+    runs.bright.value = (74, 75)
+    assert session.recipe.experiment.dark == 54
+    assert session.recipe.experiment.bright == (74, 75)
+    session.undo()
+    assert runs.bright.value == ()
+
+
+def test_lists_that_fill_later_lose_no_choice(sample):
+    session = Session(pipeline.load_recipe(sample.recipe))
+    panel = RunPanel(session)
+    until(lambda: "12 events" in panel.runs.dark.options[1][0])
+    assert panel.runs.dark.value == session.recipe.experiment.dark
+    assert panel.runs.bright.value == session.recipe.experiment.bright
+    assert session.undoable is None
+
+
+def test_a_wrong_experiment_is_told_in_the_panel(tmp_path):
+    panel = RunPanel(Session())
+    panel.runs.psdm_dir.value = str(tmp_path)
+    panel.runs.experiment.value = "cxinosuch"
+    assert "cxinosuch" in panel.message.value
+
+
+def test_nothing_chosen_is_told_in_the_panel():
+    session = Session()
+    panel = RunPanel(session)
+    panel.average.click()
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+    assert "cw-error" in panel.message.value
+    assert session.status("images").state == State.FAILED
+
+
+def test_long_paths_are_whole_in_the_tooltip():
+    panel = RunPanel(Session())
+    panel.runs.calib_dir.value = "/sdf/data/lcls/ds/cxi/cxim1416/calib"
+    assert panel.runs.calib_dir.tooltip.endswith(": /sdf/data/lcls/ds/cxi/cxim1416/calib")
+
+
+NAMES = [
+    "cxim1416_avg-r0054.cbf", "cxim1416_stddev-r0054.cbf", "cxim1416_max-r0054.cbf",
+    "cxim1416_min-r0054.cbf", "cxim1416_avg-r0074.cbf", "cxim1416_stddev-r0074.cbf",
+    "cxim1416_max-r0074.cbf", "cxim1416_max-r0074_cc.cbf",
+]  # fmt: skip
+
+
+def test_image_files_are_recognised_by_their_names():
+    assert by_name(NAMES) == {
+        "average": "cxim1416_avg-r0054.cbf",
+        "stddev": "cxim1416_stddev-r0054.cbf",
+        "maximum": "cxim1416_max-r0074.cbf",
+        "bright_average": "cxim1416_avg-r0074.cbf",
+    }
+    assert by_name([*NAMES, "cxim1416_all_max.cbf"])["maximum"] == "cxim1416_all_max.cbf"
+    assert by_name(["notes.cbf"]) == {}
+
+
+def test_images_are_chosen_from_a_folder(tmp_path):
+    for name in [*NAMES, "README.md"]:
+        (tmp_path / name).touch()
+    session = Session()
+    panel = RunPanel(session)
+    panel.source.value = "image files"
+    assert panel.average.description == "Open images"
+    panel.images.folder.value = str(tmp_path)
+    offered = panel.images.files["stddev"].options
+    assert len(offered) == len(NAMES)
+    panel.images.fill.click()
+    assert session.recipe.images.maximum == str(tmp_path / "cxim1416_max-r0074.cbf")
+    assert panel.images.files["maximum"].value == session.recipe.images.maximum
+    panel.images.files["bright_average"].value = ""
+    assert session.recipe.images.bright_average is None
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    panel = RunPanel(Session())
+    panel.images.folder.value = str(tmp_path / "none")
+    assert "No such file" in panel.message.value
+
+
+def test_a_recipe_that_is_not_there_is_told_in_the_panel(tmp_path):
+    panel = RunPanel(Session())
+    panel.source.value = "recipe file"
+    panel.saved.path.value = str(tmp_path / "none.toml")
+    panel.saved.open.click()
+    assert "none.toml" in panel.message.value
+
+
+def test_recipes_nearby_are_offered_and_opened(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.calibration.toml"
+    write_recipe(recipe, path)
+    session = Session()
+    panel = RunPanel(session)
+    panel.source.value = "recipe file"
+    assert str(path) in panel.saved.path.options
+    panel.saved.path.value = str(path)
+    panel.saved.open.click()
+    assert session.recipe == recipe
+    assert session.path == path
+    assert panel.source.value == "runs on disk"
+    session.undo()
+    assert session.recipe.experiment.name == ""
+
+
+# ---- where one left off ----------------------------------------------------------------------
+def remembered(bench):
+    until(lambda: not bench.session._look.busy)
+
+
+def test_what_was_done_lately_is_offered_and_nothing_happens_by_itself(recipe):
+    first = Workbench(recipe)
+    first.session.change("mask.border", 2)
+    remembered(first)
+    bench = Workbench()
+    assert bench.run.offer_box.layout.display == ""
+    assert bench.recipe.experiment.name == ""
+    assert "cxim1416, dark run 54" in bench.run.earlier.options[0]
+    bench.run.resume.click()
+    assert bench.recipe == first.recipe
+    assert bench.run.offer_box.layout.display == "none"
+    bench.session.undo()
+    assert bench.recipe.experiment.name == ""
+
+
+def test_the_offer_can_be_declined(recipe):
+    first = Workbench(recipe)
+    first.session.change("mask.border", 2)
+    remembered(first)
+    bench = Workbench()
+    bench.run.dismiss.click()
+    assert bench.run.offer_box.layout.display == "none"
+    assert Workbench(recipe.changed("mask.border", 2)).run.offer_box.layout.display == "none"
+
+
+def test_later_settings_of_the_same_runs_are_offered(recipe):
+    first = Workbench(recipe)
+    first.session.change("mask.border", 2)
+    remembered(first)
+    bench = Workbench(recipe)
+    assert bench.recipe.mask.border == 0
+    assert "other settings" in bench.run.offer_text.value
+    bench.run.resume.click()
+    assert bench.recipe.mask.border == 2
+
+
+def test_after_a_restart_show_brings_back_images_alignment_and_panel(recipe):
+    first = Workbench(recipe.changed("alignment.range_px", 12))
+    first.compute()
+    first.open(first.quadrants)
+    remembered(first)
+    again = Workbench(first.recipe)
+    assert again.session.images is None
+    again.show()
+    assert again.session.status("alignment").state == State.DONE
+    assert again.panel is again.quadrants
+    assert np.array_equal(again.session.mask.good, first.session.mask.good)
+    assert np.array_equal(again.session.alignment.offsets_px, first.session.alignment.offsets_px)
+    assert "Quadrant 3: offset" in again._repr_mimebundle_()["text/plain"]
+
+
+def test_without_kept_averages_show_reads_no_run(recipe, monkeypatch):
+    monkeypatch.setattr(pipeline, "gather_images", lambda *a, **k: pytest.fail("averaged"))
+    bench = Workbench(recipe)
+    bench.show()
+    assert bench.session.status("images").state == State.NOT_STARTED
+
+
+def test_what_was_done_is_logged_as_python(recipe):
+    bench = Workbench(recipe)
+    for value in (310.0, 320.0, 330.0):
+        bench.mask.limits["maxproj_min"].value = value
+    bench.undo.click()
+    lines = [entry.message for entry in bench.session.log.entries if entry.place == ">>>"]
+    assert lines == [
+        "bench.session.change('mask.thresholds.maxproj_min', 330.0)",
+        "bench.session.undo()",
+    ]
+    exec(lines[0], {"bench": bench})
+    assert bench.recipe.mask.thresholds.maxproj_min == 330
+
+
+def test_bright_runs_stand_side_by_side_when_asked_for(recipe):
+    bench = Workbench(recipe)
+    session, view = bench.session, bench.view
+    session.compute_images()
+    session.wait(60)
+    assert view.runs == ["run 74", "run 75"]
+    assert "run 74" not in view._messages
+    view.tiles = "bright runs"
+    session.wait(60)
+    for name, run in zip(view.runs, session.images.bright, strict=True):
+        sent = np.frombuffer(view._messages[name][1][0], np.float32)
+        assert np.array_equal(sent, run.maximum.astype(np.float32).ravel())
+    session.change("experiment.bright", (74,))
+    session.compute_images()
+    session.wait(60)
+    assert view.runs == []
+    assert "run 75" not in view._messages

@@ -1,0 +1,402 @@
+"""What is calibrated: runs on disk, image files, or a saved recipe; lists of what there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from workbench import pipeline
+from workbench.errors import WorkbenchError
+from workbench.recipe.files import SUFFIX
+from workbench.ui.panels.base import note_text, row
+from workbench.ui.styles import classed
+
+if TYPE_CHECKING:
+    from workbench.runs import RunFiles
+    from workbench.ui.panels.run import RunPanel
+
+STYLE = {"description_width": "112px"}
+IMAGE_FILES = {
+    "average": "Average of a dark run (CBF or other image file)",
+    "stddev": "Standard deviation of the dark run",
+    "maximum": "Maximum of the bright runs",
+    "bright_average": "Average of the bright runs, for the alignment (may be left empty)",
+}
+IMAGE_SUFFIXES = (".cbf", ".h5", ".hdf5", ".npy", ".edf", ".tif", ".tiff", ".img", ".mccd")
+LISTED = 400  # files offered at most
+
+
+class Filling:
+    """True on the thread that is filling controls, so that it does not hear itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._owner: int | None = None
+
+    def __bool__(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            before, self._owner = self._owner, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._owner = before
+
+
+def text_box(label: str, tooltip: str, **more: Any) -> widgets.Combobox:
+    """Text with a list to choose from; anything else may be typed."""
+    return widgets.Combobox(
+        description=label, tooltip=tooltip, ensure_option=False, continuous_update=False,
+        style=STYLE, layout={"width": "auto"}, **more,
+    )  # fmt: skip
+
+
+class PathBox(widgets.Combobox):
+    """Path with a list of what there is; its tooltip shows it whole."""
+
+    def __init__(self, label: str, tooltip: str) -> None:
+        super().__init__(
+            description=label, tooltip=tooltip, ensure_option=False, continuous_update=False,
+            style=STYLE, layout={"width": "auto"},
+        )  # fmt: skip
+        self._says = tooltip
+        self.observe(lambda change: self._whole(), "value")
+
+    def _whole(self) -> None:
+        self.tooltip = f"{self._says}: {self.value}" if self.value else self._says
+
+
+class RunChoice:
+    """Experiment, detector and runs, from what is on disk or typed."""
+
+    def __init__(self, panel: RunPanel) -> None:
+        self.panel, self.session = panel, panel.session
+        self.filling = Filling()
+        self.experiment = text_box("Experiment", "Experiment, e.g. cxim1416")
+        self.address = text_box("Detector", "Detector address, e.g. CxiDs1.0:Cspad.0")
+        self.psdm_dir = PathBox("Data tree", "Root of the data tree; empty: $SIT_PSDM_DATA")
+        self.xtc_dir = PathBox("XTC folder", "Folder of the .xtc files, if not in the data tree")
+        self.calib_dir = PathBox(
+            "Calibration", "Calibration directory, if not in the data tree; geometries go there"
+        )
+        self.dark = widgets.Dropdown(
+            description="Dark run", options=[("none", None)], style=STYLE,
+            tooltip="Run without beam: its average and standard deviation make the mask",
+            layout={"width": "auto"},
+        )  # fmt: skip
+        self.bright = widgets.SelectMultiple(
+            description="Bright runs", options=[], rows=4, style=STYLE,
+            tooltip="Runs with powder rings (Ctrl or Shift for several); their maximum is used",
+            layout={"width": "auto"},
+        )  # fmt: skip
+        self.detz = widgets.Text(
+            description="detz offset, mm", style=STYLE, continuous_update=False,
+            tooltip="Distance in mm = encoder + this; empty: distance unknown",
+            layout={"width": "auto"},
+        )  # fmt: skip
+        self.look = panel.button(
+            "List runs", "Look on disk for experiments, runs and detectors", self.list_runs
+        )
+        where = [self.experiment, self.dark, self.bright, self.address, self.detz]
+        folders = [self.psdm_dir, self.xtc_dir, self.calib_dir, row(self.look)]
+        self.box = classed(widgets.HBox([column(*where), column(*folders)]), "cw-form")
+        self.controls: dict[str, widgets.Widget] = {
+            "name": self.experiment,
+            "address": self.address,
+            "psdm_dir": self.psdm_dir,
+            "xtc_dir": self.xtc_dir,
+            "calib_dir": self.calib_dir,
+            "dark": self.dark,
+            "bright": self.bright,
+            "detz_offset_mm": self.detz,
+        }
+        for name, control in self.controls.items():
+            control.observe(lambda change, name=name: self._edited(name), "value")
+        self.show()
+        if self.session.recipe.experiment.name:
+            panel.guarded(self.list_runs)
+        else:
+            with self.filling():
+                self.experiment.options = tuple(self._experiments())
+
+    # ---- what the controls do ----------------------------------------------------------------
+    def _edited(self, name: str) -> None:
+        if not self.filling:
+            self.panel.guarded(lambda: self._set(name))
+
+    def _set(self, name: str) -> None:
+        value = self.controls[name].value
+        if name.endswith("_dir"):
+            value = absolute(value)
+        elif name == "bright":
+            value = tuple(value)
+        elif name == "detz_offset_mm":
+            try:
+                value = float(value) if value.strip() else None
+            except ValueError as error:
+                raise WorkbenchError(f"detz offset: {value!r} is no number of mm.") from error
+        elif name in ("name", "address"):
+            value = value.strip()
+        self.session.change(f"experiment.{name}", value)
+        if name in ("name", "psdm_dir", "xtc_dir", "calib_dir"):
+            if self.experiment.value:
+                self.list_runs()
+            else:
+                with self.filling():
+                    self.experiment.options = tuple(self._experiments())
+
+    def list_runs(self) -> None:
+        """Fill the lists with what is on disk; counts of events follow."""
+        from workbench import runs
+
+        experiment = self.session.recipe.experiment
+        with self.filling():
+            self.experiment.options = tuple(self._experiments())
+        if not experiment.name:
+            if not self.experiment.options:
+                raise WorkbenchError(
+                    "No experiments were found; give the data tree or the folder of the .xtc "
+                    "files, and type the experiment's name."
+                )
+            return
+        place = runs.find_experiment(
+            experiment.name, experiment.psdm_dir, experiment.xtc_dir, experiment.calib_dir
+        )
+        found = place.runs()
+        self._fill(found, {})
+        addresses = known_detectors(place.calib_dir)
+        with self.filling():
+            self.address.options = tuple(sorted(addresses))
+        self.session.look("runs", lambda: self._count(found, addresses))
+
+    def _fill(self, found: list[RunFiles], events: dict[int, int]) -> None:
+        labels = {run.number: run_label(run, events.get(run.number)) for run in found}
+        with self.filling():
+            self.dark.options = [("none", None), *((text, n) for n, text in labels.items())]
+            self.bright.options = [(text, n) for n, text in labels.items()]
+            self.show()
+
+    def _count(self, found: list[RunFiles], addresses: set[str]) -> None:
+        """Count events, the chosen runs' first, and see which detectors are in one of them."""
+        from workbench import runs
+
+        chosen = {self.session.recipe.experiment.dark, *self.session.recipe.experiment.bright}
+        order = sorted(found, key=lambda run: run.number not in chosen)
+        events: dict[int, int] = {}
+        for number, run in enumerate(order):
+            try:
+                events[run.number] = runs.estimate_events(run)
+                if number == 0:
+                    addresses = addresses | set(runs.list_detectors(run))
+                    with self.filling():
+                        self.address.options = tuple(sorted(addresses))
+            except (WorkbenchError, OSError) as error:
+                self.session.log.note("runs", str(error))
+            if number in (len(chosen), len(order) - 1):
+                self._fill(found, events)
+
+    def _experiments(self) -> list[str]:
+        from workbench import runs
+
+        return sorted(one.name for one in runs.list_experiments(self.psdm_dir.value or None))
+
+    # ---- what is shown -----------------------------------------------------------------------
+    def show(self) -> None:
+        """Show the recipe."""
+        experiment = self.session.recipe.experiment
+        with self.filling():
+            for name, control in self.controls.items():
+                value = getattr(experiment, name)
+                if control is self.dark:
+                    if value not in [number for _, number in self.dark.options]:
+                        self.dark.options = [*self.dark.options, (f"run {value}", value)]
+                elif control is self.bright:
+                    known = [number for _, number in self.bright.options]
+                    missing = [(f"run {n}", n) for n in value if n not in known]
+                    if missing:
+                        self.bright.options = [*self.bright.options, *missing]
+                elif name == "detz_offset_mm":
+                    value = "" if value is None else f"{value:g}"
+                elif value is None:
+                    value = ""
+                if control.value != value:
+                    control.value = value
+
+
+class FileChoice:
+    """Images that exist already: one file each, from a folder's list or by path."""
+
+    def __init__(self, panel: RunPanel) -> None:
+        self.panel, self.session = panel, panel.session
+        self.filling = Filling()
+        self.folder = PathBox("Folder", "Folder whose image files are listed below")
+        self.fill = panel.button(
+            "Choose by name",
+            "Fill in by the usual names: …avg-r0054…, …stddev-r0054…, …max-r0074…",
+            self.choose,
+        )  # fmt: skip
+        self.files = {
+            name: PathBox(name.replace("_", " "), tip) for name, tip in IMAGE_FILES.items()
+        }
+        self.box = column(self.folder, *self.files.values(), row(self.fill))
+        self.folder.observe(lambda change: self._folder(), "value")
+        for name, control in self.files.items():
+            control.observe(lambda change, name=name: self._edited(name), "value")
+        self.show()
+        named = next((box.value for box in self.files.values() if box.value), "")
+        output = self.session.recipe.output.folder
+        self.folder.value = os.path.dirname(named) or (output if os.path.isdir(output) else "")
+
+    def _folder(self) -> None:
+        self.panel.guarded(self.list_files)
+
+    def list_files(self) -> None:
+        """Offer the image files of the folder."""
+        folder = absolute(self.folder.value)
+        if folder is None:
+            return
+        try:
+            names = sorted(one.name for one in os.scandir(folder) if is_image(one.name))
+        except OSError as error:
+            raise WorkbenchError(f"{folder}: {error.strerror}; give a folder of images.") from error
+        paths = tuple(os.path.join(folder, name) for name in names[:LISTED])
+        with self.filling():
+            for control in self.files.values():
+                control.options = paths
+
+    def choose(self) -> None:
+        """Take the files whose names tell what they are."""
+        folder = absolute(self.folder.value)
+        if folder is None:
+            raise WorkbenchError("Give the folder of the images first.")
+        self.list_files()
+        found = by_name(os.path.basename(path) for path in self.files["average"].options)
+        if not found:
+            raise WorkbenchError(
+                f"No file in {folder} is named like an average, standard deviation or maximum; "
+                "choose the files one by one."
+            )
+        for kind, name in found.items():
+            self.session.change(f"images.{kind}", os.path.join(folder, name))
+
+    def _edited(self, name: str) -> None:
+        if not self.filling:
+            value = absolute(self.files[name].value)
+            self.panel.guarded(lambda: self.session.change(f"images.{name}", value))
+
+    def show(self) -> None:
+        """Show the recipe."""
+        with self.filling():
+            for name, control in self.files.items():
+                value = getattr(self.session.recipe.images, name) or ""
+                if control.value != value:
+                    control.value = value
+
+
+class RecipeChoice:
+    """A saved calibration, by path."""
+
+    def __init__(self, panel: RunPanel, opened: Callable[[], None]) -> None:
+        self.panel, self.session, self._opened = panel, panel.session, opened
+        self.path = PathBox("Recipe", f"A saved recipe, …{SUFFIX}")
+        self.open = panel.button("Open", "Go on with this recipe", self.load)
+        self.box = column(self.path, row(self.open))
+        self.list_recipes()
+
+    def list_recipes(self) -> None:
+        """Offer recipes in the current folder, the output folder and the data tree."""
+        recipe = self.session.recipe
+        folders = [Path.cwd(), Path(recipe.output.folder)]
+        if recipe.experiment.psdm_dir:
+            folders.append(Path(recipe.experiment.psdm_dir))
+        found = {
+            str(path): None for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))
+        }
+        self.path.options = tuple(found)[:LISTED]
+
+    def load(self) -> None:
+        """Go on with a saved recipe."""
+        path = absolute(self.path.value)
+        if path is None:
+            raise WorkbenchError(f"Type the path of a recipe (…{SUFFIX}) first.")
+        self.session.set_recipe(pipeline.load_recipe(path), f"open {path}")
+        self.session.path = Path(path)
+        self._opened()
+
+
+def column(*children: widgets.Widget) -> widgets.VBox:
+    """Controls below each other, as wide as there is room."""
+    return widgets.VBox(children, layout={"min_width": "0", "width": "auto"})
+
+
+def absolute(path: str) -> str | None:
+    """Absolute path of what was typed; None for nothing."""
+    text = path.strip()
+    return os.path.abspath(os.path.expanduser(text)) if text else None
+
+
+def run_label(run: RunFiles, events: int | None) -> str:
+    """``run 74 · 1200 events · 5.4 GB``."""
+    size = f"{run.size / 1e9:.1f} GB" if run.size >= 1e9 else f"{run.size / 1e6:.0f} MB"
+    parts = [f"run {run.number}", *([] if events is None else [f"{events} events"]), size]
+    return " · ".join([*parts, *(["in progress"] if run.in_progress else [])])
+
+
+def known_detectors(calib_dir: Path | None) -> set[str]:
+    """Detectors with constants in a calibration directory, and the usual one."""
+    from workbench.detector import DEFAULT_ADDRESS, GROUP
+
+    found = {DEFAULT_ADDRESS}
+    if calib_dir is not None and (calib_dir / GROUP).is_dir():
+        found |= {path.name for path in (calib_dir / GROUP).iterdir() if path.is_dir()}
+    return found
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def by_name(names: Any) -> dict[str, str]:
+    """Which files are which images, by the names that programs give them.
+
+    The dark run is the one with a standard deviation and the fewest other choices: the lowest run
+    number; the bright maximum is that of all runs, or of the highest run number.
+    """
+    kinds: dict[str, dict[int, str]] = {"average": {}, "stddev": {}, "maximum": {}}
+    patterns = {"average": r"avg|average|mean", "stddev": r"std|rms", "maximum": r"max"}
+    for name in sorted(names):
+        run = re.search(r"r(?:un)?[_-]?(\d{1,5})(?!\d)", name.lower())
+        number = int(run[1]) if run else (99_999 if "all" in name.lower() else 0)
+        for kind, pattern in patterns.items():
+            stem = name.lower().rsplit(".", 1)[0]
+            if re.search(pattern, stem) and not stem.endswith("_cc"):
+                kinds[kind].setdefault(number, name)
+                break
+    found: dict[str, str] = {}
+    if kinds["stddev"]:
+        dark = min(kinds["stddev"])
+        found["stddev"] = kinds["stddev"][dark]
+        if dark in kinds["average"]:
+            found["average"] = kinds["average"][dark]
+    if kinds["maximum"]:
+        bright = max(kinds["maximum"])
+        found["maximum"] = kinds["maximum"][bright]
+        if bright in kinds["average"] and kinds["average"][bright] != found.get("average"):
+            found["bright_average"] = kinds["average"][bright]
+    return found
+
+
+def hint(text: str) -> widgets.HTML:
+    """Remark among controls."""
+    return widgets.HTML(note_text(text))
