@@ -93,6 +93,22 @@ def test_a_and_b_change_places(mask_panel, session):
     assert session.recipe.mask.thresholds.maxproj_min == 600
 
 
+def test_the_view_can_blink_between_a_and_b(mask_panel, session, image_set):
+    mask_panel.keep.click()
+    mask_panel.limits["maxproj_min"].value = 600.0
+    session.wait(60)
+
+    def other():
+        _, buffers = mask_panel.view._messages["other"]
+        return int(np.count_nonzero(np.frombuffer(buffers[0], np.uint32)))
+
+    masked_b, masked_a = other(), session.mask.masked
+    assert masked_b == session.mask_of(mask_panel._b).masked < masked_a
+    mask_panel.swap.click()
+    session.wait(60)
+    assert (other(), session.mask.masked) == (masked_a, masked_b)
+
+
 def test_suggestions_change_nothing_until_taken(mask_panel, session):
     before = session.recipe
     mask_panel.suggest.click()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.averages import RunImages
     from workbench.geometry import Geometry, GeometryStore
     from workbench.mask import Mask, MaskEngine
+    from workbench.recipe import MaskSettings
 
 KEPT = "kept-averages"  # folder in the output folder
 
@@ -272,6 +273,13 @@ class Session(RecipeEditor):
             self.mask = mask
             self._made_with["mask"] = (made_with, settings)
         self.tell("mask")
+
+    def mask_of(self, settings: MaskSettings) -> Mask | None:
+        """Mask that other settings would make of the images, for comparison; None without images.
+
+        To be called on the thread of `later`, which alone uses the engine.
+        """
+        return None if self._engine is None else self._engine.mask(settings)
 
     def suggestions(self) -> Any:
         """Limits proposed by stated rules; nothing is changed."""

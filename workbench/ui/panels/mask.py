@@ -120,6 +120,7 @@ class MaskPanel(Panel):
         )
         self.swap.disabled = True
         self._b: Any = None
+        self._b_of: Any = None  # images its mask was made of
         self.save = self.button(
             "Save mask", "Write the mask (DIALS pickle) into the output folder", self.save_mask
         )
@@ -189,6 +190,7 @@ class MaskPanel(Panel):
         """Remember the present settings as B."""
         self._b = self.session.recipe.mask
         self.swap.disabled = False
+        self._show_b()
 
     def swap_b(self) -> None:
         """Change between A and B."""
@@ -197,6 +199,17 @@ class MaskPanel(Panel):
         present = self.session.recipe.mask
         self.session.set_recipe(self.session.recipe.changed("mask", self._b), "A ⇄ B")
         self._b = present
+        self._show_b()
+
+    def _show_b(self) -> None:
+        """Let the view blink between the mask in force and that of set B."""
+        self._b_of = self.session.images
+
+        def show() -> None:
+            made = None if self._b is None else self.session.mask_of(self._b)
+            self.view.set_other_mask(None if made is None else ~made.good)
+
+        self.session.later("mask B", show)
 
     def save_mask(self) -> None:
         """Write the mask file."""
@@ -255,6 +268,8 @@ class MaskPanel(Panel):
         mask = self.session.mask
         if mask is None:
             return
+        if self._b is not None and self._b_of is not self.session.images:
+            self._show_b()
         rows = [[one.label, *one.counts] for one in mask.removals if one.counts.total]
         self.rules.value = table(
             ["rule or layer", "removes", "it alone", "with those above"],
