@@ -26,13 +26,58 @@ def test_the_time_line_tells_each_turn_of_a_version(session, store):
     store.deploy(moved, comment="aligned", quality={"mean_cc": 0.9321})
     store.rollback(0, "rings were double")
     panel = GeometryPanel(session)
-    line = panel.versions.value.split("Time line")[1]
-    rows = line.split("<tr>")[2:]
-    assert [row.split("</td>")[0] for row in rows] == ["<td>v0", "<td>v1", "<td>v0"]
-    assert "now" in rows[0]
-    assert "rings were double" in rows[0]
-    assert "0.9321" in rows[1]
-    assert "now" not in rows[1] + rows[2]
+    turns = panel.versions.value.split("cw-time")[1].split("</ol>")[0].split("<li")[1:]
+    assert [turn.split("<b>")[1].split("</b>")[0] for turn in turns] == ["v0", "v1", "v0"]
+    assert "until now" in turns[0]
+    assert "rings were double" in turns[0]
+    assert "0.9321" in turns[1]
+    assert "until now" not in turns[1] + turns[2]
+
+
+def test_lists_to_compare_lead_from_what_psana_reads_to_what_is_new(session, store):
+    session.compute_alignment()
+    session.wait(120)
+    panel = GeometryPanel(session)
+    assert (panel.older.value, panel.newer.value) == (0, "corrected")
+    panel.plan.click()
+    panel.deploy.click()
+    assert (panel.older.value, panel.newer.value) == (0, 1)
+    assert "corrected, not deployed" not in dict(panel.newer.options)
+    panel.older.value, panel.newer.value = 1, 0
+    panel.refresh.click()
+    assert (panel.older.value, panel.newer.value) == (1, 0)
+    panel.rollback.click()
+    assert store.current().number == 0
+
+
+def test_a_plain_file_is_compared_before_it_is_a_version(session, tmp_path):
+    session.change("experiment.calib_dir", str(tmp_path))
+    session.use_images(session.images)
+    session.compute_alignment()
+    session.wait(120)
+    store = GeometryStore(tmp_path, session.recipe.experiment.address)
+    store.folder.mkdir(parents=True)
+    session.images.geometry.write(store.link)
+    panel = GeometryPanel(session)
+    assert "No versions yet" in panel.versions.value
+    assert (panel.older.value, panel.newer.value) == ("present", "corrected")
+    panel.compare.click()
+    session.wait(60)
+    assert panel.diff.value.count("QUAD") == 4
+
+
+def test_a_changed_version_is_told_and_its_content_put_back(session, store):
+    panel = GeometryPanel(session)
+    assert panel.repair.layout.display == "none"
+    path = store.version(0).path
+    path.chmod(0o644)
+    path.write_text(path.read_text() + "# by hand\n")
+    panel.refresh.click()
+    assert "was changed after it was deployed" in panel.versions.value
+    panel.repair.click()
+    assert store.version(0).intact
+    assert panel.repair.layout.display == "none"
+    assert "changed content kept" in panel.done.value
 
 
 def test_comparing_two_versions_gives_table_arrows_and_blink(session, store):

@@ -410,6 +410,15 @@ class Session(RecipeEditor):
         return version
 
     @told
+    def repair(self) -> list[str]:
+        """Give changed versions the content they were deployed with; says what was done."""
+        done = self.store().repair()
+        for line in done:
+            self.log.note("geometry", line)
+        self.tell("versions", "status")
+        return done
+
+    @told
     def save_results(self) -> dict[str, Path]:
         """Write averages, mask, corrected image, geometry and recipe into the output folder."""
         calibration = self.calibration()

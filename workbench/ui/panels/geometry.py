@@ -15,14 +15,16 @@ from workbench.ui.panels.base import (
     picture,
     row,
     show_picture,
-    table,
     warning_text,
 )
-from workbench.ui.panels.versions import difference_table, minute, quality, time_line
-from workbench.ui.session import Session
+from workbench.ui.panels.versions import difference_table, time_line, version_table
+from workbench.ui.session import Session, State
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+PRESENT, CORRECTED = "present", "corrected"  # to compare, beside the versions' numbers
 
 
 class GeometryPanel(Panel):
@@ -82,9 +84,14 @@ class GeometryPanel(Panel):
             self.roll_back,
         )  # fmt: skip
         self.refresh = self.button("Refresh", "Look at the calibration directory again", self.show)
+        self.repair = self.button(
+            "Put content back", "Give changed versions the content they were deployed with; what "
+            "was found there is kept as a new version", self.put_back, "warning",
+        )  # fmt: skip
         self.diff = widgets.HTML()
         self.arrows = picture()
         self.previewed: Any = None  # what was shown before writing
+        self._values: list[Any] = []
         self.pair = ImageView(
             tiles="maximum", show_mask=False, show_outlines=True, rules=[], blink=True
         )
@@ -96,14 +103,14 @@ class GeometryPanel(Panel):
             self.plan_box,
             self.done,
             self.versions,
-            row(self.older, self.newer, self.compare, self.rollback, self.refresh),
+            row(self.older, self.newer, self.compare, self.rollback, self.refresh, self.repair),
             self.diff,
             self.arrows,
             self.pair_box,
         ]
         session.subscribe("versions", self.show)
         session.subscribe("images", lambda: session.later("versions", self._show_quietly))
-        session.subscribe("alignment", self.close_plan)
+        session.subscribe("alignment", self._alignment)
         self._show_quietly()
 
     def activate(self) -> None:
@@ -143,9 +150,14 @@ class GeometryPanel(Panel):
         """Make the chosen version current."""
         number = self._chosen(self.newer)
         if not isinstance(number, int):
-            raise WorkbenchError("Choose a version at “to”; the corrected geometry is no version.")
+            raise WorkbenchError("Choose a version at “to”; what is chosen there is no version.")
         version = self.session.rollback(number, self.comment.value)
         self.done.value = note_text(f"Rolled back to {version.name}: {version.path}")
+
+    def put_back(self) -> None:
+        """Restore versions that were changed after they were deployed."""
+        done = self.session.repair()
+        self.done.value = note_text(" ".join(done) or "All versions are as they were deployed.")
 
     def show_diff(self) -> None:
         """Compare the two chosen versions."""
@@ -183,11 +195,17 @@ class GeometryPanel(Panel):
         return box.value
 
     def _geometry(self, chosen: Any) -> Any:
-        if chosen == "corrected":
+        if chosen == PRESENT:
+            return self.session.store().geometry()
+        if chosen == CORRECTED:
             if self.session.corrected is None:
                 raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
             return self.session.corrected
         return self.session.store().version(int(chosen)).geometry()
+
+    def _alignment(self) -> None:
+        self.close_plan()
+        self.session.later("versions", self._show_quietly)
 
     # ---- what is shown -----------------------------------------------------------------------
     def _show_quietly(self) -> None:
@@ -205,20 +223,11 @@ class GeometryPanel(Panel):
         try:
             store = self.session.store()
             history = store.history()
+            problems = store.verify() if history else []
+            line = time_line(store)
         except (WorkbenchError, OSError) as error:
             self.versions.value = note_text(str(error))
             return
-        rows = [
-            [
-                ("▶ " if version.current else "") + version.name,
-                minute(version.when) or "–",
-                version.user or "–",
-                version.comment or "–",
-                quality(version.record),
-                {True: "as deployed", False: "CHANGED since", None: "no record"}[version.intact],
-            ]
-            for version in reversed(history)
-        ]
         run = next(iter(self.session.recipe.experiment.bright), None)
         serves = ""
         if run is not None:
@@ -226,30 +235,37 @@ class GeometryPanel(Panel):
             serves = note_text(
                 f"For run {run} psana reads {path}" if path else f"No file serves run {run}."
             )
-        self.versions.value = (
-            table(
-                ["version", "when", "who", "comment", "mean CC", "content"],
-                rows,
-                f"Versions in {store.folder}",
-            )
-            + (note_text(f"{store.state()}.") if not history else "")
-            + serves
-            + time_line(store)
-            + warning_text(store.verify() if history else [])
+        listed = (
+            version_table(store, history)
+            if history
+            else note_text(f"No versions yet in {store.folder}: {store.state()}.")
         )
+        self.versions.value = warning_text(problems) + serves + line + listed
+        changed = any(one.intact is False for one in history)
+        self.repair.layout.display = "" if changed else "none"
+        self._offer(store, history)
+
+    def _offer(self, store: Any, history: list[Any]) -> None:
+        """Fill the lists to compare; by default from what psana reads to the newest."""
         options: list[tuple[str, Any]] = [
             (f"{one.name}{' (current)' if one.current else ''}", one.number) for one in history
         ]
-        if self.session.corrected is not None:
-            options.append(("corrected, not deployed", "corrected"))
-        for box, default in ((self.older, 0), (self.newer, -1)):
-            before = box.value
+        current = next((one.number for one in history if one.current), None)
+        if current is None and store.link.exists():
+            current = PRESENT
+            options.insert(0, ("present file", PRESENT))
+        is_new = self.session.status(self.step).state != State.DONE
+        if self.session.corrected is not None and is_new:
+            options.append(("corrected, not deployed", CORRECTED))
+        values = [value for _, value in options]
+        newest = values[-1] if values else None
+        older = current if newest != current or len(values) < 2 else values[-2]
+        for box, default in ((self.older, older), (self.newer, newest)):
+            kept = box.value if box.value in values and values == self._values else default
             box.options = options
-            values = [value for _, value in options]
-            if before in values:
-                box.value = before
-            elif values:
-                box.value = values[default]
+            if kept in values:
+                box.value = kept
+        self._values = values
 
     def summary(self) -> str:
         """Versions, one per line."""

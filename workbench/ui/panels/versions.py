@@ -1,7 +1,9 @@
-"""Tables of the geometry panel: who was current when, and what differs between two versions."""
+"""Time line and tables of the geometry panel."""
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from workbench.ui.panels.base import note_text, table
 if TYPE_CHECKING:
     from workbench.geometry import GeometryStore
     from workbench.geometry.compare import GeometryDiff
+    from workbench.geometry.versions import Version
 
 
 def quality(record: dict[str, Any]) -> str:
@@ -20,27 +23,46 @@ def quality(record: dict[str, Any]) -> str:
 
 
 def time_line(store: GeometryStore) -> str:
-    """Table of which version psana read from when to when, newest first; empty without HISTORY."""
+    """Which version psana read from when to when, newest first, as HTML; empty without HISTORY."""
     # "keep" and "repair" leave the name where it leads
     turns = [one for one in store.switches() if one.action not in ("keep", "repair")]
     if not turns:
         return ""
     records = {one.number: one.record for one in store.history()}
     ends = [one.when for one in turns[1:]] + [""]
+    items = []
+    for one, end in reversed(list(zip(turns, ends, strict=True))):
+        name = "no version" if one.version is None else f"v{one.version}"
+        until = f"to {minute(end)}" if end else "until now"
+        cc = quality(records.get(one.version, {}) if one.version is not None else {})
+        facts = [one.comment, f"mean CC {cc}" if cc != "–" else ""]
+        items.append(
+            f'<li class="cw-turn-{html.escape(one.action)}{"" if end else " cw-now"}">'
+            f"<b>{html.escape(name)}</b> from {html.escape(minute(one.when))} {until}"
+            f" · {html.escape(one.action)} by {html.escape(one.user)}"
+            f"<div>{html.escape(' · '.join(filter(None, facts)))}</div></li>"
+        )
+    return (
+        '<div class="cw-caption">Time line: which version psana read (local time)</div>'
+        f'<ol class="cw-time">{"".join(items)}</ol>'
+    )
+
+
+def version_table(store: GeometryStore, history: Sequence[Version]) -> str:
+    """Table of the versions, newest first."""
     rows = [
         [
-            "–" if one.version is None else f"v{one.version}",
-            minute(one.when),
-            minute(end) if end else "now",
-            one.action,
-            one.user,
+            ("▶ " if one.current else "") + one.name,
+            minute(one.when) or "–",
+            one.user or "–",
             one.comment or "–",
-            quality(records.get(one.version, {}) if one.version is not None else {}),
+            quality(one.record),
+            {True: "as deployed", False: "CHANGED since", None: "no record"}[one.intact],
         ]
-        for one, end in zip(turns, ends, strict=True)
+        for one in reversed(history)
     ]
-    head = ["version", "current from", "to", "by", "who", "comment", "mean CC"]
-    return table(head, rows[::-1], "Time line (local time)")
+    head = ["version", "made", "who", "comment", "mean CC", "content"]
+    return table(head, rows, f"Versions in {store.folder}")
 
 
 def minute(when: str) -> str:
