@@ -9,7 +9,7 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
 from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
-from workbench.ui.bridge import ring_radii_mm, shape_layer
+from workbench.ui.bridge import ring_radii_mm
 from workbench.ui.limit_control import LimitControl, nice
 from workbench.ui.session import State
 
@@ -139,16 +139,6 @@ def test_a_clicked_pixel_is_masked_and_unmasked(mask_panel, session):
         mask_panel.view._handle_custom_msg({"type": "pixel", "flat": flat}, [])
         session.wait(60)
         assert session.mask.good[3, 100, 50] == expected
-
-
-@pytest.mark.parametrize(
-    ("kind", "points"),
-    [("rectangle", [[0, 0], [0, 5]]), ("circle", [[1, 1], [1, 1]]), ("polygon", [[0, 0], [1, 1]]),
-     ("circle", [[0, 0]]), ("star", [[0, 0], [1, 1]])],
-)  # fmt: skip
-def test_shapes_that_enclose_nothing_are_refused(kind, points):
-    with pytest.raises(WorkbenchError):
-        shape_layer(kind, points)
 
 
 def test_the_mask_is_written(mask_panel, session, tmp_path):

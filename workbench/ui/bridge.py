@@ -13,12 +13,10 @@ from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
 from workbench.recipe import mask as layers
 from workbench.ui.image_view import BRIGHT_RUNS, IMAGES, ImageView
+from workbench.ui.layer_bits import layer_bits
 from workbench.ui.session import Session
+from workbench.ui.shapes import outlines, reshaped, shape_layer
 
-BITS = 32
-"""Reasons that the view can tell apart."""
-DRAWN_BY_FRONT_END = ("average_low", "average_high", "stddev_low", "stddev_high", "maximum_low",
-                      "not_a_number")  # fmt: skip
 THRESHOLDS = {"average": "avg_max", "stddev": "stddev_max", "maximum": "maxproj_min"}
 
 
@@ -32,6 +30,8 @@ class Bridge:
         self._sent_bits: bytes | None = None
         self._sending = threading.RLock()  # no preview after the images it is a preview of
         view.on_shape(lambda shape: self._guarded(lambda: self.add_shape(**shape)))
+        view.on_reshape(lambda shape: self._guarded(lambda: self.reshape(**shape)))
+        view.on_remove(lambda layer: self._guarded(lambda: self.remove(layer)))
         view.on_pixel(lambda flat: self._guarded(lambda: self.toggle_pixel(flat)))
         view.observe(lambda change: session.later("view runs", self._runs), "tiles")
         session.subscribe("recipe", self._recipe)
@@ -49,11 +49,11 @@ class Bridge:
     def _recipe(self) -> None:
         recipe, view = self.session.recipe, self.view
         if self.session.origin is None:  # a slider has told the view itself, and may be ahead
+            high, low = recipe.mask.thresholds, recipe.mask.low_gain or recipe.mask.thresholds
             for name in THRESHOLDS.values():
-                setattr(view, name, getattr(recipe.mask.thresholds, name))
-        view.shapes = [
-            outline for layer in recipe.mask.layers if layer.on and (outline := outline_of(layer))
-        ]
+                setattr(view, name, getattr(high, name))
+                setattr(view, f"low_{name}", getattr(low, name))
+        view.shapes = outlines(recipe.mask.layers)
         view.rules = [] if drawn_by_kernel(recipe.mask) else list(IMAGES)
 
     def _show_preview(self) -> None:
@@ -117,23 +117,18 @@ class Bridge:
                 self.view.set_image(name, run.maximum)
 
     def _mask(self) -> None:
-        from workbench.mask import bit_words
-
         mask = self.session.mask
         if mask is None:
             return
-        by_kernel = drawn_by_kernel(self.session.recipe.mask)
-        told = [one for one in mask.removals if by_kernel or one.rule not in DRAWN_BY_FRONT_END]
-        planes = [one.plane for one in told if one.plane is not None]
-        names = [one.name if one.layer is None else one.label for one in told[:BITS]]
-        if len(told) > BITS:
-            names[-1] = "further layers"
-        digest = hashlib.blake2b(repr(names).encode(), digest_size=16)
-        for plane in planes:
-            digest.update(plane.data)
+        settings = mask.settings or self.session.recipe.mask
+        layers = layer_bits(mask, by_kernel=drawn_by_kernel(settings))
+        digest = hashlib.blake2b(repr((layers.names, layers.keepers)).encode(), digest_size=16)
+        for array in (layers.bits, layers.spared):
+            digest.update(b"" if array is None else array.data)
         if digest.digest() != self._sent_bits:
-            self.view.set_bits(bit_words(planes, BITS) if told else None, names)
+            self.view.set_bits(layers.bits, layers.names, layers.spared, layers.keepers)
             self._sent_bits = digest.digest()
+        self.view.two_gains = settings.low_gain is not None
 
     def _alignment(self) -> None:
         alignment = self.session.alignment
@@ -155,7 +150,20 @@ class Bridge:
     # ---- view to session ---------------------------------------------------------------------
     def add_shape(self, kind: str, points: Sequence[Sequence[float]]) -> None:
         """Mask a drawn shape: it becomes a layer of the recipe."""
-        self.session.add_layer(shape_layer(kind, points))
+        self.session.add_layer(shape_layer(kind, points, self.session.recipe.mask.layers))
+        self.view.selected = len(self.session.recipe.mask.layers) - 1
+
+    def reshape(self, layer: int, points: Sequence[Sequence[float]]) -> None:
+        """Move or change a drawn shape."""
+        present = self.session.recipe.mask.layers
+        if not 0 <= layer < len(present):
+            raise WorkbenchError(f"There is no layer {layer + 1}; there are {len(present)}.")
+        self.session.set_layer(layer, reshaped(present[layer], points))
+
+    def remove(self, layer: int) -> None:
+        """Remove a layer whose shape is selected; undo brings it back."""
+        self.view.selected = -1
+        self.session.set_layer(layer, None)
 
     def toggle_pixel(self, flat: int) -> None:
         """Mask a pixel by hand, or take that back."""
@@ -185,48 +193,11 @@ class Bridge:
 
 
 def drawn_by_kernel(settings: Any) -> bool:
-    """Whether there is more than thresholds and removing layers: then only the kernel knows."""
-    return settings.low_gain is not None or any(
-        layer.on and layer.mode != "union" for layer in settings.layers
-    )
-
-
-def shape_layer(kind: str, points: Sequence[Sequence[float]]) -> Any:
-    """Layer of a shape drawn with these points (lab x, y in mm)."""
-    corners = [(round(float(x), 3), round(float(y), 3)) for x, y in points]
-    if len(corners) < 2:
-        raise WorkbenchError(f"A {kind} needs at least two points; draw it again.")
-    try:
-        if kind == "rectangle":
-            (x0, y0), (x1, y1) = corners[0], corners[1]
-            return layers.RectangleLayer(
-                name="drawn rectangle",
-                x_mm=(min(x0, x1), max(x0, x1)),
-                y_mm=(min(y0, y1), max(y0, y1)),
-            )
-        if kind == "circle":
-            radius = math.dist(corners[0], corners[1])
-            return layers.CircleLayer(
-                name="drawn circle", centre_mm=corners[0], radius_mm=round(radius, 3)
-            )
-        if kind == "polygon":
-            return layers.PolygonLayer(name="drawn polygon", points_mm=tuple(corners))
-    except ValueError as error:
-        raise WorkbenchError(f"{error}.") from error
-    raise WorkbenchError(f"There is no shape {kind!r}; draw a rectangle, circle or polygon.")
-
-
-def outline_of(layer: Any) -> dict[str, Any] | None:
-    """Points of a drawn layer, for the view."""
-    if isinstance(layer, layers.RectangleLayer):
-        (x0, x1), (y0, y1) = layer.x_mm, layer.y_mm
-        return {"kind": "rectangle", "points": [[x0, y0], [x1, y1]]}
-    if isinstance(layer, layers.CircleLayer):
-        x, y = layer.centre_mm
-        return {"kind": "circle", "points": [[x, y], [x + layer.radius_mm, y]]}
-    if isinstance(layer, layers.PolygonLayer):
-        return {"kind": "polygon", "points": [list(point) for point in layer.points_mm]}
-    return None
+    """Whether the picture of the mask needs the kernel: where layers that look at the mask so far
+    meet layers that keep pixels."""
+    on = [layer for layer in settings.layers if layer.on]
+    follow = any(isinstance(layer, layers.GrowLayer | layers.IslandLayer) for layer in on)
+    return follow and any(layer.mode != "union" for layer in on)
 
 
 def ring_radii_mm(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
 FRONT_END = Path(__file__).parent / "detector_view"
-PARTS = ("data", "screen", "lines", "tools", "input", "view")
+PARTS = ("data", "screen", "shapes", "lines", "tools", "input", "view")
 IMAGES = ("average", "stddev", "maximum")
 BRIGHT_RUNS = "bright runs"
 TILES = (
@@ -39,27 +39,44 @@ TILES = (
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
-MODES = ("pan", "rectangle", "circle", "polygon", "pixel")
+MODES = ("pan", "rectangle", "circle", "polygon", "line", "pixel")
+REASONS = 24
+"""Bits of the layers' array that have a name; the rest are `LOW_GAIN` and `KEPT`."""
+LOW_GAIN, KEPT = 1 << 30, 1 << 31
 
 
 def module_text() -> str:
     """Give the view's ES module: plain JavaScript, no build step, nothing fetched.
 
-    Comments and indentation stay at home.
+    Comments and spaces that mean nothing stay at home.
     """
     text = "\n".join((FRONT_END / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)
-    return slim(text)
+    return "\n".join(map(tight, slim(text).split("\n")))
 
 
 def style_text() -> str:
     """Give the view's style sheet; colours are those of JupyterLab's theme."""
-    return slim((FRONT_END / "view.css").read_text(encoding="utf-8"))
+    text = slim((FRONT_END / "view.css").read_text(encoding="utf-8"))
+    return re.sub(r" ?([{}]) ?|([:;,]) ", r"\1\2", text)
 
 
 def slim(text: str) -> str:
     """Text of a program without indentation and without lines that are comments."""
     lines = (line.strip() for line in re.sub(r"/\*\*.*?\*/", "", text, flags=re.DOTALL).split("\n"))
     return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def tight(line: str) -> str:
+    """Line of JavaScript without the spaces around signs; templates stay as they are."""
+    if "`" in line:
+        first, last = line.index("`"), line.rindex("`") + 1
+        return tight(line[:first]) + line[first:last] + tight(line[last:])
+    if "/../" in line:
+        return line
+    parts = re.split(r'("(?:\\.|[^"\\])*")', line)
+    parts[::2] = [re.sub(r" ?([{}()\[\];,:?=<>+*&|!-]) ?", r"\1", part) for part in parts[::2]]
+    parts[-1] = parts[-1].partition("//")[0]
+    return "".join(parts)
 
 
 class ImageView(anywidget.AnyWidget):
@@ -80,7 +97,12 @@ class ImageView(anywidget.AnyWidget):
     rules = t.List(t.Enum(IMAGES), default_value=list(IMAGES), help="threshold rules in force").tag(
         sync=True
     )
+    two_gains = t.Bool(False, help="low-gain pixels have limits of their own").tag(sync=True)
+    low_avg_max = t.Float(2000.0, help="ADU; of low-gain pixels").tag(sync=True)
+    low_stddev_max = t.Float(10.0, help="ADU; of low-gain pixels").tag(sync=True)
+    low_maxproj_min = t.Float(300.0, help="ADU; of low-gain pixels").tag(sync=True)
     bit_names = t.List(t.Unicode(), help="name of each bit of the layers' array").tag(sync=True)
+    keepers = t.List(t.Unicode(), help="layers that keep pixels from being masked").tag(sync=True)
 
     tiles = t.Enum(TILES, TILES[0], help="which images are shown").tag(sync=True)
     arrangement = t.Enum(ARRANGEMENTS, ARRANGEMENTS[0], help="how the sensors are laid out").tag(
@@ -110,6 +132,7 @@ class ImageView(anywidget.AnyWidget):
     rings: t.List = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
     quadrant_offsets = t.List(default_value=[[0.0, 0.0]] * 4).tag(sync=True)
     shapes: t.List = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
+    selected = t.Int(-1, help="layer whose shape has handles; -1: none").tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
@@ -178,20 +201,31 @@ class ImageView(anywidget.AnyWidget):
         asics = asic_vectors_mm(geometry.pixel_positions_um())
         self._keep(message, [np.ascontiguousarray(index, dtype=np.int32), asics])
 
-    def set_bits(self, bits: ArrayLike | None, names: Sequence[str] = ()) -> None:
+    def set_bits(
+        self,
+        bits: ArrayLike | None,
+        names: Sequence[str] = (),
+        spared: ArrayLike | None = None,
+        keepers: Sequence[str] = (),
+    ) -> None:
         """Mask pixels for reasons other than the thresholds.
 
         Parameters
         ----------
-        bits : uint32 ``(32, 185, 388)``; a pixel with any bit set is masked. None: no layer.
+        bits : uint32 ``(32, 185, 388)``; a pixel with any of the `REASONS` lowest bits set is
+            masked. With `LOW_GAIN` it has the limits of low gain, with `KEPT` none. None: no layer.
         names : name of each bit, from the lowest, shown in the read-out.
+        spared : uint32 ``(32, 185, 388)``, bits that would mask a pixel if layer ``n`` of
+            `keepers` did not keep it; ``n + 1`` stands in the highest byte.
         """
-        self.bit_names = list(names)
-        if bits is None:
-            self._forget("bits")
-            return
-        array = _full(bits, np.uint32, "layers")
-        self._keep({"type": "array", "kind": "bits", "name": "bits", "dtype": "uint32"}, [array])
+        with self.hold_sync():
+            self.bit_names, self.keepers = list(names), list(keepers)
+        for name, values in (("spared", spared), ("bits", bits)):
+            if values is None:
+                self._forget(name)
+                continue
+            array = _full(values, np.uint32, "layers")
+            self._keep({"type": "array", "kind": "bits", "name": name, "dtype": "uint32"}, [array])
 
     def set_other_mask(self, masked: ArrayLike | None) -> None:
         """Mask B, to blink with the one shown: True or non-zero where masked (None: no B)."""
@@ -215,6 +249,14 @@ class ImageView(anywidget.AnyWidget):
         """Call ``act({"kind": …, "points": [[x, y], …]})`` for a drawn shape (lab mm)."""
         self._listeners.setdefault("shape", []).append(act)
 
+    def on_reshape(self, act: Callable[[dict[str, Any]], None]) -> None:
+        """Call ``act({"layer": n, "points": [[x, y], …]})`` for a shape that was dragged."""
+        self._listeners.setdefault("reshape", []).append(act)
+
+    def on_remove(self, act: Callable[[int], None]) -> None:
+        """Call ``act(layer)`` when the selected shape is to be removed."""
+        self._listeners.setdefault("remove", []).append(act)
+
     def on_pixel(self, act: Callable[[int], None]) -> None:
         """Call ``act(flat index)`` when a pixel is to be masked or unmasked."""
         self._listeners.setdefault("pixel", []).append(act)
@@ -235,6 +277,10 @@ class ImageView(anywidget.AnyWidget):
         elif kind == "shape":
             shape = {"kind": content["kind"], "points": content["points"]}
             self._tell("shape", shape)
+        elif kind == "reshape":
+            self._tell(kind, {"layer": int(content["layer"]), "points": content["points"]})
+        elif kind == "remove":
+            self._tell(kind, int(content["layer"]))
         elif kind in ("pixel", "pick"):
             flat = int(content["flat"])
             if 0 <= flat < PIXELS:

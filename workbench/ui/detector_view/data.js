@@ -102,6 +102,16 @@ function pool(source, map, xs, ys, quick) {
   return { mean, min, max };
 }
 
+/** Values a limit is compared with: NaN where a layer keeps the pixel, or its gain is another. */
+function gated(values, bits, gate) {
+  const out = new Float32Array(values.length), low = gate === "low" ? 1 : 0;
+  for (let k = 0; k < out.length; k++) {
+    const word = bits[k];
+    out[k] = word >>> 31 || (gate !== "any" && ((word >>> 30) & 1) !== low) ? NaN : values[k];
+  }
+  return out;
+}
+
 function poolBits(source, map, xs, ys) {
   const width = xs.low.length, height = ys.low.length, cols = map.cols;
   const out = new Uint32Array(width * height);
@@ -109,7 +119,7 @@ function poolBits(source, map, xs, ys) {
     for (let x = 0, k = y * width; x < width; x++, k++) {
       let any = 0;
       for (let r = ys.low[y]; r < ys.high[y]; r++) {
-        for (let p = r * cols + xs.low[x], stop = r * cols + xs.high[x]; p < stop; p++) any |= source[p];
+        for (let p = r * cols + xs.low[x], stop = r * cols + xs.high[x]; p < stop; p++) any |= source[p] & 0xffffff;
       }
       out[k] = any;
     }

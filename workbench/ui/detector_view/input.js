@@ -1,16 +1,18 @@
 // Mouse, keys and the read-out under the pictures.
 
-/** Names of the rules and layers that mask a pixel. */
-function reasons(view, flat, value) {
-  const { get, store } = view, limits = view.thresholds();
+/** What masks a pixel, or would if a layer did not keep it. */
+function verdict(view, flat, value) {
+  const { get, store } = view, word = store.arrays.bits?.[flat] || 0, spared = store.arrays.spared?.[flat] || 0;
+  const limits = view.thresholds(get("two_gains") && (word >>> 30) & 1 ? "low_" : ""), kept = word >>> 31;
   const broken = RULES.filter((rule) => {
     const v = value[rule.image];
     if (v === undefined || !get("rules").includes(rule.image)) return false;
     return rule.above ? v > rule.limit(limits) : !(v >= rule.limit(limits));
-  });
-  const hits = broken.map((rule) => rule.name), word = store.arrays.bits ? store.arrays.bits[flat] : 0;
-  get("bit_names").forEach((name, i) => { if ((word >>> i) & 1) hits.push(name); });
-  return hits;
+  }).map((rule) => rule.name);
+  const named = (bits) => get("bit_names").filter((_, i) => (bits >>> i) & 1);
+  const masked = [...(kept ? [] : broken), ...named(word)], would = [...(kept ? broken : []), ...named(spared)];
+  const text = masked.length ? `MASKED: ${masked.join(", ")}` : "good";
+  return would.length ? `${text} (would be masked: ${would.join(", ")}; kept by ${get("keepers")[(spared >>> 24) - 1] || "a layer"})` : text;
 }
 
 function readOutText(view) {
@@ -28,8 +30,7 @@ function readOutText(view) {
   if (asics) text += where(pixelPosition(flat, asics));
   text += ` · average ${digits(value.average)}, std ${digits(value.stddev)}, maximum ${digits(value.maximum)} ADU`;
   for (const run of view.shownRuns()) text += `, ${run} ${digits(value[run])}`;
-  const hits = reasons(view, flat, value);
-  return text + (hits.length ? ` · MASKED: ${hits.join(", ")}` : " · good");
+  return `${text} · ${verdict(view, flat, value)}`;
 }
 
 function listen(view, tile) {
@@ -61,9 +62,10 @@ function listen(view, tile) {
     tile.lines.focus({ preventScroll: true });
     tile.lines.setPointerCapture(e.pointerId);
     const at = place(e), mode = get("mode");
-    held = { x: at.x, y: at.y, moved: false };
+    held = { x: at.x, y: at.y, moved: false, grip: mode === "pan" ? grab(view, tile, at) : null, from: at.mm };
+    if (held.grip) put({ selected: held.grip.shape.layer });
     if (mode === "pan" || mode === "pixel" || view.layout() === "stack") return;
-    if (mode !== "polygon") view.drawing = { kind: mode, points: [at.mm, at.mm] };
+    if (mode !== "polygon") view.drawing = { kind: mode, points: [at.mm, at.mm], width: 2 };
     else if (view.drawing) view.drawing.points.push(at.mm);
     else view.drawing = { kind: mode, points: [at.mm, at.mm] };
     view.need(LEVEL.lines);
@@ -75,14 +77,21 @@ function listen(view, tile) {
     if (view.drawing) view.drawing.points[view.drawing.points.length - 1] = at.mm;
     else if (held && get("mode") === "pan") {
       if (Math.hypot(at.x - held.x, at.y - held.y) > 3) held.moved = true;
-      if (held.moved) { view.pan(tile, at.x - held.x, at.y - held.y); held.x = at.x; held.y = at.y; }
+      if (held.moved && held.grip) {
+        view.bending = bent(held.grip.shape, held.grip.handle, held.from, at.mm);
+        view.need(LEVEL.lines);
+      } else if (held.moved) { view.pan(tile, at.x - held.x, at.y - held.y); held.x = at.x; held.y = at.y; }
       return;
-    }
+    } else if (get("mode") === "pan") tile.lines.style.cursor = grab(view, tile, at) ? "move" : "";
     view.need(LEVEL.lines);
   });
   on("pointerup", (e) => {
     if (!held) return;
-    const click = !held.moved, mode = get("mode");
+    const click = !held.moved && !held.grip, mode = get("mode"), { bending } = view;
+    if (held.grip && held.moved && bending) {
+      model.send({ type: "reshape", layer: bending.layer, points: bending.points });
+      setTimeout(() => { if (view.bending === bending) { view.bending = null; view.need(LEVEL.lines); } }, 1500); // it was refused
+    }
     held = null;
     if (view.drawing && mode !== "polygon") finish();
     else if (click && (mode === "pan" || mode === "pixel")) pick(place(e));
@@ -105,7 +114,8 @@ function listen(view, tile) {
     c: () => put({ colormap: next(Object.keys(MAPS), get("colormap")) }),
     s: () => put({ arrangement: get("arrangement") === "stack" ? "assembled" : "stack" }),
     Enter: () => pick(view.placeAt(tile, ...middle())),
-    Escape: () => { view.drawing = null; view.help(false); put({ mode: "pan" }); view.need(LEVEL.lines); },
+    Escape: () => { view.drawing = null; view.help(false); put({ mode: "pan", selected: -1 }); view.need(LEVEL.lines); },
+    Delete: () => { if (get("shapes").some((shape) => shape.layer === get("selected"))) model.send({ type: "remove", layer: get("selected") }); },
   };
   keys["="] = keys["+"];
   on("keydown", (e) => {

@@ -1,7 +1,5 @@
 // What lies over the pictures: outlines and names of quadrants, rings, shapes, numbers, the other cursor.
 
-const LINE_COLOUR = "#E69F00"; // shapes drawn by hand
-
 /** Outline of the sensors' ASICs of a quadrant, and its middle. */
 function quadrantPath(view, tile, q) {
   const path = new Path2D(), { asics } = view.map();
@@ -45,19 +43,6 @@ function drawRings(view, tile, c, { path }, q, ratio) {
   c.restore();
 }
 
-function drawShape(view, tile, c, shape) {
-  const at = shape.points.map((p) => view.toScreen(tile, p));
-  const line = (points) => points.forEach((v, n) => (n ? c.lineTo(v[0], v[1]) : c.moveTo(v[0], v[1])));
-  c.beginPath();
-  if (shape.kind === "circle" && at.length > 1) c.arc(at[0][0], at[0][1], Math.hypot(at[1][0] - at[0][0], at[1][1] - at[0][1]), 0, 2 * Math.PI);
-  else if (shape.kind === "rectangle" && at.length > 1) {
-    const [p, q] = shape.points;
-    line([p, [q[0], p[1]], q, [p[0], q[1]]].map((v) => view.toScreen(tile, v))); c.closePath();
-  } else line(at);
-  if (shape.kind === "polygon" && shape !== view.drawing) c.closePath();
-  c.stroke();
-}
-
 /** The values themselves, once a pixel is large enough to hold one. */
 function drawNumbers(view, tile, c, ratio) {
   const b = view.boxOf(tile), m = view.map(), values = view.store.arrays[tile.name], size = 1 / b.perPixel;
@@ -93,8 +78,7 @@ function drawLines(view, tile) {
       if (get("show_rings")) drawRings(view, tile, c, outline, q, ratio);
     }
   }
-  c.lineWidth = 2 * ratio; c.strokeStyle = LINE_COLOUR;
-  for (const shape of [...get("shapes"), ...(view.drawing ? [view.drawing] : [])]) drawShape(view, tile, c, shape);
+  drawShapes(view, tile, c, ratio);
   const { hover } = view, b = view.boxOf(tile);
   if (hover && (hover.tile !== tile || hover.byKeys)) { // the same place on the other images
     c.strokeStyle = "#fff"; c.lineWidth = ratio;

@@ -13,14 +13,14 @@ const RULES = [
 ];
 const OTHER_BIT = 32; // masked by a layer or by hand
 
-function markAbove(values, limit, bit, flags) {
+function markAbove(values, limit, bit, flags, keep) {
   for (let k = 0; k < flags.length; k++) {
-    flags[k] = values[k] > limit ? flags[k] | bit : flags[k] & ~bit;
+    flags[k] = values[k] > limit ? flags[k] | bit : flags[k] & keep;
   }
 }
-function markBelow(values, limit, bit, flags) {
+function markBelow(values, limit, bit, flags, keep) {
   for (let k = 0; k < flags.length; k++) {
-    flags[k] = values[k] < limit ? flags[k] | bit : flags[k] & ~bit;
+    flags[k] = values[k] < limit ? flags[k] | bit : flags[k] & keep;
   }
 }
 function mix(below, colour, opacity, out) {
@@ -50,36 +50,41 @@ function newScreen(store) {
   };
   /** An array came, changed or went. */
   screen.forget = (name) => {
-    delete screen.pools[name];
-    for (const rule of RULES) if (rule.image === name) delete marked[rule.bit];
+    const bits = name === "bits";
+    for (const key of Object.keys(screen.pools)) if (key === name || key.startsWith(`${name}|`) || (bits && key.includes("|"))) delete screen.pools[key];
+    for (const rule of RULES) if (bits || rule.image === name) delete marked[rule.bit];
     if (name === bitsOf) bitsOf = undefined;
   };
-  screen.pooled = (name) => {
-    if (!(name in screen.pools)) {
-      const source = edge && store.inLayout(name, edge.layout);
+  screen.pooled = (name, gate = "") => {
+    const key = gate ? `${name}|${gate}` : name;
+    if (!(key in screen.pools)) {
+      const source = edge && store.inLayout(name, edge.layout, gate);
       if (!source) return null;
-      screen.pools[name] = pool(source, edge.map, edge.xs, edge.ys, edge.quick);
+      screen.pools[key] = pool(source, edge.map, edge.xs, edge.ys, edge.quick);
     }
-    return screen.pools[name];
+    return screen.pools[key];
   };
-  /** Bring the flags up to date; gives whether any changed. */
-  screen.mark = (limits, images, bits) => {
+  /** Bring the flags up to date; gives whether any changed. `gates`: which pixels have which limits. */
+  screen.mark = (gates, images, bits) => {
     let changed = false;
     const { flags } = screen;
     for (const rule of RULES) {
-      const values = images.includes(rule.image) ? screen.pooled(rule.image) : null;
-      const limit = values ? rule.limit(limits) : null;
+      const used = images.includes(rule.image) && store.arrays[rule.image] ? gates : [];
+      const limit = used.map((gate) => `${gate.name} ${rule.limit(gate.limits)}`).join();
       if (marked[rule.bit] === limit) continue;
       marked[rule.bit] = limit;
       changed = true;
-      if (values === null) markAbove(flags, Infinity, rule.bit, flags);
-      else (rule.above ? markAbove : markBelow)(values[rule.of], limit, rule.bit, flags);
+      if (!used.length) markAbove(flags, Infinity, rule.bit, flags, ~rule.bit);
+      used.forEach((gate, n) => {
+        const values = screen.pooled(rule.image, gate.name)[rule.of];
+        (rule.above ? markAbove : markBelow)(values, rule.limit(gate.limits), rule.bit, flags, n ? 255 : ~rule.bit);
+      });
     }
     if (bitsOf !== bits) {
       bitsOf = bits;
       changed = true;
       const source = bits && store.inLayout(bits, edge.layout);
-      markAbove(source ? poolBits(source, edge.map, edge.xs, edge.ys) : flags, source ? 0 : Infinity, OTHER_BIT, flags);
+      markAbove(source ? poolBits(source, edge.map, edge.xs, edge.ys) : flags, source ? 0 : Infinity, OTHER_BIT, flags, ~OTHER_BIT);
     }
     return changed;
   };

@@ -5,7 +5,8 @@ const HELP = [
   ["1 2 3 4", "only average, std deviation, maximum, mask"], ["5", "side by side"],
   ["M", "mask on or off"], ["L", "logarithmic scale"], ["C", "next colour map"],
   ["S", "assembled or raw stack"], ["R", "rings"], ["O", "outlines"], ["B", "blink"],
-  ["Enter", "pick the pixel in the middle"], ["Esc", "stop drawing"], ["?", "this list"],
+  ["drag an outline or its corners", "move or change a shape"], ["Delete", "remove the selected shape"],
+  ["Enter", "pick the pixel in the middle"], ["Esc", "stop drawing, select nothing"], ["?", "this list"],
 ];
 const TILE_SETS = {
   "side by side": IMAGES, average: ["average"], "std deviation": ["stddev"], maximum: ["maximum"],
@@ -15,6 +16,7 @@ const DRAWING = {
   pan: ["✥", "Move and pick: drag pans, a click shows the pixel"],
   rectangle: ["▭", "Draw a rectangle to mask (drag)"],
   circle: ["◯", "Draw a circle to mask (drag from its centre)"],
+  line: ["╱", "Draw a line to mask, as the arm of a beam stop (drag from end to end)"],
   polygon: ["⬠", "Draw a polygon to mask (click corners, double click ends)"],
   pixel: ["∙", "Mask or unmask single pixels (click)"],
 };

@@ -11,12 +11,14 @@ function newStore() {
     if (name === "stack") return (store.maps.stack ||= stackMap());
     return store.maps[name] || store.maps.assembled;
   };
-  store.inLayout = (name, layout) => {
+  store.inLayout = (name, layout, gate) => {
     const map = store.layout(layout), values = store.arrays[name];
     if (!map || !values) return null;
-    const key = `${name}/${map === store.maps.assembled ? "assembled" : layout}`;
+    const bits = gate && store.inLayout("bits", layout);
+    const key = `${name}/${bits ? `gate ${gate}/` : ""}${map === store.maps.assembled ? "assembled" : layout}`;
     if (!store.assembled.has(key)) {
-      store.assembled.set(key, values instanceof Uint32Array ? assembleBits(values, map) : assemble(values, map));
+      const made = bits ? gated(store.inLayout(name, layout), bits, gate) : (values instanceof Uint32Array ? assembleBits : assemble)(values, map);
+      store.assembled.set(key, made);
     }
     return store.assembled.get(key);
   };
@@ -24,7 +26,7 @@ function newStore() {
   store.receive = (message, buffers) => {
     const { type, kind, name } = message;
     if (type !== "array" && type !== "forget") return;
-    store.forget((key) => key.startsWith(`${name}/`) || key.endsWith(`/${name}`));
+    store.forget((key) => key.startsWith(`${name}/`) || key.endsWith(`/${name}`) || (name === "bits" && key.includes("/gate ")));
     if (type === "forget") { delete store.arrays[name]; delete store.maps[name]; } else {
       const [bytes, more] = buffers.map((b) => (b.buffer ? b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) : b));
       if (kind !== "map") store.arrays[name] = message.dtype === "uint32" ? new Uint32Array(bytes) : new Float32Array(bytes);
@@ -58,7 +60,12 @@ function render(store, model, el) {
   view.layout = () => (second("geometry") ? "corrected" : get("arrangement"));
   view.map = () => store.layout(view.layout());
   view.shownRuns = () => (get("tiles") === "bright runs" ? get("runs") : []);
-  view.thresholds = () => ({ avg_max: get("avg_max"), stddev_max: get("stddev_max"), maxproj_min: get("maxproj_min") });
+  view.thresholds = (low = "") => ({ avg_max: get(`${low}avg_max`), stddev_max: get(`${low}stddev_max`), maxproj_min: get(`${low}maxproj_min`) });
+  view.gates = () => {
+    const limits = view.thresholds();
+    if (get("two_gains")) return [{ name: "high", limits }, { name: "low", limits: view.thresholds("low_") }];
+    return [{ name: get("keepers").length ? "any" : "", limits }];
+  };
   view.limitsOf = (name) => {
     const own = get("limits")[name];
     if (own) return own;
@@ -177,7 +184,7 @@ function render(store, model, el) {
     const { screen } = view, { width, height } = first.canvas, limits = view.thresholds(), on = get("show_mask");
     const masks = on || view.tiles.some((tile) => tile.name === "mask"), other = second("mask");
     screen.look(view.layout(), view.map(), view.boxOf(first), width, height, settle !== 0);
-    const marks = masks && screen.mark(limits, other ? [] : get("rules"), other ? "other" : store.arrays.bits ? "bits" : null);
+    const marks = masks && screen.mark(view.gates(), other ? [] : get("rules"), other ? "other" : store.arrays.bits ? "bits" : null);
     if (todo >= LEVEL.mask || marks) {
       const show = { opacity: on ? get("mask_opacity") : 0, log: get("log"), table: todo >= LEVEL.colour ? colourTable(get("colormap")) : null };
       for (const tile of view.tiles) {
@@ -203,10 +210,11 @@ function render(store, model, el) {
   const root = element("div", { class: "cw-view cw-empty" }, hint, makeToolbar(view), stage, status, sheet);
   el.append(root);
   const { when } = view;
-  when("avg_max stddev_max maxproj_min rules show_mask mask_opacity", () => need(LEVEL.mask));
+  when("avg_max stddev_max maxproj_min low_avg_max low_stddev_max low_maxproj_min two_gains keepers rules show_mask mask_opacity", () => need(LEVEL.mask));
   when("colormap log limits", () => need(LEVEL.colour));
   when("arrangement blink", () => { view.box = null; phase = false; resize(); });
-  when("show_rings show_outlines rings quadrant_offsets centre_mm shapes bit_names distance_mm wavelength", () => { need(LEVEL.lines); view.readOut(); });
+  when("show_rings show_outlines rings quadrant_offsets centre_mm shapes selected can_draw bit_names distance_mm wavelength", () => { need(LEVEL.lines); view.readOut(); });
+  when("shapes", () => { view.bending = null; });
   when("tiles", rebuild);
   when("runs", () => { if (get("tiles") === "bright runs") rebuild(); });
   when("height", resize);
