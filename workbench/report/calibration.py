@@ -203,10 +203,11 @@ class CalibrationReport:
         mask = self.calibration.mask
         if mask is None:
             return sentence("No mask was made.")
-        from workbench.mask.rules import RULES
-
-        found = masks.rules(mask, self.recipe.mask.thresholds)
-        removed = {text: (mask.reasons & RULES[name].flag) != 0 for name, text, _ in found}
+        nothing = np.zeros_like(mask.good)
+        removed = {
+            words: nothing if where is None else where
+            for words, _, where in masks.removed(mask, self.recipe.mask.thresholds)
+        }
         return _picture(figures.mask_rules(removed, self.calibration.geometry))
 
     def mask_overlay(self) -> Picture | Shown:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.mask import RuleCount
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.report.text import Shown, beside, count, sentence, table, together
 
@@ -40,14 +41,18 @@ def settings(mask: MaskSettings) -> Shown:
 
 
 def counts(mask: Any, limits: Thresholds) -> Shown:
-    """Pixels each rule removed, in all and alone."""
+    """Pixels each rule and layer removed, in all and alone; pixels that layers keep."""
     rows = [
         [words, count(one.total), count(one.exclusive), f"{100 * one.total / mask.good.size:.3f}"]
-        for _, words, one in rules(mask, limits)
+        for words, one, _ in removed(mask, limits)
     ]
-    removed = int(mask.good.size - np.count_nonzero(mask.good))
-    rows.append(["in all", count(removed), "", f"{100 * removed / mask.good.size:.3f}"])
-    return table(["removed because", "pixels", "for this reason alone", "%"], rows)
+    masked = int(mask.good.size - np.count_nonzero(mask.good))
+    rows.append(["in all", count(masked), "", f"{100 * masked / mask.good.size:.3f}"])
+    shown = table(["removed because", "pixels", "for this reason alone", "%"], rows)
+    if not mask.rescues:
+        return shown
+    kept = [[one.label, count(one.pixels)] for one in mask.rescues]
+    return together(shown, table(["kept, though masked before", "pixels"], kept))
 
 
 def thresholds(mask: Any, recipe: MaskSettings) -> Shown:
@@ -55,13 +60,19 @@ def thresholds(mask: Any, recipe: MaskSettings) -> Shown:
     return beside(settings(recipe), counts(mask, recipe.thresholds))
 
 
-def rules(mask: Any, limits: Thresholds) -> Iterator[tuple[str, str, Any]]:
-    """Name, words and counts of the threshold rules and of others that removed something."""
+def removed(mask: Any, limits: Thresholds) -> Iterator[tuple[str, RuleCount, Any]]:
+    """Words, counts and places of the threshold rules and of what else removed pixels.
+
+    Places are None for a rule that removed nothing.
+    """
     from workbench.mask.rules import THRESHOLD_RULES
 
-    for name, found in mask.counts.items():
-        if found.total or (name in THRESHOLD_RULES and name != "not_a_number"):
-            yield name, words_of(name, limits), found
+    for one in mask.removals:
+        if one.counts.total:
+            words = one.label if one.layer is not None else words_of(one.rule, limits)
+            yield words, one.counts, one.where
+        elif one.rule in THRESHOLD_RULES and one.rule != "not_a_number":
+            yield words_of(one.rule, limits), one.counts, None
 
 
 def words_of(rule: str, limits: Thresholds | None = None) -> str:
