@@ -1,40 +1,34 @@
-"""The notebooks run from beginning to end on a small sample experiment."""
+"""The notebooks run from beginning to end on a small sample experiment and print what they should.
 
+They are stored without outputs; what their cells print is in ``expected/`` (see ``expected.py``).
+"""
+
+import importlib.util
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from workbench.simulate.experiment import write_experiment
+_spec = importlib.util.spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
+expected = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(expected)
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-STORED = sorted(NOTEBOOKS.glob("*.ipynb"))
-PUBLISHED = "scripting"
-"""Executed by nbconvert and shown as a static page; the others by nbval."""
+STORED = sorted(expected.NOTEBOOKS.glob("*.ipynb"))
+SANITISE = Path(__file__).with_name("sanitise.cfg")
 
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
     """Notebooks beside a sample experiment, as in a checkout but small."""
-    home = tmp_path_factory.mktemp("checkout")
-    write_experiment(home / "sample_data", events=4)
-    shutil.copytree(NOTEBOOKS, home / "notebooks", ignore=shutil.ignore_patterns("*_output"))
-    return home / "notebooks"
+    return expected.checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """Leaves the user's own Jupyter and IPython settings alone."""
-    private = tmp_path_factory.mktemp("jupyter")
-    root = str(NOTEBOOKS.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    changed = {"JUPYTER_CONFIG_DIR": str(private), "IPYTHONDIR": str(private / "ipython")}
-    return {**os.environ, **changed, "PYTHONPATH": os.pathsep.join(paths)}
+    return expected.environment(tmp_path_factory.mktemp("jupyter"))
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
@@ -44,27 +38,45 @@ def test_notebook_is_stored_without_outputs(path):
     assert code
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
     assert "widgets" not in notebook["metadata"]
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in STORED if path.stem != PUBLISHED], ids=lambda path: path.stem
-)
-def test_notebook_runs(path, copies, environment):
+def nbval(path, environment, *options):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env",
-         "-p", "no:cacheprovider", "--rootdir", str(copies), str(copies / path.name)],
-        capture_output=True, text=True, env=environment, cwd=copies,
+        [sys.executable, "-m", "pytest", "-q", *options, "--nbval-current-env",
+         "-p", "no:cacheprovider", "--rootdir", str(path.parent), str(path)],
+        capture_output=True, text=True, env=environment, cwd=path.parent,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.returncode == 0, done.stdout[-5000:]
     assert re.search(r"\d+ passed", done.stdout)
 
 
+@pytest.mark.parametrize("name", expected.COMPARED)
+def test_notebook_prints_what_it_should(name, copies, environment):
+    """Strict: every output of every cell, pictures by their alternative text."""
+    outputs = json.loads(expected.path_of(name).read_text(encoding="utf-8"))
+    notebook = json.loads((copies / f"{name}.ipynb").read_text(encoding="utf-8"))
+    path = copies / f"{name}_expected.ipynb"
+    path.write_text(json.dumps(expected.with_expected(notebook, outputs)), encoding="utf-8")
+    nbval(path, environment, "--nbval", "--nbval-sanitize-with", str(SANITISE))
+
+
+def test_notebook_with_widgets_runs(copies, environment):
+    nbval(copies / "calibration.ipynb", environment, "--nbval-lax")
+
+
 def test_executed_notebook_shows_its_pictures_on_a_static_page(copies, environment):
+    name = "tutorial"
     subprocess.run(
-        [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "--template", "basic",
-         str(copies / f"{PUBLISHED}.ipynb"), "--output", f"{PUBLISHED}.html"],
+        [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "--template", "classic",
+         str(copies / f"{name}.ipynb"), "--output", f"{name}.html"],
         check=True, capture_output=True, env=environment, cwd=copies,
     )  # fmt: skip
-    page = (copies / f"{PUBLISHED}.html").read_text(encoding="utf-8")
-    assert "data:image/png;base64," in page
-    assert 'alt="' in page
+    page = (copies / f"{name}.html").read_text(encoding="utf-8")
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert len(pictures) >= 10
+    for picture in pictures:
+        assert "data:image/png;base64," in picture
+        alt = re.search(r'alt\s*=\s*"([^"]*)"', picture)
+        assert alt is not None
+        assert len(alt[1]) > 20
