@@ -83,21 +83,35 @@ def test_a_changed_version_is_told_and_its_content_put_back(session, store):
 def test_comparing_two_versions_gives_table_arrows_and_blink(session, store):
     store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
     panel = GeometryPanel(session)
-    assert panel.pair_box.layout.display == "none"
+    before = panel.view._messages["assembled"][0]
     panel.older.value, panel.newer.value = 0, 1
     panel.compare.click()
     session.wait(60)
-    assert "-7.000" in panel.diff.value  # origin = present - offset
-    assert "+4.000" in panel.diff.value
+    assert "-7.000, +4.000" in panel.diff.value  # origin = present - offset
     assert panel.diff.value.count("QUAD") == 1
     assert bytes(panel.arrows.value).startswith(b"\x89PNG")
-    assert panel.pair_box.layout.display == ""
-    assert panel.pair.blink
-    assert panel.pair.has_map("assembled")
-    assert panel.pair.has_map("corrected")
-    assert "v0" in panel.pair_note.value
-    assert "v1" in panel.pair_note.value
-    assert not panel.view.has_map("corrected")  # the shared view stays as it was
+    assert panel.view.blink
+    assert panel.view.names == {"assembled": "v0", "corrected": "v1 (current)"}
+    assert panel.view.has_map("corrected")
+    panel.end.click()
+    assert not panel.view.blink
+    assert panel.view.names == {}
+    assert panel.view._messages["assembled"][0] == before
+    assert not panel.view.has_map("corrected")  # there is no alignment
+
+
+def test_leaving_the_panel_ends_the_comparison(session, store):
+    store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
+    session.compute_alignment()
+    session.wait(120)
+    panel = GeometryPanel(session)
+    corrected = panel.view._messages["corrected"][1][0].tobytes()
+    panel.older.value, panel.newer.value = 0, 1
+    panel.compare.click()
+    panel.leave()
+    session.wait(60)
+    assert panel.comparison.layout.display == "none"
+    assert panel.view._messages["corrected"][1][0].tobytes() == corrected
 
 
 def test_blinking_geometries_share_a_frame():

@@ -6,7 +6,7 @@ import contextlib
 import html
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ class Workbench:
         self.run = RunPanel(self.session, self.view)
         self.mask = MaskPanel(self.session, self.view)
         self.quadrants = QuadrantsPanel(self.session, self.view, self.bridge)
-        self.geometry = GeometryPanel(self.session, self.view)
+        self.geometry = GeometryPanel(self.session, self.view, self.bridge)
         self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
         self.panel: Panel = self.run
         self._build()
@@ -215,14 +215,13 @@ class Workbench:
         ]
         for button, panel in zip(self.steps, self.panels, strict=True):
             button.on_click(lambda _, panel=panel: self.open(panel))
-        first = self.run
-        self.undo = first.button("↶ Undo", "Take the last change back", session.undo)
-        self.redo = first.button("↷ Redo", "Make the change again", session.redo)
-        self.save_button = first.button(
+        self.undo = self._button("↶ Undo", "Take the last change back", session.undo)
+        self.redo = self._button("↷ Redo", "Make the change again", session.redo)
+        self.save_button = self._button(
             "Save all", "Write averages, mask, geometry and recipe into the output folder",
             self.save,
         )  # fmt: skip
-        self.report_button = first.button(
+        self.report_button = self._button(
             "Report", "Write an executed notebook and an HTML page of this calibration",
             self._report,
         )  # fmt: skip
@@ -260,6 +259,12 @@ class Workbench:
         self._status()
         self._recipe()
 
+    def _button(self, text: str, tooltip: str, act: Callable[[], Any]) -> widgets.Button:
+        """Button of the head; what goes wrong is told in the panel that is open."""
+        made = widgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
+        made.on_click(lambda _: self.panel.guarded(act))
+        return made
+
     def _arrange(self) -> None:
         """Pictures beside or above the controls; none where there is nothing to see yet."""
         empty = self.session.images is None and self.session.preview is None
@@ -270,11 +275,12 @@ class Workbench:
 
     def open(self, panel: Panel) -> None:
         """Show a panel."""
-        if panel is not self.panel:
-            self.panel.leave()
-        self.panel = panel
-        panel.activate()
-        self.body.children = [panel.box]
+        if self.body.children != (panel.box,):
+            if self.body.children:
+                self.panel.leave()
+            self.panel = panel
+            panel.activate()
+            self.body.children = [panel.box]
         self._arrange()
         self._status()
         if self.session.images is not None:

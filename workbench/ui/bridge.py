@@ -6,7 +6,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.detector import COLUMNS, ROWS
@@ -16,6 +16,9 @@ from workbench.ui.image_view import BRIGHT_RUNS, IMAGES, ImageView
 from workbench.ui.layer_bits import layer_bits
 from workbench.ui.session import Session
 from workbench.ui.shapes import outlines, reshaped, shape_layer
+
+if TYPE_CHECKING:
+    from workbench.geometry import Geometry
 
 THRESHOLDS = {"average": "avg_max", "stddev": "stddev_max", "maximum": "maxproj_min"}
 
@@ -88,12 +91,7 @@ class Bridge:
         images, view = self.session.images, self.view
         if images is None:
             return
-        if images.geometry is None:
-            from workbench.geometry import Geometry
-
-            view.set_geometry(Geometry.ideal())
-        else:
-            view.set_geometry(images.geometry)
+        self._present_geometry()
         view.set_geometry(None, "corrected")
         for name in IMAGES:
             image = getattr(images, name)
@@ -108,6 +106,28 @@ class Bridge:
         view.runs = [f"run {run.run}" for run in images.bright] if len(images.bright) > 1 else []
         if view.tiles == BRIGHT_RUNS:
             self._runs()
+
+    def _present_geometry(self) -> None:
+        from workbench.geometry import Geometry
+
+        images, self.view.names = self.session.images, {}
+        if images is not None:
+            self.view.set_geometry(images.geometry or Geometry.ideal())
+
+    def compare(self, older: Geometry, newer: Geometry, names: tuple[str, str]) -> None:
+        """Let the picture blink between two geometries, until `end_comparison`."""
+        with self._sending:
+            self.view.set_geometries(older, newer)
+            self.view.names = dict(zip(("assembled", "corrected"), names, strict=True))
+        self.view.blink = True
+
+    def end_comparison(self) -> None:
+        """Show the present and the corrected geometry again."""
+        if self.view.names:
+            with self._sending:
+                self._present_geometry()
+                self.view.set_geometry(self.session.corrected, "corrected")
+            self.view.blink = False
 
     def _runs(self) -> None:
         """Send the maximum of each bright run; only when they are looked at."""
@@ -135,7 +155,10 @@ class Bridge:
         if alignment is None:
             return
         self.view.quadrant_offsets = [[float(x), float(y)] for x, y in alignment.applied_px]
-        self.view.set_geometry(alignment.geometry, "corrected")
+        with self._sending:
+            if self.view.names:  # of a comparison that is over now
+                self._present_geometry()
+            self.view.set_geometry(alignment.geometry, "corrected")
 
     def show_rings_of(self, calibrant: str, distance_mm: float | None = None) -> None:
         """Draw the rings of a calibrant (needs distance and wavelength)."""

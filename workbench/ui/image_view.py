@@ -122,6 +122,9 @@ class ImageView(anywidget.AnyWidget):
     blink = t.Bool(
         False, help="alternate masks A and B where both are known, else both geometries"
     ).tag(sync=True)
+    names = t.Dict(help="what “assembled” and “corrected” stand for, if not for that").tag(
+        sync=True
+    )
     runs: t.List = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
     mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
     can_draw = t.Bool(False, help="offer the drawing tools").tag(sync=True)

@@ -192,7 +192,7 @@ function render(store, model, el) {
         show.table ||= recolour ? colourTable(get("colormap")) : null;
         paintTile(screen, tile, scale, show, recolour);
         if (recolour && tile.name !== "mask") showScale(tile, scale, show.table);
-        const note = other ? ", B" : second("geometry") ? ", corrected" : "";
+        const name = get("names")[view.layout()] || (second("geometry") ? "corrected" : ""), note = other ? ", B" : name && `, ${name}`;
         const text = tile.full + note;
         if (tile.title.textContent !== text) tile.title.textContent = text;
       }
@@ -211,7 +211,7 @@ function render(store, model, el) {
   el.append(root);
   const { when } = view;
   when("avg_max stddev_max maxproj_min low_avg_max low_stddev_max low_maxproj_min two_gains keepers rules show_mask mask_opacity", () => need(LEVEL.mask));
-  when("colormap log limits", () => need(LEVEL.colour));
+  when("colormap log limits names", () => need(LEVEL.colour));
   when("arrangement blink", () => { view.box = null; phase = false; resize(); });
   when("show_rings show_outlines rings quadrant_offsets centre_mm shapes selected can_draw bit_names distance_mm wavelength", () => { need(LEVEL.lines); view.readOut(); });
   when("shapes", () => { view.bending = null; });

@@ -34,21 +34,24 @@ class GeometryPanel(Panel):
     ----------
     plan, deploy, rollback, compare, refresh : buttons. comment : why a version is made.
     older, newer : versions to compare; `newer` is also the one to roll back to.
-    pair : powder picture that blinks between the two versions compared.
+    end : button that ends a comparison; until then the picture blinks between the two.
     """
 
     title = "Geometry"
     step = "geometry"
     looks: ClassVar[dict[str, Any]] = {"tiles": "maximum", "show_outlines": True}
 
-    def __init__(self, session: Session, view: ImageView | None = None) -> None:
+    def __init__(self, session: Session, view: ImageView | None = None, bridge: Any = None) -> None:
         super().__init__(session, view)
+        if bridge is not None:
+            self.bridge = bridge
         self.comment = widgets.Text(
             description="Comment",
             placeholder="why this version, e.g. aligned on run 74",
             tooltip="One line kept with the version and in HISTORY",
             continuous_update=False,
-            layout={"width": "420px"},
+            layout={"flex": "1 1 260px", "width": "auto"},
+            style={"description_width": "initial"},
         )
         self.plan = self.button(
             "Deploy…", "Show what would be written; nothing is written yet", self.show_plan,
@@ -67,7 +70,8 @@ class GeometryPanel(Panel):
         self.done = widgets.HTML()
         self.versions = widgets.HTML()
         option: dict[str, Any] = {
-            "style": {"description_width": "initial"}, "layout": {"width": "270px"},
+            "style": {"description_width": "initial"},
+            "layout": {"flex": "1 1 150px", "min_width": "150px", "width": "auto"},
         }  # fmt: skip
         self.older = widgets.Dropdown(
             description="From", tooltip="Version to compare from", options=[], **option
@@ -92,11 +96,13 @@ class GeometryPanel(Panel):
         self.arrows = picture()
         self.previewed: Any = None  # what was shown before writing
         self._values: list[Any] = []
-        self.pair = ImageView(
-            tiles="maximum", show_mask=False, show_outlines=True, rules=[], blink=True
+        self.end = self.button(
+            "End comparison", "Show the present and the corrected geometry again",
+            self.end_comparison,
+        )  # fmt: skip
+        self.comparison = widgets.VBox(
+            [self.diff, self.arrows, row(self.end)], layout={"display": "none"}
         )
-        self.pair_note = widgets.HTML()
-        self.pair_box = widgets.VBox([self.pair_note, self.pair], layout={"display": "none"})
         self.box.children = [
             self.message,
             row(self.comment, self.plan),
@@ -104,9 +110,7 @@ class GeometryPanel(Panel):
             self.done,
             self.versions,
             row(self.older, self.newer, self.compare, self.rollback, self.refresh, self.repair),
-            self.diff,
-            self.arrows,
-            self.pair_box,
+            self.comparison,
         ]
         session.subscribe("versions", self.show)
         session.subscribe("images", lambda: session.later("versions", self._show_quietly))
@@ -166,6 +170,7 @@ class GeometryPanel(Panel):
         older, newer = (self._geometry(self._chosen(box)) for box in (self.older, self.newer))
         diff = self.session.store().diff(older, newer)
         self.diff.value = difference_table(diff)
+        self.comparison.layout.display = ""
         names = (str(self.older.label), str(self.newer.label))
 
         def draw() -> None:
@@ -174,20 +179,17 @@ class GeometryPanel(Panel):
             )
 
         self.session.later("geometry figure", draw)
-        self._blink(older, newer, names)
+        self.bridge.compare(older, newer, names)
 
-    def _blink(self, older: Any, newer: Any, names: tuple[str, str]) -> None:
-        images = self.session.images
-        powder = images and (images.maximum or images.bright_average)
-        if not powder:
-            self.pair_box.layout.display = "none"
-            return
-        self.pair.set_image("maximum", powder.data)
-        self.pair.set_geometries(older, newer)
-        self.pair_note.value = note_text(
-            f"Blink of the powder picture: “assembled” is {names[0]}, “corrected” is {names[1]}."
-        )
-        self.pair_box.layout.display = ""
+    def end_comparison(self) -> None:
+        """Show the present and the corrected geometry again."""
+        self.comparison.layout.display = "none"
+        self.bridge.end_comparison()
+
+    def leave(self) -> None:
+        """End a comparison; the picture is other panels' too."""
+        self.end_comparison()
+        super().leave()
 
     def _chosen(self, box: widgets.Dropdown) -> Any:
         if box.value is None:
@@ -229,7 +231,7 @@ class GeometryPanel(Panel):
             self.versions.value = note_text(str(error))
             return
         run = next(iter(self.session.recipe.experiment.bright), None)
-        serves = ""
+        serves = note_text(f"Versions are kept in {store.folder}")
         if run is not None:
             path = store.file_for_run(run)
             serves = note_text(

@@ -62,7 +62,7 @@ def version_table(store: GeometryStore, history: Sequence[Version]) -> str:
         for one in reversed(history)
     ]
     head = ["version", "made", "who", "comment", "mean CC", "content"]
-    return table(head, rows, f"Versions in {store.folder}")
+    return table(head, rows, "Versions")
 
 
 def minute(when: str) -> str:
@@ -80,18 +80,13 @@ def difference_table(diff: GeometryDiff) -> str:
     rows = [
         [
             str(one.key),
-            *(f"{value:+.2f}" for value in one.shift_um),
-            *(f"{value:+.3f}" for value in one.shift_px[:2]),
-            *(f"{value:+.5f}" for value in one.rotation_deg),
+            ", ".join(f"{value:+.3f}" for value in one.shift_px[:2]),
+            ", ".join(f"{value:+.2f}" for value in one.shift_um),
+            ", ".join(f"{value:+.5f}" if value else "0" for value in one.rotation_deg),
         ]
         for one in diff.changes
     ]
-    empty = ["–"] * 7
-    rows += [[str(key), *empty, "only in the newer geometry"] for key in diff.added]
-    rows += [[str(key), *empty, "only in the older geometry"] for key in diff.removed]
-    head = [
-        "object", "x, µm", "y, µm", "z, µm", "x, px", "y, px",
-        "about x, °", "about y, °", "about z, °",
-    ]  # fmt: skip
-    rows = [[*one, *[""] * (len(head) - len(one))] for one in rows]
+    rows += [[str(key), "–", "–", "only in the newer geometry"] for key in diff.added]
+    rows += [[str(key), "–", "–", "only in the older geometry"] for key in diff.removed]
+    head = ["object", "x, y (px)", "x, y, z (µm)", "turn about x, y, z (°)"]
     return table(head, rows, "Shift and turn of each object that moved on its own")
