@@ -22,6 +22,7 @@ class FakeEvent:
         self.photon_energy_ev = 9500.0 + index
         self.wavelength_angstrom = 12398.4187 / self.photon_energy_ev
         self.event_codes = (140,)
+        self.key = (self.seconds, self.nanoseconds, index)
         self.raw = raw
         self.missing = "" if raw is not None else "damaged (UserDefined)"
         self.quads = ()
@@ -58,8 +59,25 @@ class FakeRun:
         )
         return chosen(made, selection, self.skipped)
 
+    def part(self, events):
+        """Only these events, as `workbench.runs.Run.part` gives them."""
+        return FakePart(self, [event.index for event in events])
+
     def describe(self):
         return {"experiment": self.experiment, "run": self.number, "files": []}
+
+
+class FakePart:
+    def __init__(self, run, indices):
+        self.run, self.indices = run, indices
+        self.shape, self.calib_dir, self.low_gain = run.shape, run.calib_dir, run.low_gain
+        self.number, self.address = run.number, run.address
+        self.skipped = Counter()
+
+    def events(self, corrections=None, selection=None):
+        assert corrections is None
+        assert selection is None
+        return (event for event in self.run.events() if event.index in self.indices)
 
 
 def random_frames(count, shape=SMALL, seed=0, mean=1200, spread=6):

@@ -9,7 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from workbench.averages import Dask, average_run
-from workbench.averages.cluster import divide
+from workbench.averages.cluster import chunk_size
 from workbench.averages.runners import find_runner
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.recipe import Events
@@ -124,11 +124,8 @@ def test_a_missing_scheduler_is_one_clear_error(run):
 
 
 def test_chunks_depend_on_the_events_alone():
-    assert divide(range(10), 4) == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
-    assert len(divide(range(40))) == 1
-    chunks = divide(range(100_000))
-    assert len(chunks) <= 64
-    assert [i for chunk in chunks for i in chunk] == list(range(100_000))
+    assert chunk_size(None) == chunk_size(40) == chunk_size(3200) == 50
+    assert chunk_size(100_000) == 1563
     assert find_runner("dask") == Dask()
     assert find_runner("tcp://host:8786") == Dask("tcp://host:8786")
 

@@ -1,11 +1,13 @@
 """``workbench average`` and ``workbench merge`` on the sample experiment."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from workbench.cli import main
+from workbench.errors import Cancelled
 from workbench.images import read_image
 
 
@@ -102,6 +104,132 @@ def test_constants_are_made_from_a_dark_run(experiment, tmp_path, capsys):
     assert capsys.readouterr().out.count("Deployed ") == 3
     assert main(words) == 1
     assert "nothing was written" in capsys.readouterr().err
+
+
+class Interrupted:
+    """Sends this process a signal when an averaging has gone through some events."""
+
+    def __init__(self, monkeypatch, number, after=4):
+        from workbench.cli.interrupt import Interruptible
+
+        update = Interruptible.update
+
+        def told(progress, done, total=None, message=""):
+            update(progress, done, total, message)
+            if done >= after and progress.signal is None:
+                signal.raise_signal(number)
+
+        monkeypatch.setattr(Interruptible, "update", told)
+        monkeypatch.setattr("workbench.averages.collect.LOOK_EVERY", 1)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_is_kept_and_gone_on_from(
+    sample, tmp_path, monkeypatch, capsys, number, status
+):
+    state = tmp_path / "run.npz"
+    words = options(sample, tmp_path, "-r", "74", "-R", "--save-state", str(state))
+    with monkeypatch.context() as context:
+        Interrupted(context, number)
+        assert main(words) == status
+    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+    assert "4 events, partial: stopped before the end" in capsys.readouterr().out
+    image = read_image(tmp_path / "cxim1416_avg-r0074.cbf")
+    assert image.provenance["partial"] is True
+    _, raw = numpy_frames(sample, 74)
+    np.testing.assert_allclose(image.data, raw[:4].mean(0), rtol=1e-13)
+
+    assert main([*words, "--resume", str(state)]) == 0
+    assert f"Saving {state}" in capsys.readouterr().out
+    image = read_image(tmp_path / "cxim1416_avg-r0074.cbf")
+    assert image.provenance["partial"] is False
+    assert image.provenance["resumed"]["events"] == 4
+    np.testing.assert_allclose(image.data, raw.mean(0), rtol=1e-13)
+    np.testing.assert_array_equal(read_image(tmp_path / "cxim1416_max-r0074.cbf").data, raw.max(0))
+
+
+def test_of_several_runs_those_done_are_merged_when_interrupted(
+    sample, tmp_path, monkeypatch, capsys
+):
+    Interrupted(monkeypatch, signal.SIGINT, after=9)
+    assert main(options(sample, tmp_path, "-r", "74-75", "-R")) == 130
+    assert "partial" in capsys.readouterr().out
+    assert [path.name for path in sorted(tmp_path.glob("*max*"))] == ["cxim1416_max-r0074.cbf"]
+
+
+def test_nothing_is_written_when_interrupted_before_the_first_event(
+    sample, tmp_path, monkeypatch, capsys
+):
+    def average_run(*arguments, **settings):
+        raise Cancelled("It was cancelled before its first event.")
+
+    monkeypatch.setattr("workbench.averages.average_run", average_run)
+    assert main(options(sample, tmp_path, "-r", "74", "-R")) == 130
+    assert "cancelled before its first event" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_so_far_are_written_while_running(sample, tmp_path, monkeypatch):
+    written = []
+
+    def save(images, folder, *arguments):
+        written.append((images.count, images.partial))
+        return {}
+
+    monkeypatch.setattr("workbench.averages.RunImages.save", save)
+    monkeypatch.setattr("workbench.averages.collect.BLOCK", 3)
+    assert main(options(sample, tmp_path, "-r", "74", "-R", "--snapshot", "1e-9")) == 0
+    assert written[-1] == (12, False)
+    assert len(written) > 2
+    assert all(partial for _, partial in written[:-1])
+
+
+def test_frames_of_other_files_are_averaged(averaged, sample, tmp_path, capsys):
+    from workbench.geometry import Geometry
+
+    paths = [str(averaged / f"cxim1416_max-r00{n}.cbf") for n in (74, 75)]
+    one, two = (read_image(path) for path in paths)
+    assert main(["average", *paths, "-o", str(tmp_path), "--min", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["events"] == 2
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        f"cxim1416_max-r0074_{kind}.cbf" for kind in ("avg", "max", "min", "stddev")
+    ]
+    image = read_image(result["files"]["average"])
+    np.testing.assert_allclose(image.data, (one.data + two.data) / 2, rtol=1e-13, atol=1e-9)
+    assert image.distance_mm == pytest.approx((one.distance_mm + two.distance_mm) / 2, abs=1e-5)
+    assert image.wavelength_angstrom == pytest.approx(one.wavelength_angstrom, rel=1e-3)
+    assert isinstance(image.geometry, Geometry)  # that of the first file
+
+    run, raw = numpy_frames(sample, 74)
+    np.save(tmp_path / "raw.npy", raw.astype(np.int16))
+    words = options(sample, tmp_path / "run", "-r", "74", "--raw-data")
+    assert main([*words, str(tmp_path / "raw.npy"), "-A", "mine"]) == 0
+    image = read_image(tmp_path / "run" / "mine.cbf")
+    np.testing.assert_allclose(image.data, raw.mean(0), rtol=1e-13)
+    assert (
+        main([*options(sample, tmp_path / "run", "-r", "74", "-g", "1"), str(tmp_path / "raw.npy")])
+        == 0
+    )
+    from workbench.constants import read_constants
+
+    pedestals = read_constants(sample.calib_dir, run.address, "pedestals", 74).astype(float)
+    image = read_image(tmp_path / "run" / "cxim1416_avg-r0074.cbf")
+    np.testing.assert_allclose(image.data, (raw - pedestals).mean(0), rtol=1e-10, atol=1e-9)
+
+
+def test_frames_and_runs_are_not_mixed_up(tmp_path, capsys):
+    def refused(complaint, *words):
+        assert main(["average", *words]) == 1
+        assert complaint in capsys.readouterr().err
+
+    refused("Name --experiment and --run, or files of frames", "-x", "cxim1416")
+    refused("give one --run", "a.npy", "-r", "70-75")
+    refused("a.npy: cannot read this file", "a.npy")
+    refused("constants correct the frames is not known", "a.npy", "-C", str(tmp_path))
+    refused("not from frames", "a.npy", "-r", "7", "-R", "--deploy-constants")
+    refused("state is that of one run", "-x", "e", "-r", "70-75", "--resume", "s.npz")
+    refused("seconds above 0", "-x", "e", "-r", "70", "--snapshot", "0")
 
 
 @pytest.mark.parametrize(

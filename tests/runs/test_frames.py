@@ -1,6 +1,8 @@
 """Frames of other files behind the protocol of a run."""
 
+import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import fabio.edfimage
 import fabio.tifimage
@@ -159,10 +161,49 @@ def test_a_cspad_cbf_is_read_by_the_reader_given(tmp_path):
 
     def read_cbf(found: Path):
         seen.append(found)
-        return STACK[0]
+        return SimpleNamespace(
+            data=STACK[0], geometry="as in the file", distance_mm=158.0, wavelength_angstrom=1.3
+        )
 
-    same(open_frames([path], read_cbf=read_cbf), STACK[:1])
+    frames = open_frames([path], read_cbf=read_cbf)
+    same(frames, STACK[:1])
     assert set(seen) == {path}
+    assert frames.geometry == "as in the file"
+    (event,) = frames.events()
+    assert event.distance_mm == 158.0
+    assert event.wavelength_angstrom == pytest.approx(1.3)
+
+
+def test_pixels_of_frames_left_out_by_number_are_not_read(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", STACK)
+    np.save(tmp_path / "b.npy", STACK[::-1])
+    frames = open_frames([tmp_path / "a.npy", tmp_path / "b.npy"])
+    assert frames.event_count == 6
+    read = []
+    monkeypatch.setattr(
+        "workbench.runs.frame_files.as_detector_array", lambda a: read.append(1) or np.asarray(a)
+    )
+    monkeypatch.setattr("workbench.runs.frame_files._as_one", lambda shape: shape == SHAPE)
+    events = list(frames.events(selection=Events(indices=(1, 4))))
+    assert [event.index for event in events] == [1, 4]
+    assert len(read) == 2
+    assert frames.skipped == {"not in the list of events": 3}
+
+
+def test_a_part_of_the_frames_can_be_sent_elsewhere(tmp_path):
+    np.save(tmp_path / "a.npy", STACK)
+    np.save(tmp_path / "b.npy", STACK[::-1])
+    np.save(tmp_path / "c.npy", STACK)
+    frames = open_frames([tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "c.npy"])
+    events = list(frames.events())
+    assert len({event.key for event in events}) == 9
+    part = pickle.loads(pickle.dumps(frames.part([events[2], events[7]])))
+    (tmp_path / "b.npy").unlink()  # no frame of it is in the part
+    found = list(part.events())
+    assert part.event_count == 2
+    assert [event.index for event in found] == [2, 7]
+    assert [event.key for event in found] == [events[2].key, events[7].key]
+    np.testing.assert_array_equal(found[1].raw, STACK[1])
 
 
 def test_frames_are_selected_and_corrected(tmp_path):

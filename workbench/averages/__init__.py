@@ -6,10 +6,12 @@ from workbench.averages.merging import MergedImages, merge_images, merge_runs
 from workbench.averages.names import BASE_NAMES
 from workbench.averages.results import RunImages
 from workbench.averages.runners import Runner, Threads
+from workbench.averages.state import AveragingState, read_state
 from workbench.averages.statistics import Statistics, merge_all
 
 __all__ = [
     "BASE_NAMES",
+    "AveragingState",
     "Dask",
     "MergedImages",
     "RunImages",
@@ -21,4 +23,5 @@ __all__ = [
     "merge_all",
     "merge_images",
     "merge_runs",
+    "read_state",
 ]

@@ -215,18 +215,12 @@ class CorrectedSums:
         return found
 
 
-class Frames:
-    """Frames that one thread takes."""
+class FrameBlock:
+    """Frames whose sections threads take in turn."""
 
     def __init__(self, frames: list[NDArray]) -> None:
-        self._stock = [frames]
-
-    def take(self) -> list[NDArray]:
-        """Give the frames to the first who asks."""
-        try:
-            return self._stock.pop()
-        except IndexError:
-            return []
+        self.frames = frames
+        self.sections = iter(range(frames[0].shape[0]))  # next() of it is atomic
 
 
 class FrameSums:
@@ -236,32 +230,44 @@ class FrameSums:
     ----------
     shape : of the frames.
     corrector : corrections of each frame, or None.
+    begun : statistics to begin with, of frames of the same kind.
     """
 
-    def __init__(self, shape: tuple[int, ...], corrector: Corrector | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        corrector: Corrector | None = None,
+        begun: Statistics | None = None,
+    ) -> None:
+        self.shape = shape
         self._corrector = corrector
-        self._statistics = Statistics.empty(shape)
+        self._statistics = begun or Statistics.empty(shape)
 
-    def load(self, events: Sequence[Any]) -> Frames:
+    def load(self, events: Sequence[Any]) -> FrameBlock:
         """Take the frames; masked pixels become NaN."""
-        frames = [event.raw for event in events]
-        frames = [
-            np.ma.filled(frame.astype(np.float64), np.nan)
-            if isinstance(frame, np.ma.MaskedArray)
-            else frame
-            for frame in frames
-        ]
-        if self._corrector is not None:
-            frames = [self._corrector.apply(frame) for frame in frames]
-        return Frames(frames)
+        frames = []
+        for event in events:
+            frame = event.raw
+            if frame.shape != self.shape:
+                raise WorkbenchError(
+                    f"A frame has the shape {frame.shape}, expected {self.shape}; only frames of "
+                    "one detector can be averaged."
+                )
+            if isinstance(frame, np.ma.MaskedArray):
+                frame = np.ma.filled(frame.astype(np.float64), np.nan)
+            frames.append(frame if self._corrector is None else self._corrector.apply(frame))
+        return FrameBlock(frames)
 
-    def add(self, block: Frames) -> None:
-        """Add the frames; the thread that comes first does it all."""
-        for frame in block.take():
-            self._statistics.add(frame)
+    def add(self, block: FrameBlock) -> None:
+        """Add the frames, section by section."""
+        for section in block.sections:
+            of_section = self._statistics.part(section)
+            for frame in block.frames:
+                of_section.add(frame[section])
 
-    def added(self, block: Frames) -> None:
-        """Do nothing: the statistics count."""
+    def added(self, block: FrameBlock) -> None:
+        """Count the block's frames."""
+        self._statistics.count += len(block.frames)
 
     def statistics(self) -> Statistics:
         """Statistics so far (a copy)."""
@@ -269,21 +275,36 @@ class FrameSums:
 
 
 def make_accumulator(
-    first: Any, shape: tuple[int, ...], corrector: Corrector | None
+    events: Sequence[Any],
+    shape: tuple[int, ...],
+    corrector: Corrector | None,
+    present: Accumulator | None = None,
 ) -> Accumulator:
-    """Quickest exact accumulator for the events of a run.
+    """Quickest exact accumulator that takes these events of a run.
 
     Parameters
     ----------
-    first : an event with data; decides whether pixels are int16 or frames of another type.
+    events : next events, all with data: int16 pixels, or frames of another type.
     shape : of the detector's arrays.
     corrector : corrections, or None for raw data.
+    present : the accumulator so far; given back if it takes the events, else what it has is
+        taken over.
     """
-    raw = None if getattr(first, "quads", None) else first.raw
-    if raw is not None and (raw.dtype != np.int16 or isinstance(raw, np.ma.MaskedArray)):
-        return FrameSums(shape, corrector)
+    if isinstance(present, FrameSums):
+        return present
+    if not all(_of_detector(event) for event in events):
+        return FrameSums(shape, corrector, None if present is None else present.statistics())
+    if present is not None:
+        return present
     if corrector is None:
         return RawSums(shape)
     if corrector.linear:
         return RawSums(shape, *corrector.offset_and_factor)
     return CorrectedSums(corrector)
+
+
+def _of_detector(event: Any) -> bool:
+    """Whether pixels are those of the detector's converters: int16, none masked."""
+    if getattr(event, "quads", None):
+        return True
+    return event.raw.dtype == np.int16 and not isinstance(event.raw, np.ma.MaskedArray)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from workbench import provenance
 from workbench.averages.collect import Collected, Job
 from workbench.averages.results import RunImages
 from workbench.averages.runners import Runner, find_runner
+from workbench.averages.state import AveragingState, read_state, subject
 from workbench.constants import constants_folder, file_for_run
 from workbench.corrections.dark import half_below_zero
 from workbench.errors import Cancelled, GeometryError, NoEventsError
@@ -27,6 +31,7 @@ def average_run(
     detz_offset_mm: float | None = None,
     snapshot: Callable[[RunImages], None] | None = None,
     snapshot_seconds: float = 3.0,
+    resume: str | os.PathLike[str] | AveragingState | None = None,
 ) -> RunImages:
     """Average, standard deviation, maximum and minimum of a run's events in one pass.
 
@@ -42,6 +47,9 @@ def average_run(
     selection : which events; None means all.
     detz_offset_mm : distance from sample to detector is the encoder's position plus this, mm.
     snapshot : called every `snapshot_seconds` with the images so far (``partial`` is True).
+    resume : file written by `RunImages.save_state`, or such a state: the events in it are passed
+        over and counted in the result. Run, detector, corrections and constants must be the same;
+        the selection may differ.
 
     Returns
     -------
@@ -55,19 +63,27 @@ def average_run(
         If the work was cancelled before the first event.
     ConstantsError, FileFormatError
         If constants are missing or a file is faulty.
+    WorkbenchError
+        If the state to go on from is of another averaging.
     """
-    job = Job(run, corrections, selection)
+    before = resume if resume is None or isinstance(resume, AveragingState) else read_state(resume)
+    job = Job(run, corrections, selection, () if before is None else before.keys)
     chosen = find_runner(runner)
+    about = subject(job)
+    if before is not None:
+        before.check(about, "The state to go on from" if before is resume else resume)
 
     def make(collected: Collected) -> RunImages:
-        return _images(job, collected, detz_offset_mm, chosen)
+        if before is not None:
+            collected = replace(before.collected.merge(collected), partial=collected.partial)
+        return _images(job, collected, detz_offset_mm, chosen, before, about)
 
     def show(collected: Collected) -> None:
         if snapshot is not None and collected.tally.used:
             snapshot(make(collected))
 
     collected = chosen.collect(job, progress, None if snapshot is None else show, snapshot_seconds)
-    if collected.statistics is None or not collected.tally.used:
+    if (collected.statistics is None or not collected.tally.used) and before is None:
         name = f"{run.experiment} run {run.number}"
         if collected.partial:
             raise Cancelled(f"Averaging {name} was cancelled before its first event.")
@@ -96,14 +112,21 @@ def deployed_geometry(run: Any) -> Geometry | None:
 
 
 def _images(
-    job: Job, collected: Collected, detz_offset_mm: float | None, runner: Runner
+    job: Job,
+    collected: Collected,
+    detz_offset_mm: float | None,
+    runner: Runner,
+    before: AveragingState | None,
+    about: dict[str, Any],
 ) -> RunImages:
     assert collected.statistics is not None
     run, tally = job.run, collected.tally
     encoder = tally.encoder_mm.value
-    distance = None if detz_offset_mm is None else (encoder or 0.0) + detz_offset_mm
+    distance = tally.distance_mm.value
+    if detz_offset_mm is not None:
+        distance = (encoder or 0.0) + detz_offset_mm
     warnings = list(collected.warnings)
-    if distance is not None and encoder is None:
+    if detz_offset_mm is not None and encoder is None:
         warnings.append(
             f"The run does not tell the detector's position; its distance is taken as {distance:g} "
             "mm, the offset alone."
@@ -132,6 +155,9 @@ def _images(
             "run": run.describe(),
             "corrections": collected.steps or "raw",
             "events": (job.selection or Events()).describe(),
+            "resumed": None
+            if before is None
+            else {"events": before.collected.tally.used, **before.origin},
             "first_event": tally.first,
             "last_event": tally.last,
             "encoder_mm": encoder,
@@ -142,6 +168,10 @@ def _images(
         partial=collected.partial,
         absent_is_zero=collected.absent_is_zero,
         warnings=tuple(warnings),
+        # going on goes through the run again: what is left out is counted anew then
+        state=AveragingState(
+            about, replace(collected, tally=replace(tally, left_out=Counter())), {}
+        ),
     )
 
 

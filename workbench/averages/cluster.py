@@ -1,9 +1,10 @@
 """Averaging on the workers of a Dask cluster.
 
-The events are divided into chunks; a worker collects the statistics of a chunk, and the parts
-are merged pairwise, as a tree, on the workers. Chunks and tree depend on the number of events
-alone, so the result does not depend on the number of workers. A chunk lost with its worker is
-collected again by another one.
+This process goes through the headers of the run and divides the events into chunks; a worker gets
+the places of a chunk's events in the files, reads them and collects their statistics, and the
+parts are merged pairwise, as a tree, on the workers. Chunks and tree depend on the number of
+events alone, so the result does not depend on the number of workers. A chunk lost with its worker
+is collected again by another one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import __version__
@@ -22,7 +23,6 @@ from workbench.averages.collect import Collected, Job, Snapshot, available_cores
 from workbench.averages.tally import Tally
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
-from workbench.recipe import Events
 
 LEAST_CHUNK, MOST_CHUNKS = 50, 64
 """Merging two parts costs as much as summing some tens of events: smaller chunks do not pay."""
@@ -60,19 +60,20 @@ class Dask:
             If there is no such cluster, or its workers fail.
         """
         progress = progress or Silent()
-        job.corrector()  # missing constants are told before any worker starts
-        indices = [event.index for event in job.events()]
-        left_out = Collected(tally=Tally(skipped=Counter(job.run.skipped)))
-        if not indices:
-            return left_out
+        _ = job.corrector  # missing constants are told before any worker starts
+        first = next(job.events(), None)
+        if first is None:
+            return Collected(tally=Tally(left_out=Counter(job.run.skipped)))
         with self._client() as client:
             check_workers(client)
-            tree = _Tree(client, job, divide(indices, self.chunk_events))
-            shown = time.monotonic()
+            tree = _Tree(client, job)
             try:
-                while not tree.finished:
+                complete = self._divide(tree, progress)
+                left_out = Collected(tally=Tally(left_out=Counter(job.run.skipped)))
+                shown = time.monotonic()
+                while complete and not tree.finished:
                     tree.wait(POLL_SECONDS)
-                    progress.update(tree.events_done, len(indices), "on the cluster")
+                    progress.update(tree.events_done, tree.events, "on the cluster")
                     if progress.cancelled:
                         break
                     if snapshot is not None and time.monotonic() - shown >= snapshot_seconds:
@@ -80,11 +81,29 @@ class Dask:
                         if part is not None:
                             snapshot(replace(part.merge(left_out), partial=True))
                         shown = time.monotonic()
+                complete = complete and tree.finished
                 found = tree.merged() or Collected()
-                complete = tree.finished
             finally:
                 tree.forget()
         return replace(found.merge(left_out), partial=not complete)
+
+    def _divide(self, tree: _Tree, progress: Progress) -> bool:
+        """Send the job's events to the workers in chunks; False if cancelled before the end."""
+        job = tree.job
+        size = self.chunk_events or chunk_size(job.expected)
+        chunk: list[Any] = []
+        for event in job.events():
+            chunk.append(event)
+            if len(chunk) == size:
+                tree.add(chunk)
+                chunk = []
+                progress.update(0, job.expected, f"{tree.events} events found")
+                if progress.cancelled:
+                    return False
+        if chunk:
+            tree.add(chunk)
+        tree.close()
+        return True
 
     def describe(self) -> str:
         """Name for provenance."""
@@ -123,10 +142,9 @@ class Dask:
             yield client
 
 
-def divide(indices: Sequence[int], chunk_events: int | None = None) -> list[tuple[int, ...]]:
-    """Chunks of event indices, by their number alone."""
-    size = chunk_events or max(LEAST_CHUNK, math.ceil(len(indices) / MOST_CHUNKS))
-    return [tuple(indices[start : start + size]) for start in range(0, len(indices), size)]
+def chunk_size(events: int | None) -> int:
+    """Events of a chunk, by how many there are in all (None: not known)."""
+    return max(LEAST_CHUNK, math.ceil((events or 0) / MOST_CHUNKS))
 
 
 def check_workers(client: Any) -> None:
@@ -152,13 +170,10 @@ def check_workers(client: Any) -> None:
             )
 
 
-def collect_chunk(packed: bytes, indices: tuple[int, ...]) -> Collected:
-    """Collect the events with these indices of a pickled job (runs on a worker)."""
+def collect_chunk(packed: bytes) -> Collected:
+    """Collect a pickled part of a run (runs on a worker)."""
     job: Job = pickle.loads(packed)
-    part = collect(replace(job, selection=Events(indices=indices)), threads=1)
-    # whoever divided the run has counted the events left out by selection and reader
-    part.tally.skipped = part.tally.skipped - job.run.skipped
-    return part
+    return collect(job, threads=1)
 
 
 def merge_two(one: Collected, other: Collected) -> Collected:
@@ -176,40 +191,51 @@ class _Node:
     done: bool = False
 
 
-@dataclass(eq=False)
 class _Tree:
-    """Parts being collected and merged."""
+    """Parts being collected and merged.
 
-    client: Any
-    job: Job
-    chunks: list[tuple[int, ...]]
-    nodes: list[_Node] = field(default_factory=list)
-    events_done: int = 0
+    Chunks are merged by their number: two chunks, then two of these pairs, and so on.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, client: Any, job: Job) -> None:
+        self.client, self.job = client, job
+        self.nodes: list[_Node] = []
+        self.events = self.events_done = 0
+        self.top: _Node | None = None
+        self._open: list[tuple[int, _Node]] = []  # height and node, not merged yet
+
+    def add(self, chunk: Sequence[Any]) -> None:
+        """Let a worker collect some events."""
         import cloudpickle
 
+        part = Job(self.job.run.part(chunk), self.job.corrections)
         # unpickled inside the task: what goes wrong there is told, and does not stop the worker
-        packed = cloudpickle.dumps(self.job)
-        submit = self.client.submit
-        level = [
-            _Node(submit(collect_chunk, packed, chunk, pure=False), len(chunk))
-            for chunk in self.chunks
-        ]
-        self.nodes = list(level)
-        while len(level) > 1:
-            pairs = [
-                _Node(submit(merge_two, a.future, b.future, pure=False), children=(a, b))
-                for a, b in zip(level[::2], level[1::2], strict=False)
-            ]
-            self.nodes += pairs
-            level = pairs + level[len(pairs) * 2 :]
-        self.top = level[0]
+        future = self.client.submit(collect_chunk, cloudpickle.dumps(part), pure=False)
+        self.events += len(chunk)
+        self._put(0, _Node(future, len(chunk)))
+        while len(self._open) > 1 and self._open[-1][0] == self._open[-2][0]:
+            self._merge_last()
+
+    def close(self) -> None:
+        """Merge what is left; there are no more chunks."""
+        while len(self._open) > 1:
+            self._merge_last()
+        self.top = self._open[0][1]
+
+    def _merge_last(self) -> None:
+        (height, one), (_, other) = self._open[-2:]
+        del self._open[-2:]
+        future = self.client.submit(merge_two, one.future, other.future, pure=False)
+        self._put(height + 1, _Node(future, children=(one, other)))
+
+    def _put(self, height: int, node: _Node) -> None:
+        self._open.append((height, node))
+        self.nodes.append(node)
 
     @property
     def finished(self) -> bool:
         """True once everything is merged into one."""
-        return self.top.done
+        return self.top is not None and self.top.done
 
     def wait(self, seconds: float) -> None:
         """Wait until a part is ready, or for some time; raises what a worker raised."""

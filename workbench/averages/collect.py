@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from workbench.averages.accumulators import Accumulator, make_accumulator
@@ -71,14 +73,17 @@ class Job:
     run: Any
     corrections: Corrections | None = None
     selection: Events | None = None
+    counted: tuple[tuple[int, ...], ...] = ()
+    """Keys of events that were averaged before and are passed over."""
 
     @property
     def corrected(self) -> bool:
         """True if anything is applied to the raw pixels."""
         return self.corrections is not None and not self.corrections.is_raw
 
+    @cached_property
     def corrector(self) -> Corrector | None:
-        """Corrector for the run, or None for raw data."""
+        """Corrector for the run, with the constants as they are now; None for raw data."""
         if self.corrections is None or self.corrections.is_raw:
             return None
         return make_corrector(self.corrections, self.run)
@@ -86,10 +91,30 @@ class Job:
     def events(self) -> Iterator[Any]:
         """Events selected, without those of other reasons (`run.skipped` counts these)."""
         # events are corrected while they are summed, not by the run
-        return iter(self.run.events(None, self.selection))
+        events = self.run.events(None, self.selection)
+        before = Counter(self.counted)
+        for event in events:
+            if before and before[event.key] > 0:
+                before[event.key] -= 1
+                continue
+            yield event
+
+    @property
+    def expected(self) -> int | None:
+        """How many events will come, as far as that is known."""
+        known = [getattr(self.run, "event_count", None)]
+        if self.selection is not None:
+            known += [self.selection.limit, len(self.selection.indices) or None]
+        total = min((n for n in known if n is not None), default=None)
+        return None if total is None else max(total - len(self.counted), 0)
 
 
 Snapshot = Callable[[Collected], None]
+
+
+def is_frames(run: Any) -> bool:
+    """True for frames of other files than XTC."""
+    return bool(getattr(run, "is_frames", False))
 
 
 def available_cores() -> int:
@@ -127,21 +152,24 @@ def collect(
     if threads is not None and threads < 1:
         raise WorkbenchError(f"{threads} threads cannot work; use at least 1.")
     helpers = (threads or available_cores()) - 1
-    corrector = job.corrector()
+    corrector = job.corrector
     found = Collected(
         steps=[] if corrector is None else corrector.describe(),
         warnings=() if corrector is None else tuple(corrector.warnings),
     )
     accumulator: Accumulator | None = None
-    total = _expected(job)
+    shape = tuple(job.run.shape)
+    total = job.expected
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
         adding = _Adding(pool, helpers)
         for events, seen in _blocks(job, found.tally, block_events, progress, total):
             if events:
                 if accumulator is None:
-                    accumulator = make_accumulator(events[0], tuple(job.run.shape), corrector)
-                    found.absent_is_zero = not getattr(job.run, "is_frames", False)
+                    found.absent_is_zero = not is_frames(job.run)
+                elif is_frames(job.run):
+                    adding.finish()  # frames of another type may follow
+                accumulator = make_accumulator(events, shape, corrector, accumulator)
                 adding.begin(accumulator, accumulator.load(events))
             progress.update(seen, total, f"{found.tally.used} used")
             if snapshot is not None and accumulator is not None:
@@ -204,7 +232,7 @@ def _blocks(
     """
     if size is None:
         size = BLOCK
-        if getattr(job.run, "is_frames", False):
+        if is_frames(job.run):
             size = min(max(FRAMES_BYTES // (8 * math.prod(job.run.shape)), 1), BLOCK)
     block: list[Any] = []
     seen = 0
@@ -214,7 +242,7 @@ def _blocks(
             tally.add(event)
             block.append(event)
         else:
-            tally.skipped[getattr(event, "missing", "") or "no data"] += 1
+            tally.add_without_data(event)
         if seen % size == 0:
             yield block, seen
             block = []
@@ -228,7 +256,7 @@ def _blocks(
 def _finished(
     found: Collected, accumulator: Accumulator | None, job: Job, partial: bool
 ) -> Collected:
-    tally = found.tally.merge(Tally(skipped=job.run.skipped.copy()))
+    tally = found.tally.merge(Tally(left_out=job.run.skipped.copy()))
     return Collected(
         None if accumulator is None else accumulator.statistics(),
         tally,
@@ -237,11 +265,3 @@ def _finished(
         found.steps,
         found.warnings,
     )
-
-
-def _expected(job: Job) -> int | None:
-    """How many events will come, as far as that is known."""
-    known = [getattr(job.run, "event_count", None)]
-    if job.selection is not None:
-        known += [job.selection.limit, len(job.selection.indices) or None]
-    return min((n for n in known if n is not None), default=None)

@@ -146,6 +146,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         partial=any(images.partial for images in runs),
         absent_is_zero=all(images.absent_is_zero for images in runs),
         warnings=tuple(dict.fromkeys(text for images in runs for text in images.warnings)),
+        state=None,
     )
 
 

@@ -16,6 +16,11 @@ BASE_NAMES: dict[str, str] = {
 }
 """Names of the files without extension, as ``cxi.mpi_average`` gives them."""
 
+FRAME_NAMES: dict[str, str] = {
+    kind: base.replace("-r{run:04d}", "") for kind, base in BASE_NAMES.items()
+}
+"""The same for frames that belong to no run."""
+
 
 class _Formatter(string.Formatter):
     """Formatter with the conversions ``!l`` and ``!u``."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.averages.names import BASE_NAMES, format_name
+from workbench.averages.state import AveragingState
 from workbench.averages.statistics import Statistics
 from workbench.detector import SHAPE
 from workbench.errors import WorkbenchError
@@ -39,6 +40,7 @@ class RunImages:
     partial : True if not all events asked for are in it (cancelled, or still running).
     absent_is_zero : pixels that never had a value are 0, as psana gives absent sections; else NaN.
     warnings : sentences about what is suspicious.
+    state : what was collected, to be saved and gone on from; None for merged runs.
     """
 
     statistics: Statistics
@@ -54,6 +56,7 @@ class RunImages:
     partial: bool = False
     absent_is_zero: bool = True
     warnings: tuple[str, ...] = ()
+    state: AveragingState | None = field(default=None, repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -163,6 +166,22 @@ class RunImages:
         for kind, path in paths.items():
             write_image(self.image(kind, geometry), path)
         return paths
+
+    def save_state(self, path: str | os.PathLike[str]) -> Path:
+        """Write all that is needed to go on averaging the run later (``average_run(resume=…)``).
+
+        The file (npz) holds count, mean, m2, maximum and minimum of each pixel, the keys of the
+        events gone through, and what was averaged how. It replaces a file there before.
+
+        Raises
+        ------
+        WorkbenchError
+            If the images are merged from several runs.
+        """
+        if self.state is None:
+            raise WorkbenchError("Images merged from several runs have no state to go on from.")
+        self.state.save(path)
+        return Path(path)
 
     def describe(self) -> dict[str, Any]:
         """Summary as plain values, for ``--json`` and reports."""

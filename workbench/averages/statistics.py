@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from workbench.averages.kernels import add_frame
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 
-_FIELDS = ("count", "pixel_count", "mean", "m2", "maximum", "minimum")
+FIELDS = ("count", "pixel_count", "mean", "m2", "maximum", "minimum")
+"""Everything that makes up `Statistics`."""
 
 
 @dataclass
@@ -89,6 +90,10 @@ class Statistics:
         )
         self.count += 1
 
+    def part(self, index: int) -> Statistics:
+        """Statistics of one part along the first axis: views, with a count of its own."""
+        return Statistics(0, *(getattr(self, name)[index] for name in FIELDS[1:]))
+
     def merge(self, other: Statistics) -> Statistics:
         """Give the statistics of the frames of both."""
         if other.shape != self.shape:
@@ -127,13 +132,13 @@ class Statistics:
         """Give an independent copy."""
         return Statistics(
             self.count,
-            *(np.array(getattr(self, name)) for name in _FIELDS[1:]),
+            *(np.array(getattr(self, name)) for name in FIELDS[1:]),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to an ``.npz`` file, to be resumed with `load`."""
+        """Write everything to an ``.npz`` file, to be read with `load`."""
         with replacing(path) as temporary, temporary.open("wb") as file:
-            arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in _FIELDS}
+            arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in FIELDS}
             np.savez(file, **arrays)
 
     @classmethod
@@ -147,22 +152,37 @@ class Statistics:
         """
         try:
             with np.load(Path(path), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in _FIELDS}
+                return cls.from_arrays({name: stored[name] for name in FIELDS})
         except (
             OSError,
             ValueError,
             KeyError,
+            TypeError,
             EOFError,
             AttributeError,
-            zipfile.BadZipFile,
+            BadZipFile,
         ) as error:
             raise FileFormatError(
                 path, f"expected saved statistics, found something else ({error})."
             ) from error
-        found = cls(int(arrays.pop("count")), **arrays)
-        kinds = [found.pixel_count.dtype.kind] + [getattr(found, n).dtype.kind for n in _FIELDS[2:]]
-        if len({getattr(found, name).shape for name in _FIELDS[1:]}) != 1 or kinds != list("iffff"):
-            raise FileFormatError(path, "expected saved statistics; its arrays do not match.")
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Statistics:
+        """Statistics of its `FIELDS` as arrays, checked.
+
+        Raises
+        ------
+        ValueError
+            If they do not belong together.
+        """
+        found = cls(int(arrays["count"]), *(np.array(arrays[name]) for name in FIELDS[1:]))
+        kinds = [getattr(found, name).dtype for name in FIELDS[1:]]
+        if len({getattr(found, name).shape for name in FIELDS[1:]}) != 1 or kinds != [
+            np.dtype(np.int64), *[np.dtype(np.float64)] * 4
+        ]:  # fmt: skip
+            raise ValueError("the arrays of the statistics do not match")
+        if found.count < 0 or not (found.pixel_count >= 0).all():
+            raise ValueError("counts below zero")
         return found
 
 

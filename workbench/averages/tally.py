@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,36 +45,58 @@ class Tally:
     Attributes
     ----------
     used : events averaged.
-    skipped : events left out, by reason.
-    encoder_mm, wavelength_angstrom, seconds : means over the events averaged that tell them.
+    without_data : events that had nothing to average, by reason.
+    left_out : events that reader and selection did not give, by reason.
+    keys : three 32-bit numbers for each event gone through, used or without data (see ``key`` of
+        `workbench.runs.Event`): 12 bytes an event.
+    encoder_mm, distance_mm, wavelength_angstrom, seconds : means over the events averaged that
+        tell them.
     first, last : time of the first and last event averaged, seconds since 1970 UTC.
     """
 
     used: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    without_data: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    keys: array[int] = field(default_factory=lambda: array("I"))
     encoder_mm: Mean = field(default_factory=Mean)
+    distance_mm: Mean = field(default_factory=Mean)
     wavelength_angstrom: Mean = field(default_factory=Mean)
     seconds: Mean = field(default_factory=Mean)
     first: float | None = None
     last: float | None = None
 
+    @property
+    def skipped(self) -> Counter[str]:
+        """Events not averaged, by reason."""
+        return self.without_data + self.left_out
+
     def add(self, event: Any) -> None:
         """Count an event that is averaged."""
         self.used += 1
-        self.encoder_mm.add(getattr(event, "encoder_mm", None))
-        self.wavelength_angstrom.add(getattr(event, "wavelength_angstrom", None))
-        if getattr(event, "seconds", None):
+        self.keys.extend(event.key)
+        self.encoder_mm.add(event.encoder_mm)
+        self.distance_mm.add(getattr(event, "distance_mm", None))
+        self.wavelength_angstrom.add(event.wavelength_angstrom)
+        if event.seconds:
             when = event.seconds + event.nanoseconds * 1e-9
             self.seconds.add(when)
             self.first = when if self.first is None else min(self.first, when)
             self.last = when if self.last is None else max(self.last, when)
 
+    def add_without_data(self, event: Any) -> None:
+        """Count an event that has nothing to average."""
+        self.keys.extend(event.key)
+        self.without_data[event.missing or "no data"] += 1
+
     def merge(self, other: Tally) -> Tally:
         """Give the tally of the events of both."""
         return Tally(
             self.used + other.used,
-            self.skipped + other.skipped,
+            self.without_data + other.without_data,
+            self.left_out + other.left_out,
+            self.keys + other.keys,
             self.encoder_mm.merge(other.encoder_mm),
+            self.distance_mm.merge(other.distance_mm),
             self.wavelength_angstrom.merge(other.wavelength_angstrom),
             self.seconds.merge(other.seconds),
             min((t for t in (self.first, other.first) if t is not None), default=None),

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.cli.arguments import add_folder_arguments
+from workbench.cli.average_settings import (
+    RunSpan,
+    check,
+    corrections_of,
+    deploy,
+    numbers,
+    runner_of,
+    selection_of,
+    tell,
+)
+from workbench.cli.interrupt import Interruptible
 from workbench.detector import DEFAULT_ADDRESS, SHAPE
-from workbench.errors import GeometryError, NoEventsError, RunNotFoundError, WorkbenchError
-from workbench.recipe import Corrections, Events
+from workbench.errors import Cancelled, GeometryError, NoEventsError, RunNotFoundError
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
@@ -21,12 +30,21 @@ KINDS = {"average": "averagebase", "stddev": "stddevbase", "maximum": "maxbase"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""
-    from workbench.averages.names import BASE_NAMES
+    from workbench.averages.names import BASE_NAMES, FRAME_NAMES
 
+    parser.epilog = (
+        "Ctrl-C, or SIGTERM from a batch system, writes the images of the events done so far, "
+        "marked partial, and ends with status 130 (143 after SIGTERM)."
+    )
     add = parser.add_argument
-    add("-x", "--experiment", required=True, help="experiment, e.g. cxim1416")
     add(
-        "-r", "--run", required=True, type=numbers, metavar="RUNS",
+        "frames", nargs="*", metavar="FILE",
+        help="instead of a run, files of CSPAD frames: npy, HDF5, CXI (FILE:/dataset), CBF, EDF, "
+        "TIFF …; averaged as they are unless --calib-dir and --run are given",
+    )  # fmt: skip
+    add("-x", "--experiment", help="experiment, e.g. cxim1416")
+    add(
+        "-r", "--run", type=numbers, default=[], metavar="RUNS",
         help="run, or runs such as 70-90 or 70,72,75: each is averaged, and the maximum of their "
         "maxima is written too",
     )  # fmt: skip
@@ -57,11 +75,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     files = parser.add_argument_group("files").add_argument
     files("-o", "--outputdir", default=".", metavar="DIR", help="made if absent (default .)")
-    files("-A", "--averagebase", default=BASE_NAMES["average"], metavar="NAME", help="%(default)s")
-    files("-S", "--stddevbase", default=BASE_NAMES["stddev"], metavar="NAME", help="%(default)s")
-    files("-M", "--maxbase", default=BASE_NAMES["maximum"], metavar="NAME", help="%(default)s")
+    for letter, (kind, option) in zip("ASM", KINDS.items(), strict=True):
+        files(
+            f"-{letter}", f"--{option}", metavar="NAME",
+            help=f"default {BASE_NAMES[kind]}; of frames without --run {FRAME_NAMES[kind]}, the "
+            "name of the first file standing for the experiment",
+        )  # fmt: skip
     files("--min", action="store_true", help="write the minimum too")
-    files("--minpath", default=BASE_NAMES["minimum"], metavar="NAME", help="%(default)s")
+    files("--minpath", metavar="NAME", help=f"default {BASE_NAMES['minimum']}")
+    files(
+        "--snapshot", type=float, metavar="SECONDS",
+        help="write the images so far (and the state) every SECONDS, marked partial",
+    )  # fmt: skip
+    files(
+        "--save-state", metavar="FILE",
+        help="write what is needed to go on averaging this run later (npz)",
+    )  # fmt: skip
+    files(
+        "--resume", metavar="FILE",
+        help="go on from such a state: its events are passed over and count in the result",
+    )  # fmt: skip
     files(
         "--deploy-constants", nargs="?", const="", metavar="FIRST-LAST",
         help="make pedestals, pixel_rms and pixel_status from this dark run and put them into "
@@ -81,113 +114,127 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Average each run, write its images and print their paths."""
-    if args.deploy_constants is not None:
-        _check_deployment(args)
+    check(args)
     results: list[dict[str, Any]] = []
     merged: RunImages | None = None
     missing: list[RunNotFoundError] = []
-    geometry = None
-    for number in args.run:
+    geometry, status = None, 0
+    many = len(args.run) > 1
+    for number in args.run or [0]:
         try:
             opened = _open(args, number)
         except RunNotFoundError as error:
-            if len(args.run) == 1:
+            if not many:
                 raise
             missing.append(error)
-            _tell(f"run {number} is left out: {error}")
+            tell(f"run {number} is left out: {error}")
             continue
         try:
-            images, geometry, result = _one(args, opened)
+            images, geometry, result, status = _one(args, opened)
         except NoEventsError as error:
-            if len(args.run) == 1:
+            if not many:
                 raise
-            _tell(f"run {number} is left out: {error}")
+            tell(f"run {number} is left out: {error}")
             continue
+        except Cancelled as error:
+            tell(str(error))
+            status = 130
+            break
         results.append(result)
-        if len(args.run) > 1:
+        if many:
             merged = _larger(merged, images)
+        if status:
+            break
     if not results:
+        if status:
+            return status
         raise missing[0] if missing else NoEventsError("None of the runs has events to average.")
-    document: Any = results[0] if len(args.run) == 1 else {"runs": results}
+    document: Any = {"runs": results} if many else results[0]
     if merged is not None and len(results) > 1:
         span = RunSpan([result["run"] for result in results])
-        name = merged.file_name(args.maxbase, _extension(merged), run=span)
+        name = merged.file_name(_names(args)["maximum"], _extension(merged), run=span)
         document["merged_maximum"] = _save_merged(args, merged, geometry, name, span)
     if args.json:
         print(json.dumps(document, indent=2))
-    return 0
+    return status
 
 
-def numbers(text: str) -> list[int]:
-    """Whole numbers from ``70``, ``70-90`` or ``70,72,80-85``, sorted."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        try:
-            low, high = int(first), int(last if dash else first)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not understood; write e.g. 70, 70-90 or 70,72,75"
-            ) from None
-        if high < low or high - low > 100_000:
-            raise argparse.ArgumentTypeError(f"{part.strip()} is no range of numbers")
-        found.update(range(low, high + 1))
-    return sorted(found)
-
-
-class RunSpan(int):
-    """Number of several runs: formats as ``0070-0090``."""
-
-    runs: list[int]
-
-    def __new__(cls, runs: list[int]) -> RunSpan:
-        """Make it of the runs."""
-        made = super().__new__(cls, min(runs))
-        made.runs = runs
-        return made
-
-    def __format__(self, form: str) -> str:
-        return f"{format(min(self.runs), form)}-{format(max(self.runs), form)}"
-
-
-def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[str, Any]]:
-    """Average one run and write its images."""
+def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[str, Any], int]:
+    """Average one run and write its images; also gives the exit status."""
     from workbench.averages import average_run
-    from workbench.progress import Terminal
 
     geometry = _geometry(opened)
-    label = f"{opened.experiment} run {opened.number}"
-    with Terminal(label) as progress:
+
+    def show(images: RunImages) -> None:
+        _write(args, images, geometry)
+
+    label = opened.title if args.frames else f"{opened.experiment} run {opened.number}"
+    with Interruptible(label) as progress:
         images = average_run(
             opened,
-            _corrections(args),
-            _runner(args),
+            corrections_of(args),
+            runner_of(args),
             progress,
-            _selection(args),
+            selection_of(args),
             detz_offset_mm=args.detz_offset,
+            snapshot=None if args.snapshot is None else show,
+            snapshot_seconds=args.snapshot or 0.0,
+            resume=args.resume,
         )
+        paths = _write(args, images, geometry)
     for warning in images.warnings:
-        _tell(f"{label}: {warning}")
+        tell(f"{label}: {warning}")
     if args.verbose:
-        _tell(f"{label}: {images.provenance['corrections']}")
-    kinds = [*KINDS, *(["minimum"] if args.min else [])]
-    names = {kind: getattr(args, option) for kind, option in KINDS.items()}
-    paths = images.save(args.outputdir, geometry, {**names, "minimum": args.minpath}, tuple(kinds))
+        tell(f"{label}: {images.provenance['corrections']}")
     result = {**images.describe(), "files": {kind: str(path) for kind, path in paths.items()}}
     if not args.json:
         skipped = "".join(f", {n} left out ({why})" for why, n in images.skipped.most_common())
-        print(f"{label}: {images.count} events{skipped}")
+        partial = ", partial: stopped before the end" if images.partial else ""
+        print(f"{label}: {images.count} events{skipped}{partial}")
         for path in paths.values():
             print(f"Saving {path}")
     if args.deploy_constants is not None:
-        result["constants"] = _deploy(args, opened, images)
-    return images, geometry, result
+        if images.partial:
+            tell("Constants are not made of a partial average.")
+        else:
+            result["constants"] = deploy(args, opened, images)
+    return images, geometry, result, progress.status
+
+
+def _write(args: argparse.Namespace, images: RunImages, geometry: Any) -> dict[str, Path]:
+    """Write the images, and the state if asked for."""
+    kinds = (*KINDS, *(["minimum"] if args.min else []))
+    paths = images.save(args.outputdir, geometry, _names(args), kinds)
+    if args.save_state:
+        paths["state"] = images.save_state(args.save_state)
+    return paths
+
+
+def _names(args: argparse.Namespace) -> dict[str, str]:
+    """Base names of the files by kind."""
+    from workbench.averages.names import BASE_NAMES, FRAME_NAMES
+
+    default = FRAME_NAMES if args.frames and not args.run else BASE_NAMES
+    given = {
+        **{kind: getattr(args, option) for kind, option in KINDS.items()},
+        "minimum": args.minpath,
+    }
+    return {kind: given[kind] or name for kind, name in default.items()}
 
 
 def _open(args: argparse.Namespace, number: int) -> Any:
-    from workbench.pipeline import open_run
+    from workbench import pipeline
 
-    return open_run(
+    if args.frames:
+        first = Path(args.frames[0].partition(":/")[0])
+        return pipeline.open_frames(
+            args.frames,
+            experiment=args.experiment or first.stem,
+            run=number,
+            address=args.address,
+            calib_dir=args.calib_dir,
+        )
+    return pipeline.open_run(
         args.experiment, number, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
     )
 
@@ -198,49 +245,13 @@ def _geometry(opened: Any) -> Any:
     try:
         geometry = deployed_geometry(opened)
     except GeometryError as error:
-        _tell(f"{error} The images are written without a geometry.")
+        tell(f"{error} The images are written without a geometry.")
         return None
     if geometry is None:
-        _tell("There is no calibration directory; the images are written without a geometry.")
+        geometry = getattr(opened, "geometry", None)
+    if geometry is None:
+        tell("There is no calibration directory; the images are written without a geometry.")
     return geometry
-
-
-def _corrections(args: argparse.Namespace) -> Corrections:
-    try:
-        if args.raw_data:
-            if args.gain_mask_value is not None:
-                _tell("-g has no effect on raw data (-R).")
-            return Corrections.none()
-        if args.gain_mask_value is not None:
-            return Corrections(gain=args.gain_mask_value)
-        return Corrections.psana()
-    except ValueError as error:
-        raise WorkbenchError(f"{error}.") from error
-
-
-def _selection(args: argparse.Namespace) -> Events:
-    low, high = args.photon_energy or (None, None)
-    try:
-        return Events(
-            skip=args.skipevents,
-            limit=args.numevents,
-            every=args.every,
-            stop=args.stop,
-            indices=tuple(args.events),
-            event_codes=tuple(args.event_code),
-            photon_energy_min_ev=low,
-            photon_energy_max_ev=high,
-        )
-    except ValueError as error:
-        raise WorkbenchError(f"{error}.") from error
-
-
-def _runner(args: argparse.Namespace) -> Any:
-    from workbench.averages import Dask, Threads
-
-    if args.runner == "threads":
-        return Threads(args.threads)
-    return Dask(None if args.runner == "dask" else args.runner, workers=args.workers)
 
 
 def _larger(merged: RunImages | None, images: RunImages) -> RunImages:
@@ -265,42 +276,3 @@ def _save_merged(
 
 def _extension(images: RunImages) -> str:
     return ".cbf" if images.statistics.shape == SHAPE else ".h5"
-
-
-def _check_deployment(args: argparse.Namespace) -> None:
-    if not args.raw_data:
-        raise WorkbenchError("Constants are made from raw data; give --raw-data as well.")
-    if len(args.run) > 1:
-        raise WorkbenchError("Constants are made from one dark run; give one --run.")
-    _run_range(args.deploy_constants, args.run[0])
-
-
-def _run_range(text: str, default: int) -> tuple[int, int | None]:
-    """First and last run from ``54-60``, ``54-end``, ``54`` or nothing."""
-    first, dash, last = (text or f"{default}-end").partition("-")
-    try:
-        return int(first), None if not dash or last == "end" else int(last)
-    except ValueError:
-        raise WorkbenchError(f"{text!r} is no range of runs; write e.g. 54-60 or 54-end.") from None
-
-
-def _deploy(args: argparse.Namespace, opened: Any, images: RunImages) -> dict[str, Any]:
-    from workbench.corrections import deploy_dark_constants, make_constants
-
-    if opened.calib_dir is None:
-        raise WorkbenchError("There is no calibration directory; give --calib-dir.")
-    constants = make_constants(images)
-    first, last = _run_range(args.deploy_constants, opened.number)
-    comment = f"from {opened.experiment} run {opened.number}, {images.count} events"
-    paths = deploy_dark_constants(constants, opened.calib_dir, opened.address, first, last, comment)
-    if not args.json:
-        bad = constants.describe()["bad_pixels"]
-        reasons = ", ".join(f"{n} {why}" for why, n in constants.counts.items() if n)
-        print(f"{bad} pixels have a status ({reasons or 'none'})")
-        for path in paths.values():
-            print(f"Deployed {path}")
-    return {**constants.describe(), "files": {kind: str(p) for kind, p in paths.items()}}
-
-
-def _tell(text: str) -> None:
-    print(f"workbench average: {text}", file=sys.stderr)

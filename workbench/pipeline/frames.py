@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from workbench.detector import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def open_frames(
     )
 
 
-def _read_cbf(path: Path) -> NDArray[Any]:
+def _read_cbf(path: Path) -> Any:
     from workbench.images import read_image
 
-    return read_image(path).data
+    return read_image(path)

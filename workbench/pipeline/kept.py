@@ -60,7 +60,7 @@ class KeptAverages(MutableMapping[str, "RunImages"]):
         facts = {
             one.name: getattr(images, one.name)
             for one in dataclasses.fields(images)
-            if one.name != "statistics"
+            if one.name not in ("statistics", "state")
         }
         name = f"{images.experiment}-r{images.run:04d}-averages-"
         path = self.folder / f"{name}{key[:16]}.json"

@@ -1,6 +1,7 @@
 """Runs: finding them on disk and reading their events."""
 
 from workbench.runs.counting import count_events, estimate_events
+from workbench.runs.event import Corrector, Event, MakeCorrector
 from workbench.runs.frames import FrameEvent, Frames, open_frames
 from workbench.runs.inspect import RunSummary, inspect_run, list_detectors
 from workbench.runs.psdm import (
@@ -11,7 +12,7 @@ from workbench.runs.psdm import (
     list_experiments,
     list_runs,
 )
-from workbench.runs.run import Corrector, Event, MakeCorrector, Run, open_run
+from workbench.runs.run import Run, open_run
 from workbench.runs.xtc.cspad import QuadData
 
 __all__ = [

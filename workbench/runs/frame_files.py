@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from workbench.detector import PIXELS, SHAPE_2X2, as_detector_array
 from workbench.errors import FileFormatError, WorkbenchError
+from workbench.runs.xtc.beamline import HC_EV_ANGSTROM
 
-ReadCbf = Callable[[Path], NDArray[Any]]
+ReadCbf = Callable[[Path], Any]
+"""Gives an image with ``data``, ``geometry``, ``distance_mm`` and ``wavelength_angstrom``."""
 
 _MASK_NAMES = ("mask", "pixelmask_shared", "pixel_mask")
 _ENERGY_PATHS = ("LCLS/photon_energy_eV", "entry_1/instrument_1/source_1/energy")
@@ -28,16 +30,27 @@ _JOULE_PER_EV = 1.602176634e-19
 class Frame:
     """One frame and what its file tells about it."""
 
-    pixels: NDArray[Any]
-    """``(32, 185, 388)`` or ``(2, 185, 388)``; masked where the file has a mask."""
+    pixels: NDArray[Any] | None
+    """``(32, 185, 388)`` or ``(2, 185, 388)``; masked where the file has a mask; None where they
+    were not wanted."""
     seconds: int = 0
     nanoseconds: int = 0
     fiducials: int = 0
     photon_energy_ev: float | None = None
     encoder_mm: float | None = None
+    distance_mm: float | None = None
+    geometry: Any = None
 
 
-def read_frames(path: Path, dataset: str = "", read_cbf: ReadCbf | None = None) -> Iterator[Frame]:
+Wanted = Callable[[int], bool]
+
+
+def read_frames(
+    path: Path,
+    dataset: str = "",
+    read_cbf: ReadCbf | None = None,
+    wanted: Wanted = lambda number: True,
+) -> Iterator[Frame]:
     """Frames of one file, first to last; one is in memory at a time.
 
     Parameters
@@ -45,6 +58,7 @@ def read_frames(path: Path, dataset: str = "", read_cbf: ReadCbf | None = None) 
     path : the file.
     dataset : in an HDF5 file, the dataset; empty finds the only one with CSPAD frames.
     read_cbf : reads the CBF of a CSPAD as cctbx writes it, which fabio cannot.
+    wanted : whether the pixels of the frame of this number in the file are to be read.
 
     Raises
     ------
@@ -52,18 +66,17 @@ def read_frames(path: Path, dataset: str = "", read_cbf: ReadCbf | None = None) 
         If the file cannot be read or does not hold CSPAD frames.
     """
     try:
-        with open(path, "rb") as file:
-            start = file.read(16)
+        kind = _kind(path)
     except OSError as error:
         raise FileFormatError(path, f"cannot read this file ({error.strerror}).") from error
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        frames = _read_hdf5(path, dataset)
-    elif start.startswith(b"\x93NUMPY"):
-        frames = _read_npy(path)
-    elif start.startswith(b"###CBF") and read_cbf is not None:
-        frames = iter([Frame(as_detector_array(read_cbf(path)))])
+    if kind == "hdf5":
+        frames = _read_hdf5(path, dataset, wanted)
+    elif kind == "npy":
+        frames = _read_npy(path, wanted)
+    elif kind == "cbf" and read_cbf is not None:
+        frames = _read_cspad_cbf(path, read_cbf, wanted)
     else:
-        frames = _read_fabio(path)
+        frames = _read_fabio(path, wanted)
     try:
         yield from frames
     except FileFormatError:
@@ -72,22 +85,61 @@ def read_frames(path: Path, dataset: str = "", read_cbf: ReadCbf | None = None) 
         raise FileFormatError(path, str(error)) from error
 
 
+def count_frames(path: Path, dataset: str = "") -> int:
+    """About how many frames a file has, without reading them; 1 if that is not quickly known."""
+    with suppress(WorkbenchError, OSError, ValueError, EOFError, KeyError, RuntimeError):
+        kind = _kind(path)
+        if kind == "npy":
+            return _length(np.load(path, mmap_mode="r", allow_pickle=False))
+        if kind == "hdf5":
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return _length(_find_dataset(file, path, dataset))
+    return 1
+
+
+def _length(stack: Any) -> int:
+    return 1 if _as_one(stack.shape) else int(stack.shape[0])
+
+
+def _kind(path: Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(16)
+    signs = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x93NUMPY": "npy", b"###CBF": "cbf"}
+    return next((kind for sign, kind in signs.items() if start.startswith(sign)), "")
+
+
 def _fail(path: Path, error: BaseException, hint: str = "") -> NoReturn:
     lines = str(error).strip().splitlines()
     problem = f"cannot be read ({lines[0].rstrip('.') if lines else type(error).__name__})."
     raise FileFormatError(path, problem, hint=hint) from error
 
 
-def _read_npy(path: Path) -> Iterator[Frame]:
+def _read_cspad_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[Frame]:
+    if not wanted(0):
+        yield Frame(None)
+        return
+    image = read_cbf(path)
+    length = image.wavelength_angstrom
+    yield Frame(
+        as_detector_array(image.data),
+        photon_energy_ev=HC_EV_ANGSTROM / length if length else None,
+        distance_mm=image.distance_mm,
+        geometry=image.geometry,
+    )
+
+
+def _read_npy(path: Path, wanted: Wanted) -> Iterator[Frame]:
     try:
         stack = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
         _fail(path, error)
-    for pixels in _split(stack, path):
-        yield Frame(np.asarray(pixels))
+    for pixels in _split(stack, path, wanted):
+        yield Frame(None if pixels is None else np.asarray(pixels))
 
 
-def _read_fabio(path: Path) -> Iterator[Frame]:
+def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
     import fabio
 
     try:
@@ -98,6 +150,9 @@ def _read_fabio(path: Path) -> Iterator[Frame]:
         raise FileFormatError(path, "no known image format.", hint=hint) from error
     with opened:
         for number in range(count):
+            if not wanted(number):
+                yield Frame(None)
+                continue
             try:
                 pixels = np.array(opened.data if count == 1 else opened.get_frame(number).data)
             except Exception as error:
@@ -105,17 +160,19 @@ def _read_fabio(path: Path) -> Iterator[Frame]:
             yield Frame(as_detector_array(pixels))
 
 
-def _split(stack: Any, path: Path) -> Iterator[Any]:
-    """Single frames of an array or dataset: one frame, or a stack of them along the first axis."""
-    single = _as_one(stack.shape)
-    if single:
-        yield as_detector_array(stack[()])
+def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
+    """Single frames of an array or dataset: one frame, or a stack of them along the first axis.
+
+    None stands for one that is not wanted.
+    """
+    if _as_one(stack.shape):
+        yield as_detector_array(stack[()]) if wanted(0) else None
         return
     if len(stack.shape) < 2 or not _as_one(stack.shape[1:]):
         found = " × ".join(map(str, stack.shape)) or "a single number"
         raise FileFormatError(path, f"expected CSPAD frames, found {found}.")
     for number in range(stack.shape[0]):
-        yield as_detector_array(stack[number])
+        yield as_detector_array(stack[number]) if wanted(number) else None
 
 
 def _as_one(shape: tuple[int, ...]) -> bool:
@@ -129,18 +186,20 @@ def _as_one(shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _read_hdf5(path: Path, wanted: str) -> Iterator[Frame]:
+def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
     import h5py
 
     with suppress(ImportError):  # filters of compressed files, where installed
         import hdf5plugin  # noqa: F401
     try:
         with h5py.File(path, "r") as file:
-            dataset = _find_dataset(file, path, wanted)
+            dataset = _find_dataset(file, path, named)
             tells = _Tells(file, dataset)
             mask = _find_mask(dataset)
-            for number, pixels in enumerate(_split(dataset, path)):
-                yield tells.frame(number, pixels if mask is None else mask(number, pixels))
+            for number, pixels in enumerate(_split(dataset, path, wanted)):
+                if pixels is not None and mask is not None:
+                    pixels = mask(number, pixels)
+                yield tells.frame(number, pixels)
     except (WorkbenchError, GeneratorExit):
         raise
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
@@ -148,13 +207,13 @@ def _read_hdf5(path: Path, wanted: str) -> Iterator[Frame]:
         _fail(path, error, hint)
 
 
-def _find_dataset(file: Any, path: Path, wanted: str) -> Any:
+def _find_dataset(file: Any, path: Path, named: str) -> Any:
     import h5py
 
-    if wanted:
-        found = file.get(wanted)
+    if named:
+        found = file.get(named)
         if not isinstance(found, h5py.Dataset):
-            raise FileFormatError(path, f"there is no dataset {wanted}.")
+            raise FileFormatError(path, f"there is no dataset {named}.")
         return found
     usable: list[Any] = []
 
@@ -224,7 +283,7 @@ class _Tells:
                 self._seconds, self._nanoseconds = values["seconds"], values["nanoseconds"]
                 self._fiducials = values["fiducials"]
 
-    def frame(self, number: int, pixels: NDArray[Any]) -> Frame:
+    def frame(self, number: int, pixels: NDArray[Any] | None) -> Frame:
         """Frame with what is known of it."""
         energy = self._value(self._energy, number)
         return Frame(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 import numpy as np
@@ -17,10 +20,12 @@ from workbench.detector import DEFAULT_ADDRESS, GROUP, GROUP_2X2, SHAPE_2X2
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
-from workbench.runs.frame_files import Frame, ReadCbf, read_frames
-from workbench.runs.run import Corrector, MakeCorrector
+from workbench.runs.event import Corrector, MakeCorrector
+from workbench.runs.frame_files import Frame, ReadCbf, Wanted, count_frames, read_frames
 from workbench.runs.select import chosen
 from workbench.runs.xtc.beamline import wavelength
+
+_WORD = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,13 @@ class FrameFile:
 
 
 class FrameEvent:
-    """One frame as an event; see `workbench.runs.Event` for the attributes."""
+    """One frame as an event; see `workbench.runs.Event` for the attributes.
+
+    Attributes
+    ----------
+    place : number of its file and its own number in the file.
+    distance_mm : from sample to detector, where the file tells it.
+    """
 
     ticks = 0
     vector = 0
@@ -40,14 +51,30 @@ class FrameEvent:
     missing = ""
     event_codes: tuple[int, ...] = ()
 
-    def __init__(self, index: int, frame: Frame, corrector: Corrector | None) -> None:
-        self.index = index
+    def __init__(
+        self,
+        index: int,
+        frame: Frame,
+        corrector: Corrector | None,
+        place: tuple[int, int],
+        path: Path,
+    ) -> None:
+        assert frame.pixels is not None
+        self.index, self.place = index, place
         self.seconds, self.nanoseconds = frame.seconds, frame.nanoseconds
         self.fiducials = frame.fiducials
-        self.encoder_mm = frame.encoder_mm
+        self.encoder_mm, self.distance_mm = frame.encoder_mm, frame.distance_mm
         self.photon_energy_ev = frame.photon_energy_ev
         self.raw: NDArray[Any] = frame.pixels
-        self._corrector = corrector
+        self._corrector, self._path = corrector, path
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What tells this frame from others: its time if known, else its file and number."""
+        if self.seconds:
+            return self.seconds & _WORD, self.nanoseconds & _WORD, self.fiducials & _WORD
+        name = hashlib.blake2b("/".join(self._path.parts[-2:]).encode(), digest_size=8).digest()
+        return *unpack("<2I", name), self.place[1]
 
     @cached_property
     def data(self) -> NDArray[np.float32] | None:
@@ -68,6 +95,13 @@ class FrameEvent:
         """Write the values into an existing array (masked ones as they are in the file)."""
         out[...] = np.ma.getdata(self.raw)
         return True
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """A frame whose index decides that it is left out."""
+
+    index: int
 
 
 class Frames:
@@ -97,10 +131,12 @@ class Frames:
         self.skipped: Counter[str] = Counter()
         self.problems: list[str] = []
         self._make_corrector, self._read_cbf = make_corrector, read_cbf
-        first = next(self._frames(), None)
-        if first is None:
+        self._only: dict[int, dict[int, int]] | None = None
+        _, first, _ = next(self._frames(lambda index: True), (0, Frame(None), (0, 0)))
+        if first.pixels is None:
             raise NoEventsError(f"There are no frames in {self._named()}.")
         self.shape: tuple[int, int, int] = first.pixels.shape
+        self.geometry = first.geometry
 
     @cached_property
     def low_gain(self) -> NDArray[np.bool_]:
@@ -130,19 +166,60 @@ class Frames:
                 raise WorkbenchError("These frames were opened without the means to correct them.")
             corrector = self._make_corrector(corrections, self)
         self.skipped, self.problems = Counter(), []
-        events = (FrameEvent(index, frame, corrector) for index, frame in enumerate(self._frames()))
+
+        def wanted(index: int) -> bool:
+            return selection is None or selection.why_not_index(index) is None
+
+        events: Iterator[Any] = (
+            FrameEvent(index, frame, corrector, place, self.files[place[0]])
+            if frame.pixels is not None
+            else _Unread(index)
+            for index, frame, place in self._frames(wanted)
+        )
         return chosen(events, selection, self.skipped)
 
-    def _frames(self) -> Iterator[Frame]:
-        shape = None
-        for file in self._files:
-            for frame in read_frames(file.path, file.dataset, self._read_cbf):
-                shape = shape or frame.pixels.shape
-                if frame.pixels.shape != shape:
-                    expected, found = (" × ".join(map(str, s)) for s in (shape, frame.pixels.shape))
+    @cached_property
+    def event_count(self) -> int:
+        """About how many frames there are."""
+        if self._only is not None:
+            return sum(len(numbers) for numbers in self._only.values())
+        return sum(count_frames(file.path, file.dataset) for file in self._files)
+
+    def part(self, events: Sequence[FrameEvent]) -> Frames:
+        """Only these frames, for another process that sees the same files."""
+        part = copy.copy(self)
+        part.__dict__.pop("event_count", None)
+        part._only = {}
+        for event in events:
+            file, number = event.place
+            part._only.setdefault(file, {})[number] = event.index
+        return part
+
+    def _frames(self, wanted: Wanted) -> Iterator[tuple[int, Frame, tuple[int, int]]]:
+        """Index, frame, and place of each; without pixels if its index is not wanted."""
+        shape, index = None, -1
+        for number, file in enumerate(self._files):
+            only = None if self._only is None else self._only.get(number, {})
+            if only == {}:
+                continue
+
+            def read(inside: int, before: int = index + 1, only: Any = only) -> bool:
+                return wanted(before + inside) if only is None else inside in only
+
+            frames = read_frames(file.path, file.dataset, self._read_cbf, read)
+            for inside, frame in enumerate(frames):
+                index += 1
+                pixels = frame.pixels
+                if pixels is None:
+                    if only is None:
+                        yield index, frame, (number, inside)
+                    continue
+                shape = shape or pixels.shape
+                if pixels.shape != shape:
+                    expected, found = (" × ".join(map(str, s)) for s in (shape, pixels.shape))
                     problem = f"expected frames of {expected} as in {self.files[0]}, found {found}."
                     raise FileFormatError(file.path, problem)
-                yield frame
+                yield index if only is None else only[inside], frame, (number, inside)
 
     def describe(self) -> dict[str, Any]:
         """What was read, for provenance."""
@@ -154,6 +231,12 @@ class Frames:
             "calib_dir": None if self.calib_dir is None else str(self.calib_dir),
             "files": describe_files(self.files),
         }
+
+    @property
+    def title(self) -> str:
+        """Names of the files, for people."""
+        names = [path.name for path in self.files]
+        return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
     def _named(self) -> str:
         names = [f"{f.path}:{f.dataset}" if f.dataset else str(f.path) for f in self._files]

@@ -124,6 +124,9 @@ class XtcFile:
             # reading ahead pays only if the pixels between the headers are wanted
             self.buffer.madvise(mmap.MADV_RANDOM if headers_only else mmap.MADV_SEQUENTIAL)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return XtcFile, (self.path,)
+
     def release(self, reached: int) -> None:
         """Let the system take back pages well before byte `reached`.
 

@@ -1,0 +1,179 @@
+"""The state of an averaging: saved, and gone on from later without counting an event twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from array import array
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from workbench import provenance
+from workbench.averages.collect import Collected, Job, is_frames
+from workbench.averages.statistics import FIELDS, Statistics
+from workbench.averages.tally import Mean, Tally
+from workbench.errors import FileFormatError, WorkbenchError
+from workbench.files import replacing
+from workbench.recipe import Corrections
+
+FORMAT, VERSION = "cspad-workbench state of an averaging", 1
+_MEANS = ("encoder_mm", "distance_mm", "wavelength_angstrom", "seconds")
+
+
+@dataclass(frozen=True)
+class AveragingState:
+    """What was collected so far, and of what.
+
+    Attributes
+    ----------
+    subject : plain values that decide what was averaged: experiment, run, detector, corrections
+        with a digest of the constants.
+    collected : statistics, counts and the keys of the events gone through.
+    origin : when, where and with which software it was saved; empty before that.
+    """
+
+    subject: dict[str, Any]
+    collected: Collected
+    origin: dict[str, Any]
+
+    @property
+    def keys(self) -> tuple[tuple[int, ...], ...]:
+        """Keys of the events gone through."""
+        rows = np.frombuffer(self.collected.tally.keys, np.uintc).reshape(-1, 3)
+        return tuple(map(tuple, rows.tolist()))
+
+    def check(self, asked: dict[str, Any], name: object) -> None:
+        """Refuse to go on with an averaging of another `subject`.
+
+        Raises
+        ------
+        WorkbenchError
+            Naming the first difference.
+        """
+        for key, saved in self.subject.items():
+            if saved != asked.get(key):
+                raise WorkbenchError(
+                    f"{name} is the state of another averaging ({key}: {saved} there, "
+                    f"{asked.get(key)} here). Go on with the same, or begin anew without it."
+                )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to one file (npz), atomically; a state there before is replaced.
+
+        Raises
+        ------
+        WorkbenchError
+            If nothing was collected yet, or the file cannot be written.
+        """
+        statistics, tally = self.collected.statistics, self.collected.tally
+        if statistics is None:
+            raise WorkbenchError("There is no state to save: no event was averaged.")
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "subject": self.subject,
+            "events": tally.used,
+            "without_data": dict(tally.without_data),
+            "means": {name: asdict(getattr(tally, name)) for name in _MEANS},
+            "first": tally.first,
+            "last": tally.last,
+            "partial": self.collected.partial,
+            "absent_is_zero": self.collected.absent_is_zero,
+            "steps": self.collected.steps,
+            "warnings": self.collected.warnings,
+            **provenance.stamp(),
+        }
+        arrays: dict[str, Any] = {name: np.asarray(getattr(statistics, name)) for name in FIELDS}
+        arrays["keys"] = np.frombuffer(tally.keys, np.uintc).astype(np.uint32).reshape(-1, 3)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+
+def read_state(path: str | os.PathLike[str]) -> AveragingState:
+    """State written by `AveragingState.save`.
+
+    Raises
+    ------
+    FileFormatError
+        If it cannot be read or is something else.
+    """
+    expected = "expected the saved state of an averaging"
+    try:
+        with np.load(Path(path), allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            if about["format"] != FORMAT:
+                raise FileFormatError(path, f"{expected}, found {about['format']!r}.")
+            if about["version"] > VERSION:
+                raise FileFormatError(
+                    path, "it was written by a newer version.", hint="Install that one."
+                )
+            statistics = Statistics.from_arrays({name: stored[name] for name in FIELDS})
+            keys = stored["keys"]
+        if keys.dtype != np.uint32 or keys.ndim != 2 or keys.shape[1] != 3:
+            raise ValueError("the keys of the events are not what they should be")
+        tally = Tally(
+            int(about["events"]),
+            Counter(about["without_data"]),
+            keys=array("I", keys.astype(np.uintc).tobytes()),
+            first=about["first"],
+            last=about["last"],
+        )
+        for name in _MEANS:
+            setattr(tally, name, Mean(**about["means"][name]))
+        if len(keys) != tally.used + tally.without_data.total() or statistics.count != tally.used:
+            raise ValueError("its counts contradict each other")
+        collected = Collected(
+            statistics,
+            tally,
+            bool(about["partial"]),
+            bool(about["absent_is_zero"]),
+            list(about["steps"]),
+            tuple(about["warnings"]),
+        )
+        origin = {name: about[name] for name in ("when", "user", "host", "software")}
+        return AveragingState(dict(about["subject"]), collected, origin)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        BadZipFile,
+    ) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise FileFormatError(path, f"{expected}; it cannot be used ({why}).") from error
+
+
+def subject(job: Job) -> dict[str, Any]:
+    """What decides the result, as plain values that survive JSON."""
+    run = job.run
+    described = {
+        "experiment": run.experiment,
+        "run": run.number,
+        "detector": run.address,
+        "shape": list(run.shape),
+        "source": "frames" if is_frames(run) else "XTC",
+        "corrections": (job.corrections or Corrections.none()).describe(),
+        "constants": _digest(job),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(described))
+    return plain
+
+
+def _digest(job: Job) -> str:
+    """Digest of the numbers that correct the pixels."""
+    corrector = job.corrector
+    if corrector is None:
+        return "none"
+    tables = corrector.tables
+    sum_of_all = hashlib.blake2b(digest_size=16)
+    for values in (tables.offset, tables.factor, tables.second, tables.good, tables.parameters):
+        sum_of_all.update(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data)
+    return sum_of_all.hexdigest()
