@@ -1,7 +1,5 @@
 """A run made of arrays, with the interface of `workbench.runs.Run`."""
 
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 
@@ -84,14 +82,3 @@ def random_frames(count, shape=SMALL, seed=0, mean=1200, spread=6):
     rng = np.random.default_rng(seed)
     base = rng.normal(mean, 60, shape)
     return [np.rint(base + rng.normal(0, spread, shape)).astype(np.int16) for _ in range(count)]
-
-
-class DeadlyRun(FakeRun):
-    """Kills the first process but `safe` that comes to event 9, once (`marker` remembers)."""
-
-    def events(self, corrections=None, selection=None):
-        for event in super().events(corrections, selection):
-            if event.index == 9 and os.getpid() != self.safe and not os.path.exists(self.marker):
-                Path(self.marker).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield event

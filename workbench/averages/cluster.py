@@ -27,6 +27,8 @@ from workbench.progress import Progress, Silent
 LEAST_CHUNK, MOST_CHUNKS = 50, 64
 """Merging two parts costs as much as summing some tens of events: smaller chunks do not pay."""
 POLL_SECONDS = 0.2
+ANSWER_SECONDS = 10
+"""A scheduler that does not answer for so long is taken as absent."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Dask:
             return
         if self.cluster is not None:
             try:
-                client = Client(self.cluster, timeout="10s", set_as_default=False)
+                client = Client(self.cluster, timeout=ANSWER_SECONDS, set_as_default=False)
             except (OSError, ValueError, TypeError) as error:
                 raise WorkbenchError(
                     f"There is no Dask scheduler at {self.cluster!r} ({error or 'no answer'})."

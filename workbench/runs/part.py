@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.recipe import Corrections, Events
 from workbench.runs.event import Event
+from workbench.runs.xtc.cspad import Config
 from workbench.runs.xtc.events import Record
 
 
@@ -32,8 +34,17 @@ class Part:
         self.address: str = run.address
         self.calib_dir = run.calib_dir
         self.shape: tuple[int, int, int] = run.shape
-        self._config = run.config
-        self._records = tuple(records)
+        self._config: Config = run.config
+        # each configuration is sent once
+        known = {id(run.config): run.config}
+        for config in (record.config for record in records if record.config is not None):
+            if id(config) not in known:
+                same = config.same_as(run.config)
+                known[id(config)] = run.config if same else config
+        self._records = tuple(
+            record if record.config is None else replace(record, config=known[id(record.config)])
+            for record in records
+        )
         self.skipped: Counter[str] = Counter()
         self.problems: list[str] = []
 

@@ -6,7 +6,7 @@ decoded without the configuration of the same source, which says which sections 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from struct import Struct
 from typing import Any, NamedTuple
@@ -96,6 +96,18 @@ class Config:
     roi_mask: int | None
     gain_maps: NDArray[np.uint16]
     """``(quadrants, 185, 194)``: bit k is ASIC k of the quadrant, 1 = high gain."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what was derived is not sent along with a part of a run: it is ten times as large
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def same_as(self, other: Config) -> bool:
+        """Whether both say the same."""
+        return np.array_equal(self.gain_maps, other.gain_maps) and all(
+            getattr(self, field.name) == getattr(other, field.name)
+            for field in fields(self)
+            if field.name != "gain_maps"
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
