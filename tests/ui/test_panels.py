@@ -63,21 +63,21 @@ def test_histograms_cover_limit_and_image(mask_panel, image_set):
 
 def test_border_and_layers(mask_panel, session):
     mask_panel.border.value = 3
-    mask_panel.add_kind.value = "wide columns"
-    mask_panel.add.click()
+    mask_panel.layers.kind.value = "border of each sensor"
+    mask_panel.layers.add.click()
     assert session.recipe.mask.border == 3
-    assert isinstance(session.recipe.mask.layers[0], layers.WideLayer)
-    form = mask_panel._forms[0]
-    form.controls["on"].value = False
-    assert not session.recipe.mask.layers[0].on
+    assert isinstance(session.recipe.mask.layers[0], layers.BorderLayer)
+    form = mask_panel.layers.form
+    form.controls["pixels"].value = 7
+    assert session.recipe.mask.layers[0].pixels == 7
     session.undo()
-    assert form.controls["on"].value
+    assert form.controls["pixels"].value == 1
 
 
 def test_a_layer_setting_that_makes_no_sense_is_told(mask_panel, session):
-    mask_panel.add_kind.value = "resolution range"
-    mask_panel.add.click()
-    control = mask_panel._forms[0].controls["from_angstrom"]
+    mask_panel.layers.kind.value = "resolution range"
+    mask_panel.layers.add.click()
+    control = mask_panel.layers.form.controls["from_angstrom"]
     control.value = 9.0
     assert "is no range" in mask_panel.message.value
     assert session.recipe.mask.layers[0].from_angstrom == 0

@@ -102,7 +102,7 @@ def test_averages_come_back_from_files_as_they_were(averaged, tmp_path):
         again[key]
 
 
-def test_averages_of_other_software_or_damaged_ones_are_not_used(averaged, tmp_path):
+def test_averages_of_other_software_or_damaged_ones_are_not_used(averaged, sample, tmp_path):
     key, images = averaged
     pipeline.KeptAverages(tmp_path)[key] = images
     facts = next(tmp_path.glob("*.json"))
@@ -110,6 +110,11 @@ def test_averages_of_other_software_or_damaged_ones_are_not_used(averaged, tmp_p
     facts.write_text(text.replace('"numpy": "', '"numpy": "0.'))
     with pytest.raises(KeyError):
         pipeline.KeptAverages(tmp_path)[key]
+    found = pipeline.load_recipe(sample.recipe)
+    kept = pipeline.KeptAverages(tmp_path)
+    again = pipeline.average_one(found, found.experiment.dark, found.dark_corrections, known=kept)
+    assert np.array_equal(again.average, images.average)  # averaged again, and kept anew
+    assert pipeline.KeptAverages(tmp_path)[key].count == images.count
     facts.write_text(text)
     next(tmp_path.glob("*.npz")).write_bytes(b"PK damaged")
     with pytest.raises(KeyError):

@@ -246,7 +246,7 @@ def _suggest(engine: MaskEngine, settings: MaskSettings, as_json: bool) -> int:
     for limit, tried in moved.items():
         here, less, more = tried.masked
         print(
-            f"{limit:12} at {tried.values[0]:g}: {here} masked; "
+            f"{limit:22} at {tried.values[0]:g}: {here} masked; "
             f"-20 %: {less - here:+d}, +20 %: {more - here:+d}"
         )
     for warning in engine.image_warnings:

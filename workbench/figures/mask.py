@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _KEPT = "#f7f7fa"
 _CURVE_POINTS = 400
+_FLAT = 0.1  # pixels per ADU; less is not drawn
 
 
 @styled
@@ -187,7 +188,7 @@ def threshold_curve(
     """
     figure = empty(figure, 4.6, 2.9)
     view = ThresholdView(name, np.asarray(data), limit, removes)
-    draw_curve(figure.add_subplot(), view)
+    draw_curve(figure.add_subplot(), view, label_slope=True)
     return describe(figure, _curve_alt(view))
 
 
@@ -197,12 +198,17 @@ def threshold_curves(views: Sequence[ThresholdView], *, figure: Figure | None = 
     figure = empty(figure, 4.3 * max(1, len(views)), 2.9)
     axes = figure.subplots(1, max(1, len(views)), squeeze=False)[0]
     for number, (place, view) in enumerate(zip(axes, views, strict=True)):
-        draw_curve(place, view, label_y=number == 0)
+        draw_curve(place, view, label_y=number == 0, label_slope=number == len(views) - 1)
     return describe(figure, " ".join(_curve_alt(view) for view in views))
 
 
-def draw_curve(axes: Axes, view: ThresholdView, label_y: bool = True) -> None:
-    """Draw removed pixels against threshold, the limit, and the ±20 % about it."""
+def draw_curve(
+    axes: Axes, view: ThresholdView, label_y: bool = True, label_slope: bool = False
+) -> None:
+    """Draw removed pixels against threshold, their slope, the limit, and the ±20 % about it.
+
+    The slope, grey, is how many pixels 1 ADU decides about; it is least on a plateau.
+    """
     values = np.asarray(view.data, dtype=np.float64).ravel()
     missing = int(np.count_nonzero(~np.isfinite(values)))
     values = values[np.isfinite(values)]
@@ -215,6 +221,17 @@ def draw_curve(axes: Axes, view: ThresholdView, label_y: bool = True) -> None:
         return
     low, high = histogram_range(values, view.limit)
     limits, removed = removal_curve(values, view.removes, low, high)
+    steep = axes.twinx()
+    slope = np.abs(np.gradient(removed, limits))
+    steep.fill_between(limits, _FLAT, np.maximum(slope, _FLAT), color="#c9c9d2", lw=0)
+    steep.set_yscale("log")
+    steep.set_ylim(_FLAT, 100 * max(1.0, float(slope.max())))  # in the lower part of the picture
+    steep.tick_params(labelsize=7, colors=FAINT)
+    steep.spines["right"].set_visible(True)
+    if label_slope:
+        steep.set_ylabel("slope: pixels per ADU", color=FAINT)
+    axes.set_zorder(steep.get_zorder() + 1)
+    axes.patch.set_visible(False)
     axes.plot(limits, np.maximum(removed + missing, 0.7), color=BLUE, lw=1.6)
     axes.set_yscale("log")
     axes.set_xlim(low, high)

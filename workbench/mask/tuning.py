@@ -162,31 +162,48 @@ def removal_curve(
 def sensitivity(
     engine: MaskEngine, settings: MaskSettings, change: float = 0.2
 ) -> tuple[Sensitivity, ...]:
-    """How the number of masked pixels changes as each threshold is moved by ± `change`."""
+    """How the number of masked pixels changes as each threshold is moved by ± `change`.
+
+    The limits of low-gain pixels follow, as ``low_gain.avg_max`` and so on, if they have their own.
+    """
     found = []
     here = engine.evaluate(settings).masked
-    for limit in LIMITS:
-        value = getattr(settings.thresholds, limit)
-        values = (value, value - abs(value) * change, value + abs(value) * change)
-        masked = [here]
-        for moved in values[1:]:
-            limits = dataclasses.replace(settings.thresholds, **{limit: moved})
-            masked.append(engine.evaluate(dataclasses.replace(settings, thresholds=limits)).masked)
-        found.append(Sensitivity(limit, values, (masked[0], masked[1], masked[2])))
+    for group, prefix in (("thresholds", ""), ("low_gain", "low_gain.")):
+        limits = getattr(settings, group)
+        for limit in LIMITS if limits is not None else ():
+            value = getattr(limits, limit)
+            values = (value, value - abs(value) * change, value + abs(value) * change)
+            less, more = (
+                engine.evaluate(
+                    dataclasses.replace(
+                        settings, **{group: dataclasses.replace(limits, **{limit: moved})}
+                    )
+                ).masked
+                for moved in values[1:]
+            )
+            found.append(Sensitivity(prefix + limit, values, (here, less, more)))
     return tuple(found)
 
 
-def suggest(engine: MaskEngine) -> tuple[Suggestion, ...]:
+def suggest(engine: MaskEngine, pixels: NDArray[np.bool_] | None = None) -> tuple[Suggestion, ...]:
     """Values for the three thresholds, by stated rules that a few bad pixels cannot move.
 
+    Parameters
+    ----------
+    pixels : bool ``(32, 185, 388)``, look at these only, e.g. those of low gain.
+
+    Notes
+    -----
     ``avg_max`` and ``stddev_max``: median of the pixels above 0 plus 6 σ, σ being 1.4826 times
-    the median absolute deviation. ``maxproj_min``: the emptiest place between the maxima of the
-    unbonded pixels, which no photon reaches, and the median of the others.
+    the median absolute deviation. ``maxproj_min``: the emptiest place (fewest pixels per ADU)
+    between the maxima of the unbonded pixels, which no photon reaches, and the median of the
+    others.
     """
+    chosen = np.ones(engine.images.average.size, bool) if pixels is None else pixels.reshape(-1)
     return (
-        _robust_upper(engine, "avg_max"),
-        _robust_upper(engine, "stddev_max"),
-        _valley(engine),
+        _robust_upper("avg_max", engine.images.average.reshape(-1)[chosen]),
+        _robust_upper("stddev_max", engine.images.stddev.reshape(-1)[chosen]),
+        _valley(engine.images.maximum.reshape(-1)[chosen], unbonded_pixels().reshape(-1)[chosen]),
     )
 
 
@@ -211,8 +228,7 @@ def _span(engine: MaskEngine, limit: str) -> tuple[float, float]:
     return low, high
 
 
-def _robust_upper(engine: MaskEngine, limit: str) -> Suggestion:
-    values = _image(engine, limit).values
+def _robust_upper(limit: str, values: NDArray[np.float64]) -> Suggestion:
     values = values[np.isfinite(values) & (values > 0)]
     if values.size < 1000:
         return Suggestion(limit, None, f"hardly any pixel of the {LIMITS[limit]} is above 0")
@@ -223,16 +239,13 @@ def _robust_upper(engine: MaskEngine, limit: str) -> Suggestion:
     return Suggestion(limit, value, text)
 
 
-def _valley(engine: MaskEngine) -> Suggestion:
+def _valley(values: NDArray[np.float64], unbonded: NDArray[np.bool_]) -> Suggestion:
     limit = "maxproj_min"
-    image = _image(engine, limit)
-    values = image.values
-    unbonded = unbonded_pixels().reshape(-1)
     dark = values[unbonded & np.isfinite(values)]
     bonded = values[~unbonded & np.isfinite(values)]
-    if dark.size < 100 or bonded.size < 1000:
+    if dark.size < 30 or bonded.size < 1000:
         return Suggestion(limit, None, "too few pixels have a value")
-    low = float(np.quantile(dark, 0.98))
+    low = float(np.quantile(dark, 0.995))  # of low gain, those are few and larger
     lit = float(np.median(bonded))
     spread = MAD_TO_SIGMA * float(np.median(np.abs(dark - np.median(dark))))
     if lit <= low or lit - np.median(dark) < 3 * spread:
@@ -242,19 +255,26 @@ def _valley(engine: MaskEngine) -> Suggestion:
             f"unbonded ({np.median(dark):.4g} ADU) and bonded pixels ({lit:.4g} ADU) are not "
             "apart; take brighter runs or more events",
         )
-    # Bins of equal ratio above the unbonded pixels' median: densities fall over decades there.
+    # Bins of equal ratio above the unbonded pixels' median, since the valley may be decades wide.
     start = float(np.median(dark))
     edges = start + np.geomspace(max(low - start, 1e-3 * (lit - start)), lit - start, 61)
     counts = np.diff(np.searchsorted(np.sort(bonded), edges)).astype(float)
     smooth = np.convolve(np.pad(counts, 2, mode="edge"), np.array([1, 2, 3, 2, 1]) / 9, "valid")
-    lowest = float(smooth.min())
-    if lowest > 0.5 * smooth.max():
+    width = np.diff(edges)
+    density = smooth / width
+    lowest = float(density.min())
+    if lowest > 0.5 * density.max():
         return Suggestion(limit, None, "there is no valley between unbonded and bonded pixels")
-    flat = np.flatnonzero(smooth <= lowest + 1)
-    middle = start + math.sqrt((edges[flat[0]] - start) * (edges[flat[-1] + 1] - start))
+    first = last = int(density.argmin())
+    as_empty = smooth <= lowest * width + 1  # to one pixel
+    while first > 0 and as_empty[first - 1]:
+        first -= 1
+    while last < smooth.size - 1 and as_empty[last + 1]:
+        last += 1
+    middle = start + math.sqrt((edges[first] - start) * (edges[last + 1] - start))
     text = (
-        f"valley between unbonded ({np.median(dark):.4g} ADU) and bonded pixels "
-        f"({lit:.4g} ADU), rounded"
+        f"valley between unbonded ({start:.4g}, 99.5 % of them below {low:.4g} ADU) and bonded "
+        f"pixels ({lit:.4g} ADU), rounded"
     )
     return Suggestion(limit, _rounded(middle), text)
 

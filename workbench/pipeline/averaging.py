@@ -177,8 +177,9 @@ def average_one(
     from workbench.averages import average_run
 
     key = averaging_key(recipe, number, corrections)
-    if known is not None and key in known:
-        return known[key]
+    kept = None if known is None else known.get(key)
+    if kept is not None:
+        return kept
     images = average_run(
         open_recipe_run(recipe, number),
         corrections,

@@ -32,6 +32,11 @@ class LimitControl(anywidget.AnyWidget):
     masks = t.Enum(("above", "below"), "above", help="which side is masked").tag(sync=True)
     counts: t.List = t.List(t.Float(), help="histogram of the image").tag(sync=True)
     counts_range: t.List = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)
+    removed: t.List = t.List(
+        t.Int(), help="pixels removed if the limit were at each edge of the histogram"
+    ).tag(sync=True)
+    pixels = t.Int(0, help="pixels of the image").tag(sync=True)
+    note = t.Unicode(help="what the limit removes, in words").tag(sync=True)
     drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
 
     def drive(self, widget: anywidget.AnyWidget, trait: str) -> None:
@@ -42,22 +47,29 @@ class LimitControl(anywidget.AnyWidget):
         self.drives = [f"IPY_MODEL_{widget.model_id}", trait]
 
     def set_image(self, values: NDArray | None) -> None:
-        """Show the histogram of an array; the slider's range widens to what the values need."""
-        if values is None:
-            self.counts = []
-            return
-        finite = np.asarray(values, dtype=np.float32).reshape(-1)
-        finite = finite[np.isfinite(finite)]
+        """Show the histogram of an array; the slider's range widens to what the values need.
+
+        Over it lies the curve of pixels removed against the limit: those beyond it, those at or
+        below 0 where the upper side is masked, and those that are not a number.
+        """
+        flat = np.asarray([] if values is None else values, dtype=np.float32).reshape(-1)
+        finite = flat[np.isfinite(flat)]
         if finite.size == 0:
-            self.counts = []
+            self.counts, self.removed = [], []
             return
         usual = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5))
         top = nice(max(self.max, 1.3 * usual, 1.1 * self.value))
         counts, _ = np.histogram(finite, bins=BINS, range=(self.min, top))
+        smaller = np.count_nonzero(finite < self.min) + np.concatenate(([0], np.cumsum(counts)))
+        removed = smaller + (flat.size - finite.size)
+        if self.masks == "above":
+            removed = flat.size - smaller + np.count_nonzero(finite <= 0)
         with self.hold_sync():
             self.max = top
             self.counts_range = [self.min, top]
             self.counts = counts.astype(float).tolist()
+            self.removed = np.minimum(removed, flat.size).tolist()
+            self.pixels = int(flat.size)
 
 
 def nice(value: float) -> float:

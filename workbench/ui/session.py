@@ -281,17 +281,41 @@ class Session(RecipeEditor):
         """
         return None if self._engine is None else self._engine.mask(settings)
 
-    def suggestions(self) -> Any:
-        """Limits proposed by stated rules; nothing is changed."""
+    def suggestions(self, low_gain: bool | None = None) -> Any:
+        """Limits proposed by stated rules; nothing is changed.
+
+        Parameters
+        ----------
+        low_gain : of the low-gain (True) or the other pixels (False) only.
+        """
         from workbench.mask import suggest
 
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
-        return suggest(self._engine)
+        low = engine.images.low_gain
+        pixels = None if low_gain is None or low is None else low == low_gain
+        return suggest(engine, pixels)
+
+    def sensitivity(self) -> Any:
+        """How the mask changes as each limit is moved by ±20 %; empty without images.
+
+        To be called on the thread of `later`, which alone uses the engine.
+        """
+        from workbench.mask import sensitivity
+
+        return () if self._engine is None else sensitivity(self._engine, self.recipe.mask)
 
     @told
-    def save_mask(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the mask (default: the recipe's mask file in its output folder)."""
+    def save_mask(
+        self, path: str | os.PathLike[str] | None = None, format: str | None = None
+    ) -> Path:
+        """Write the mask (default: the recipe's mask file in its output folder).
+
+        Parameters
+        ----------
+        format : a name of `workbench.mask.FORMATS`; by default the ending decides.
+        """
         from workbench.mask import write_mask
 
         if self.mask is None or self.status("mask").state != State.DONE:
@@ -299,7 +323,7 @@ class Session(RecipeEditor):
         output = self.recipe.output
         target = Path(path) if path is not None else Path(output.folder) / output.mask
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_mask(self.mask, target)
+        write_mask(self.mask, target, format)
         self.log.note("mask", f"written to {target}")
         return target
 

@@ -1,22 +1,21 @@
-"""Mask panel: three limits under their images, layers, counts per rule, warnings."""
+"""Mask panel: limits under their images, layers, who removed how much, warnings."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import mask as settings_of
-from workbench.ui.form import Form
+from workbench.geometry import Geometry
+from workbench.ui.asic_map import asic_map
 from workbench.ui.image_view import ImageView
-from workbench.ui.limit_control import LimitControl
-from workbench.ui.panels.base import Panel, picture, row, show_picture, table, warning_text
+from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
+from workbench.ui.panels.layers import LayersBox
+from workbench.ui.panels.limits import LimitRow
 from workbench.ui.session import Session
-from workbench.ui.styles import classed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,49 +23,7 @@ if TYPE_CHECKING:
     from workbench.images import DetectorImage
     from workbench.pipeline import ImageSet
 
-LIMITS: dict[str, dict[str, Any]] = {
-    "avg_max": {
-        "label": "Average ≤",
-        "max": 4000.0,
-        "step": 1.0,
-        "masks": "above",
-        "hint": "Pixels with a dark average of 0 or less, or above this (ADU), are masked",
-    },
-    "stddev_max": {
-        "label": "Std deviation ≤",
-        "max": 20.0,
-        "step": 0.05,
-        "masks": "above",
-        "hint": "Pixels with a dark standard deviation of 0, or above this (ADU), are masked",
-    },
-    "maxproj_min": {
-        "label": "Maximum ≥ (maxproj-min)",
-        "max": 1000.0,
-        "step": 1.0,
-        "masks": "below",
-        "hint": "Pixels whose maximum in the bright runs stays below this (ADU) are masked",
-    },
-}
-IMAGE_OF = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}
-NEW_LAYERS: dict[str, Any] = {
-    "unbonded pixels": settings_of.UnbondedLayer(name="unbonded pixels"),
-    "wide columns": settings_of.WideLayer(name="wide columns"),
-    "border of each sensor": settings_of.BorderLayer(name="border of each sensor"),
-    "border of each ASIC": settings_of.BorderLayer(name="border of each ASIC", of="asic"),
-    "saturated pixels": settings_of.SaturatedLayer(name="saturated pixels"),
-    "outliers of the average": settings_of.OutlierLayer(name="outliers of the average"),
-    "outliers of the deviation": settings_of.OutlierLayer(
-        name="outliers of the deviation", image="stddev"
-    ),
-    "grow masked regions": settings_of.GrowLayer(name="grow masked regions"),
-    "small islands": settings_of.IslandLayer(name="small islands"),
-    "resolution range": settings_of.ResolutionLayer(name="resolution range", to_angstrom=2.0),
-    "radius range": settings_of.RadiusLayer(name="radius range", to_mm=5.0),
-    "line (beam-stop arm)": settings_of.LineLayer(
-        name="line (beam-stop arm)", start_mm=(0.0, 0.0), end_mm=(0.0, 60.0), width_mm=2.0
-    ),
-    "quadrant, sensor or ASIC": settings_of.PartLayer(name="part", parts=("Q0S0A0",)),
-}
+BY_ENDING = "by its ending"
 
 
 class MaskPanel(Panel):
@@ -75,7 +32,9 @@ class MaskPanel(Panel):
     Attributes
     ----------
     limits : the three `LimitControl`, by recipe name (``avg_max stddev_max maxproj_min``).
-    counts : HTML with the counts.
+    high, low : rows of limits; `low` is for low-gain pixels, shown if `two_gains` is on.
+    layers : table of rules and layers (`LayersBox`).
+    counts : HTML with the counts. picked : why the pixel that was clicked is masked or good.
     """
 
     title = "Mask"
@@ -85,14 +44,17 @@ class MaskPanel(Panel):
 
     def __init__(self, session: Session, view: ImageView | None = None) -> None:
         super().__init__(session, view)
-        thresholds = session.recipe.mask.thresholds
-        self.limits = {
-            name: LimitControl(value=getattr(thresholds, name), layout={"flex": "1 1 0"}, **made)
-            for name, made in LIMITS.items()
-        }
-        for name, control in self.limits.items():
-            control.observe(partial(self._moved, name), "value")
-            control.drive(self.view, name)
+        self.high = LimitRow(session, self.view, self.guarded)
+        self.low = LimitRow(session, self.view, self.guarded, low_gain=True)
+        self.limits = self.high.controls
+        self.two_gains = widgets.Checkbox(
+            value=session.recipe.mask.low_gain is not None,
+            description="Own limits for low gain",
+            tooltip="Let the low-gain pixels of the run's gain map have limits of their own",
+            indent=False,
+            layout={"width": "auto", "margin": "2px 10px"},
+        )
+        self.two_gains.observe(lambda change: self.guarded(self._split_gains), "value")
         self.border = widgets.BoundedIntText(
             value=session.recipe.mask.border,
             min=0,
@@ -100,7 +62,7 @@ class MaskPanel(Panel):
             description="Border (pixels)",
             tooltip="Rows and columns masked along all four edges of each ASIC",
             style={"description_width": "initial"},
-            layout={"width": "180px"},
+            layout={"width": "170px"},
         )
         self.border.observe(
             lambda change: self.guarded(lambda: session.change("mask.border", self.border.value)),
@@ -121,22 +83,13 @@ class MaskPanel(Panel):
         self.swap.disabled = True
         self._b: Any = None
         self._b_of: Any = None  # images its mask was made of
-        self.save = self.button(
-            "Save mask", "Write the mask (DIALS pickle) into the output folder", self.save_mask
-        )
         self.counts = widgets.HTML()
         self.counts.add_class("cw-count")
-        self.rules = widgets.HTML()
         self.warnings = widgets.HTML()
-        self.add_kind = widgets.Dropdown(
-            options=list(NEW_LAYERS),
-            description="New layer",
-            tooltip="Kind of layer to add; shapes and pixels are drawn on the images",
-            style={"description_width": "initial"},
-            layout={"width": "310px"},
-        )
-        self.add = self.button("Add", "Add this layer after the others", self.add_layer)
-        self.layers = widgets.VBox([])
+        self.picked = widgets.HTML()
+        self.layers = LayersBox(session, self.view, self.guarded, self.complain)
+        self.asics = widgets.HTML(layout={"flex": "0 0 250px"})
+        self._make_files()
         self.fraction = picture()
         self.curves = picture()
         details = widgets.Accordion(
@@ -148,43 +101,69 @@ class MaskPanel(Panel):
         self.details = details
         self.box.children = [
             self.message,
-            classed(
-                widgets.HBox(
-                    list(self.limits.values()), layout={"width": "100%", "grid_gap": "14px"}
-                ),
-                "cw-limits",
-            ),
+            self.high.widget,
+            self.low.widget,
             self.counts,
-            row(self.border, self.suggest, self.keep, self.swap, self.save),
+            row(self.border, self.two_gains, self.suggest, self.keep, self.swap),
             self.suggestions,
             self.warnings,
-            row(self.add_kind, self.add),
-            self.layers,
-            self.rules,
+            self.picked,
+            widgets.HBox(
+                [self.layers.widget, self.asics],
+                layout={"width": "100%", "flex_flow": "row wrap", "grid_gap": "8px 14px"},
+            ),
+            self.files,
+            self.saved,
             details,
         ]
         session.subscribe("recipe", self._recipe)
         session.subscribe("images", lambda: session.later("mask histograms", self._images))
         session.subscribe("counts", self._counts)
         session.subscribe("mask", self._mask)
-        self._shown_layers: Any = None
-        self._forms: list[Form] = []
-        self._layers()
+        self.view.on_pick(lambda flat: self.guarded(lambda: self._pick(flat)))
+        self._picked: int | None = None
+        self._split: Any = None
+        self._recipe()
         if session.images is not None:
             self._images()
             self._counts()
             self._mask()
 
-    # ---- what the controls do ----------------------------------------------------------------
-    def _moved(self, name: str, _: Any = None) -> None:
-        control = self.limits[name]
-        path = f"mask.thresholds.{name}"
-        if self.session.recipe.setting(path) != control.value:
-            self.guarded(lambda: self.session.change(path, control.value, origin=control))
+    def _make_files(self) -> None:
+        from workbench.mask import FORMATS
 
-    def add_layer(self) -> None:
-        """Add a layer of the kind chosen."""
-        self.session.add_layer(NEW_LAYERS[self.add_kind.value])
+        self.file = widgets.Text(
+            value=self.session.recipe.output.mask,
+            description="File",
+            tooltip="Name of the mask file; it goes into the output folder",
+            style={"description_width": "initial"},
+            layout={"width": "240px"},
+        )
+        self.format = widgets.Dropdown(
+            options=[(BY_ENDING, None), *((f"{name}: {one.text}", name) for name, one in
+                                          FORMATS.items())],
+            description="Format",
+            tooltip="Format of the mask file and which value is a good pixel in it",
+            style={"description_width": "initial"},
+            layout={"width": "330px"},
+        )  # fmt: skip
+        self.save = self.button("Save mask", "Write the mask file", self.save_mask)
+        self.saved = widgets.HTML()
+        self.files = row(self.file, self.format, self.save)
+
+    # ---- what the controls do ----------------------------------------------------------------
+    def _split_gains(self) -> None:
+        wanted, settings = self.two_gains.value, self.session.recipe.mask
+        if wanted == (settings.low_gain is not None):
+            return
+        images = self.session.images
+        if wanted and (images is None or images.low_gain is None):
+            self.two_gains.value = False
+            raise WorkbenchError(
+                "No gain map says which pixels have low gain; average the runs here, since image "
+                "files do not carry it."
+            )
+        self.session.change("mask.low_gain", settings.thresholds if wanted else None)
 
     def keep_b(self) -> None:
         """Remember the present settings as B."""
@@ -213,49 +192,49 @@ class MaskPanel(Panel):
 
     def save_mask(self) -> None:
         """Write the mask file."""
-        path = self.session.save_mask()
-        self.warnings.value = f'<div class="cw-note">Mask written to {path}.</div>'
+        folder, name = self.session.recipe.output.folder, self.file.value.strip()
+        if not name:
+            raise WorkbenchError("Write a file name for the mask first.")
+        path = self.session.save_mask(Path(folder) / name, self.format.value)
+        self.saved.value = note_text(f"Mask written to {path}.")
 
     def show_suggestions(self) -> None:
         """Show suggested limits, each with a button that takes it."""
-        rows = []
-        for found in self.session.suggestions():
-            if found.value is None:
-                rows.append(widgets.HTML(f'<span class="cw-note">{html.escape(found.text)}</span>'))
-                continue
-            value = round(float(found.value), 2)
-            take = self.button(
-                f"{LIMITS[found.limit]['label']} {value:g} ADU",
-                "Take this limit",
-                partial(self.session.change, f"mask.thresholds.{found.limit}", value),
-            )
-            reason = widgets.HTML(f'<span class="cw-note">{html.escape(found.text)}</span>')
-            rows.append(row(take, reason))
+        rows = self.high.suggestions(self.button)
+        if self.session.recipe.mask.low_gain is not None:
+            rows += self.low.suggestions(self.button)
         self.suggestions.children = rows
+
+    def _pick(self, flat: int) -> None:
+        self._picked = flat
+        self._explain()
 
     # ---- what is shown -----------------------------------------------------------------------
     def _recipe(self) -> None:
         settings = self.session.recipe.mask
-        for name, control in self.limits.items():
-            if self.session.origin is not control:
-                value = getattr(settings.thresholds, name)
-                if control.value != value:
-                    control.value = value
+        self.high.show_recipe()
+        self.low.show_recipe()
+        split = settings.low_gain is not None
+        if split != self._split:
+            self._split = split
+            self.low.widget.layout.display = "" if split else "none"
+            self.two_gains.value = split
+            if self.session.images is not None:
+                self.session.later("mask histograms", self._images)
         if self.border.value != settings.border:
             self.border.value = settings.border
-        self._layers()
+        self.layers.show_recipe()
 
     def _images(self) -> None:
-        images = self.session.images
-        for name, control in self.limits.items():
-            image = getattr(images, IMAGE_OF[name], None)
-            control.set_image(None if image is None else image.data)
+        self.high.show_images()
+        if self.session.recipe.mask.low_gain is not None:
+            self.low.show_images()
 
     def _counts(self) -> None:
         mask = self.session.counts
         if mask is None:
             return
-        masked = max((count.cumulative for count in mask.counts.values()), default=0)
+        masked = mask.removals[-1].counts.cumulative
         percent = 100 * masked / mask.pixels
         average, stddev, maximum = mask.cctbx_counts or (0, 0, 0)
         self.counts.value = (
@@ -263,58 +242,31 @@ class MaskPanel(Panel):
             f" · average {number(average)} · std deviation {number(stddev)}"
             f" · maximum {number(maximum)}"
         )
+        self.high.show_counts()
+        self.layers.show_counts()
 
     def _mask(self) -> None:
-        mask = self.session.mask
-        if mask is None:
+        mask, images = self.session.mask, self.session.images
+        if mask is None or images is None:
             return
-        if self._b is not None and self._b_of is not self.session.images:
+        if self._b is not None and self._b_of is not images:
             self._show_b()
-        rows = [[one.label, *one.counts] for one in mask.removals if one.counts.total]
-        self.rules.value = table(
-            ["rule or layer", "removes", "it alone", "with those above"],
-            rows,
-            "Pixels removed, by rule and layer",
-        )
         self.warnings.value = warning_text(mask.warnings)
+        positions = (images.geometry or Geometry.ideal()).pixel_positions_um()
+        self.asics.value = asic_map(mask.masked_fraction_by_asic, positions)
+        self._explain()
+        self.session.later("mask sensitivity", self._sensitivity)
         if self.details.selected_index is not None:
             self.session.later("mask figures", self._draw)
 
-    def _layers(self) -> None:
-        layers = self.session.recipe.mask.layers
-        if layers == self._shown_layers:
-            return
-        same = self._shown_layers is not None and [type(one) for one in layers] == [
-            type(one) for one in self._shown_layers
-        ]
-        self._shown_layers = layers
-        if same:
-            for form, layer in zip(self._forms, layers, strict=True):
-                form.show(layer)
-            return
-        self._forms = []
-        rows = []
-        for place, layer in enumerate(layers):
-            form = Form(
-                layer,
-                partial(self.session.set_layer, place),
-                self.complain,
-                leave_out=("sha256", "format"),
-            )
-            self._forms.append(form)
-            title = widgets.HTML(
-                f"<b>{place + 1}. {layer.kind}</b>", layout={"width": "110px", "flex": "0 0 auto"}
-            )
-            up = self.button(
-                "↑", "Apply this layer earlier",
-                partial(self.session.move_layer, place, -1), width="36px",
-            )  # fmt: skip
-            remove = self.button(
-                "✕", "Remove this layer (undo brings it back)",
-                partial(self.session.set_layer, place, None), width="36px",
-            )  # fmt: skip
-            rows.append(widgets.HBox([title, form.widget, up, remove], layout={"width": "100%"}))
-        self.layers.children = rows
+    def _sensitivity(self) -> None:
+        found = self.session.sensitivity()
+        self.high.show_sensitivity(found)
+        self.low.show_sensitivity(found)
+
+    def _explain(self) -> None:
+        if self._picked is not None and self.session.mask is not None:
+            self.picked.value = note_text(f"Picked: {self.session.mask.explain(self._picked)}")
 
     def _draw(self) -> None:
         from workbench import figures

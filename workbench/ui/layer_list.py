@@ -1,0 +1,40 @@
+"""The rules and layers of a mask as a table: on or off, name, mode, order, what each removes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+HERE = Path(__file__).parent
+
+
+class LayerList(anywidget.AnyWidget):
+    """A table whose rows are rules (which cannot be changed here) and layers.
+
+    A row is a dictionary: ``name``; ``layer`` (its place, -1 for a rule), ``kind``, ``on``,
+    ``mode``, ``modes`` (those to choose from); ``total``, ``alone``, ``together`` (pixels, or None
+    where nothing is known) and ``kept`` (pixels it keeps, or None).
+    """
+
+    _esm = t.Unicode((HERE / "layer_list.js").read_text(encoding="utf-8")).tag(sync=True)
+    _css = t.Unicode((HERE / "layer_list.css").read_text(encoding="utf-8")).tag(sync=True)
+
+    rows: t.List = t.List(t.Dict(), help="rules and layers, in their order").tag(sync=True)
+    selected = t.Int(-1, help="layer that is selected; -1: none").tag(sync=True)
+
+    def __init__(self, act: Callable[[str, int, Any], None], **traits: Any) -> None:
+        """Call ``act(what, layer, value)`` for what a person does.
+
+        `what` is ``on`` (value: bool), ``name`` (text), ``mode`` (text), ``move`` (-1 or 1) or
+        ``remove``.
+        """
+        super().__init__(**traits)
+        self._act = act
+        self.on_msg(self._received)
+
+    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+        self._act(str(content["act"]), int(content["layer"]), content.get("value"))

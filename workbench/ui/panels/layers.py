@@ -1,0 +1,221 @@
+"""The mask panel's table of rules and layers, the settings of the selected one, and new ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+from workbench.errors import WorkbenchError
+from workbench.mask.layers import label
+from workbench.recipe import mask as recipe
+from workbench.ui.form import Form
+from workbench.ui.image_view import ImageView
+from workbench.ui.layer_list import LayerList
+from workbench.ui.panels.base import note_text, row
+from workbench.ui.session import Session
+from workbench.ui.shapes import free_name
+
+MASK_FILE = "mask file…"
+NEW_LAYERS: dict[str, Any] = {
+    "unbonded pixels": recipe.UnbondedLayer(neighbours=8),
+    "wide columns": recipe.WideLayer(),
+    "border of each sensor": recipe.BorderLayer(),
+    "border of each ASIC": recipe.BorderLayer(of="asic"),
+    "grow masked regions": recipe.GrowLayer(),
+    "small islands": recipe.IslandLayer(),
+    "saturated pixels": recipe.SaturatedLayer(),
+    "rarely with data (occupancy)": recipe.OccupancyLayer(),
+    "outliers of the average": recipe.OutlierLayer(),
+    "outliers of the deviation": recipe.OutlierLayer(image="stddev"),
+    "outliers of the maximum": recipe.OutlierLayer(image="maximum"),
+    "beam stop": recipe.CircleLayer(radius_mm=4.0),
+    "beam-stop arm": recipe.LineLayer(end_mm=(0.0, 60.0), width_mm=2.0),
+    "circle": recipe.CircleLayer(radius_mm=10.0),
+    "rectangle": recipe.RectangleLayer(x_mm=(-10.0, 10.0), y_mm=(-10.0, 10.0)),
+    "polygon": recipe.PolygonLayer(points_mm=((-10.0, -10.0), (10.0, -10.0), (0.0, 10.0))),
+    "resolution range": recipe.ResolutionLayer(to_angstrom=2.0),
+    "radius range": recipe.RadiusLayer(to_mm=5.0),
+    "quadrant, sensor or ASIC": recipe.PartLayer(parts=("Q0S0A0",)),
+    MASK_FILE: None,
+}
+_IN_THE_TABLE = ("name", "on", "mode", "sha256")
+
+
+class LayersBox:
+    """Table, new layers and settings of the selected layer.
+
+    Parameters
+    ----------
+    guarded : does something and shows what goes wrong; as `Panel.guarded`.
+    complain : as `Panel.complain`.
+
+    Attributes
+    ----------
+    table : `LayerList`. kind, path, add : what to add. form : settings of the selected layer.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        view: ImageView,
+        guarded: Callable[[Callable[[], Any]], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self.session, self.view = session, view
+        self._guarded, self._complain = guarded, complain
+        self.table = LayerList(lambda *what: guarded(lambda: self.act(*what)))
+        self.kind = widgets.Dropdown(
+            options=list(NEW_LAYERS),
+            description="New layer",
+            tooltip="Kind of layer to add; shapes and pixels are also drawn on the images",
+            style={"description_width": "initial"},
+            layout={"width": "300px"},
+        )
+        self.path = widgets.Text(
+            placeholder="mask.pickle, .npy, .h5, .edf …",
+            tooltip="Mask file whose masked pixels become a layer",
+            layout={"width": "260px", "display": "none"},
+        )
+        self.kind.observe(lambda change: self._kind_chosen(), "value")
+        self.add = widgets.Button(
+            description="Add", tooltip="Add this layer after the others", layout={"width": "auto"}
+        )
+        self.add.on_click(lambda _: guarded(self.add_layer))
+        self.form: Form | None = None
+        self._place = -1  # layer of the form
+        self.settings = widgets.VBox([])
+        self.widget = widgets.VBox(
+            [row(self.kind, self.path, self.add), self.table, self.settings],
+            layout={"flex": "1 1 460px", "min_width": "0"},
+        )
+        self.table.observe(lambda change: self._select(self.table.selected), "selected")
+        view.observe(lambda change: self._select(view.selected), "selected")
+        self._shown: Any = None
+        self.show_recipe()
+        self.show_counts()
+
+    # ---- what a person does ------------------------------------------------------------------
+    def act(self, what: str, place: int, value: Any = None) -> None:
+        """Do what the table asks for (see `LayerList`)."""
+        session = self.session
+        present = session.recipe.mask.layers
+        if not 0 <= place < len(present):
+            raise WorkbenchError(f"There is no layer {place + 1}; there are {len(present)}.")
+        if what in ("on", "name", "mode"):
+            session.set_layer(place, dataclasses.replace(present[place], **{what: value}))
+        elif what == "move":
+            to = min(max(place + int(value), 0), len(present) - 1)
+            session.move_layer(place, int(value))
+            if self.table.selected == place:
+                self._select(to)
+        elif what == "remove":
+            self._select(-1)
+            session.set_layer(place, None)
+        else:
+            raise WorkbenchError(f"The table knows nothing called {what!r}.")
+
+    def add_layer(self) -> None:
+        """Add a layer of the kind chosen, and select it."""
+        present = self.session.recipe.mask.layers
+        if self.kind.value == MASK_FILE:
+            path = self.path.value.strip()
+            if not path:
+                raise WorkbenchError("Write the mask file's path first.")
+            self.session.add_layer(
+                recipe.FileLayer(name=free_name(Path(path).name, present), path=path)
+            )
+        else:
+            new = NEW_LAYERS[self.kind.value]
+            name = free_name(self.kind.value, present)
+            self.session.add_layer(dataclasses.replace(new, name=name))
+        self._select(len(present))
+
+    def _kind_chosen(self) -> None:
+        self.path.layout.display = "" if self.kind.value == MASK_FILE else "none"
+
+    def _select(self, place: int) -> None:
+        layers = self.session.recipe.mask.layers
+        place = place if 0 <= place < len(layers) else -1
+        for widget in (self.table, self.view):
+            if widget.selected != place:
+                widget.selected = place
+        self._show_settings()
+
+    # ---- what is shown -----------------------------------------------------------------------
+    def show_recipe(self) -> None:
+        """Follow the recipe: rows and settings."""
+        if self.session.recipe.mask.layers != self._shown:
+            self._shown = self.session.recipe.mask.layers
+            self.show_counts()
+            self._select(self.table.selected)
+
+    def show_counts(self) -> None:
+        """Follow the newest counts (of the layers there were when they were made)."""
+        mask, layers = self.session.counts, self.session.recipe.mask.layers
+        removals = mask.removals if mask is not None else ()
+        rows = [
+            _row(one.name, *one.counts)
+            for one in removals
+            if one.layer is None and (one.counts.total or one.rule != "not_a_number")
+        ]
+        fresh = mask is not None and mask.settings is not None and mask.settings.layers == layers
+        removed: dict[int, list[Any]] = {}
+        for one in removals if fresh else ():
+            if one.layer is not None:
+                removed.setdefault(one.layer, []).append(one.counts)
+        kept = {one.layer: one.pixels for one in mask.rescues} if fresh and mask else {}
+        for place, layer in enumerate(layers):
+            follows = isinstance(layer, recipe.GrowLayer | recipe.IslandLayer)
+            counts = removed.get(place)
+            total = alone = together = None
+            if counts:
+                total, alone = (
+                    sum(one.total for one in counts),
+                    sum(one.exclusive for one in counts),
+                )
+                together = counts[-1].cumulative
+            rows.append(
+                _row(label(layer), total, alone, together)
+                | {
+                    "layer": place,
+                    "kind": layer.kind,
+                    "on": layer.on,
+                    "mode": layer.mode,
+                    "modes": ["union"] if follows else ["union", "exclude", "intersection"],
+                    "kept": kept.get(place),
+                }
+            )
+        if rows != self.table.rows:
+            self.table.rows = rows
+
+    def _show_settings(self) -> None:
+        place, layers = self.table.selected, self.session.recipe.mask.layers
+        if place < 0:
+            self.form = None
+            self.settings.children = []
+            return
+        layer = layers[place]
+        form = self.form
+        if form is not None and type(form.value) is type(layer) and self._place == place:
+            form.show(layer)
+            return
+        self._place = place
+        self.form = Form(
+            layer, lambda new: self.session.set_layer(self._place, new), self._complain,
+            leave_out=_IN_THE_TABLE,
+        )  # fmt: skip
+        what = (type(layer).__doc__ or "").split("\n")[0]
+        heading = widgets.HTML(note_text(f"Layer {place + 1}, {layer.kind}: {what}"))
+        self.settings.children = [heading, self.form.widget]
+
+
+def _row(name: str, total: Any, alone: Any, together: Any) -> dict[str, Any]:
+    """Row of a rule, which has no layer."""
+    return {
+        "name": name, "layer": -1, "kind": "rule", "on": True, "mode": "union", "modes": [],
+        "total": total, "alone": alone, "together": together, "kept": None,
+    }  # fmt: skip
