@@ -125,9 +125,9 @@ class LimitRow:
 
     def suggestions(self, take: Callable[..., widgets.Button]) -> list[widgets.Widget]:
         """Lines with suggested limits, each with a button (made by `take`) that takes it."""
-        split = self.session.recipe.mask.low_gain is not None
+        session, split = self.session, self.session.recipe.mask.low_gain is not None
         lines = []
-        for found in self.session.suggestions(self.low_gain if split else None):
+        for found in session.suggestions(self.low_gain) if split else session.suggestions():
             label = self.controls[found.limit].label
             reason = widgets.HTML(f'<span class="cw-note">{html.escape(found.text)}</span>')
             if found.value is None:
