@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any, Protocol
 
 from workbench.errors import Cancelled
@@ -29,10 +31,15 @@ class Silent:
         """Do nothing."""
 
 
+LOG_SECONDS = 30
+"""Between two lines of progress in a log file."""
+
+
 class Terminal:
     """Progress as a tqdm bar on standard error; use as a context manager.
 
-    The bar appears only if the work takes longer than half a second.
+    The bar appears only if the work takes longer than half a second. Where standard error is no
+    terminal but the log of a batch job, a line is written now and then instead.
     """
 
     cancelled = False
@@ -40,7 +47,12 @@ class Terminal:
     def __init__(self, description: str = "", unit: str = "event") -> None:
         from tqdm import tqdm
 
-        self._bar: Any = tqdm(desc=description, unit=unit, delay=0.5, leave=False, mininterval=0.2)
+        self._name, self._unit = description, unit
+        self._lines, self._told = not sys.stderr.isatty(), time.monotonic()
+        self._bar: Any = tqdm(
+            desc=description, unit=unit, delay=0.5, leave=False, mininterval=0.2,
+            disable=self._lines,
+        )  # fmt: skip
 
     def __enter__(self) -> Terminal:
         return self
@@ -50,6 +62,15 @@ class Terminal:
 
     def update(self, done: float, total: float | None = None, message: str = "") -> None:
         """Move the bar to `done` of `total`."""
+        if self._lines:
+            if time.monotonic() - self._told >= LOG_SECONDS:
+                self._told = time.monotonic()
+                of = "" if total is None else f" of {total:.0f}"
+                note = f" ({message})" if message else ""
+                units = self._unit + ("s" if len(self._unit) > 1 else "")
+                line = f"{self._name}: {done:.0f}{of} {units}{note}"
+                print(line, file=sys.stderr, flush=True)
+            return
         if total is not None:
             self._bar.total = total
         if message:

@@ -1,5 +1,7 @@
 """Averages on a Dask cluster: a real scheduler and workers on the loopback interface."""
 
+import json
+
 import cloudpickle
 import fake_runs
 import numpy as np
@@ -40,11 +42,13 @@ def run():
     return fake_runs.FakeRun(frames)
 
 
-def test_workers_give_what_threads_give(run):
+def test_workers_give_what_threads_give(run, tmp_path):
     here = average_run(run, detz_offset_mm=585.5, selection=Events(skip=2))
     assert here.skipped == {"before the first event used": 2, "damaged (UserDefined)": 1}
     with cluster(2) as local:
-        runner = Dask(local.scheduler_address, chunk_events=4)
+        file = tmp_path / "scheduler.json"  # as dask scheduler --scheduler-file writes it
+        file.write_text(json.dumps({"type": "Scheduler", "address": local.scheduler_address}))
+        runner = Dask(str(file), chunk_events=4)
         there = average_run(run, None, runner, detz_offset_mm=585.5, selection=Events(skip=2))
     assert_identical(there, here)
     assert not there.partial
@@ -63,6 +67,7 @@ class Watch(Stop):
 
     def update(self, done, total=None, message=""):
         self.seen.append((done, total))
+        self.where = message
 
 
 def test_more_workers_than_events_snapshots_errors_and_cancelling(run):
@@ -80,6 +85,7 @@ def test_more_workers_than_events_snapshots_errors_and_cancelling(run):
         )  # fmt: skip
         assert whole.count == 22
         assert progress.seen[-1] == (23, 23)
+        assert progress.where == "5 workers"
         assert all(images.partial and 0 < images.count <= 22 for images in shown)
 
         stopped = average_run(run, None, Dask(client, chunk_events=2), Stop())
@@ -100,10 +106,12 @@ def test_workers_without_the_workbench_are_named(run, monkeypatch):
             average_run(run, None, Dask(client))
 
 
-def test_a_missing_scheduler_is_one_clear_error(run, monkeypatch):
+def test_a_missing_scheduler_is_one_clear_error(run, monkeypatch, tmp_path):
     monkeypatch.setattr("workbench.averages.cluster.ANSWER_SECONDS", 1)
     with pytest.raises(WorkbenchError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'"):
         average_run(run, None, "tcp://127.0.0.1:9")
+    with pytest.raises(WorkbenchError, match=r"nowhere\.json does not tell .* --scheduler-file"):
+        average_run(run, None, str(tmp_path / "nowhere.json"))
     with pytest.raises(WorkbenchError, match="0 workers"):
         average_run(run, None, Dask(workers=0))
     with pytest.raises(WorkbenchError, match="no runner"):
@@ -115,6 +123,7 @@ def test_chunks_depend_on_the_events_alone():
     assert chunk_size(100_000) == 1563
     assert find_runner("dask") == Dask()
     assert find_runner("tcp://host:8786") == Dask("tcp://host:8786")
+    assert find_runner("scheduler.json") == Dask("scheduler.json")
 
 
 def test_file_errors_of_workers_arrive_whole():

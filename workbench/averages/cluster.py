@@ -9,6 +9,7 @@ is collected again by another one.
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import time
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from workbench import __version__
@@ -37,7 +39,8 @@ class Dask:
 
     Parameters
     ----------
-    cluster : address of a scheduler such as ``tcp://host:8786``, a ``distributed.Client``, or a
+    cluster : address of a scheduler such as ``tcp://host:8786``, the file it writes its address to
+        (``dask scheduler --scheduler-file scheduler.json``), a ``distributed.Client``, or a
         cluster object such as ``dask_jobqueue.SLURMCluster``; None starts a local cluster.
     workers : of the local cluster; default one per core.
     chunk_events : events per chunk; default by the number of events.
@@ -75,7 +78,7 @@ class Dask:
                 shown = time.monotonic()
                 while complete and not tree.finished:
                     tree.wait(POLL_SECONDS)
-                    progress.update(tree.events_done, tree.events, "on the cluster")
+                    progress.update(tree.events_done, tree.events, tree.where)
                     if progress.cancelled:
                         break
                     if snapshot is not None and time.monotonic() - shown >= snapshot_seconds:
@@ -125,8 +128,11 @@ class Dask:
             yield self.cluster
             return
         if self.cluster is not None:
+            at = self.cluster
+            if isinstance(at, str) and at.endswith(".json"):
+                at = address_in(Path(at))
             try:
-                client = Client(self.cluster, timeout=ANSWER_SECONDS, set_as_default=False)
+                client = Client(at, timeout=ANSWER_SECONDS, set_as_default=False)
             except (OSError, ValueError, TypeError) as error:
                 raise WorkbenchError(
                     f"There is no Dask scheduler at {self.cluster!r} ({error or 'no answer'})."
@@ -142,6 +148,27 @@ class Dask:
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
+
+
+def address_in(path: Path) -> str:
+    """Address in a scheduler's file; waits a little for a scheduler that is just starting.
+
+    Raises
+    ------
+    WorkbenchError
+        If the file does not come, or is none of a scheduler.
+    """
+    until = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return str(json.loads(path.read_bytes())["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() > until:
+                raise WorkbenchError(
+                    f"{path} does not tell the address of a Dask scheduler ({error}); start one "
+                    f"with dask scheduler --scheduler-file {path}."
+                ) from error
+        time.sleep(POLL_SECONDS)
 
 
 def chunk_size(events: int | None) -> int:
@@ -233,6 +260,12 @@ class _Tree:
     def _put(self, height: int, node: _Node) -> None:
         self._open.append((height, node))
         self.nodes.append(node)
+
+    @property
+    def where(self) -> str:
+        """How many workers there are: those of a batch system come when it has room."""
+        count = len(self.client.ncores())
+        return f"{count} workers" if count else "waiting for workers"
 
     @property
     def finished(self) -> bool:

@@ -56,7 +56,9 @@ class Threads:
 
 
 def find_runner(runner: Any) -> Runner:
-    """Runner from None, ``"threads"``, ``"dask"``, a scheduler's address, a Dask client or cluster.
+    """Runner from None, ``"threads"``, ``"dask"``, or a scheduler, client or cluster of Dask.
+
+    A scheduler is named by its address (``tcp://host:8786``) or its file (``scheduler.json``).
 
     Raises
     ------
@@ -67,13 +69,13 @@ def find_runner(runner: Any) -> Runner:
         return Threads()
     if runner == "dask":
         return Dask()
-    if isinstance(runner, str) and ":" in runner:
+    if isinstance(runner, str) and (":" in runner or runner.endswith(".json")):
         return Dask(runner)
     if hasattr(runner, "collect"):
         return runner
     if hasattr(runner, "scheduler_address") or hasattr(runner, "scheduler"):
         return Dask(runner)
     raise WorkbenchError(
-        f"{runner!r} is no runner; use None, 'threads', 'dask' or a scheduler's address "
-        "(tcp://host:port)."
+        f"{runner!r} is no runner; use None, 'threads', 'dask', a scheduler's address "
+        "(tcp://host:port) or its file (scheduler.json)."
     )

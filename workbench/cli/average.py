@@ -105,7 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work("--threads", type=int, metavar="N", help="threads (default: all cores)")
     work(
         "--runner", default="threads", metavar="WHERE",
-        help="threads, dask (a local cluster), or a Dask scheduler's address, tcp://HOST:PORT",
+        help="threads, dask (a local cluster), or a Dask scheduler: its address, tcp://HOST:PORT, "
+        "or the file it writes that to (dask scheduler --scheduler-file FILE.json)",
     )  # fmt: skip
     work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")
     add("--json", action="store_true", help="print the result as JSON")
