@@ -83,6 +83,16 @@ def masked(page):
     return int(re.sub(r"\D", "", re.search(r"Masked ([\d\s\u2009]+) of", text)[1]))
 
 
+def read_out(page, x, y, text, seconds=40):
+    """Point at a place until the read-out has a text; a page that is busy loses moves."""
+    for part in range(2 * seconds):
+        page.mouse.move(x, y + part % 2)
+        if text in page.locator(".cw-status").inner_text():
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"{text!r} is not in {page.locator('.cw-status').inner_text()!r}")
+
+
 def settled(page):
     page.wait_for_timeout(700)
 
@@ -207,8 +217,11 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     assert kinds == "['circle']"
     assert int(notebook.kernel("print(int(bench.session.mask.good.sum()))")) < good
     assert picture(page) != whole
-    page.mouse.move(x + 3, y)
-    wait_text(page, ".cw-status", "MASKED: layer 1 “drawn circle”")
+    assert canvas.bounding_box() == box  # the page does not scroll away under the mouse
+    read_out(page, x + 3, y, "MASKED: layer 1 “drawn circle”")
+    for button, text in (("↶ Undo", "ADU · good"), ("↷ Redo", "MASKED: layer 1 “drawn circle”")):
+        page.get_by_role("button", name=button).dispatch_event("click")
+        wait_text(page, ".cw-status", text)  # the mouse rests: the read-out follows the mask
     notebook.screenshot("7-shape")
 
     canvas.focus()

@@ -21,8 +21,11 @@ function render({ model, el }) {
   const body = node("tbody");
   const head = [["", ""], ["rule or layer", ""], ["", ""], ["removes", "pixels it removes, whether or not others do too"],
     ["alone", "pixels that come back if it is switched off"], ["together", "pixels it and those above remove"], ["", ""]];
-  el.append(node("div", { class: "cw-layers" }, node("table", {},
-    node("thead", {}, node("tr", {}, ...head.map(([text, title]) => node("th", { title }, text)))), body)));
+  // JupyterLab's own keys (Enter, D D …) are not for what is typed here
+  const enter = (e) => { if (e.key === "Enter" && e.target.type === "text") { e.stopPropagation(); e.target.blur(); } };
+  const titles = node("thead", {}, node("tr", {}, ...head.map(([text, title]) => node("th", { title }, text))));
+  const frame = node("div", { class: "cw-layers", "data-lm-suppress-shortcuts": "true", onkeydown: enter }, node("table", {}, titles, body));
+  el.append(frame);
   let parts = [], shape = "";
 
   function layerRow(row) {
@@ -68,11 +71,16 @@ function render({ model, el }) {
     });
     showSelected();
   }
+  /** Scroll the table, never the page: the picture would move away under the mouse. */
+  function reveal(line) {
+    const top = line.offsetTop - titles.offsetHeight, bottom = line.offsetTop + line.offsetHeight;
+    frame.scrollTop = Math.max(bottom - frame.clientHeight, Math.min(frame.scrollTop, top));
+  }
   function showSelected() {
     const rows = model.get("rows"), selected = model.get("selected");
     rows.forEach((row, n) => {
       const here = row.layer >= 0 && row.layer === selected, { line } = parts[n];
-      if (here && !line.classList.contains("cw-selected")) line.scrollIntoView({ block: "nearest" });
+      if (here && !line.classList.contains("cw-selected")) reveal(line);
       line.classList.toggle("cw-selected", here);
     });
   }

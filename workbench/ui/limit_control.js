@@ -79,7 +79,8 @@ function render({ model, el }) {
 
   // ---- controls ------------------------------------------------------------------------------
   const name = `${get("label")}, ${get("unit")}`;
-  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => set(Number(box.value)) });
+  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => set(Number(box.value)),
+    onkeydown: (e) => { if (e.key === "Enter") { e.stopPropagation(); set(Number(box.value)); } } }); // JupyterLab takes Enter otherwise
   const slider = node("input", { type: "range", "aria-label": name, title: get("hint"), oninput: () => set(round(Number(slider.value))) });
   slider.addEventListener("keydown", (e) => {
     const way = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[e.key];
@@ -90,7 +91,7 @@ function render({ model, el }) {
   const canvas = node("canvas", { class: "cw-histogram", height: HIGH, title: "Histogram of the image (logarithmic); drag the line to set the limit. Curve: pixels removed if the limit were there. Green: a plateau, where ±10 % changes less than 0.05 % of the pixels" });
   const scale = node("div", { class: "cw-scale" }, node("span"), node("span"), node("span"));
   const note = node("div", { class: "cw-limit-note", role: "status", "aria-live": "off" });
-  const root = node("div", { class: "cw-limit" }, node("label", { class: "cw-limit-head" }, node("span", {}, name), box), canvas, slider, scale, note);
+  const root = node("div", { class: "cw-limit", "data-lm-suppress-shortcuts": "true" }, node("label", { class: "cw-limit-head" }, node("span", {}, name), box), canvas, slider, scale, note);
   el.append(root);
 
   // ---- histogram -----------------------------------------------------------------------------

@@ -177,6 +177,7 @@ function render(store, model, el) {
     const empty = !view.map() || !Object.keys(store.arrays).length;
     if (root.classList.toggle("cw-empty", empty) !== wasEmpty) { wasEmpty = empty; resize(); }
     if (!empty && first && first.canvas.width > 1) draw(todo, first);
+    if (todo > LEVEL.lines) view.readAgain();
     root.dataset.frame = String(++frame);
   }
   let wasEmpty = null;
@@ -204,6 +205,11 @@ function render(store, model, el) {
   // ---- wiring ------------------------------------------------------------------------------
   view.help = (open) => { sheet.hidden = open === undefined ? !sheet.hidden : !open; };
   view.readOut = () => { status.textContent = readOutText(view); };
+  view.readAgain = () => { // what lies under a resting mouse has changed
+    const { hover } = view;
+    if (hover && view.map() && view.tiles.includes(hover.tile)) view.hover = { ...hover, ...view.placeAt(hover.tile, hover.x, hover.y) };
+    view.readOut();
+  };
   const sheet = makeHelp(), stage = element("div", { class: "cw-stage" });
   const status = element("div", { class: "cw-status", role: "status", "aria-live": "off" });
   const hint = element("div", { class: "cw-hint" }, "Images appear here when runs are averaged or image files are opened.");
