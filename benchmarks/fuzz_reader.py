@@ -26,8 +26,10 @@ from struct import pack
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "runs"))
+import test_compression as packing
 import xtc_builder as x
 
+from workbench.averages import Threads, average_run
 from workbench.errors import WorkbenchError
 from workbench.runs import inspect_run, open_run
 from workbench.runs.psdm import find_experiment
@@ -51,6 +53,20 @@ def good_runs() -> list[bytes]:
         ]
         events = [[x.data(quads), *extra], [x.xtc(0x8002001C, packed), *extra], extra]
         runs.append(x.run_bytes(events * 2, cfg))
+    # compressed by each engine and in each of its ways
+    words = np.append(pixels.ravel(), [17, 18]).astype("<i2")
+    engines = [(1, packing.hist16(words, 100, flag)) for flag in (0, 1, 3)]
+    engines += [(2, packing.histn(words, 100, flag, 2, 5)) for flag in (1, 3)]
+    cfg = [x.config(quad_mask=1, roi=1)]
+    events = []
+    for engine, data in engines:
+        block = packing.block(x.element_header(0), engine, data, words.nbytes)
+        events.append([x.xtc(0x8002001C, block), *extra])
+    runs.append(x.run_bytes(events, cfg))
+    # DAQ and control pieces, split events, damage
+    whole = x.data([x.element(0, pixels)])
+    broken = x.data([x.element(0, pixels)], damage=1 << 14)
+    runs.append(x.run_bytes([[whole, whole], [broken, whole], [broken], [x.container(whole)]], cfg))
     return runs
 
 
@@ -84,8 +100,8 @@ def damage(content: bytes, starts: list[int], others: list[bytes], rng: random.R
     return bytes(out)
 
 
-def outcome(folder: Path) -> str:
-    """Read everything; name what came out."""
+def outcome(folder: Path, averaged: bool = False) -> str:
+    """Read everything, now and then by the compiled loops as well; name what came out."""
     names = []
     try:
         run = open_run("cxim1416", 74, xtc_dir=folder)
@@ -94,6 +110,9 @@ def outcome(folder: Path) -> str:
             events += event.raw is not None
             _ = event.wavelength_angstrom, event.event_codes, event.encoder_mm
         names.append("events with data" if events else "events without data")
+        if averaged:
+            images = average_run(run, None, Threads(1))
+            names.append("averaged" if images.count == events else "averaged otherwise")
     except WorkbenchError as error:
         names.append(type(error).__name__)
     try:
@@ -116,7 +135,7 @@ def main() -> int:
     slowest, largest = 0.0, 0
     for content in seeds:
         x.write(folder, content)
-        outcome(folder)
+        outcome(folder, averaged=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     end = time.monotonic() + args.seconds
     while time.monotonic() < end:
@@ -128,7 +147,7 @@ def main() -> int:
             size += len(content)
         start = time.monotonic()
         try:
-            outcomes[outcome(folder)] += 1
+            outcomes[outcome(folder, averaged=sum(outcomes.values()) % 20 == 0)] += 1
         except Exception:
             traceback.print_exc()
             print(f"The damaged run was kept in {folder}")

@@ -92,7 +92,8 @@ def test_a_pedestal_subtracted_dark_is_pointed_out(sample, tmp_path, capsys):
 
 
 def test_constants_are_made_from_a_dark_run(experiment, tmp_path, capsys):
-    words = options(experiment, tmp_path, "-r", "54", "-R", "--deploy-constants", "60-70")
+    out = tmp_path / "out"
+    words = options(experiment, out, "-r", "54", "-R", "--deploy-constants", "60-70")
     assert main(words) == 0
     from workbench.constants import read_constants
 
@@ -102,8 +103,33 @@ def test_constants_are_made_from_a_dark_run(experiment, tmp_path, capsys):
     status = read_constants(experiment.calib_dir, "CxiDs1.0:Cspad.0", "pixel_status", 65)
     assert 0 < np.count_nonzero(status) < 0.1 * status.size
     assert capsys.readouterr().out.count("Deployed ") == 3
+    images = list(out.iterdir())
+    for path in images:
+        path.unlink()
     assert main(words) == 1
     assert "nothing was written" in capsys.readouterr().err
+    assert not list(out.iterdir())  # refused before the run is averaged
+
+
+def test_runs_that_are_not_there_are_told_in_one_line(sample, tmp_path, capsys):
+    words = options(sample, tmp_path, "-r", "52-56,90,92-93", "-R", "-n", "2", "-v")
+    assert main(words) == 0
+    told = capsys.readouterr()
+    lines = told.err.splitlines()
+    absent = "runs 52-53, 55-56, 90, 92-93 are left out: they are not in "
+    assert lines[0] == f"workbench average: {absent}{sample.xtc_dir}."
+    assert lines[-1] == "workbench average: cxim1416 run 54: raw: no corrections"
+    assert "2 events" in told.out
+    assert main(options(sample, tmp_path, "-r", "90-93")) == 1
+    assert "has no run 90" in capsys.readouterr().err
+
+
+def test_verbose_tells_where_constants_come_from(sample, tmp_path, capsys):
+    assert main(options(sample, tmp_path, "-r", "74", "-g", "6.85", "-n", "2", "-v")) == 0
+    pedestals, gain = capsys.readouterr().err.splitlines()[-2:]
+    assert ": pedestals: " in pedestals
+    assert "pedestals/0-end.data (mean adu 11" in pedestals
+    assert "gain: configuration of the run (factor 6.85, low gain pixels " in gain
 
 
 class Interrupted:
@@ -243,6 +269,7 @@ def test_frames_and_runs_are_not_mixed_up(tmp_path, capsys):
         (["-r", "74", "-s", "1000", "-R"], "no events"),
         (["-r", "74", "--deploy-constants"], "raw data"),
         (["-r", "74-75", "-R", "--deploy-constants"], "one dark run"),
+        (["-r", "54", "-R", "--deploy-constants", "60-54"], "no range of runs"),
         (["-r", "74", "-R", "--averagebase", "{trial}"], "known fields"),
         (["-r", "74", "-R", "-a", "CxiDs2.0:Cspad.0"], "CxiDs1.0:Cspad.0"),
     ],

@@ -11,16 +11,19 @@ from workbench.cli.arguments import add_folder_arguments
 from workbench.cli.average_settings import (
     RunSpan,
     check,
+    check_deployment,
     corrections_of,
     deploy,
+    describe_steps,
     numbers,
     runner_of,
     selection_of,
+    spans,
     tell,
 )
 from workbench.cli.interrupt import Interruptible
 from workbench.detector import DEFAULT_ADDRESS, SHAPE
-from workbench.errors import Cancelled, GeometryError, NoEventsError, RunNotFoundError
+from workbench.errors import Cancelled, GeometryError, NoEventsError
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
@@ -118,20 +121,11 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     results: list[dict[str, Any]] = []
     merged: RunImages | None = None
-    missing: list[RunNotFoundError] = []
     geometry, status = None, 0
     many = len(args.run) > 1
-    for number in args.run or [0]:
+    for number in _present(args) if many else args.run or [0]:
         try:
-            opened = _open(args, number)
-        except RunNotFoundError as error:
-            if not many:
-                raise
-            missing.append(error)
-            tell(f"run {number} is left out: {error}")
-            continue
-        try:
-            images, geometry, result, status = _one(args, opened)
+            images, geometry, result, status = _one(args, _open(args, number))
         except NoEventsError as error:
             if not many:
                 raise
@@ -149,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     if not results:
         if status:
             return status
-        raise missing[0] if missing else NoEventsError("None of the runs has events to average.")
+        raise NoEventsError("None of the runs has events to average.")
     document: Any = {"runs": results} if many else results[0]
     if merged is not None and len(results) > 1:
         span = RunSpan([result["run"] for result in results])
@@ -160,10 +154,27 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
+def _present(args: argparse.Namespace) -> list[int]:
+    """Those of the runs asked for that are on disk; the others are told in one line."""
+    from workbench.runs import find_experiment
+
+    place = find_experiment(args.experiment, args.psdm_dir, args.xtc_dir, args.calib_dir)
+    there = {files.number for files in place.runs()}
+    present = [number for number in args.run if number in there]
+    absent = [number for number in args.run if number not in there]
+    if not present:
+        place.run(absent[0])  # tells what is there
+    if absent:
+        tell(f"runs {spans(absent)} are left out: they are not in {place.xtc_dir}.")
+    return present
+
+
 def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[str, Any], int]:
     """Average one run and write its images; also gives the exit status."""
     from workbench.averages import average_run
 
+    if args.deploy_constants is not None:
+        check_deployment(args, opened)
     geometry = _geometry(opened)
 
     def show(images: RunImages) -> None:
@@ -186,7 +197,8 @@ def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[st
     for warning in images.warnings:
         tell(f"{label}: {warning}")
     if args.verbose:
-        tell(f"{label}: {images.provenance['corrections']}")
+        for line in describe_steps(images.provenance["corrections"]):
+            tell(f"{label}: {line}")
     result = {**images.describe(), "files": {kind: str(path) for kind, path in paths.items()}}
     if not args.json:
         skipped = "".join(f", {n} left out ({why})" for why, n in images.skipped.most_common())

@@ -30,6 +30,32 @@ def numbers(text: str) -> list[int]:
     return sorted(found)
 
 
+def spans(found: list[int]) -> str:
+    """Sorted whole numbers as ``70-73, 76``."""
+    parts: list[list[int]] = []
+    for number in found:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def describe_steps(steps: list[dict[str, Any]] | str) -> list[str]:
+    """Corrections and where their constants come from, a line each."""
+    if isinstance(steps, str):
+        return [f"{steps}: no corrections"]
+    lines = []
+    for step in steps:
+        told = [
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in step.items()
+            if name not in ("step", "source", "warnings")
+        ]
+        lines.append(f"{step['step']}: {step.get('source', '')} ({', '.join(told)})")
+    return lines
+
+
 class RunSpan(int):
     """Number of several runs: formats as ``0070-0090``."""
 
@@ -130,17 +156,35 @@ def _run_range(text: str, default: int) -> tuple[int, int | None]:
     """First and last run from ``54-60``, ``54-end``, ``54`` or nothing."""
     first, dash, last = (text or f"{default}-end").partition("-")
     try:
-        return int(first), None if not dash or last == "end" else int(last)
+        low, high = int(first), None if not dash or last == "end" else int(last)
     except ValueError:
-        raise WorkbenchError(f"{text!r} is no range of runs; write e.g. 54-60 or 54-end.") from None
+        low, high = 1, 0
+    if high is not None and high < low:
+        raise WorkbenchError(f"{text!r} is no range of runs; write e.g. 54-60 or 54-end.")
+    return low, high
+
+
+def check_deployment(args: argparse.Namespace, opened: Any) -> None:
+    """Refuse a deployment that could not be made, before the run is averaged.
+
+    Raises
+    ------
+    WorkbenchError
+        If there is no calibration directory, or constants for these runs are there.
+    """
+    from workbench.corrections import refuse_deployed
+
+    if opened.calib_dir is None:
+        raise WorkbenchError("There is no calibration directory; give --calib-dir.")
+    refuse_deployed(
+        opened.calib_dir, opened.address, *_run_range(args.deploy_constants, opened.number)
+    )
 
 
 def deploy(args: argparse.Namespace, opened: Any, images: RunImages) -> dict[str, Any]:
     """Make constants of a dark run's images and deploy them; gives their summary."""
     from workbench.corrections import deploy_dark_constants, make_constants
 
-    if opened.calib_dir is None:
-        raise WorkbenchError("There is no calibration directory; give --calib-dir.")
     constants = make_constants(images)
     first, last = _run_range(args.deploy_constants, opened.number)
     comment = f"from {opened.experiment} run {opened.number}, {images.count} events"

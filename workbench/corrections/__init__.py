@@ -6,6 +6,7 @@ from workbench.corrections.dark import (
     DarkLimits,
     deploy_dark_constants,
     make_constants,
+    refuse_deployed,
 )
 from workbench.corrections.steps import (
     CommonMode,
@@ -29,4 +30,5 @@ __all__ = [
     "deploy_dark_constants",
     "make_constants",
     "make_corrector",
+    "refuse_deployed",
 ]

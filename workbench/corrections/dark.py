@@ -25,6 +25,9 @@ STATUS_BITS: dict[int, str] = {
 }
 """Bits of pixel_status, as today's dark processing of psana writes them."""
 
+DARK_KINDS = ("pedestals", "pixel_rms", "pixel_status")
+"""Constants that are made from a dark run."""
+
 LEAST_EVENTS = 10
 """A standard deviation of fewer events says little about a pixel."""
 
@@ -157,23 +160,33 @@ def deploy_dark_constants(
     -------
     Paths written, by kind.
     """
-    name = f"{first_run}-{'end' if last_run is None else last_run}.data"
-    kinds = {
-        "pedestals": constants.pedestals,
-        "pixel_rms": constants.pixel_rms,
-        "pixel_status": constants.pixel_status,
+    refuse_deployed(calib_dir, address, first_run, last_run)
+    return {
+        kind: deploy_constants(
+            getattr(constants, kind), calib_dir, address, kind, first_run, last_run, comment
+        )
+        for kind in DARK_KINDS
     }
-    for kind in kinds:
+
+
+def refuse_deployed(
+    calib_dir: str | os.PathLike[str], address: str, first_run: int, last_run: int | None = None
+) -> None:
+    """Refuse a range of runs for which constants of a dark run are deployed already.
+
+    Raises
+    ------
+    ConstantsError
+        Naming the file that is there.
+    """
+    name = f"{first_run}-{'end' if last_run is None else last_run}.data"
+    for kind in DARK_KINDS:
         path = constants_folder(calib_dir, address, kind) / name
         if os.path.lexists(path):
             raise ConstantsError(
                 f"{path} is deployed already; nothing was written. Give another range of runs, or "
                 "move that file away first."
             )
-    return {
-        kind: deploy_constants(values, calib_dir, address, kind, first_run, last_run, comment)
-        for kind, values in kinds.items()
-    }
 
 
 def _range(values: NDArray[np.float64], spreads: float) -> tuple[float, float]:
