@@ -1,6 +1,7 @@
 """Every mask format: what is written is read back, and which value is a good pixel."""
 
 import json
+import os
 
 import fabio
 import h5py
@@ -148,9 +149,27 @@ def test_nxmx_zero_is_good_and_over_responding_is_bit_3(tmp_path, mask):
     with h5py.File(tmp_path / "mask.nxs") as file:
         assert file["entry"].attrs["NX_class"] == "NXentry"
         words = file["entry/instrument/detector/pixel_mask"][()]
-    assert words.dtype == np.uint32
-    assert words[0, 0, 0] == 0
-    assert words[PLACE] == 1 << 3
+    assert (words.dtype, words.shape) == (np.uint32, (5920, 388))  # a third one means frames
+    assert words[0, 0] == 0
+    assert words.reshape(SHAPE)[PLACE] == 1 << 3
+
+
+@pytest.mark.dials
+def test_dxtbx_takes_the_nxmx_mask_sensor_by_sensor(tmp_path, mask, dials):
+    """32 panels in the detector's order, True = good, as of a mask that comes with NXmx data."""
+    wb.write_mask(mask, tmp_path / "mask.nxs")
+    dials(
+        "import sys, h5py, numpy\n"
+        "from dxtbx import flumpy\n"
+        "from dxtbx.nexus import get_static_mask, nxmx\n"
+        "with h5py.File(sys.argv[1]) as file:\n"
+        "    found = get_static_mask(nxmx.NXdetector(file['entry/instrument/detector']))\n"
+        "numpy.save(sys.argv[2], numpy.array([flumpy.to_numpy(panel) for panel in found]))",
+        tmp_path / "mask.nxs", tmp_path / "panels.npy",
+    )  # fmt: skip
+    panels = np.load(tmp_path / "panels.npy")
+    assert panels.dtype == bool
+    np.testing.assert_array_equal(panels, mask.good)
 
 
 def test_crystfel_slab_and_geometry_lines(tmp_path, mask):
@@ -287,6 +306,15 @@ def bad_files(folder):
             "entry_1/instrument_1/detector_1/mask", (10**6, 10**6), "u4", chunks=(10, 10)
         )
     yield folder / "n.cxi", "1000000"
+    elsewhere = h5py.VirtualLayout(SHAPE, "u4")
+    elsewhere[:] = h5py.VirtualSource("missing.h5", "mask", SHAPE)
+    with h5py.File(folder / "o.cxi", "w") as file:  # HDF5 would read zeros: all good
+        file.create_virtual_dataset("entry_1/instrument_1/detector_1/mask", elsewhere)
+    yield folder / "o.cxi", "other files"
+    os.mkfifo(folder / "p.pickle")  # reading it would wait for ever
+    yield folder / "p.pickle", "not a file"
+    (folder / "q.npy").mkdir()
+    yield folder / "q.npy", "not a file"
 
 
 def test_faulty_files_are_refused_in_one_line(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.detector import SHAPE
+from workbench.detector import SHAPE, unbonded_pixels
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask import FORMATS
@@ -252,3 +252,40 @@ def test_other_images_make_another_mask_with_the_same_layers(panel, session, ima
     xy = moved.pixel_positions_um()[..., :2] / 1000
     inside = np.hypot(xy[..., 0], xy[..., 1]) <= layer.radius_mm
     assert not session.mask.good[inside].any()
+
+
+def with_run(image, number, **changed):
+    return image.replace(provenance={"run": {"experiment": "cxim1416", "run": number}}, **changed)
+
+
+IMPLAUSIBLE = {
+    "limit: hot” removes 69": lambda s: {"average": s.average.replace(data=s.average.data + 810)},
+    "are not above 0": lambda s: {"average": s.average.replace(data=s.average.data - 1200)},
+    "dark and bright seem swapped": lambda s: {
+        "stddev": s.stddev.replace(data=np.where(unbonded_pixels(), 4.0, 40.0)),
+        "maximum": s.maximum.replace(data=s.average.data + 12),
+    },
+    "are the two swapped": lambda s: {"average": s.stddev, "stddev": s.average},
+    "says it is a maximum": lambda s: {"average": s.average.replace(kind="maximum")},
+    "of different runs": lambda s: {
+        "average": with_run(s.average, 54), "stddev": with_run(s.stddev, 55),
+    },
+    "of the dark run itself": lambda s: {
+        name: with_run(getattr(s, name), 54) for name in ("average", "stddev", "maximum")
+    },
+    "different geometries": lambda s: {
+        "maximum": s.maximum.replace(geometry=s.geometry.move_quadrants(np.full((4, 2), 3.0)))
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", IMPLAUSIBLE)
+def test_what_is_implausible_is_seen_in_the_panel(panel, session, image_set, words):
+    assert words not in panel.warnings.value
+    session.use_images(dataclasses.replace(image_set, **IMPLAUSIBLE[words](image_set)))
+    session.wait(60)
+    assert "cw-warning" in panel.warnings.value
+    assert words in panel.warnings.value
+    session.use_images(image_set)
+    session.wait(60)
+    assert words not in panel.warnings.value

@@ -97,6 +97,8 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     """
     if format is not None and format not in FORMATS:
         raise MaskError(_unknown_format(format))
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise FileFormatError(path, "is not a file.")
     name = format or _format_of_ending(path)
     if name is None:
         raise FileFormatError(path, _unknown_ending(path), hint="Name the format.")

@@ -116,6 +116,10 @@ def words(file: Any, path: str | os.PathLike[str], name: str) -> NDArray:
         raise FileFormatError(
             path, f"{name} holds {shape} values of type {found.dtype}, not a mask of a full CSPAD."
         )
+    if found.is_virtual or found.external:  # HDF5 reads zeros where the other file is missing
+        raise FileFormatError(
+            path, f"{name} takes its values from other files.", hint="Read the mask from those."
+        )
     try:
         return full_detector(found[()], "mask")
     except MaskError as error:

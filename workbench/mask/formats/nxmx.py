@@ -1,7 +1,10 @@
-"""NXmx: ``/entry/instrument/detector/pixel_mask``, uint32 ``(32, 185, 388)``, 0 = good, else bits.
+"""NXmx: ``/entry/instrument/detector/pixel_mask``, uint32 ``(5920, 388)``, 0 = good, else bits.
 
 Bits as in the NeXus class NXdetector: 1 dead, 2 under-responding, 3 over-responding, 4 noisy,
-8 masked by the user.
+8 masked by the user. NXdetector takes a third dimension for one mask per frame, so the sensors
+stand below each other, as in psana's files; an ``NXdetector_module`` ``Q0S0`` to ``Q3S7`` for each
+sensor says where it is. (dxtbx 3.12 takes a mask only of modules as wide as the image, so not of
+ASICs.)
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
+from workbench.detector import COLUMNS, ROWS, SENSORS, SENSORS_PER_QUADRANT
 from workbench.mask.formats import hdf5
 from workbench.mask.formats.bits import NXMX, translated
 from workbench.mask.model import Mask
@@ -18,7 +24,7 @@ PATH = "entry/instrument/detector/pixel_mask"
 
 
 def write(mask: Mask, path: str | os.PathLike[str]) -> None:
-    """Write a NeXus file with the pixel mask alone."""
+    """Write a NeXus file with the pixel mask and the places of the sensors in it."""
 
     def fill(file: Any) -> None:
         for name, kind in (
@@ -27,8 +33,15 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
             ("entry/instrument/detector", "NXdetector"),
         ):
             file.create_group(name).attrs["NX_class"] = kind
-        found = hdf5.dataset(file, PATH, translated(mask.reasons, NXMX))
-        found.attrs["polarity"] = POLARITY
+        words = translated(mask.reasons, NXMX).reshape(-1, COLUMNS)
+        hdf5.dataset(file, PATH, words).attrs["polarity"] = POLARITY
+        detector = file["entry/instrument/detector"]
+        for sensor in range(SENSORS):
+            quadrant, section = divmod(sensor, SENSORS_PER_QUADRANT)
+            module = detector.create_group(f"Q{quadrant}S{section}")
+            module.attrs["NX_class"] = "NXdetector_module"
+            module["data_origin"] = np.array([sensor * ROWS, 0])
+            module["data_size"] = np.array([ROWS, COLUMNS])
 
     hdf5.write(path, "nxmx", mask, fill)
 

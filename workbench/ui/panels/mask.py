@@ -140,7 +140,7 @@ class MaskPanel(Panel):
             layout={"width": "240px"},
         )
         self.format = widgets.Dropdown(
-            options=[(BY_ENDING, None), *((f"{name}: {one.text}", name) for name, one in
+            options=[(BY_ENDING, ""), *((f"{name}: {one.text}", name) for name, one in
                                           FORMATS.items())],
             description="Format",
             tooltip="Format of the mask file and which value is a good pixel in it",
@@ -195,7 +195,7 @@ class MaskPanel(Panel):
         folder, name = self.session.recipe.output.folder, self.file.value.strip()
         if not name:
             raise WorkbenchError("Write a file name for the mask first.")
-        path = self.session.save_mask(Path(folder) / name, self.format.value)
+        path = self.session.save_mask(Path(folder) / name, self.format.value or None)
         self.saved.value = note_text(f"Mask written to {path}.")
 
     def show_suggestions(self) -> None:
