@@ -99,6 +99,14 @@ def test_files_named_in_the_documentation_exist():
         assert (ROOT / name).exists(), name
 
 
+def test_tests_named_in_the_documentation_exist():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    there = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 100
+    assert named <= set(re.findall(r"def (test_\w+)\(", there))
+
+
 def test_package_data_of_reports_are_shipped():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["workbench"]

@@ -79,6 +79,29 @@ def test_numbers_of_every_type(opened, kind, value):
     assert abs(encoders(run)[0]) in (200, 500)
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "value", "expected"),
+    [
+        (29, 100, pack("<h", -500), -500), (30, 120, pack("<f", -500.5), -500.5),
+        (31, 494, pack("<H", 500), 500), (32, 93, b"\xc8", 200),
+        (33, 116, pack("<i", -500), -500), (34, 152, pack("<d", -499.25), -499.25),
+    ],
+)  # fmt: skip
+def test_control_records_of_every_type_name_a_variable(opened, kind, place, value, expected):
+    """dbr_ctrl_short … dbr_ctrl_double (EPICS db_access.h) behind 72 bytes of header."""
+    body = bytearray(place) + value
+    body[:70] = pack("<hhh64s", 7, kind, 1, DS1.encode())
+    record = x.xtc(1 << 16 | 13, bytes(body), phy=0x09000000, log=0x01000777)
+    run = run_with(opened, [], [x.epics_time(7, -1.0)], cfg=[record])
+    assert encoders(run) == [expected, -1.0]
+
+
+def test_a_text_record_names_a_variable_without_giving_a_value(opened):
+    body = pack("<hhh64s2x", 7, 28, 1, DS1.encode()) + pack("<hh40s", 0, 0, b"moving")
+    record = x.xtc(1 << 16 | 13, body, phy=0x09000000, log=0x01000777)
+    assert encoders(run_with(opened, [], [x.epics_time(7, -1.0)], cfg=[record])) == [None, -1.0]
+
+
 def test_records_that_make_no_sense_change_nothing(opened):
     def record(body):
         return x.xtc(1 << 16 | 13, body, phy=0x09000000, log=0x01000777)

@@ -33,6 +33,57 @@ def test_configuration_size_and_gain_map(opened, version):
     assert not run.low_gain.flags.writeable
 
 
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+def test_the_masks_of_each_configuration_version(opened, version):
+    """AsicMask, quadMask and roiMask lie elsewhere in each version; V1 has no roiMask."""
+    frame = x.frame()
+    short = [x.element(q, frame[8 * q : 8 * q + 2]) for q in (2, 1)]
+    event = one(opened, x.data(short, version=1), cfg=[x.config(version, quad_mask=6, asic_mask=1)])
+    assert [quad[:2] for quad in event.quads] == [(1, (0, 1)), (2, (0, 1))]
+    if version > 1:
+        regions = [x.element(3, frame[24:26]), x.element(0, frame[3:4])]
+        cfg = [x.config(version, quad_mask=9, roi=0x03000008)]
+        event = one(opened, x.data(regions), cfg=cfg)
+        assert [quad[:2] for quad in event.quads] == [(0, (3,)), (3, (0, 1))]
+        np.testing.assert_array_equal(event.raw[[3, 24, 25]], frame[[3, 24, 25]])
+
+
+def test_sizes_of_a_full_detector():
+    payload = x.full(x.frame())[20:]
+    assert len(x.element(0, x.frame()[:8])) == 1_148_516
+    assert len(payload) == 4_594_064
+    assert len(x.dgram(x.L1, x.container(x.full(x.frame())))) == 4_594_144
+
+
+@pytest.mark.parametrize("field", ["virtual channel", "counters", "frame type"])
+def test_only_the_quadrant_of_an_element_header_counts(opened, field):
+    frame = x.frame()
+    elements = []
+    for quad in (1, 0, 3, 2):
+        element = bytearray(x.element(quad, frame[8 * quad : 8 * quad + 8]))
+        if field == "virtual channel":
+            element[0:4] = b"\xff\xff\xff\xff"
+        elif field == "counters":
+            element[4:7] = b"\xff\xff\xff"  # acq_count and op_code, beside the quadrant
+            element[7] = 0xFC | quad  # bits 26-31 are not the quadrant
+            element[8:20] = b"\xff" * 12
+        else:
+            element[20:32] = b"\xff" * 12
+        elements.append(bytes(element))
+    np.testing.assert_array_equal(one(opened, x.data(elements)).raw, frame)
+
+
+@pytest.mark.parametrize(
+    "kind", [2, 8, 10, 14, 16, 22, 23, 51, 54, 70, 71, 79, 89, 90, 91, 500, 0xFFFF]
+)
+def test_other_types_are_passed_over_by_their_extent(opened, kind):
+    """Also the obsolete CspadCompressedElement (51), and types nobody has seen."""
+    frame = x.frame()
+    other = x.xtc(3 << 16 | kind, b"\xff" * 40)
+    event = one(opened, other, x.container(other, x.full(frame), other), other)
+    np.testing.assert_array_equal(event.raw, frame)
+
+
 @pytest.mark.parametrize("asic", range(16))
 def test_each_gain_bit_is_one_asic(opened, asic):
     gains = np.full((4, 185, 194), 0xFFFF ^ 1 << asic, np.uint16)

@@ -57,6 +57,14 @@ def test_the_next_datagram_is_20_bytes_plus_extent_further(tmp_path):
     assert found[0].end == len(first)
 
 
+@pytest.mark.parametrize("control", [0x0C, 0x8C, 0x1C, 0x2C])
+def test_the_transition_is_the_low_nibble_of_the_control_byte(tmp_path, control):
+    content = pack("<5I", 0, x.T0, 7 | control << 24, 300, 0) + x.container()
+    (datagram,) = datagrams_of(tmp_path, content)
+    assert datagram.is_event
+    assert (datagram.ticks, datagram.fiducials) == (7, 300)
+
+
 def test_type_id_version_and_compression_flag(tmp_path):
     plain, packed = objects_of(tmp_path, x.xtc(0x0002001C, b""), x.xtc(0x8002001C, b""))
     assert (plain.type_id, plain.version, plain.compressed) == (28, 2, False)
@@ -172,8 +180,36 @@ def test_addresses(phy, address):
     assert phy_of(address.replace(".", "-").replace(":", "|").lower()) == phy
 
 
+ALL_DETECTORS = """
+0 NoDetector,1 AmoIMS,2 AmoGD,3 AmoETOF,4 AmoITOF,5 AmoMBES,6 AmoVMI,7 AmoBPS,8 Camp,9 EpicsArch,
+10 BldEb,11 SxrBeamline,12 SxrEndstation,13 XppSb1Ipm,14 XppSb1Pim,15 XppMonPim,16 XppSb2Ipm,
+17 XppSb3Ipm,18 XppSb3Pim,19 XppSb4Pim,20 XppGon,21 XppLas,22 XppEndstation,23 AmoEndstation,
+24 CxiEndstation,25 XcsEndstation,26 MecEndstation,27 CxiDg1,28 CxiDg2,29 CxiDg3,30 CxiDg4,
+31 CxiKb1,
+32 CxiDs1,33 CxiDs2,34 CxiDsu,35 CxiSc1,36 CxiDsd,37 XcsBeamline,38 CxiSc2,39 MecXuvSpectrometer,
+40 MecXrtsForw,41 MecXrtsBack,42 MecFdi,43 MecTimeTool,44 MecTargetChamber,45 FeeHxSpectrometer,
+46 XrayTransportDiagnostic,47 Lamp,48 MfxEndstation,49 MfxDg1,50 MfxDg2,51 XrtDiag,52 DetLab
+"""
+"""Written out from the table of the format (pdsdata DetInfo), not from the package."""
+
+
+def test_the_number_of_every_detector_and_device():
+    devices = {0: "NoDevice", 1: "Evr", 3: "Opal1000", 10: "Cspad", 13: "Cspad2x2"}
+    entries = [entry.split() for entry in ALL_DETECTORS.split(",")]
+    assert [int(number) for number, _ in entries] == list(range(53))
+    for number, name in entries:
+        for device, device_name in devices.items():
+            phy = int(number) << 24 | 2 << 16 | device << 8 | 5
+            assert address_of(phy) == f"{name}.2:{device_name}.5"
+            assert phy_of(f"{name}.2:{device_name}.5") == phy
+
+
 def test_names_of_other_sources():
     assert source_name(0x06000000, 0) == "EBeam"
+    assert source_name(0x06000000, 1) == "PhaseCavity"
+    assert source_name(0x06000000, 2) == "FEEGasDetEnergy"
+    levels = [source_name(level << 24 | 0x1234, 0x7F000001) for level in (0, 2, 3, 4, 5)]
+    assert levels == ["Control", "Segment", "Event", "Recorder", "Observer"]
     assert source_name(0x02000000, 0x7F000001) == "Segment"
     assert source_name(0x01001234, 0x20000A00) == "CxiDs1.0:Cspad.0"
     assert address_of(0xFF00FE00) == "Detector255.0:Device254.0"

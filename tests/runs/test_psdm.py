@@ -63,6 +63,14 @@ def test_the_data_tree_of_the_environment(tmp_path, monkeypatch):
     assert len(list_runs("cxim1416")) == 1
 
 
+@pytest.mark.parametrize("name", ["xppa1234", "xppx12345", "xpplv123456"])
+def test_an_experiment_in_no_database_gives_the_instrument_by_its_name(tmp_path, name):
+    """Names of 8, 9 and 11 characters; the files are named by the experiment then."""
+    make_run(tmp_path / "xpp" / name / "xtc", prefix=name, run=3)
+    place = find_experiment(name, tmp_path)
+    assert (place.instrument, [run.number for run in place.runs()]) == ("XPP", [3])
+
+
 @pytest.mark.parametrize("place", ["ExpNameDb/experiment-db.dat", "experiment-db.dat"])
 def test_an_experiment_in_the_database(tmp_path, monkeypatch, place):
     database = tmp_path / "second" / place

@@ -71,6 +71,13 @@ def test_disorder_beyond_the_read_ahead_of_20_stays(opened):
     assert found != sorted(order)
 
 
+def test_a_control_stream_is_read_ahead_by_40(opened):
+    late = [300 + 3 * n for n in range(1, 36)] + [300]
+    control = b"".join(small(fid) for fid in late)
+    run = opened(begin() + small(900) + end(), s80=begin() + control + end())
+    assert fiducials(run) == [*sorted(late), 900]
+
+
 def test_two_events_of_a_daq_stream_with_one_clock_are_both_kept(opened):
     run = opened(begin() + small(300) + small(303, sec=x.T0, ns=300 * 2_777_778) + end())
     assert fiducials(run) == [300, 303]
@@ -231,6 +238,12 @@ def test_a_control_stream_85_seconds_off_does_not_join(opened):
     assert fiducials(run) == [300, 300]
 
 
+@pytest.mark.parametrize(("stream", "joins"), [(1, False), (79, False), (80, True), (81, True)])
+def test_control_streams_are_those_from_80_on(opened, stream, joins):
+    run = opened(begin() + shot(300) + end(), **{f"s{stream}": begin() + small(300) + end()})
+    assert fiducials(run) == ([300] if joins else [300, 300])
+
+
 def test_two_control_streams_join_one_event(opened):
     extra = {"s80": begin() + small(300) + end(), "s81": begin() + small(300) + end()}
     run = opened(begin() + small(300) + end(), **extra)
@@ -371,6 +384,33 @@ def test_an_event_trimmed_by_the_trigger_is_dropped(opened):
     run = opened(begin() + small(300, env=1 << 31) + small(303, env=2 << 8) + end())
     assert fiducials(run) == [303]  # failed but not trimmed: kept
     assert run.skipped == {"trimmed by the trigger": 1}
+
+
+@pytest.mark.parametrize("result", [0, 1, 2])
+def test_what_the_trigger_said_does_not_matter_without_trimming(opened, result):
+    run = opened(begin() + shot(300, env=1 << 30 | result << 8 | 0xFF) + end())
+    (event,) = run.events()
+    assert event.complete
+
+
+def test_an_event_trimmed_in_the_daq_is_dropped_with_its_control_piece(opened):
+    run = opened(
+        begin() + small(300, env=1 << 31) + small(303) + end(),
+        s80=begin() + small(300) + small(303) + end(),
+    )
+    assert fiducials(run) == [303]
+    assert run.skipped == {"trimmed by the trigger": 1}
+
+
+@pytest.mark.parametrize("where", ["segment", "element"])
+def test_an_incomplete_part_is_not_looked_at_but_the_event_is_delivered(opened, where):
+    part = x.full(FRAME, damage=1 << 15)
+    if where == "segment":
+        part = x.container(x.full(FRAME), damage=1 << 15)
+    run = opened(begin() + shot(300, data=False, objects=[part, x.evr(40)]) + end())
+    (event,) = run.events()
+    assert event.raw is None
+    assert event.event_codes == (40,)
 
 
 @pytest.mark.parametrize("fid", [131040, 0x1FFFE, 0x1FFFF])
