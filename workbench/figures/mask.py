@@ -240,11 +240,11 @@ def draw_curve(
     here, less, more = (view.removed(factor * view.limit) for factor in (1.0, 0.8, 1.2))
     axes.plot([view.limit], [max(here, 0.7)], "o", color=MASKED, ms=5)
     axes.grid(lw=0.4, alpha=0.5)
+    moved = f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels"
+    axes.set_title(f"{view.name}\n")
     axes.text(
-        0.5, 0.97, f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels",
-        transform=axes.transAxes, ha="center", va="top", fontsize=8, color=INK,
-        bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
-    )  # fmt: skip
+        0.5, 1.02, moved, transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color=INK
+    )
 
 
 def removal_curve(

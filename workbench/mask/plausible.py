@@ -111,10 +111,9 @@ def _kinds(images: MaskImages) -> list[str]:
     for source, kind in zip(images.sources, wanted, strict=True):
         stated = getattr(source, "kind", "image")
         if stated in (*wanted, "minimum") and stated != kind:
-            found.append(
-                f"{getattr(source, 'name', '') or 'An image'} says it is a {stated} and is used "
-                f"as the {kind}."
-            )
+            name = getattr(source, "name", "") or "An image"
+            article = "an" if stated == "average" else "a"
+            found.append(f"{name} is used as the {kind} but says it is {article} {stated}.")
     return found
 
 

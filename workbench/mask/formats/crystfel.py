@@ -1,8 +1,8 @@
 """CrystFEL: ``/data/mask`` in Cheetah's slab of 1480 × 1552 pixels, 0 = good, else CXI bits.
 
 Beside the file stands ``<file>.geom``, the lines that a CrystFEL geometry for Cheetah's layout
-needs to use it. In the slab the 8 sensors of a quadrant stand below each other and the quadrants
-side by side.
+needs to use it, in place of its own about a mask. In the slab the 8 sensors of a quadrant stand
+below each other and the quadrants side by side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def geometry_lines(path: str | os.PathLike[str]) -> str:
     for bits in CXI.values():
         bad |= bits
     return (
-        f"; Trusted pixels: put these lines before the first panel of the geometry.\n"
+        f"; Trusted pixels: put these lines in place of those the geometry has for its mask,\n"
+        f"; before its first panel.\n"
         f"; A pixel is good if none of the bits of mask_bad is set.\n"
         f"mask_file = {Path(path).name}\n"
         f"mask = /{PATH}\n"
