@@ -1,15 +1,25 @@
-"""Are there rings at all, and does each quadrant see the same ones?"""
+"""Are there rings at all, and does each quadrant see the same ones?
+
+Rings give every ASIC the radial profile that the others see. So each ASIC's values are compared
+with the mean profile of ASICs that have no part in it: not its own, and not those at the same
+place in the other quadrants, since the quadrants are copies turned by 90° and anything fixed to
+the sensors (pedestals, edges) repeats with them. Stripes, squares or spots can agree with such a
+profile in some ASICs; only rings do in nearly all.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.prepare import Prepared
+from workbench.alignment.prepare import WORKERS, Prepared
 from workbench.detector import ASIC_COLUMNS, QUADRANTS, SENSORS_PER_QUADRANT
 
+ASICS_PER_QUADRANT = 2 * SENSORS_PER_QUADRANT
+LEAST_PIXELS = 500
 _BINS = 1400
 
 
@@ -19,48 +29,65 @@ class RingEvidence:
 
     Attributes
     ----------
-    sigmas : float64 ``(4,)``, covariance with the other quadrants' profile in standard deviations
-        of independent pixels; NaN for quadrants without pixels.
+    sigmas : float64 ``(4,)``, covariance with that profile in standard deviations of independent
+        pixels; NaN for quadrants without pixels.
     consistency : float64 ``(4,)``, the same as Student's t over the quadrant's ASICs: large only
-        if most of them agree, so one spot or one bad ASIC cannot make it.
+        if most of them agree.
+    strength : float64 ``(4, 16)``, height of each ASIC's rings over that of the profile: about 1
+        for rings, NaN where an ASIC says nothing.
     """
 
     sigmas: NDArray[np.float64]
     consistency: NDArray[np.float64]
+    strength: NDArray[np.float64]
 
 
 def ring_evidence(
     prepared: Prepared, offsets_px: NDArray[np.float64], used: NDArray[np.bool_]
 ) -> RingEvidence:
-    """Compare the radial profile of each quadrant with that of the other `used` quadrants.
+    """Compare the radial profile of each ASIC with that of the `used` quadrants' other ASICs.
 
-    A single quadrant is compared with itself: even with odd sensors.
+    If only one quadrant is used it is compared with itself.
     """
-    profiles = {q: _profiles(prepared.quadrant(q), offsets_px[q]) for q in range(QUADRANTS)}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = list(
+            pool.map(lambda q: _profiles(prepared.quadrant(q), offsets_px[q]), range(QUADRANTS))
+        )
+    sums = np.array([one[0] for one in found])  # (4, 16, bins)
+    counts = np.array([one[1] for one in found])
+    variance = np.array([one[2] for one in found])
     sigmas = np.full(QUADRANTS, np.nan)
     consistency = np.full(QUADRANTS, np.nan)
+    strength = np.full((QUADRANTS, ASICS_PER_QUADRANT), np.nan)
     for q in range(QUADRANTS):
-        others = [p for p in range(QUADRANTS) if used[p] and p != q]
-        sums, counts, variance = profiles[q]
-        if not counts.any():
+        others = [p for p in range(QUADRANTS) if used[p] and p != q] or [q]
+        if not counts[q].any():
             continue
-        if others:
-            scores = _covariances(sums, _mean([profiles[p] for p in others]))
-            spread = _spread(counts, _mean([profiles[p] for p in others]), variance)
-        else:
-            even = np.arange(len(sums)) // 2 % 2 == 0
-            halves = [_mean([(sums[part], counts[part], variance)]) for part in (even, ~even)]
-            scores = np.where(even, _covariances(sums, halves[1]), _covariances(sums, halves[0]))
-            spread = np.hypot(
-                _spread(counts[even], halves[1], variance),
-                _spread(counts[~even], halves[0], variance),
+        total, number = sums[others].sum(axis=0), counts[others].sum(axis=0)  # (16, bins)
+        covariance, expected = np.zeros(ASICS_PER_QUADRANT), np.zeros(ASICS_PER_QUADRANT)
+        for sensor in range(SENSORS_PER_QUADRANT):
+            own = slice(2 * sensor, 2 * sensor + 2)
+            profile = _mean(
+                total.sum(axis=0) - total[own].sum(axis=0),
+                number.sum(axis=0) - number[own].sum(axis=0),
             )
-        sigmas[q] = scores.sum() / max(spread, 1e-30)
-        own = scores[counts.sum(axis=1) > 500]
-        if own.size > 2:
-            error = own.std(ddof=1) / np.sqrt(own.size)
-            consistency[q] = own.mean() / max(error, 1e-30)
-    return RingEvidence(sigmas, consistency)
+            covariance[own] = sums[q, own] @ profile
+            expected[own] = counts[q, own] @ profile**2
+        sigmas[q] = covariance.sum() / max(np.sqrt(variance[q] * expected.sum()), 1e-30)
+        known = (counts[q].sum(axis=1) > LEAST_PIXELS) & (expected > 0)
+        strength[q, known] = covariance[known] / expected[known]
+        if np.count_nonzero(known) > 2:
+            consistency[q] = _student(strength[q, known], expected[known])
+    return RingEvidence(sigmas, consistency, strength)
+
+
+def _student(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Mean over its standard error, weighted; weights are held below 4 times their median."""
+    weights = np.minimum(weights, 4 * np.median(weights))
+    share = weights / weights.sum()
+    mean = float(share @ values)
+    error = np.sqrt(np.sum(share**2 * (values - mean) ** 2) / (1 - np.sum(share**2)))
+    return mean / max(float(error), 1e-30)
 
 
 def _profiles(
@@ -74,18 +101,14 @@ def _profiles(
         use
     ]
     place = asic * _BINS + np.minimum(radius.astype(np.int64), _BINS - 1)
-    size = 2 * SENSORS_PER_QUADRANT * _BINS
+    size = ASICS_PER_QUADRANT * _BINS
     value = part.value[use]
     sums = np.bincount(place, value, size).reshape(-1, _BINS).astype(np.float64)
     counts = np.bincount(place, minlength=size).reshape(-1, _BINS).astype(np.float64)
     return sums, counts, float(np.var(value)) if value.size else 0.0
 
 
-def _mean(
-    profiles: list[tuple[NDArray[np.float64], NDArray[np.float64], float]],
-) -> NDArray[np.float64]:
-    sums = sum(s.sum(axis=0) for s, _, _ in profiles)
-    counts = sum(c.sum(axis=0) for _, c, _ in profiles)
+def _mean(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
     known = counts > 20
     profile = np.where(known, sums / np.maximum(counts, 1), 0.0)
     # Clipped spots leave an offset common to all radii; it is not a ring.
@@ -97,11 +120,3 @@ def _running(profile: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.ndimage import gaussian_filter1d
 
     return np.asarray(gaussian_filter1d(profile, 12.0, mode="constant"))
-
-
-def _covariances(sums: NDArray[np.float64], profile: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(sums @ profile)
-
-
-def _spread(counts: NDArray[np.float64], profile: NDArray[np.float64], variance: float) -> float:
-    return float(np.sqrt(variance * (counts.sum(axis=0) @ profile**2)))

@@ -80,6 +80,8 @@ def normal_equations(
     shift_matrix: NDArray[np.float64],
     shift_right: NDArray[np.float64],
     amplitude_sums: NDArray[np.float64],
+    bend_cross: NDArray[np.float64],
+    bend: NDArray[np.float64],
 ) -> float:
     """Accumulate one quadrant's normal equations of the joint ring fit; returns its cost.
 
@@ -89,9 +91,10 @@ def normal_equations(
     solveh_banded takes it), `cross` ``(k, 2)`` = B'WJ, `right` ``(k,)`` = B'W res,
     `shift_matrix` ``(2, 2)`` = J'WJ, `shift_right` ``(2,)`` = J'W res, `amplitude_sums`
     ``(asics, 2)`` = sums of W value P and W P². Weights W are Tukey's biweight with the cut at
-    `robust` times `noise[asic]`, over noise².
+    `robust` times `noise[asic]`, over noise². `bend_cross` ``(k, 2)`` and `bend` ``(2, 2)`` are
+    what second derivatives of the model add to `cross` and `shift_matrix`.
     """
-    b, d = np.empty(4), np.empty(4)
+    b, d, e = np.empty(4), np.empty(4), np.empty(4)
     knots = profile.size
     cost = 0.0
     for i in range(x.size):
@@ -101,10 +104,13 @@ def normal_equations(
         if t >= knots - 4 or distance < 1.0:
             continue
         j = _basis(t, b, d)
-        p, slope = 0.0, 0.0
+        f = t - j
+        e[0], e[1], e[2], e[3] = 1.0 - f, 3.0 * f - 2.0, 1.0 - 3.0 * f, f
+        p, slope, second = 0.0, 0.0, 0.0
         for m in range(4):
             p += b[m] * profile[j + m]
             slope += d[m] * profile[j + m]
+            second += e[m] * profile[j + m]
         k = asic[i]
         a = amplitude[k]
         residual = value[i] - a * p
@@ -118,13 +124,17 @@ def normal_equations(
         cost += robust * robust / 6 * (1 - rest * rest * rest)
         amplitude_sums[k, 0] += w * value[i] * p
         amplitude_sums[k, 1] += w * p * p
-        slope *= -a * stretch[i] / (knot_px * distance)
-        jx, jy = slope * px, slope * py
+        scale = -stretch[i] / (knot_px * distance)
+        ux, uy = scale * px, scale * py
+        jx, jy = slope * a * ux, slope * a * uy
+        war = w * a * residual
         for m in range(4):
             weighted = w * a * b[m]
             right[j + m] += weighted * residual
             cross[j + m, 0] += weighted * jx
             cross[j + m, 1] += weighted * jy
+            bend_cross[j + m, 0] -= war * d[m] * ux
+            bend_cross[j + m, 1] -= war * d[m] * uy
             for n in range(m, 4):
                 band[3 - (n - m), j + n] += weighted * a * b[n]
         shift_matrix[0, 0] += w * jx * jx
@@ -132,71 +142,151 @@ def normal_equations(
         shift_matrix[1, 1] += w * jy * jy
         shift_right[0] += w * jx * residual
         shift_right[1] += w * jy * residual
+        war *= second
+        bend[0, 0] -= war * ux * ux
+        bend[0, 1] -= war * ux * uy
+        bend[1, 1] -= war * uy * uy
     shift_matrix[1, 0] = shift_matrix[0, 1]
+    bend[1, 0] = bend[0, 1]
     return cost
 
 
 @njit(cache=True, nogil=True)
-def scores(
+def ring_model(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    offset: NDArray[np.float64],
+    knot_px: float,
+    profile: NDArray[np.float64],
+    amplitude: float,
+) -> NDArray[np.float32]:
+    """``amplitude P(r)`` at pixels ``(rows, columns)``; 0 beyond the profile."""
+    b, d = np.empty(4), np.empty(4)
+    model = np.zeros(x.shape, np.float32)
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
+            t = np.sqrt(px * px + py * py) * stretch[row, column] / knot_px
+            if t < profile.size - 4:
+                j = _basis(t, b, d)
+                p = 0.0
+                for m in range(4):
+                    p += b[m] * profile[j + m]
+                model[row, column] = amplitude * p
+    return model
+
+
+@njit(cache=True, nogil=True)
+def block_sums(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
     stretch: NDArray[np.float32],
     value: NDArray[np.float32],
     asic: NDArray[np.uint8],
-    quadrant: int,
     offset: NDArray[np.float64],
     knot_px: float,
     profile: NDArray[np.float64],
     amplitude: NDArray[np.float64],
     noise: NDArray[np.float64],
     robust: float,
-    response: NDArray[np.float64],
-    score: NDArray[np.float64],
-    information: NDArray[np.float64],
-    residuals: NDArray[np.float32],
+    band: NDArray[np.float64],
+    right: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    mixed: NDArray[np.float64],
+    own: NDArray[np.float64],
+    bend_band: NDArray[np.float64],
+    bend_cross: NDArray[np.float64],
+    bend: NDArray[np.float64],
+    squares: NDArray[np.float64],
 ) -> None:
-    """Score and information of the offsets per ASIC, the profile eliminated.
+    """Accumulate what the ring fit needs of each ASIC of a quadrant to do without the pixels.
 
-    `response` ``(k, 8)`` is the change of the profile's coefficients with the offsets,
-    (B'WB)⁻¹B'WJ. Accumulated: `score` ``(asics, 8)``, `information` ``(asics, 8, 8)``;
-    `residuals` ``(n,)`` are set (NaN where a pixel takes no part).
+    With b and d the four splines at a pixel and their derivatives, p their sum with the profile,
+    a the ASIC's amplitude, v the value, w the weight, and u minus the derivative of the radius
+    (in knots) by the offset, per ASIC: `band` ``(asics, k, 4)`` = w a² b b' (entry
+    ``[j + m, n - m]``), `right` ``(asics, k)`` = w a v b, `slope` ``(asics, k, 2)`` = w a v d u,
+    `mixed` ``(asics, k, 7, 2)`` = w a² b d' u (entry ``[j + m, 3 + n - m]``), `own`
+    ``(asics, 2, 2)`` = w a² p'² u u'.
+
+    Second derivatives of the robust cost, for the quadrant: `bend_band` ``(k, 4)`` by the
+    profile, `bend_cross` ``(k, 2)`` by profile and offset, `bend` ``(2, 2)`` by the offset.
+    `squares` ``(2,)``: sums of the squared residuals and values.
     """
-    b, d = np.empty(4), np.empty(4)
-    derivative = np.empty(8)
+    b, d, e = np.empty(4), np.empty(4), np.empty(4)
     knots = profile.size
     for i in range(x.size):
-        residuals[i] = np.nan
         px, py = x[i] - offset[0], y[i] - offset[1]
         distance = np.sqrt(px * px + py * py)
         t = distance * stretch[i] / knot_px
         if t >= knots - 4 or distance < 1.0:
             continue
         j = _basis(t, b, d)
-        p, slope = 0.0, 0.0
+        f = t - j
+        e[0], e[1], e[2], e[3] = 1.0 - f, 3.0 * f - 2.0, 1.0 - 3.0 * f, f
+        p, p1, p2 = 0.0, 0.0, 0.0
         for m in range(4):
-            p += b[m] * profile[j + m]
-            slope += d[m] * profile[j + m]
+            c = profile[j + m]
+            p += b[m] * c
+            p1 += d[m] * c
+            p2 += e[m] * c
         k = asic[i]
         a = amplitude[k]
         residual = value[i] - a * p
-        residuals[i] = residual
+        squares[0] += residual * residual
+        squares[1] += value[i] * value[i]
         scaled = residual / (robust * noise[k])
         if scaled * scaled >= 1:
             continue
         rest = 1 - scaled * scaled
         w = rest * rest / (noise[k] * noise[k])
-        slope *= -a * stretch[i] / (knot_px * distance)
-        for c in range(8):
-            total = 0.0
-            for m in range(4):
-                total += b[m] * response[j + m, c]
-            derivative[c] = -a * total
-        derivative[2 * quadrant] += slope * px
-        derivative[2 * quadrant + 1] += slope * py
-        for c in range(8):
-            score[k, c] += w * residual * derivative[c]
-            for e in range(c, 8):
-                information[k, c, e] += w * derivative[c] * derivative[e]
+        h = rest * (1 - 5 * scaled * scaled) / (noise[k] * noise[k])
+        scale = stretch[i] / (knot_px * distance)
+        ux, uy = scale * px, scale * py
+        wav, waa, war, haa = w * a * value[i], w * a * a, w * a * residual, h * a * a
+        xx = waa * p1 * p1
+        own[k, 0, 0] += xx * ux * ux
+        own[k, 0, 1] += xx * ux * uy
+        own[k, 1, 1] += xx * uy * uy
+        second = haa * p1 * p1 - war * p2
+        bend[0, 0] += second * ux * ux
+        bend[0, 1] += second * ux * uy
+        bend[1, 1] += second * uy * uy
+        for m in range(4):
+            row = j + m
+            right[k, row] += wav * b[m]
+            slope[k, row, 0] += wav * d[m] * ux
+            slope[k, row, 1] += wav * d[m] * uy
+            both = war * d[m] - haa * p1 * b[m]
+            bend_cross[row, 0] += both * ux
+            bend_cross[row, 1] += both * uy
+            bx, by = waa * b[m] * ux, waa * b[m] * uy
+            for n in range(4):
+                mixed[k, row, 3 + n - m, 0] += bx * d[n]
+                mixed[k, row, 3 + n - m, 1] += by * d[n]
+            for n in range(m, 4):
+                band[k, row, n - m] += waa * b[m] * b[n]
+                bend_band[row, n - m] += haa * b[m] * b[n]
+    for k in range(own.shape[0]):
+        own[k, 1, 0] = own[k, 0, 1]
+    bend[1, 0] = bend[0, 1]
+
+
+@njit(cache=True, nogil=True)
+def quadratic(
+    slope: NDArray[np.float64], mixed: NDArray[np.float64], p: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Gradient by the offset, ``p' E p - p' D`` of `mixed` ``(k, 7, 2)`` and `slope` ``(k, 2)``."""
+    found = np.zeros(2)
+    size = p.size
+    for j in range(size):
+        x, y = -slope[j, 0], -slope[j, 1]
+        for o in range(max(0, 3 - j), min(7, size + 3 - j)):
+            x += mixed[j, o, 0] * p[j + o - 3]
+            y += mixed[j, o, 1] * p[j + o - 3]
+        found[0] += p[j] * x
+        found[1] += p[j] * y
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from workbench.detector import (
 from workbench.errors import AlignmentError
 from workbench.recipe import AlignmentSettings
 
+WORKERS = QUADRANTS
+"""Threads: one per quadrant, as many as there are cores run at once."""
 CLIP_SIGMAS = 4.0
 """Values farther than this many local standard deviations from the local mean are pulled in."""
 
@@ -41,6 +44,10 @@ class Prepared:
         Pixels that take part.
     saturated : int
         Pixels left out because they reached the ADC's limit.
+    transformed : float32 ``(32, 185, 388)``
+        Transformed intensity, 0 where not good; background and spots are still in it.
+    width : int
+        Width of the running means that make up the background, pixels.
     """
 
     x: NDArray[np.float32]
@@ -49,6 +56,8 @@ class Prepared:
     value: NDArray[np.float32]
     good: NDArray[np.bool_]
     saturated: int
+    transformed: NDArray[np.float32]
+    width: int
 
     def quadrant(self, index: int) -> Prepared:
         """View of one quadrant: arrays of shape ``(8, 185, 388)``."""
@@ -60,7 +69,23 @@ class Prepared:
             self.value[part],
             self.good[part],
             self.saturated,
+            self.transformed[part],
+            self.width,
         )
+
+    def beside(self, model: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values anew, with the background measured beside the rings instead of through them.
+
+        Parameters
+        ----------
+        model : float32, shape of this part's arrays, what the rings contribute. It is taken off
+            before the local mean and the limit for spots are found, and put back.
+
+        Returns
+        -------
+        float32, like `value`.
+        """
+        return _flattened(self.transformed, self.good, self.width, model)
 
 
 def prepare(
@@ -86,8 +111,8 @@ def prepare(
     positions = pixel_positions(image, geometry)
     with np.errstate(invalid="ignore"):
         saturated = int(np.count_nonzero(data >= settings.saturation_adu))
-    value = flatten(data, good, settings.transform, settings.background_px)
-    return Prepared(*positions, value, good, saturated)
+    transformed, value = flatten(data, good, settings.transform, settings.background_px)
+    return Prepared(*positions, value, good, saturated, transformed, settings.background_px)
 
 
 def image_data(image: Any) -> NDArray[Any]:
@@ -144,7 +169,7 @@ def pixel_positions(
 
 def flatten(
     data: NDArray[Any], good: NDArray[np.bool_], transform: str, width: int
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Values with equal noise, without smooth background and without the power of single spots.
 
     1. `transform`: ``sqrt`` (variance-stabilising for photon counts), ``log``, ``rank`` (order
@@ -156,30 +181,46 @@ def flatten(
 
     Returns
     -------
-    float32 ``(32, 185, 388)``, 0 where not good.
+    Two arrays float32 ``(32, 185, 388)``, 0 where not good: after step 1 and after step 3.
     """
-    value = np.zeros(SHAPE, dtype=np.float32)
-    for quadrant in range(QUADRANTS):
+    transformed, value = np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32)
+
+    def one(quadrant: int) -> None:
         part = slice(quadrant * SENSORS_PER_QUADRANT, (quadrant + 1) * SENSORS_PER_QUADRANT)
         use = good[part]
         if not use.any():
-            continue
-        weight = use.astype(np.float32)
-        share = _smooth(weight, width)
-        share[share < 0.02] = np.inf  # too few good neighbours: the value below becomes 0
+            return
         raw = np.where(use, data[part], 0.0).astype(np.float32)
         if float(np.ptp(raw[use])) == 0:
-            continue
-        flat = _transformed(raw, use, transform) * weight
-        for _ in range(2):  # the second time the clipped spots no longer pull the mean
-            flat -= _smooth(flat, width) / share
-            flat *= weight
-            spread = np.sqrt(_smooth(flat * flat, width) / share)
-            limit = CLIP_SIGMAS * spread
-            np.clip(flat, -limit, limit, out=flat)
-        flat[~np.isfinite(share)] = 0
-        value[part] = flat
-    return value
+            return
+        transformed[part] = _transformed(raw, use, transform) * use
+        value[part] = _flattened(transformed[part], use, width)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(one, range(QUADRANTS)))
+    return transformed, value
+
+
+def _flattened(
+    transformed: NDArray[np.float32],
+    good: NDArray[np.bool_],
+    width: int,
+    model: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Steps 2 and 3 of `flatten` for some sensors ``(n, 185, 388)``; see `Prepared.beside`."""
+    weight = good.astype(np.float32)
+    share = _smooth(weight, width)
+    share[share < 0.02] = np.inf  # too few good neighbours: the value below becomes 0
+    flat = transformed.copy() if model is None else transformed - model * weight
+    for _ in range(2):  # the second time the clipped spots no longer pull the mean
+        flat -= _smooth(flat, width) / share
+        flat *= weight
+        limit = CLIP_SIGMAS * np.sqrt(_smooth(flat * flat, width) / share)
+        np.clip(flat, -limit, limit, out=flat)
+    if model is not None:
+        flat += model * weight
+    flat[~np.isfinite(share)] = 0
+    return flat
 
 
 def _transformed(

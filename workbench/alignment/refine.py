@@ -19,7 +19,6 @@ determined (the rings cannot tell whether beam or detector moved). Two things ar
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,25 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.prepare import Prepared
-from workbench.alignment.ring_fit import (
-    ASICS_PER_QUADRANT,
-    KNOT_PX,
-    TUKEY_CUT,
-    RingFit,
-    spline,
-)
+from workbench.alignment.ring_fit import KNOT_PX, TUKEY_CUT, RingFit, spline
+from workbench.alignment.uncertainty import ASICS_PER_QUADRANT, Uncertainty, uncertainty
 from workbench.detector import QUADRANTS, SENSORS_PER_QUADRANT
 
 MAX_STEP_PX = 1.5
-OUTWARD_ERROR_PX = 0.025
-"""Error common to the outward direction of all quadrants that no statistics see: the finite
-pixels, the flattening at the sensors' edges (simulations without noise)."""
-VARIANCE_FACTOR = 1.5
-"""The jackknife's variances times this hold in simulations (benchmarks/alignment.py)."""
-WEAKEST_FACTOR = 1.4
-"""The same for the standard deviation along the least determined combination."""
+OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.008, 0.0015
+"""Errors that no statistics see, outwards in common and of each offset alone: the finite pixels,
+the flattening at the sensors' edges (simulations without noise)."""
+OUTWARD_FACTOR = 1.8
+"""The statistical error outwards in common is this much larger than computed, as the curvature
+there is itself mostly noise where rings are weak (simulations, benchmarks/alignment.py)."""
 COARSE_UNTIL_PX = 0.05
 OPEN_SIGMA_PX = 0.5
+AMPLITUDE_STEPS = 2
+"""Full steps after which the strengths stay, so that offsets and strengths do not chase another."""
 MAX_STEPS = 14
 MAX_COARSE_STEPS = 4
 
@@ -122,7 +117,7 @@ def refine_rings(
     if not used.any():
         return None
     fit = RingFit(prepared, start_px, used)
-    converged, iterations = False, 0
+    converged, iterations, fine = False, 0, 0
     fit.start_profile()
     equations = fit.equations(TUKEY_CUT)
     for iterations in range(1, MAX_STEPS + 1):
@@ -133,97 +128,73 @@ def refine_rings(
             step -= weakest * (weakest @ step)
         longest = max(float(np.abs(step).max()), 1e-12)
         fit.move(reduced, step * min(1.0, MAX_STEP_PX / longest))
-        fit.update_amplitudes(equations["amplitude"])
+        if fit.coarse or iterations - fine <= AMPLITUDE_STEPS:
+            fit.update_amplitudes(equations["amplitude"])
         if fit.coarse and (longest < COARSE_UNTIL_PX or iterations >= MAX_COARSE_STEPS):
-            fit.coarse = False
+            fit.refine_background()
             fit.start_profile()
+            fine = iterations
         elif not fit.coarse and reduced.is_small(step):
             converged = True
-        elif iterations == 6:
-            fit.start_profile()
-        equations = fit.equations(TUKEY_CUT)
-        if converged:
             break
-    weakest, boost = fit.weakest_direction(equations)
-    return _finish(fit, equations, iterations, converged, used, weakest, boost)
+        equations = fit.equations(TUKEY_CUT)
+    return _finish(fit, iterations, converged, used)
 
 
-def _finish(
-    fit: RingFit,
-    equations: dict[str, Any],
-    iterations: int,
-    converged: bool,
-    used: NDArray[np.bool_],
-    weakest: NDArray[np.float64],
-    boost: float,
-) -> Refinement:
-    from scipy.linalg import solveh_banded
-
-    from workbench.alignment.kernels import scores
-
-    response = solveh_banded(equations["band"], equations["cross"])
-    size = 2 * QUADRANTS
-    score = np.zeros((QUADRANTS, ASICS_PER_QUADRANT, size))
-    information = np.zeros((QUADRANTS, ASICS_PER_QUADRANT, size, size))
-    left, total = 0.0, 0.0
-
-    def one(q: int) -> tuple[float, float]:
-        p = fit.pixels[q]
-        residuals = np.empty(p.x.size, dtype=np.float32)
-        scores(
-            p.x, p.y, p.stretch, p.value, p.asic, q, fit.offsets[q], KNOT_PX, fit.profile,
-            fit.amplitude[q], fit.noise[q], TUKEY_CUT, response, score[q], information[q],
-            residuals,
-        )  # fmt: skip
-        known = np.isfinite(residuals)
-        return float(np.sum(residuals[known] ** 2)), float(np.sum(p.value[known] ** 2))
-
-    with ThreadPoolExecutor(QUADRANTS) as pool:
-        for a, b in pool.map(one, fit.quadrants):
-            left, total = left + a, total + b
+def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.bool_]) -> Refinement:
+    sums = fit.block_sums()
+    known = uncertainty(sums)
     own = fit.own()
-    information += np.triu(information, 1).swapaxes(-1, -2)
-    g = score[fit.quadrants].reshape(-1, size)[:, own]
-    each = information[fit.quadrants].reshape(-1, size, size)[:, own][:, :, own]
-    matrix = each.sum(axis=0)
-    matrix[np.diag_indices_from(matrix)] += 1e-9 * np.trace(matrix) + 1e-12
+    size = 2 * QUADRANTS
     covariance = np.full((size, size), np.nan)
-    stretch = (np.eye(size) + (WEAKEST_FACTOR * boost - 1) * np.outer(weakest, weakest))[
-        np.ix_(own, own)
-    ]
-    covariance[np.ix_(own, own)] = (
-        VARIANCE_FACTOR * stretch @ _jackknife(g, each, matrix) @ stretch.T
-    )
-    outward = (fit.outwards() * OUTWARD_ERROR_PX).ravel()
-    covariance[np.ix_(own, own)] += np.outer(outward, outward)[np.ix_(own, own)]
+    floor = _systematic(fit.outwards())
+    widened = _widened(known.covariance, fit.outwards().ravel()[own])
+    covariance[np.ix_(own, own)] = widened + floor[np.ix_(own, own)]
     halves = np.full((2, QUADRANTS, 2), np.nan)
     sensor = np.tile(np.repeat(np.arange(SENSORS_PER_QUADRANT), 2), len(fit.quadrants))
     for half in (0, 1):
         part = sensor % 2 == half
         shift = np.zeros(size)
-        shift[own] = np.linalg.lstsq(each[part].sum(axis=0), g[part].sum(axis=0), rcond=1e-9)[0]
+        information, score = known.information[part].sum(axis=0), known.score[part].sum(axis=0)
+        shift[own] = np.linalg.lstsq(information, score, rcond=1e-9)[0]
         halves[half] = fit.offsets + shift.reshape(QUADRANTS, 2)
     radius = np.arange(0, (fit.knots - 6) * KNOT_PX, 0.5)
+    left, total = sums.squares.sum(axis=0)
     return Refinement(
         offsets_px=fit.offsets,
         covariance_px2=covariance,
         used=used,
         halves_px=halves,
-        sensor_shift_px=_sensor_shifts(score, information),
+        sensor_shift_px=_sensor_shifts(fit, known),
         radius_px=radius,
         profile=spline(radius, fit.profile),
         iterations=iterations,
         converged=converged,
-        explained=1 - left / max(total, 1e-30),
+        explained=1 - float(left) / max(float(total), 1e-30),
         undetermined=open_combinations(covariance, used, fit.outwards()),
         extra={
             "outwards": fit.outwards(),
-            "boost": boost,
-            "weakest": weakest,
             "amplitude": fit.amplitude,
             "noise": fit.noise,
-            "matrix": matrix,
+            "alike": known.alike,
         },
+    )
+
+
+def _widened(covariance: NDArray[np.float64], outwards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance with a larger error outwards in common; what depends on it follows."""
+    together = outwards / np.linalg.norm(outwards)
+    along = covariance @ together
+    more = (OUTWARD_FACTOR**2 - 1) / float(together @ along)
+    return np.asarray(covariance + more * np.outer(along, along))
+
+
+def _systematic(outwards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance ``(8, 8)`` of what no statistics see: finite pixels, the flattening at edges."""
+    together = outwards.ravel()
+    return np.asarray(
+        OUTWARD_ERROR_PX**2 * np.outer(together, together)
+        + EACH_ERROR_PX**2 * np.eye(together.size)
     )
 
 
@@ -258,35 +229,15 @@ def open_combinations(
     return tuple(found)
 
 
-def _jackknife(
-    score: NDArray[np.float64], information: NDArray[np.float64], matrix: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Covariance by leaving out one ASIC at a time (one Newton step each).
-
-    It sees what a formula for independent pixels cannot: spots, texture, wrong strengths and
-    sensors that are not quite where the geometry puts them.
-    """
-    count = len(score)
-    changes = np.array(
-        [
-            -np.linalg.lstsq(matrix - a, g, rcond=1e-12)[0]
-            for g, a in zip(score, information, strict=True)
-        ]
-    )
-    changes -= changes.mean(axis=0)
-    return (count - 1) / count * changes.T @ changes
-
-
-def _sensor_shifts(
-    score: NDArray[np.float64], information: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _sensor_shifts(fit: RingFit, known: Uncertainty) -> NDArray[np.float64]:
     """Further offset each sensor alone would like, the others fixed, float64 ``(32, 2)``."""
     shifts = np.full((QUADRANTS, SENSORS_PER_QUADRANT, 2), np.nan)
-    for q in range(QUADRANTS):
-        own = slice(2 * q, 2 * q + 2)
+    for place, q in enumerate(fit.quadrants):
+        own = slice(2 * place, 2 * place + 2)
         for s in range(SENSORS_PER_QUADRANT):
-            a = information[q, 2 * s : 2 * s + 2, own, own].sum(axis=0)
-            g = score[q, 2 * s : 2 * s + 2, own].sum(axis=0)
+            both = slice(place * ASICS_PER_QUADRANT + 2 * s, place * ASICS_PER_QUADRANT + 2 * s + 2)
+            a = known.information[both, own, own].sum(axis=0)
+            g = known.score[both, own].sum(axis=0)
             values = np.linalg.eigvalsh(a)
             if values[0] > 1e-4 * max(values[1], 1e-30) and values[0] > 1.0:
                 shifts[q, s] = np.linalg.solve(a, g)

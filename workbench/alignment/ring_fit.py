@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.prepare import Prepared
+from workbench.alignment.prepare import WORKERS, Prepared
+from workbench.alignment.uncertainty import ASICS_PER_QUADRANT, BlockSums, observed_curvature
 from workbench.detector import ASIC_COLUMNS, QUADRANTS, SENSORS_PER_QUADRANT
 
 KNOT_PX = 1.5
@@ -17,11 +19,11 @@ KNOT_PX = 1.5
 TUKEY_CUT = 8.0
 """Residuals beyond this many noise sigmas have no weight. A spot on a ring says where the ring
 is, so the cut is wider than the usual 4.7."""
-ASICS_PER_QUADRANT = 2 * SENSORS_PER_QUADRANT
 RIDGE_WIDTH_PX = 15.0
 SPLINE_NOISE = 3.0  # variance of a B-spline coefficient over 1 / its diagonal, about
 COARSE_STRIDE = 4
 """Steps use one pixel in this many until they are below `COARSE_UNTIL_PX`."""
+LEAST_STEP_CURVATURE = 0.2
 CONVERGED_PX = 5e-3
 CONVERGED_GAIN = 2e-3
 
@@ -37,12 +39,14 @@ class RingPixels:
     asic: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, part: Prepared) -> RingPixels:
-        use = part.good & (part.value != 0)
+    def of(cls, part: Prepared, value: NDArray[np.float32], stride: int = 1) -> RingPixels:
+        """Pixels of a quadrant with these values, one in `stride`."""
         number = np.arange(SENSORS_PER_QUADRANT, dtype=np.uint8)[:, None, None] * 2
         second = (np.arange(part.x.shape[-1]) >= ASIC_COLUMNS).astype(np.uint8)
         asic = np.broadcast_to(number + second, part.x.shape)
-        return cls(part.x[use], part.y[use], part.stretch[use], part.value[use], asic[use])
+        use = np.flatnonzero(part.good & (value != 0))[::stride]
+        x, y, stretch, value = (a.ravel()[use] for a in (part.x, part.y, part.stretch, value))
+        return cls(x, y, stretch, value, asic.ravel()[use])
 
     def thinned(self, stride: int) -> RingPixels:
         """One pixel in `stride`."""
@@ -56,14 +60,19 @@ class RingPixels:
 
 
 class RingFit:
-    """State of the fit: offsets, profile coefficients, strengths and noise per ASIC."""
+    """State of the fit: offsets, profile coefficients, strengths and noise per ASIC.
+
+    It starts `coarse`, with one pixel in four; `refine_background` brings in all of them.
+    """
 
     def __init__(self, prepared: Prepared, offsets: NDArray[np.float64], used: NDArray[np.bool_]):
-        self.quadrants = [q for q in range(QUADRANTS) if used[q]]
-        self.pixels = {q: RingPixels.of(prepared.quadrant(q)) for q in self.quadrants}
-        self.coarse = True
+        self.parts = {q: prepared.quadrant(q) for q in range(QUADRANTS) if used[q]}
+        self.quadrants = list(self.parts)
         self.offsets = np.array(offsets, dtype=np.float64)
-        self.thinned = {q: p.thinned(COARSE_STRIDE) for q, p in self.pixels.items()}
+        self.coarse = True
+        self.pixels = self._each(
+            lambda q: RingPixels.of(self.parts[q], self.parts[q].value, COARSE_STRIDE)
+        )
         farthest = max(
             float(np.hypot(p.x, p.y).max(initial=0) * p.stretch.max(initial=1))
             for p in self.pixels.values()
@@ -74,14 +83,38 @@ class RingFit:
         self.amplitude = np.ones((QUADRANTS, ASICS_PER_QUADRANT))
         self.noise = np.ones((QUADRANTS, ASICS_PER_QUADRANT))
         for q, p in self.pixels.items():
-            self.noise[q] = _noise(p.value[::7], p.asic[::7])
+            self.noise[q] = _noise(p.value[::2], p.asic[::2])
+
+    def _each(self, act: Callable[[int], Any]) -> dict[int, Any]:
+        """What `act` gives for each quadrant, in threads."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return dict(zip(self.quadrants, pool.map(act, self.quadrants), strict=True))
+
+    def refine_background(self) -> None:
+        """Take all pixels, with their background measured beside the rings found so far."""
+        from workbench.alignment.kernels import ring_model
+
+        def one(q: int) -> RingPixels:
+            part = self.parts[q]
+            model = np.empty_like(part.value)
+            for sensor in range(SENSORS_PER_QUADRANT):
+                for asic in (0, 1):
+                    own = sensor, slice(None), slice(asic * ASIC_COLUMNS, (asic + 1) * ASIC_COLUMNS)
+                    model[own] = ring_model(
+                        part.x[own], part.y[own], part.stretch[own], self.offsets[q], KNOT_PX,
+                        self.profile, self.amplitude[q, 2 * sensor + asic],
+                    )  # fmt: skip
+            return RingPixels.of(part, part.beside(model))
+
+        self.pixels = self._each(one)
+        self.coarse = False
 
     def equations(self, robust: float) -> dict[str, Any]:
         """Normal equations of all quadrants at the present state."""
         from workbench.alignment.kernels import normal_equations
 
         def one(q: int) -> tuple[float, list[NDArray]]:
-            p = self.thinned[q] if self.coarse else self.pixels[q]
+            p = self.pixels[q]
             sums = [
                 np.zeros((4, self.knots)),
                 np.zeros((self.knots, 2)),
@@ -89,6 +122,8 @@ class RingFit:
                 np.zeros((2, 2)),
                 np.zeros(2),
                 np.zeros((ASICS_PER_QUADRANT, 2)),
+                np.zeros((self.knots, 2)),
+                np.zeros((2, 2)),
             ]
             cost = normal_equations(
                 p.x, p.y, p.stretch, p.value, p.asic, self.offsets[q], KNOT_PX, self.profile,
@@ -96,8 +131,7 @@ class RingFit:
             )  # fmt: skip
             return cost, sums
 
-        with ThreadPoolExecutor(QUADRANTS) as pool:
-            found = list(pool.map(one, self.quadrants))
+        found = list(self._each(one).values())
         total: dict[str, Any] = {
             "cost": sum(cost for cost, _ in found),
             "band": sum(sums[0] for _, sums in found),
@@ -105,6 +139,8 @@ class RingFit:
             "cross": np.zeros((self.knots, 2 * QUADRANTS)),
             "matrix": np.zeros((2 * QUADRANTS, 2 * QUADRANTS)),
             "shift": np.zeros(2 * QUADRANTS),
+            "bend_cross": np.zeros((self.knots, 2 * QUADRANTS)),
+            "bend": np.zeros((2 * QUADRANTS, 2 * QUADRANTS)),
             "amplitude": {},
         }
         for q, (_, sums) in zip(self.quadrants, found, strict=True):
@@ -113,6 +149,8 @@ class RingFit:
             total["matrix"][own, own] = sums[3]
             total["shift"][own] = sums[4]
             total["amplitude"][q] = sums[5]
+            total["bend_cross"][:, own] = sums[6]
+            total["bend"][own, own] = sums[7]
         total["band"][3] += self.ridge
         total["right"] -= self.ridge * self.profile
         return total
@@ -150,43 +188,37 @@ class RingFit:
         """Equations of the offsets alone, the profile eliminated."""
         from scipy.linalg import solveh_banded
 
-        both = np.column_stack([equations["cross"], equations["right"]])
+        cross = equations["cross"]
+        bent = cross + equations["bend_cross"]
+        both = np.column_stack([cross, bent, equations["right"]])
         solved = solveh_banded(equations["band"], both)
-        response, change = solved[:, :-1], solved[:, -1]
-        matrix = equations["matrix"] - equations["cross"].T @ response
-        right = equations["shift"] - equations["cross"].T @ change
-        return ReducedEquations(matrix, right, response, change, self.own())
+        size = cross.shape[1]
+        response, change = solved[:, size:-1], solved[:, -1]
+        matrix = equations["matrix"] - cross.T @ solved[:, :size]
+        curved = equations["matrix"] + equations["bend"] - bent.T @ response
+        right = equations["shift"] - bent.T @ change
+        return ReducedEquations(matrix, curved, right, response, change, self.own())
 
     def move(self, reduced: ReducedEquations, step: NDArray[np.float64]) -> None:
         """Take a step of the offsets ``(8,)``; the profile follows."""
         self.offsets = self.offsets + step.reshape(QUADRANTS, 2)
         self.profile = self.profile + reduced.change - reduced.response @ step
 
-    def weakest_direction(self, equations: dict[str, Any]) -> tuple[NDArray[np.float64], float]:
-        """The least determined combination of offsets, and by how much it is overestimated.
+    def block_sums(self) -> BlockSums:
+        """Sums per ASIC at the present state, for `uncertainty`."""
+        from workbench.alignment.kernels import block_sums
 
-        Noise in the profile looks like slopes of rings, so the Gauss-Newton matrix promises more
-        curvature than the fit has where the rings say little. The true curvature along the weakest
-        direction comes from the gradient a little way along it, with the profile fitted there.
+        sums = BlockSums.empty(self.quadrants, self.profile, self.ridge)
 
-        Returns
-        -------
-        Unit vector ``(8,)`` and the factor promised / true curvature, 1 … 5.
-        """
-        from scipy.linalg import solveh_banded
+        def one(q: int) -> None:
+            p = self.pixels[q]
+            block_sums(
+                p.x, p.y, p.stretch, p.value, p.asic, self.offsets[q], KNOT_PX, self.profile,
+                self.amplitude[q], self.noise[q], TUKEY_CUT, *sums.of(self.quadrants.index(q)),
+            )  # fmt: skip
 
-        here = self.reduced(equations)
-        direction, promised = here.weakest()
-        kept = self.offsets, self.profile
-        way = 0.3
-        self.offsets = kept[0] + way * direction.reshape(QUADRANTS, 2)
-        self.profile = kept[1] + here.change - here.response @ (way * direction)
-        there = self.equations(TUKEY_CUT)
-        self.profile = self.profile + solveh_banded(there["band"], there["right"])
-        slope = float(direction @ self.reduced(self.equations(TUKEY_CUT)).right)
-        self.offsets, self.profile = kept
-        true = (float(direction @ here.right) - slope) / way
-        return direction, float(np.clip(promised / max(true, 1e-12), 1.0, 5.0))
+        self._each(one)
+        return sums
 
     def own(self) -> NDArray[np.int64]:
         """Indices of the offsets of the quadrants that take part."""
@@ -211,7 +243,7 @@ class RingFit:
     def update_noise(self) -> None:
         """Noise per ASIC from the residuals of the present model."""
         for q, p in self.pixels.items():
-            p = p.thinned(7)
+            p = p.thinned(2 if self.coarse else 7)
             radius = np.hypot(p.x - self.offsets[q, 0], p.y - self.offsets[q, 1]) * p.stretch
             model = self.amplitude[q][p.asic] * spline(radius, self.profile)
             self.noise[q] = _noise(p.value - model, p.asic)
@@ -219,20 +251,31 @@ class RingFit:
 
 @dataclass(frozen=True)
 class ReducedEquations:
-    """Equations of the eight offsets; `response` and `change` say how the profile follows."""
+    """Equations of the eight offsets; `response` and `change` say how the profile follows.
+
+    `matrix` is the Gauss-Newton matrix, `curved` the same with second derivatives.
+    """
 
     matrix: NDArray[np.float64]
+    curved: NDArray[np.float64]
     right: NDArray[np.float64]
     response: NDArray[np.float64]
     change: NDArray[np.float64]
     own: NDArray[np.int64]
 
     def newton_step(self) -> NDArray[np.float64]:
-        """Step of the offsets ``(8,)``, 0 for quadrants that take no part."""
+        """Step of the offsets ``(8,)``, 0 for quadrants that take no part.
+
+        Where rings are weak the Gauss-Newton matrix takes the slopes of noise for information and
+        the steps would be too short; where the true curvature is not positive it keeps them safe.
+        """
         matrix = self.matrix[np.ix_(self.own, self.own)].copy()
         matrix[np.diag_indices_from(matrix)] += 1e-6 * np.trace(matrix) / len(self.own) + 1e-12
+        curved = observed_curvature(
+            self.curved[np.ix_(self.own, self.own)], matrix, LEAST_STEP_CURVATURE
+        )
         step = np.zeros(len(self.right))
-        step[self.own] = np.linalg.solve(matrix, self.right[self.own])
+        step[self.own] = np.linalg.solve(curved, self.right[self.own])
         return step
 
     def weakest(self) -> tuple[NDArray[np.float64], float]:
