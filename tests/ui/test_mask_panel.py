@@ -1,6 +1,7 @@
 """The mask panel's table of layers, limits by gain, map of ASICs, files and explanations."""
 
 import dataclasses
+import pickle
 import re
 
 import numpy as np
@@ -16,6 +17,7 @@ from workbench.ui import MaskPanel
 from workbench.ui.asic_map import asic_map
 from workbench.ui.limit_control import BINS, LimitControl
 from workbench.ui.panels.layers import MASK_FILE, NEW_LAYERS
+from workbench.ui.session import State
 
 
 @pytest.fixture
@@ -88,6 +90,17 @@ def test_a_mask_file_becomes_a_layer(panel, session, tmp_path):
     session.wait(60)
     assert not session.mask.good[3].any()
     assert row(panel, "old.npy")["total"] == 185 * 388
+
+
+def test_a_faulty_mask_file_is_refused_and_becomes_no_layer(panel, session, tmp_path):
+    bad = tmp_path / "bad.pickle"
+    bad.write_bytes(pickle.dumps(print))
+    panel.layers.path.value = str(bad)
+    with pytest.raises(WorkbenchError, match="not a DIALS mask"):
+        add(panel, MASK_FILE)
+    assert "bad.pickle: not a DIALS mask" in panel.message.value
+    assert session.recipe.mask.layers == ()
+    assert session.status("mask").state == State.DONE
 
 
 def test_layers_are_switched_named_moved_and_removed_in_the_table(panel, session):

@@ -120,11 +120,14 @@ class LayersBox:
 
     def add_layer(self) -> None:
         """Add a layer of the kind chosen, and select it."""
+        from workbench.mask import read_mask
+
         present = self.session.recipe.mask.layers
         if self.kind.value == MASK_FILE:
             path = self.path.value.strip()
             if not path:
                 raise WorkbenchError("Write the mask file's path first.")
+            read_mask(path)  # what cannot be read does not become a layer
             self.session.add_layer(
                 recipe.FileLayer(name=free_name(Path(path).name, present), path=path)
             )

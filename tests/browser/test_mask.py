@@ -1,0 +1,196 @@
+"""The mask by mouse: shapes drawn, moved and removed, layers in the table, limits in histograms;
+and the picture is the mask, pixel for pixel."""
+
+import re
+import shutil
+import time
+
+import pytest
+
+from workbench.simulate.experiment import write_experiment
+
+pytestmark = pytest.mark.browser
+
+PICTURE = """() => {
+  const c = document.querySelector('canvas[data-image="mask"]');
+  if (!c) return null;
+  const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, masked = [];
+  for (let i = 0; i < d.length; i += 4) if (d[i] === 213 && d[i + 1] === 94) masked.push(i / 4);
+  return { width: c.width, height: c.height, masked };
+}"""
+ROW, COLUMN = 500, 300  # of the picture compared, in the assembled detector
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    write_experiment(folder / "exp", events=6, seed=3)
+    return folder / "exp"
+
+
+@pytest.fixture
+def page(notebook, sample, tmp_path):
+    shutil.copytree(next(sample.glob("CXI/*/calib")), tmp_path / "calib", symlinks=True)
+    notebook.lab.notebook(
+        "mask.ipynb",
+        "import workbench as wb\n"
+        f"bench = wb.Workbench('cxim1416', dark=54, bright=74, psdm_dir={str(sample)!r}, "
+        f"calib_dir={str(tmp_path / 'calib')!r}, detz_offset_mm=585.5, "
+        f"output={str(tmp_path / 'out')!r})\n"
+        "bench.session.compute_images(); bench.session.wait(60); first = bench.recipe.mask",
+        "bench.show();",
+    )
+    notebook.page.set_viewport_size({"width": 1600, "height": 1500})
+    notebook.open("mask.ipynb").hide_sidebar()
+    notebook.run_all()
+    notebook.page.wait_for_selector(".cw-steps button", timeout=90_000)
+    notebook.page.locator(".cw-steps button").nth(1).click()
+    notebook.page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    return notebook.page
+
+
+def eventually(found, wanted=True, seconds=40):
+    """Ask until the answer is the one wanted; a busy machine takes its time."""
+    deadline = time.monotonic() + seconds
+    while (answer := found()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert answer == wanted
+
+
+def resting(locator):
+    """Bounding box of an element that no longer moves."""
+    before = None
+    while (box := locator.bounding_box()) != before or box is None:
+        before = box
+        time.sleep(0.2)
+    return box
+
+
+def drag(page, start, end, canvas, grip=False):
+    """Drag between two places of a canvas, given as fractions of its size.
+
+    With `grip`, only once the cursor tells that there is a shape to be taken.
+    """
+    box = resting(canvas)
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+
+    def point():
+        page.mouse.move(points[0][0], points[0][1] + 1)
+        page.mouse.move(*points[0])
+        return canvas.evaluate("canvas => canvas.style.cursor") == "move"
+
+    point()
+    if grip:
+        eventually(point)
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=6)
+    page.mouse.up()
+
+
+def picture_is_the_mask(page, notebook):
+    """Show 1 detector pixel per screen pixel and compare with the kernel's mask."""
+    notebook.kernel("bench.view.tiles = 'mask'")
+    size = page.evaluate(PICTURE)
+    if size is None or notebook.kernel("bench.session.wait(30)"):
+        return False
+    window = [ROW, COLUMN, ROW + size["height"], COLUMN + size["width"]]
+    made = notebook.kernel(
+        f"bench.view.window = {[float(edge) for edge in window]}\n"
+        "import numpy as np; snapped = bench.session.images.geometry.snapped()\n"
+        "masked = (snapped.index >= 0) & ~bench.session.mask.good.reshape(-1)[snapped.index]\n"
+        f"part = np.zeros({(size['height'], size['width'])}, bool)\n"
+        f"cut = masked[{ROW}:{window[2]}, {COLUMN}:{window[3]}]\n"
+        "part[:cut.shape[0], :cut.shape[1]] = cut\n"
+        "print(np.flatnonzero(part).tolist())"
+    )
+    return len(eval(made)) > 5000 and page.evaluate(PICTURE)["masked"] == eval(made)
+
+
+def test_shapes_layers_limits_and_the_picture(page, notebook):
+    def tool(words):
+        page.get_by_title(re.compile(words)).click()
+
+    def said(code):
+        return notebook.kernel(f"print({code})")
+
+    def kinds():
+        return said("*[layer.kind for layer in bench.recipe.mask.layers]")
+
+    def compare():
+        eventually(lambda: picture_is_the_mask(page, notebook))
+        notebook.kernel("bench.view.tiles = 'side by side'; bench.view.window = []")
+        eventually(page.locator(".cw-lines").count, 3)
+
+    canvas = page.locator(".cw-lines").nth(2)
+    box = resting(canvas)
+
+    # ---- every tool --------------------------------------------------------------------------
+    tool("Draw a rectangle")
+    drag(page, (0.1, 0.1), (0.25, 0.2), canvas)
+    eventually(kinds, "rectangle")
+    tool("Draw a circle")
+    drag(page, (0.45, 0.45), (0.53, 0.45), canvas)
+    eventually(kinds, "rectangle circle")
+    tool("Draw a line")
+    drag(page, (0.5, 0.55), (0.6, 0.9), canvas)
+    eventually(kinds, "rectangle circle line")
+    tool("Draw a polygon")
+    for x, y in ((0.7, 0.1), (0.9, 0.12), (0.85, 0.3)):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.mouse.dblclick(box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"])
+    eventually(kinds, "rectangle circle line polygon")
+    tool("Mask or unmask single pixels")
+    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    eventually(kinds, "rectangle circle line polygon pixels")
+    assert resting(canvas) == box  # nothing that is drawn moves the picture away
+
+    # ---- by its outline, by its rim, away -----------------------------------------------------
+    tool("Move and pick")
+    circle = "bench.recipe.mask.layers[1]"
+    before = [said(f"{circle}.{name}") for name in ("centre_mm", "radius_mm")]
+    drag(page, (0.53, 0.45), (0.58, 0.5), canvas, grip=True)
+    eventually(lambda: said(f"{circle}.centre_mm") != before[0])
+    moved = said(f"{circle}.centre_mm")
+    assert said(f"{circle}.radius_mm") == before[1]
+    drag(page, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
+    eventually(lambda: float(said(f"{circle}.radius_mm")) < 0.9 * float(before[1]))
+    assert said(f"{circle}.centre_mm") == moved
+    page.keyboard.press("Delete")
+    eventually(kinds, "rectangle line polygon pixels")
+
+    # ---- the table ---------------------------------------------------------------------------
+    row = page.locator(".cw-layers tbody tr:not(.cw-rule)")
+    eventually(row.count, 4)
+    name = row.nth(1).get_by_role("textbox")
+    name.fill("arm of the beam stop")
+    name.press("Enter")
+    eventually(lambda: said("bench.recipe.mask.layers[1].name"), "arm of the beam stop")
+    row.nth(2).get_by_role("combobox").select_option("exclude")
+    eventually(lambda: "keeps" in row.nth(2).inner_text())
+    notebook.screenshot("mask-layers")
+    compare()
+    row.nth(3).get_by_title(re.compile("Apply this layer earlier")).click()
+    eventually(kinds, "rectangle line pixels polygon")
+    row.nth(0).get_by_role("checkbox").click()
+    eventually(lambda: said("bench.recipe.mask.layers[0].on"), "False")
+
+    # ---- limits in the histograms ------------------------------------------------------------
+    page.get_by_role("checkbox", name="Own limits for low gain").click()
+    histograms = page.locator(".cw-histogram:visible")
+    eventually(histograms.count, 6)
+    drag(page, (0.3, 0.5), (0.6, 0.5), histograms.nth(5))
+    eventually(lambda: said("bench.recipe.mask.low_gain.maxproj_min > 1000"), "True")
+    compare()
+    notebook.screenshot("mask-low-gain")
+
+    # ---- all of it can be taken back, and made again -----------------------------------------
+    notebook.kernel("last = bench.recipe.mask")
+    for button, end in (("↶ Undo", "first"), ("↷ Redo", "last")):
+        for _ in range(60):
+            if said(f"bench.recipe.mask == {end}") == "True":
+                break
+            page.get_by_role("button", name=button).dispatch_event("click")
+        eventually(lambda end=end: said(f"bench.recipe.mask == {end}"), "True")
+    compare()
+    assert notebook.kernel("bench.session.wait(30)") == ""
+    assert notebook.problems == []
