@@ -5,11 +5,18 @@ mkdocs calls `on_files` before it builds the site.
 
 import argparse
 import dataclasses
+import functools
+import inspect
 import io
+import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
 from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).parent))
+from drawings import DRAWINGS
 
 
 def on_config(config):
@@ -20,9 +27,9 @@ def on_config(config):
 
 
 def on_files(files, config):
-    pages = {
-        "images/detector.svg": drawing("detector_layout"),
-        "images/signs.svg": drawing("axes_and_signs"),
+    pages = {f"images/{name}.svg": svg(name, figure) for name, figure in figures().items()}
+    pages |= {
+        "reference/python.md": python(),
         "reference/commands.md": commands(),
         "reference/recipe.md": recipe(),
         "reference/mask.md": mask(),
@@ -33,18 +40,69 @@ def on_files(files, config):
     return files
 
 
-def drawing(name):
-    """One of the explaining pictures as SVG, the same bytes each time."""
+def on_page_markdown(markdown, **_):
+    """Give each drawing its own alternative text."""
+    from workbench.figures import alt_text
+
+    known = {name: alt_text(figure) for name, figure in figures().items()}
+    return re.sub(
+        r"!\[drawing\]\(([\w/.]*?)images/([\w-]+)\.svg\)",
+        lambda found: f"![{known[found[2]]}]({found[1]}images/{found[2]}.svg)",
+        markdown,
+    )
+
+
+@functools.cache
+def figures():
+    """Every drawing by the name of its file."""
+    from workbench import figures as house
+
+    drawn = {name: draw() for name, draw in DRAWINGS.items()}
+    return drawn | {"detector": house.detector_layout(), "signs": house.axes_and_signs()}
+
+
+def svg(name, figure):
+    """A figure as SVG, the same bytes each time."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    from workbench import figures
-
-    figure = getattr(figures, name)()
     out = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
     return out.getvalue()
+
+
+def python():
+    """Every public name with its signature, its sentence, and the page that describes it."""
+    import workbench as wb
+
+    places = {}
+    for page in sorted(Path(__file__).with_name("reference").glob("python/*.md")):
+        for path in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.M):
+            places[path.rpartition(".")[2]] = f"python/{page.name}#{path}"
+    text = [
+        "# Python",
+        "",
+        "Everything here is `import workbench as wb` and `wb.NAME`. Heavy parts load when first",
+        "used: importing takes a fraction of a second. The pages below have examples that the",
+        "tests run, and the parts that are not at the top: `workbench.recipe`, `workbench.mask`,",
+        "`workbench.geometry`, `workbench.pipeline`, `workbench.report`, `workbench.figures`.",
+        "",
+        "| name | what it is |",
+        "|---|---|",
+    ]
+    for name in sorted(set(wb.__all__) - {"__version__"}, key=str.lower):
+        value = getattr(wb, name)
+        if inspect.isclass(value) and issubclass(value, Exception):
+            places[name] = f"python/errors.md#workbench.errors.{name}"
+        place = places[name]  # a page has to describe it
+        arguments = ""
+        if not inspect.isclass(value):
+            taken = inspect.signature(value).parameters
+            arguments = "(" + ", ".join(taken) + ")"
+        sentence = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
+        text.append(f"| [`{name}{arguments}`]({place}) | {sentence.replace('|', '&#124;')} |")
+    return "\n".join([*text, ""])
 
 
 def commands():
@@ -60,7 +118,7 @@ def commands():
     ]
     for verb, summary in VERBS.items():
         parser = Parser(
-            prog=f"workbench {verb}", description=summary.capitalize() + ".",
+            prog=f"workbench {verb}", description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=92),
         )  # fmt: skip
         import_module(f"workbench.cli.{verb}").add_arguments(parser)

@@ -48,10 +48,39 @@ def test_reference_lists_every_verb_and_setting(site):
         assert word in recipe
 
 
-def test_reference_tells_parameters_and_units(site):
-    page = (site / "reference/python.html").read_text(encoding="utf-8")
-    for word in ("open_run", "offset_px", "GeometryStore", "pixel_positions_um", "WorkbenchError"):
-        assert word in page
+def test_reference_has_a_place_for_every_public_name(site):
+    """Each name of the package leads to its description, which exists."""
+    table = (site / "reference/python.html").read_text(encoding="utf-8")
+    linked = dict(re.findall(r'<a href="([^"#]+#[\w.]+)"><code>(\w+)', table))
+    assert set(linked.values()) == set(wb.__all__) - {"__version__"}
+    for target, name in linked.items():
+        page, _, anchor = target.partition("#")
+        assert f'id="{anchor}"' in (site / "reference" / page).read_text("utf-8"), name
+
+
+DESIGNED = {
+    "runs": ("Run.events", "Event.seconds", "Event.fiducials", "Event.raw", "Event.data",
+             "RunImages.average", "RunImages.stddev", "RunImages.count", "average_run"),
+    "images": ("read_image", "write_image", "DetectorImage.distance_mm", "DetectorImage.geometry"),
+    "masks": ("make_mask", "Mask.good", "Mask.counts", "Mask.reasons", "write_mask", "Thresholds"),
+    "geometry": ("Geometry.read", "Geometry.pixel_positions_um", "GeometryStore.history",
+                 "GeometryStore.current", "GeometryStore.deploy", "GeometryStore.rollback",
+                 "GeometryStore.diff"),
+    "alignment": ("align_quadrants", "Alignment.quadrants", "Alignment.mean_cc",
+                  "QuadrantAlignment.offset_px", "QuadrantAlignment.sigma_px"),
+    "reports": ("Workbench.show", "Workbench.recipe", "Workbench.save_report", "write_report"),
+}  # fmt: skip
+"""What scripts rely on, by the page of the reference that describes it."""
+
+
+@pytest.mark.parametrize("page", DESIGNED)
+def test_reference_describes_what_scripts_rely_on(site, page):
+    html = (site / f"reference/python/{page}.html").read_text("utf-8")
+    for name in DESIGNED[page]:
+        owner, _, last = name.rpartition(".")
+        described = rf'\.{owner}{"." * bool(owner)}(?:\w+, )*{last}(?:, \w+)*"'
+        in_table = rf"<td>\s*<code>(?:\w+, )*{last}(?:, \w+)*</code>"
+        assert re.search(f"{described}|{in_table}", html), name
 
 
 def shown_commands():

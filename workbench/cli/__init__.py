@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     wanted = next((word for word in arguments if not word.startswith("-")), None)
     for verb, summary in VERBS.items():
-        subparser = verbs.add_parser(verb, help=summary, description=summary.capitalize() + ".")
+        subparser = verbs.add_parser(
+            verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         if verb == wanted:
             module = import_module(f"workbench.cli.{verb}")
             module.add_arguments(subparser)

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     def verb(name: str, summary: str, action: Callable[..., int | None]) -> argparse.ArgumentParser:
-        one = verbs.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        one = verbs.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         one.set_defaults(geometry_action=action)
         one.add_argument("--json", action="store_true", help="print the result as JSON")
         return one
