@@ -78,6 +78,8 @@ def workbench(browser, folder):
         done(page, "Quadrants")
         save(page, "quadrants")
         step(page, 4)
+        page.get_by_role("button", name="Compare", exact=True).click()
+        settle(page)
         save(page, "geometry")
     finally:
         lab.stop()

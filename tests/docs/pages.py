@@ -30,7 +30,6 @@ REPLACED = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*"), "TIME"),
     (re.compile(r"\b[\w.-]+@[\w.-]+"), "WHO"),
     (re.compile(r"is at \([^)]*\)"), "is at TRIAL"),
-    (re.compile(r"/\S*/(?=sample_data|reports|calib)"), ""),
     (re.compile(r"[+−-]?\d+\.\d*"), "NUMBER"),
     (re.compile(r"[ \t]+"), " "),
 )
@@ -73,7 +72,7 @@ def execute(line, environment):
         words[0] = sys.executable
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **environment})
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout.replace(f"{Path.cwd()}/", "")
 
 
 def execute_here(arguments, environment):
@@ -91,7 +90,7 @@ def execute_here(arguments, environment):
         except SystemExit as left:
             status = left.code
     assert not status, f"workbench {shlex.join(arguments)}\n{problems.getvalue()}"
-    return printed.getvalue()
+    return printed.getvalue().replace(f"{Path.cwd()}/", "")
 
 
 def plain(line):

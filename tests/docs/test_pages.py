@@ -53,9 +53,9 @@ def place(prepared, own_copy, tmp_path, monkeypatch):
             (tmp_path / path.name).symlink_to(path)
     experiment = own_copy(tmp_path / "sample_data")
     (tmp_path / "calib").symlink_to(experiment.calib_dir)
-    shutil.copy(experiment.geometry_dir / "0-end.data", tmp_path / "0-end.data")
-    recipe = experiment.recipe_path.read_text("utf-8")
-    at = tmp_path / experiment.recipe_path.name
+    shutil.copy(experiment.geometry, tmp_path / "0-end.data")
+    recipe = experiment.recipe.read_text("utf-8")
+    at = tmp_path / experiment.recipe.name
     at.write_text(recipe.replace('psdm_dir = "."', 'psdm_dir = "sample_data"'), "utf-8")
     strict = at.read_text("utf-8").replace("maxproj_min = 300", "maxproj_min = 600")
     (tmp_path / "strict.calibration.toml").write_text(strict, "utf-8")
