@@ -22,6 +22,15 @@ def _own_state_folder(tmp_path_factory):
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _memory_given_back():
+    """Let a test process stay small: what one file of tests leaves behind goes."""
+    yield
+    from workbench.memory import give_back
+
+    give_back()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real detector files; it is not part of the product."""

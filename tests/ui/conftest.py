@@ -1,5 +1,6 @@
 """Small believable images for the panels: everything a session needs, made in memory."""
 
+import ipywidgets
 import numpy as np
 import pytest
 
@@ -11,6 +12,13 @@ from workbench.recipe import AlignmentSettings, Recipe
 from workbench.ui import Session
 
 OFFSETS = np.array([[3.0, 1.0], [-4.0, -2.0], [-2.0, 3.0], [1.0, -3.0]])
+
+
+@pytest.fixture(autouse=True)
+def _widgets_closed():
+    """Jupyter keeps every widget and what it holds until it is closed."""
+    yield
+    ipywidgets.Widget.close_all()
 
 
 @pytest.fixture(scope="session")

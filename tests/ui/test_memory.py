@@ -2,11 +2,14 @@
 
 import gc
 import resource
+import time
+import weakref
 from pathlib import Path
 
 import matplotlib.pyplot
 from matplotlib.figure import Figure
 
+from workbench.memory import give_back
 from workbench.ui.app import Workbench
 
 
@@ -46,3 +49,28 @@ def test_many_masks_leave_no_figures_and_no_memory_behind(image_set):
     assert len(matplotlib.pyplot.get_fignums()) == opened
     # a mask and its reasons are 11 MB: were each kept, it would be 680 MB
     assert resident_mb() - memory < 120
+
+
+def test_a_closed_workbench_leaves_nothing_behind(image_set, monkeypatch):
+    monkeypatch.setattr("workbench.ui.worker.IDLE_SECONDS", 0.01)
+
+    def used():
+        bench = Workbench()
+        bench.session.use_images(image_set)
+        for panel in bench.panels:
+            bench.open(panel)
+        bench.session.wait(60)
+        bench.close()
+        return weakref.ref(bench), weakref.ref(bench.session)
+
+    left = list(used())
+    memory = resident_mb()
+    for _ in range(4):
+        left += used()
+    until = time.monotonic() + 60
+    while any(one() is not None for one in left) and time.monotonic() < until:
+        time.sleep(0.1)
+        give_back()
+    assert [one() for one in left] == [None] * 10
+    # each held 115 MB
+    assert resident_mb() - memory < 100

@@ -15,9 +15,11 @@ import ipywidgets as widgets
 from workbench import pipeline
 from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
+from workbench.memory import give_back
 from workbench.recipe import Experiment, Recipe
 from workbench.ui import recent
 from workbench.ui.bridge import Bridge
+from workbench.ui.closing import close_widgets
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import GLYPHS, Panel, mimebundle
 from workbench.ui.panels.geometry import GeometryPanel
@@ -155,6 +157,16 @@ class Workbench:
             self._restore()
         display(self)
         return self
+
+    def close(self) -> None:
+        """Stop its work, take it off the page and let go of its memory.
+
+        Jupyter keeps the widgets of a workbench, and with them its images, as long as the kernel
+        lives; close one that is not needed any more before another is made.
+        """
+        self.session.cancel()
+        close_widgets(self)
+        give_back()
 
     # ---- where one was -----------------------------------------------------------------------
     def _restore(self) -> None:

@@ -15,6 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.memory import give_back
+
+IDLE_SECONDS = 5
+"""A thread without work ends after this time."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +189,10 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._condition:
-                # an idle thread ends, so that dropped sessions leave nothing behind
-                if not self._condition.wait_for(lambda: bool(self._waiting), timeout=30):
+                # an idle thread ends, so that it does not hold a dropped session
+                if not self._condition.wait_for(lambda: bool(self._waiting), timeout=IDLE_SECONDS):
                     self._thread = None
-                    return
+                    break
                 _, task = self._waiting.popitem(last=False)
                 self._running = task
             try:
@@ -201,3 +205,4 @@ class Worker:
                 with self._condition:
                     self._running = None
                     self._condition.notify_all()
+        give_back(collect=False)  # a hand on a slider must not feel it
