@@ -21,7 +21,7 @@ function readOutText(view) {
   const flat = view.flatAt(hover.row, hover.col), inStack = view.layout() === "stack", centre = get("centre_mm");
   const where = ([x, y]) => {
     const d = resolution(x - centre[0], y - centre[1], get("distance_mm"), get("wavelength"));
-    return ` · x ${x.toFixed(2)} mm, y ${y.toFixed(2)} mm${d > 0 ? ` · ${d.toFixed(2)} Å` : ""}`;
+    return ` · x ${x.toFixed(2)} mm, y ${y.toFixed(2)} mm` + (d > 0 ? ` · ${d.toFixed(2)} Å` : "");
   };
   if (flat < 0) return "gap between sensors" + (inStack ? "" : where(view.toMm(hover.row, hover.col)));
   const p = pixelAddress(flat), value = {}, asics = view.map().asics || store.maps.assembled?.asics;

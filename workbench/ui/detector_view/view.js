@@ -15,7 +15,7 @@ function newStore() {
     const map = store.layout(layout), values = store.arrays[name];
     if (!map || !values) return null;
     const bits = gate && store.inLayout("bits", layout);
-    const key = `${name}/${bits ? `gate ${gate}/` : ""}${map === store.maps.assembled ? "assembled" : layout}`;
+    const key = [name, ...(bits ? ["gate", gate] : []), map === store.maps.assembled ? "assembled" : layout].join("/");
     if (!store.assembled.has(key)) {
       const made = bits ? gated(store.inLayout(name, layout), bits, gate) : (values instanceof Uint32Array ? assembleBits : assemble)(values, map);
       store.assembled.set(key, made);
@@ -26,7 +26,7 @@ function newStore() {
   store.receive = (message, buffers) => {
     const { type, kind, name } = message;
     if (type !== "array" && type !== "forget") return;
-    store.forget((key) => key.startsWith(`${name}/`) || key.endsWith(`/${name}`) || (name === "bits" && key.includes("/gate ")));
+    store.forget((key) => key.startsWith(`${name}/`) || key.endsWith(`/${name}`) || (name === "bits" && key.includes("/gate/")));
     if (type === "forget") { delete store.arrays[name]; delete store.maps[name]; } else {
       const [bytes, more] = buffers.map((b) => (b.buffer ? b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength) : b));
       if (kind !== "map") store.arrays[name] = message.dtype === "uint32" ? new Uint32Array(bytes) : new Float32Array(bytes);
