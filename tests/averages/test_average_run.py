@@ -4,9 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from fake_runs import SMALL, FakeRun, random_frames
+from fake_runs import SHAPE, SMALL, FakeRun, random_frames
 
 from workbench.averages import Threads, average_run
+from workbench.corrections import make_corrector
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
 from workbench.recipe import Corrections, Events
 
@@ -98,6 +99,35 @@ def test_selected_events_alone_are_averaged():
     by_energy = Events(photon_energy_min_ev=9503, photon_energy_max_ev=9504)
     assert average_run(FakeRun(frames), selection=by_energy).count == 2
     assert average_run(FakeRun(frames), selection=Events(event_codes=(140,))).count == 12
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_common_mode_of_pixels_in_a_row_is_subtracted_from_each_event(sample, tmp_path, threads):
+    """Rows go on from one section to the next; sections an event lacks have no value."""
+    own = tmp_path / "CsPad::CalibV1" / "CxiDs1.0:Cspad.0"
+    (own / "common_mode").mkdir(parents=True)
+    (own / "common_mode" / "0-end.data").write_text("3 100 50 128\n")
+    for kind in ("pedestals", "pixel_status"):
+        there = sample.calib_dir / "CsPad::CalibV1" / "CxiDs1.0:Cspad.0" / kind
+        (own / kind).symlink_to(there, target_is_directory=True)
+    run = FakeRun(random_frames(7, SHAPE), tmp_path, absent=(0, 9))
+    settings = Corrections.psana()
+    corrector = make_corrector(settings, run)
+    assert corrector.common_mode.algorithm == 3
+    frames = [frame.copy() for frame in run.frames]
+    for frame in frames:
+        frame[[0, 9]] = 0
+    run.frames = frames
+    values = np.array([corrector.apply(frame) for frame in frames], float)
+    values[:, [0, 9]] = 0
+    images = average_run(run, settings, Threads(threads))
+    np.testing.assert_allclose(images.average, values.mean(0), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(images.stddev, values.std(0), rtol=1e-7, atol=1e-6)
+    np.testing.assert_array_equal(images.maximum, values.max(0))
+    assert (images.pixel_count[[0, 9]] == 0).all()
+    assert images.count == 7
+    steps = [step["step"] for step in images.provenance["corrections"]]
+    assert steps[:2] == ["pedestals", "common mode"]
 
 
 def test_distance_wavelength_and_time_are_means_over_the_events_averaged():

@@ -43,6 +43,25 @@ def common_mode_unbonded(values, p1):
     return mean if abs(mean) <= p1 else None
 
 
+def subtract_in_rows(values, good, algorithm, below, limit, length):
+    """Algorithms 2 and 3: mean or median of each `length` pixels in a row, wherever these lie."""
+    flat, use = values.reshape(-1), good.reshape(-1)
+    length = int(length) if length >= 100 else 128
+    for start in range(0, flat.size, length):
+        part = flat[start : start + length]
+        taken = part[use[start : start + length] & (part < np.float32(below))]
+        if not taken.size:
+            continue
+        if algorithm == 2:
+            common = np.float32(taken.mean(dtype=np.float64))
+        else:  # the first bin of 1 ADU at which half of the pixels are reached
+            bins = np.clip(np.trunc(taken).astype(int) + 16384, 0, 32767)
+            reached = np.cumsum(np.bincount(bins, minlength=32768)) >= np.ceil(taken.size / 2)
+            common = np.float32(np.argmax(reached) - 16384)
+        if abs(common) <= np.float32(limit):
+            part -= common
+
+
 def common_mode(values, good, parameters):
     """What is subtracted from a section ``(185, 388)``."""
     algorithm, p1, p2, p3, p4 = (*parameters, *[np.nan] * (5 - len(parameters)))
@@ -63,7 +82,13 @@ def calibrate(raw, pedestals, status, parameters, gain, pixel_gain, mask):
         values = values - pedestals.astype(np.float32)
     if parameters is not None:
         good = None if status is None else status == 0
-        for i, section in enumerate(values):
+        if parameters[0] in (2, 3):
+            if good is not None:  # else psana takes all pixels as bad
+                subtract_in_rows(values, good, *parameters[:4])
+            sections = []
+        else:
+            sections = values
+        for i, section in enumerate(sections):
             section -= common_mode(section, None if good is None else good[i], parameters)
     for factor in (gain, pixel_gain, mask):
         if factor is not None:

@@ -79,6 +79,15 @@ def test_a_low_gain_pixel_of_gain_2_with_minus_18_adu_becomes_minus_246_6():
         ((5, 50), True),
         ((5, 10, 10, 100, 1), False),
         ((0, 1, 2, 3), True),
+        ((2, 50, 10, 128), True),
+        ((2, 50, 5, 388), True),  # of rows; beyond the limit in one section of the three
+        ((2, 50, 10, 0), True),  # 128 is meant
+        ((2, 50, 10, 128), False),
+        ((3, 50, 10, 128), True),
+        ((3, 50, 100, 194, 9), True),
+        ((3, 1e9, 5, 100000), True),  # more than a section
+        ((3, -1e9, 5, 128), True),  # no pixel is below that
+        ((3, 50, 10, 128), False),
     ],
 )
 def test_each_branch_of_the_common_mode(parameters, with_status):
@@ -122,6 +131,38 @@ def test_any_histogram_gives_the_restatement_s_common_mode(seed, shift, spread, 
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=2e-4, rtol=3e-7)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    algorithm=st.sampled_from([2, 3]),
+    below=st.floats(-50, 500, width=32),
+    limit=st.floats(0, 3000, width=32),
+    length=st.integers(90, 80_000),
+    shift=st.floats(-1300, 20_000),
+)
+def test_mean_and_median_of_pixels_in_a_row_are_those_of_the_restatement(
+    seed, algorithm, below, limit, length, shift
+):
+    raw, pedestals, rng = event(seed, (shift, -shift / 40, 0.5))
+    good = rng.random(SMALL) < 0.9
+    parameters = (algorithm, below, limit, length)
+    corrector = Corrector(Pedestals(pedestals), CommonMode(parameters, good), shape=SMALL)
+    assert not corrector.by_section
+    expected = psana.calibrate(raw, pedestals, ~good, parameters, None, None, None)
+    np.testing.assert_allclose(corrector.apply(raw), expected, atol=2e-4, rtol=3e-7)
+
+
+def test_rows_of_a_2x2_go_through_its_interleaved_pixels():
+    rng = np.random.default_rng(8)
+    raw = rng.integers(0, 60, (2, 185, 388)).astype(np.int16)
+    good = rng.random(raw.shape) < 0.9
+    corrector = Corrector(common_mode=CommonMode((2, 50, 100, 130), good), shape=raw.shape)
+    expected = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).astype(np.float32)
+    psana.subtract_in_rows(expected, np.moveaxis(good, 0, -1), 2, 50, 100, 130)
+    found = corrector.apply(raw)
+    np.testing.assert_allclose(found, np.moveaxis(expected, -1, 0), atol=TOLERANCE)
+
+
 def test_halves_are_rounded_away_from_zero():
     raw = np.zeros((1, 185, 388), np.int16)
     half = np.full(raw.shape, 2.5, np.float32)
@@ -154,7 +195,7 @@ def test_an_event_of_another_shape_is_refused():
 
 
 def test_an_unknown_algorithm_is_refused():
-    for number in (2, 3, 7, 1.5):
+    for number in (4, 7, 1.5, -1):
         with pytest.raises(ConstantsError, match="not known"):
             CommonMode((number, 25, 25, 100))
 
@@ -164,3 +205,5 @@ def test_what_psana_does_silently_is_told():
     assert "fifth" in CommonMode((1, 25, 25, 100), None, "file").warnings[1]
     assert CommonMode((1, 25, 25, 100, 1), np.ones(SMALL, bool)).warnings == []
     assert CommonMode((5, 25), None).warnings == []
+    assert "none is subtracted" in CommonMode((2, 25, 25, 128), None).warnings[0]
+    assert CommonMode((3, 25, 25, 128), np.ones(SMALL, bool)).warnings == []

@@ -255,7 +255,10 @@ class FrameSums:
                 )
             if isinstance(frame, np.ma.MaskedArray):
                 frame = np.ma.filled(frame.astype(np.float64), np.nan)
-            frames.append(frame if self._corrector is None else self._corrector.apply(frame))
+            if self._corrector is not None:
+                frame = self._corrector.apply(frame)
+                frame[_absent(event)] = np.nan
+            frames.append(frame)
         return FrameBlock(frames)
 
     def add(self, block: FrameBlock) -> None:
@@ -300,7 +303,16 @@ def make_accumulator(
         return RawSums(shape)
     if corrector.linear:
         return RawSums(shape, *corrector.offset_and_factor)
-    return CorrectedSums(corrector)
+    return CorrectedSums(corrector) if corrector.by_section else FrameSums(shape, corrector)
+
+
+def _absent(event: Any) -> list[int]:
+    """Sections an event of the detector lacks."""
+    quads = getattr(event, "quads", None)
+    if not quads:
+        return []
+    held = {SENSORS_PER_QUADRANT * quad + section for quad, kept, _ in quads for section in kept}
+    return [section for section in range(len(event.raw)) if section not in held]
 
 
 def _of_detector(event: Any) -> bool:

@@ -232,7 +232,7 @@ def _blocks(
     """
     if size is None:
         size = BLOCK
-        if is_frames(job.run):
+        if is_frames(job.run) or (job.corrector is not None and not job.corrector.by_section):
             size = min(max(FRAMES_BYTES // (8 * math.prod(job.run.shape)), 1), BLOCK)
     block: list[Any] = []
     seen = 0

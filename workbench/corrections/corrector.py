@@ -25,7 +25,7 @@ from workbench.corrections.steps import (
     StatusMask,
     Step,
 )
-from workbench.detector import SHAPE
+from workbench.detector import SHAPE, SHAPE_2X2
 from workbench.errors import ConstantsError
 from workbench.recipe import Corrections
 
@@ -78,6 +78,11 @@ class Corrector:
     def linear(self) -> bool:
         """True if each corrected pixel is a fixed linear function of the raw one."""
         return self.common_mode is None or self.common_mode.algorithm == 0
+
+    @property
+    def by_section(self) -> bool:
+        """True if a section is corrected without looking at the others."""
+        return self.common_mode is None or not self.common_mode.run_length
 
     @property
     def warnings(self) -> list[str]:
@@ -148,6 +153,8 @@ class Corrector:
         if out is None:
             out = np.empty(self.shape, np.float32)
         tables = self.tables
+        if not self.by_section:
+            return self._apply_to_runs(raw, out)
         pixels = self.shape[1] * self.shape[2]
         bins, histogram = np.empty(pixels, np.int16), np.empty((4, BINS + 1), np.int32)
         for section in range(self.shape[0]):
@@ -164,6 +171,30 @@ class Corrector:
                 histogram,
                 out[section].reshape(-1),
             )
+        return out
+
+    def _apply_to_runs(self, raw: NDArray, out: NDArray[np.float32]) -> NDArray[np.float32]:
+        # pixels in a row go on from one section to the next
+        from workbench.corrections.kernels import subtract_run_common_mode
+
+        assert self.common_mode is not None
+        tables = self.tables
+        np.subtract(raw, tables.offset.reshape(self.shape), out=out, dtype=np.float32)
+        if tables.good.size:
+            # those of a 2x2 are interleaved: the section is the fastest index
+            small = self.shape == SHAPE_2X2
+            values, good = out, tables.good.reshape(self.shape)
+            if small:
+                values, good = np.moveaxis(values, 0, -1), np.moveaxis(good, 0, -1)
+            rows = np.ascontiguousarray(values)
+            subtract_run_common_mode(
+                rows.reshape(-1), good.reshape(-1), tables.algorithm, tables.parameters,
+                self.common_mode.run_length,
+            )  # fmt: skip
+            values[...] = rows
+        out *= tables.factor.reshape(self.shape)
+        if tables.second.size:
+            out *= tables.second.reshape(self.shape)
         return out
 
     def describe(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The loops of the corrections, compiled by numba; they release the GIL.
 
-The common mode follows pdscalibdata's ``CsPadCommonModeSubV1`` and ImgAlgos' ``CommonMode`` as the
-psana release of 2024 runs them. All results are float32, as psana's.
+The common mode follows pdscalibdata's ``CsPadCommonModeSubV1``, ImgAlgos' ``CommonMode`` and psalg
+as the psana release of 2024 runs them. All results are float32, as psana's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
 ASIC = 194
+MEDIAN_LEAST, MEDIAN_MOST = -16384, 16383
+"""ADU; psana counts values beyond in the first and last bin of its histogram."""
 
 
 @njit(nogil=True, cache=True)
@@ -147,3 +149,35 @@ def correct_section(  # type: ignore[no-untyped-def]
     )
     correct(raw, pedestal, common_mode, factor, second, out)
     return common_mode
+
+
+@njit(nogil=True, cache=True)
+def subtract_run_common_mode(values, good, algorithm, parameters, length):  # type: ignore[no-untyped-def]
+    """Subtract the common mode of each `length` pixels in a row, in place.
+
+    Algorithm 2 takes the mean, 3 the median in whole ADU (cut towards 0), of the good pixels below
+    p1; nothing is subtracted where it is beyond p2 (psalg ``commonMode``, ``commonModeMedian``).
+
+    Parameters
+    ----------
+    values : float32, all pixels of the detector, flat.
+    good : uint8, flat.
+    """
+    below, limit = np.float32(parameters[0]), np.float32(parameters[1])
+    whole = np.empty(length, np.int32)
+    for start in range(0, values.size, length):
+        stop = min(start + length, values.size)
+        total, count = 0.0, 0
+        for i in range(start, stop):
+            if good[i] != 0 and values[i] < below:
+                total += values[i]
+                whole[count] = np.int32(min(max(values[i], MEDIAN_LEAST), MEDIAN_MOST))
+                count += 1
+        if count == 0:
+            continue
+        common = np.float32(total / count)
+        if algorithm == 3:
+            common = np.float32(np.sort(whole[:count])[(count + 1) // 2 - 1])
+        if abs(common) <= limit:
+            for i in range(start, stop):
+                values[i] -= common

@@ -43,14 +43,16 @@ class Pedestals:
 
 @dataclass(frozen=True)
 class CommonMode:
-    """Subtract the common mode of each section (2x1 sensor).
+    """Subtract the common mode of each section (2x1 sensor), or of each few pixels in a row.
 
     Parameters
     ----------
     parameters : algorithm and p1, p2, p3, p4, as in a common_mode file. Algorithm 0 does nothing;
-        1 takes the peak of the histogram of the section, 5 the mean of its unbonded pixels.
-    good : bool of the detector's shape; pixels that enter the histogram. None means none: that is
-        psana's behaviour without a pixel_status file (its C++ store then takes all pixels as bad).
+        1 takes the peak of the histogram of the section, 5 the mean of its unbonded pixels; 2 the
+        mean and 3 the median of each p3 pixels in a row (128 if p3 is below 100).
+    good : bool of the detector's shape; pixels that enter histogram, mean or median. None means
+        none: that is psana's behaviour without a pixel_status file (its C++ store then takes all
+        pixels as bad).
     source, status_source : where parameters and status come from.
     """
 
@@ -60,17 +62,26 @@ class CommonMode:
     status_source: str = ""
 
     def __post_init__(self) -> None:
-        if self.algorithm not in (0, 1, 5):
+        if self.algorithm not in (0, 1, 2, 3, 5):
             raise ConstantsError(
                 f"{self.source}: common mode algorithm {self.parameters[0]:g} is not known for "
-                "the CSPAD here; use 0 (off), 1 (histogram peak) or 5 (unbonded pixels)."
+                "the CSPAD here; use 0 (off), 1 (histogram peak), 2 or 3 (mean or median of "
+                "pixels in a row) or 5 (unbonded pixels)."
             )
 
     @property
     def algorithm(self) -> int:
-        """0, 1 or 5."""
+        """0, 1, 2, 3 or 5."""
         number = self.parameters[0]
         return int(number) if number == int(number) else -1
+
+    @property
+    def run_length(self) -> int:
+        """Pixels in a row that algorithms 2 and 3 take together; 0 for the other ones."""
+        if self.algorithm not in (2, 3):
+            return 0
+        length = self.numbers[2]
+        return int(length) if 100 <= length < 1e9 else 128
 
     @property
     def numbers(self) -> NDArray[np.float64]:
@@ -81,6 +92,11 @@ class CommonMode:
     @property
     def warnings(self) -> list[str]:
         """What psana does silently and a user should know."""
+        if self.run_length and self.good is None:
+            return [
+                "No pixel_status is deployed: psana then takes all pixels as bad for the common "
+                "mode, so none is subtracted."
+            ]
         if self.algorithm != 1:
             return []
         told = []
