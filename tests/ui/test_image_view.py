@@ -1,5 +1,7 @@
 """The detector view: what travels to the browser, and what comes back."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.ui.image_view import (
     ARRANGEMENTS,
+    FRONT_END,
+    PARTS,
     TILES,
     ImageView,
     asic_vectors_mm,
@@ -61,6 +65,16 @@ def test_spaces_that_mean_nothing_do_not_travel():
     )
     for kept in ("`a + ${b ? ` c : ${d}` : e}`;", "hex.match(/../g).map((pair) => pair)"):
         assert tight(kept) == kept
+
+
+def test_no_template_stands_within_a_template():
+    """rjsmin takes the inner one's first backtick for the end of the outer one."""
+    nested = re.compile(r"`[^`]*\$\{[^}`]*`")
+    assert nested.search("f(`a ${b ? `c ${d}` : e}`)")
+    for name in PARTS:
+        text = (FRONT_END / f"{name}.js").read_text("utf-8")
+        found = [line for line in text.splitlines() if nested.search(line)]
+        assert not found, name
 
 
 def test_every_choice_of_images_is_one_the_front_end_knows():
