@@ -20,10 +20,10 @@ function render({ model, el }) {
   const select = (layer) => { if (layer !== model.get("selected")) { model.set("selected", layer); model.save_changes(); } };
   const body = node("tbody");
   const head = [["", ""], ["rule or layer", ""], ["", ""], ["removes", "pixels it removes, whether or not others do too"],
-    ["alone", "pixels that come back if it is switched off"], ["together", "pixels it and those above remove"], ["", ""]];
+    ["alone", "pixels that come back if it is switched off"], ["together", "pixels it and those above remove", "cw-together"], ["", ""]];
   // JupyterLab's own keys (Enter, D D …) are not for what is typed here
   const enter = (e) => { if (e.key === "Enter" && e.target.type === "text") { e.stopPropagation(); e.target.blur(); } };
-  const titles = node("thead", {}, node("tr", {}, ...head.map(([text, title]) => node("th", { title }, text))));
+  const titles = node("thead", {}, node("tr", {}, ...head.map(([text, title, kind]) => node("th", { title, class: kind }, text))));
   const frame = node("div", { class: "cw-layers", "data-lm-suppress-shortcuts": "true", onkeydown: enter }, node("table", {}, titles, body));
   el.append(frame);
   let parts = [], shape = "";
@@ -43,11 +43,12 @@ function render({ model, el }) {
   function rebuild(rows) {
     parts = rows.map((row) => {
       const made = row.layer < 0 ? { line: node("tr", { class: "cw-rule" }) } : layerRow(row);
-      made.numbers = [0, 1, 2].map(() => node("td", { class: "cw-number" }));
+      made.numbers = ["", "", " cw-together"].map((more) => node("td", { class: `cw-number${more}` }));
       const label = made.name ? node("td", {}, node("span", { class: "cw-place" }, `${row.layer + 1}`), made.name) : node("td", { class: "cw-rule-name" });
       made.label = label;
-      made.line.append(node("td", {}, ...(made.on ? [made.on] : [])), label, node("td", {}, ...(made.mode && row.modes.length > 1 ? [made.mode] : [])),
-        ...made.numbers, node("td", { class: "cw-layer-buttons" }, ...(made.buttons || [])));
+      const mode = made.mode && row.modes.length > 1 ? [node("td", {}, made.mode)] : [];
+      if (!mode.length) label.colSpan = 2; // more room for the name
+      made.line.append(node("td", {}, ...(made.on ? [made.on] : [])), label, ...mode, ...made.numbers, node("td", { class: "cw-layer-buttons" }, ...(made.buttons || [])));
       return made;
     });
     body.replaceChildren(...parts.map((part) => part.line));
@@ -59,7 +60,9 @@ function render({ model, el }) {
     rows.forEach((row, n) => {
       const { line, on, name, mode, label, numbers, buttons } = parts[n];
       [row.total, row.alone, row.together].forEach((v, i) => { numbers[i].textContent = digits(v); });
-      if (row.kept !== null && row.kept !== undefined) { numbers[0].textContent = `keeps ${digits(row.kept)}`; }
+      const keeps = row.kept !== null && row.kept !== undefined;
+      if (keeps) numbers[0].textContent = `keeps ${digits(row.kept)}`;
+      numbers[0].colSpan = keeps ? 2 : 1; numbers[1].hidden = keeps;
       line.classList.toggle("cw-off", row.on === false);
       line.classList.toggle("cw-none", !row.total && !row.kept);
       if (!name) { if (label.textContent !== row.name) label.textContent = row.name; return; }
