@@ -182,6 +182,15 @@ def test_without_a_gain_map_low_gain_is_refused(panel, session):
         session.wait(60)
 
 
+def test_a_refused_limit_is_told_and_not_shown(panel, session):
+    panel.limits["avg_max"].value = -1.0
+    assert "avg_max is -1.0" in panel.message.value
+    assert panel.limits["avg_max"].value == 2000.0
+    assert session.recipe.mask.thresholds.avg_max == 2000.0
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+
+
 def test_each_limit_says_what_it_removes_and_how_sensitive_it_is(panel, session):
     removed = session.mask.counts["maximum_low"].total
     note = panel.limits["maxproj_min"].note

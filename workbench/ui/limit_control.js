@@ -69,18 +69,20 @@ function render({ model, el }) {
     model.save_changes();
     driven?.save_changes();
   };
-  const set = (value) => {
+  const set = (wanted) => { // an upper limit of 0 is none
+    const value = Math.max(get("masks") === "above" ? get("step") : 0, wanted);
     if (!Number.isFinite(value) || value === get("value")) return;
     if (value > get("max")) model.set("max", value);
-    model.set("value", Math.max(0, value));
+    model.set("value", value);
     timer ||= setTimeout(send, Math.max(0, sent + SEND_EVERY - performance.now()));
   };
   const drive = () => driven?.set(trait, get("value"));
 
   // ---- controls ------------------------------------------------------------------------------
   const name = `${get("label")}, ${get("unit")}`;
-  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => set(Number(box.value)),
-    onkeydown: (e) => { if (e.key === "Enter") { e.stopPropagation(); set(Number(box.value)); } } }); // JupyterLab takes Enter otherwise
+  const box = node("input", { type: "number", min: 0, "aria-label": `${name} (number)`, title: get("hint"), onchange: () => typed(),
+    onkeydown: (e) => { if (e.key === "Enter") { e.stopPropagation(); typed(); } } }); // JupyterLab takes Enter otherwise
+  const typed = () => { set(box.value === "" ? NaN : Number(box.value)); showValue(); };
   const slider = node("input", { type: "range", "aria-label": name, title: get("hint"), oninput: () => set(round(Number(slider.value))) });
   slider.addEventListener("keydown", (e) => {
     const way = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[e.key];

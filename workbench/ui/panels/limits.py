@@ -153,6 +153,7 @@ class LimitRow:
         if getattr(self._limits(), name) != control.value:
             path = f"mask.{self.group}.{name}"
             self._guarded(lambda: self.session.change(path, control.value, origin=control))
+            control.value = getattr(self._limits(), name)  # if it was refused
 
 
 def _number(value: int) -> str:
