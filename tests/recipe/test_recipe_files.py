@@ -13,6 +13,7 @@ from workbench.recipe import (
     MaskSettings,
     Recipe,
     Thresholds,
+    decided,
     read_recipe,
     recipe_from_text,
     recipe_to_text,
@@ -102,3 +103,22 @@ def test_one_setting_is_changed_by_its_dotted_name():
         Recipe().changed("mask.thresholds.maxproj", 1.0)
     with pytest.raises(RecipeError, match="must be above 0"):
         Recipe().changed("mask.thresholds.avg_max", 0.0)
+
+
+def test_decided_is_what_differs_from_the_defaults():
+    assert decided(Recipe()) == {}
+    recipe = Recipe().changed("mask.thresholds.maxproj_min", 250.0).changed("events.skip", 2)
+    assert decided(recipe) == {
+        "mask": {"thresholds": {"maxproj_min": 250.0}}, "events": {"skip": 2},
+    }  # fmt: skip
+
+
+@given(recipes)
+def test_decided_decides(recipe):
+    """Nothing else is needed to have the same recipe again."""
+    import json
+
+    from workbench.recipe.files import _converter
+
+    plain = json.loads(json.dumps(decided(recipe)))
+    assert _converter().structure(plain, Recipe) == recipe

@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +20,8 @@ from workbench.geometry import Geometry, GeometryStore
 from workbench.images import read_image
 from workbench.pipeline import load_recipe, recipe_hash
 from workbench.recipe import Corrections, read_recipe, write_recipe
-from workbench.recipe.files import recipe_from_text
 from workbench.report import write_comparison, write_report
+from workbench.report.again import Told, read_report, starting_file
 from workbench.report.export import find_browser
 from workbench.report.verdict import SUMMARY_TYPE
 
@@ -93,8 +94,49 @@ def test_first_screen_tells_offsets_with_uncertainty_correlations_and_criteria(p
 def test_page_is_enough_to_install_or_repeat_without_any_other_file(page, written):
     text = (written.html.parent / "0-end.data").read_text(encoding="utf-8")
     assert html.escape(text.rstrip()) in page
-    recipe = re.search(r"The recipe, as run</h3>.*?<pre>(.*?)</pre>", page, re.S)[1]
-    assert recipe_from_text(html.unescape(recipe)).images.maximum
+    for path in (written.html, written.notebook):
+        told = read_report(path)
+        assert told.recipe.images.maximum
+        assert told.geometry == read_image(told.recipe.images.maximum).geometry.to_text()
+
+
+def test_report_is_repeated_from_its_page_alone(written, tmp_path, monkeypatch, capsys):
+    """In an empty folder, with the page and the raw data only: the same results to the byte."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(written.html, "found.html")
+    assert main(["report", "found.html", "--output-dir", "repeated", "--no-pdf", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["offsets_px"] == written.summary["offsets_px"]
+    assert told["recipe_sha256"] == written.summary["recipe_sha256"]
+    for name in ("0-end.data", "mask.pickle"):
+        assert Path("repeated", name).read_bytes() == (written.html.parent / name).read_bytes()
+
+
+def test_a_page_that_is_no_report_is_told_in_one_line(tmp_path, capsys):
+    page = tmp_path / "other.html"
+    page.write_text("<html><pre>not a recipe</pre></html>")
+    assert main(["report", str(page)]) == 1
+    assert "it holds no recipe" in capsys.readouterr().err
+    book = tmp_path / "other.ipynb"
+    for content in ("[]", "{", '{"cells": [{"outputs": [{"data": 3}]}]}'):
+        book.write_text(content)
+        assert main(["report", str(book)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_geometry_the_report_started_from_is_written_only_if_it_is_not_deployed(recipe, tmp_path):
+    calib, target = tmp_path / "calib", tmp_path / "start.data"
+    started = Geometry.ideal()
+    told = Told(recipe.changed("experiment.calib_dir", str(calib)), started.to_text())
+    assert starting_file(told, target) == target
+    assert Geometry.read(target).to_text() == started.to_text()
+    target.unlink()
+    calib.mkdir()
+    store = GeometryStore(calib, told.recipe.experiment.address)
+    store.deploy(started)
+    assert starting_file(told, target) is None
+    store.deploy(started.move_quadrants([(1, 0)] * 4))
+    assert starting_file(told, target) == target
 
 
 def test_page_has_the_measures_behind_each_verdict(page):

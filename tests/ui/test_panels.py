@@ -10,7 +10,7 @@ from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
 from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
 from workbench.ui.bridge import ring_radii_mm
-from workbench.ui.limit_control import LimitControl, nice
+from workbench.ui.limit_control import nice
 from workbench.ui.session import State
 
 
@@ -259,28 +259,6 @@ def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_se
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert panel.title in bundle["text/plain"]
-
-
-@pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])
-def test_every_control_has_a_tooltip(kind, session):
-    import ipywidgets as widgets
-
-    def controls(widget):
-        for child in getattr(widget, "children", ()):
-            yield from controls(child)
-        kinds = (widgets.Button, widgets.Text, widgets.Combobox, widgets.Dropdown,
-                 widgets.FloatText, widgets.IntText, widgets.BoundedIntText, widgets.Checkbox,
-                 widgets.SelectMultiple, widgets.ToggleButton)  # fmt: skip
-        if isinstance(widget, kinds):
-            yield widget
-        elif isinstance(widget, LimitControl):
-            assert widget.hint
-
-    panel = kind(session)
-    found = list(controls(panel.box))
-    assert found or kind is not RunPanel
-    for control in found:
-        assert control.tooltip, f"{type(control).__name__} {control.description!r} has none"
 
 
 def test_calibrant_rings_obey_braggs_law():

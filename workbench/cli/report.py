@@ -11,7 +11,10 @@ HELP = "run a recipe and write an executed notebook, an HTML page and a PDF"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE.toml", help="recipe to run")
+    parser.add_argument(
+        "recipe", nargs="?", metavar="RECIPE.toml",
+        help="recipe to run; or a report (.html, .ipynb) to repeat",
+    )  # fmt: skip
     parser.add_argument(
         "--compare", nargs=2, metavar=("A.toml", "B.toml"),
         help="run two recipes and set their results side by side",

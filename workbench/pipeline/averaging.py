@@ -14,7 +14,7 @@ from workbench import provenance
 from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import RecipeError
 from workbench.progress import Progress
-from workbench.recipe import Corrections, Output, Recipe, read_recipe, recipe_to_text
+from workbench.recipe import Corrections, Output, Recipe, decided, read_recipe
 from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
@@ -106,13 +106,15 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the recipe's text: two recipes with the same hash calibrate alike.
+    """SHA-256 of the recipe's settings: two recipes with the same hash calibrate alike.
 
     The hash does not depend on how paths are written (relative to the working directory, through
-    linked folders), nor on where results go.
+    linked folders), nor on where results go, nor on settings that stand at their defaults, so that
+    it stays the same when a later version has more of them.
     """
     recipe = dataclasses.replace(_with_paths(recipe, _real), output=Output())
-    return hashlib.sha256(recipe_to_text(recipe).encode()).hexdigest()
+    text = json.dumps(decided(recipe), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _real(path: str) -> str:

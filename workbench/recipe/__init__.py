@@ -7,7 +7,13 @@ same data give the same mask and the same geometry, bit for bit.
 from workbench.recipe.alignment import AlignmentSettings, Decisions
 from workbench.recipe.corrections import Corrections
 from workbench.recipe.events import Events
-from workbench.recipe.files import read_recipe, recipe_from_text, recipe_to_text, write_recipe
+from workbench.recipe.files import (
+    decided,
+    read_recipe,
+    recipe_from_text,
+    recipe_to_text,
+    write_recipe,
+)
 from workbench.recipe.mask import MaskSettings, Thresholds
 from workbench.recipe.model import Experiment, Images, Output, Recipe
 
@@ -22,6 +28,7 @@ __all__ = [
     "Output",
     "Recipe",
     "Thresholds",
+    "decided",
     "read_recipe",
     "recipe_from_text",
     "recipe_to_text",

@@ -27,10 +27,10 @@ class AlignmentSettings:
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(
-        (30.0, 45.0, 60.0), "rotation angles of the self-correlation"
+        (30.0, 45.0, 60.0), "rotation angles of the self-correlation, degrees"
     )
     transform: Literal["sqrt", "log", "rank", "linear"] = setting(
-        "sqrt", "of the intensity, against bright spots: sqrt, log, rank or linear"
+        "sqrt", "how intensities are compressed against bright spots: sqrt, log, rank or linear"
     )
     background_px: int = setting(25, "width of the running mean subtracted as background, pixels")
     multi_angle: bool = setting(

@@ -18,8 +18,8 @@ class Events:
     stop: int | None = setting(None, "index of the first event no longer used")
     indices: tuple[int, ...] = setting((), "only the events with these indices (empty: all)")
     event_codes: tuple[int, ...] = setting((), "only events with one of these codes (empty: all)")
-    photon_energy_min_ev: float | None = setting(None, "eV; only events of at least this energy")
-    photon_energy_max_ev: float | None = setting(None, "eV; only events of at most this energy")
+    photon_energy_min_ev: float | None = setting(None, "only events of at least this, eV")
+    photon_energy_max_ev: float | None = setting(None, "only events of at most this, eV")
 
     def __post_init__(self) -> None:
         require(self.skip >= 0, f"skip is {self.skip}; it must be 0 or more")

@@ -63,6 +63,26 @@ def recipe_to_text(recipe: Recipe) -> str:
     return tomlkit.dumps(document)
 
 
+def decided(recipe: Recipe) -> dict[str, Any]:
+    """Settings that differ from their defaults, as plain nested values.
+
+    What a later version adds, with a default that changes nothing, is not in it, nor are comments.
+    """
+
+    def differing(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+        found = {}
+        for name, value in values.items():
+            default = defaults[name]
+            if isinstance(value, dict) and isinstance(default, dict):
+                if inner := differing(value, default):
+                    found[name] = inner
+            elif value != default:
+                found[name] = value
+        return found
+
+    return differing(_converter().unstructure(recipe), _converter().unstructure(Recipe()))
+
+
 def _write_section(table: Any, section: Any, values: dict[str, Any]) -> None:
     import tomlkit
 

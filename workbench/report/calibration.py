@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,17 @@ from workbench.figures.histograms import ThresholdView
 from workbench.progress import Progress
 from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
-from workbench.report import checks, evidence, inputs, installed, masks, origins, quadrants, verdict
+from workbench.report import (
+    again,
+    checks,
+    evidence,
+    inputs,
+    installed,
+    masks,
+    origins,
+    quadrants,
+    verdict,
+)  # fmt: skip
 from workbench.report import geometries as changes
 from workbench.report import sensors as statistics
 from workbench.report.text import (
@@ -355,7 +364,7 @@ class CalibrationReport:
 
     def recipe_text(self) -> Shown:
         """The recipe as it was run, paths made absolute."""
-        return preformatted(recipe_to_text(self.recipe))
+        return preformatted(recipe_to_text(self.recipe), again.RECIPE)
 
     def provenance(self) -> Shown:
         """Everything the results carry about where they come from."""
@@ -364,13 +373,7 @@ class CalibrationReport:
     def repeat(self) -> Shown:
         """The one command that makes this report again, and the one that installs its geometry."""
         path = self.path.absolute() if self.path else Path("recipe.calibration.toml")
-        parts = [preformatted(shlex.join(["workbench", "report", os.fspath(path)]))]
-        start = origins.starting_geometry(self.calibration)
-        words = "The recipe above, saved under any name, does the same"
-        if start is not None:
-            words += f", as long as it starts from the geometry {start}"
-        words += ". Results that are the same bit for bit have the hashes listed above."
-        parts.append(sentence(words))
+        parts = [again.how(path, origins.starting_geometry(self.calibration))]
         install = changes.install_command(self.calibration, path)
         if install and self.installed.path is None:
             parts += [sentence("To install the corrected geometry:"), preformatted(install)]

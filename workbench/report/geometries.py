@@ -9,8 +9,9 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.geometry.compare import compare
+from workbench.report.again import START
 from workbench.report.origins import starting_geometry
-from workbench.report.text import Shown, folded, sentence, signed, table, together
+from workbench.report.text import Shown, folded, preformatted, sentence, signed, table, together
 
 LISTED = 40
 
@@ -44,12 +45,16 @@ def shifts(before: Any, after: Any) -> Shown:
 
 def texts(before: Any, after: Any) -> Shown:
     """Both geometries as SLAC files, folded."""
-    named = {
-        "The geometry it started from, as text (not printed)": before,
-        "The corrected geometry, as text (not printed)": after,
-    }
+    named = (
+        ("The geometry it started from, as text (not printed)", before, START),
+        ("The corrected geometry, as text (not printed)", after, "corrected-geometry"),
+    )
     return together(
-        *(folded(title, one.to_text()) for title, one in named.items() if one is not None)
+        *(
+            folded(title, preformatted(one.to_text(), name))
+            for title, one, name in named
+            if one is not None
+        )
     )
 
 

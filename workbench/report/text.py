@@ -32,9 +32,10 @@ def sentence(*paragraphs: str) -> Shown:
     return Shown(shown, "\n\n".join(text for text in paragraphs if text))
 
 
-def preformatted(text: str) -> Shown:
-    """Text as it stands: a recipe, a command."""
-    return Shown(f"<pre>{html.escape(text)}</pre>", text)
+def preformatted(text: str, name: str = "") -> Shown:
+    """Text as it stands: a recipe, a command; `name` is its id in the page."""
+    named = f' id="{html.escape(name)}"' if name else ""
+    return Shown(f"<pre{named}>{html.escape(text)}</pre>", text)
 
 
 def folded(title: str, inner: str | Shown) -> Shown:

@@ -15,6 +15,7 @@ from workbench.files import replacing
 from workbench.progress import Progress, Silent
 from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
+from workbench.report.again import is_report, read_report, starting_file
 from workbench.report.execution import execute
 from workbench.report.export import find_browser, to_html, to_pdf
 from workbench.report.installed import geometry_before
@@ -68,7 +69,8 @@ def write_report(
     Parameters
     ----------
     recipe : path of a recipe file, or a recipe (with absolute paths; it is written beside the
-        report so that the report can be repeated).
+        report so that the report can be repeated). Or a report (``.html`` or ``.ipynb``) to repeat:
+        it holds its recipe and the geometry it started from.
     output_dir : where the report and the results go; default the recipe's output folder.
     name : name of the files without suffix; default the recipe's name and ``_report``.
     beside : the report is copied beside the geometry version that holds its result, as
@@ -91,6 +93,12 @@ def write_report(
     """
     from workbench.pipeline import load_recipe, resolve
 
+    told = None
+    if not isinstance(recipe, Recipe) and is_report(recipe):
+        told = read_report(recipe)
+        stem = Path(recipe).stem
+        name = name or (stem if stem.endswith("_report") else None)
+        recipe = told.recipe
     if isinstance(recipe, Recipe):
         loaded = resolve(recipe, Path.cwd())
         stem = name or f"{recipe_name(loaded)}_report"
@@ -102,16 +110,21 @@ def write_report(
         loaded = load_recipe(path)
         folder = _folder(output_dir or loaded.output.folder)
         stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
-    parameters = {"recipe": os.fspath(path), **_start(loaded)}
+    if told is None:
+        start = geometry_before(loaded)
+    else:
+        start = starting_file(told, folder / f"{stem.removesuffix('_report')}_start.data")
+    parameters = {"recipe": os.fspath(path), "geometry": _named(start)}
     if output_dir is not None:
         parameters["output_dir"] = os.fspath(folder)
     notebook = execute("calibration", parameters, progress)
     title = f"Calibration {stem.removesuffix('_report')}"
     written = _write(notebook, folder, stem, title, pdf, progress)
     if parameters["geometry"]:
+        why = "as the calibration did whose result is deployed" if told is None else "as it did"
         note = (
-            f"The report starts from {parameters['geometry']}, as the calibration did whose result"
-            " is deployed; to start elsewhere set experiment.geometry."
+            f"The report starts from {parameters['geometry']}, {why}; to start elsewhere set"
+            " experiment.geometry."
         )
         written = dataclasses.replace(written, notes=(note, *written.notes))
     if not isinstance(beside, bool):
@@ -157,15 +170,14 @@ def write_comparison(
     stems = [path.name.removesuffix(".toml").removesuffix(".calibration") for path in paths]
     parameters = {"first": os.fspath(paths[0]), "second": os.fspath(paths[1])}
     for key, recipe in zip(("first_geometry", "second_geometry"), loaded, strict=True):
-        parameters[key] = _start(recipe)["geometry"]
+        parameters[key] = _named(geometry_before(recipe))
     notebook = execute("comparison", parameters, progress)
     stem = f"{stems[0]}_against_{stems[1]}"
     return _write(notebook, folder, stem, f"{stems[0]} against {stems[1]}", pdf, progress)
 
 
-def _start(recipe: Recipe) -> dict[str, str]:
-    before = geometry_before(recipe)
-    return {"geometry": "" if before is None else os.fspath(before)}
+def _named(path: Path | None) -> str:
+    return "" if path is None else os.fspath(path)
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
