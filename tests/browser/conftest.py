@@ -1,8 +1,12 @@
 """JupyterLab on a free port with folders of its own, and headless Chromium to drive it."""
 
+import contextlib
+import itertools
 import json
 import os
+import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Error
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
@@ -19,6 +24,15 @@ CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+DRAWN = """(c) => {
+  const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+  let sum = 0;
+  for (let i = 0; i < d.length; i += 4) sum += d[i] + 3 * d[i + 1] + 7 * d[i + 2];
+  return sum;
+}"""
+ALL_DRAWN = f"[...document.querySelectorAll('canvas[data-image]')].map({DRAWN})"
 
 
 def free_port() -> int:
@@ -38,7 +52,8 @@ class Lab:
         self.port = free_port()
         environment = dict(os.environ)
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
-                     "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_DATA_DIR"):  # fmt: skip
+                     "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_DATA_DIR",
+                     "XDG_STATE_HOME"):  # fmt: skip
             path = folder / name.lower()
             path.mkdir()
             environment[name] = str(path)
@@ -109,12 +124,15 @@ class Notebook:
         place = f"lab/workspaces/{Path(name).stem}/tree/{name}"
         self.page.goto(self.lab.url(place), wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.wait_connected()
+        return self
+
+    def wait_connected(self) -> None:
         self.page.wait_for_function(
             "() => { const w = window.jupyterapp?.shell.currentWidget;"
             " return w?.sessionContext?.session?.kernel?.connectionStatus === 'connected'; }",
             timeout=60_000,
         )
-        return self
 
     def command(self, name: str, **arguments) -> None:
         self.page.evaluate(
@@ -141,6 +159,119 @@ class Notebook:
             code,
         ).strip()
 
+    # ---- the workbench in it ---------------------------------------------------------------
+    def workbench(self, experiment, name, prepare="", width=1440, height=1150, cells=None):
+        """Write a notebook on the sample experiment and run it; gives the page."""
+        sample, calib = experiment
+        made = (
+            "import workbench as wb\n"
+            f"bench = wb.Workbench('cxim1416', dark=54, bright=74, psdm_dir={str(sample)!r}, "
+            f"calib_dir={str(calib)!r}, detz_offset_mm=585.5, output={str(calib.parent / 'out')!r})"
+            f"\n{prepare}"
+        )
+        self.lab.notebook(name, made, *(cells or ["bench.show();"]))
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.open(name).hide_sidebar()
+        self.run_all()
+        self.page.wait_for_selector(".cw-steps button", timeout=90_000)
+        return self.page
+
+    def until(self, reached, act=None, timeout: float = 60.0, what: str = "", every: float = 1.0):
+        """Wait for a state; `act`, which may be done twice, is repeated until it is reached.
+
+        Parameters
+        ----------
+        reached : gives something true; an error of the page counts as not yet.
+        every : seconds to wait for each act.
+        """
+        end = time.monotonic() + timeout
+        seen: object = None
+        while time.monotonic() < end:
+            if act is not None:
+                act()
+            again = min(end, time.monotonic() + every)
+            while True:
+                try:
+                    seen = reached()
+                except Error as error:
+                    seen = error
+                if seen and not isinstance(seen, Error):
+                    return seen
+                if time.monotonic() >= again:
+                    break
+                self.page.wait_for_timeout(100)
+        self.screenshot("failed")
+        raise AssertionError(
+            f"{what or 'the state'} was not reached in {timeout} s; last: {seen!r}"
+        )
+
+    def shut_down(self) -> None:
+        """End the kernel: each holds a gigabyte."""
+        with contextlib.suppress(Error):
+            self.page.evaluate(
+                "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()"
+            )
+
+    def step(self, number: int) -> None:
+        """Open a panel."""
+        button = self.page.locator(".cw-steps button").nth(number - 1)
+        button.click()
+        self.until(lambda: "cw-here" in (button.get_attribute("class") or ""), what="the panel")
+
+    def wait_text(self, selector: str, text: str, timeout: int = 60_000, act=None) -> None:
+        def found() -> bool:
+            return any(text in one for one in self.page.locator(selector).all_inner_texts())
+
+        self.until(found, act, timeout / 1000, f"{text!r} in {selector}")
+
+    def point_at(self, x: float, y: float, text: str) -> str:
+        """Point at a place until the read-out has a text; the page may have moved meanwhile."""
+        moves = itertools.count()
+        status = self.page.locator(".cw-status").first
+        self.until(
+            lambda: text in status.inner_text(),
+            lambda: self.page.mouse.move(x, y + next(moves) % 2),
+            what=f"{text!r} in the read-out",
+        )
+        return status.inner_text()
+
+    def says(self, code: str, answer: str) -> None:
+        """Wait until the kernel prints this."""
+        self.until(lambda: self.kernel(f"print({code})") == answer, what=f"{code} == {answer}")
+
+    def idle(self) -> None:
+        """Wait until the kernel has done what was asked of it, and the picture rests."""
+        self.until(
+            lambda: self.kernel("print(bench.session.busy)") != "True", what="an idle kernel"
+        )
+        self.still()
+
+    def still(self) -> list[int]:
+        """Wait until the pictures rest; gives what is drawn, as `drawn` does for each."""
+        seen: list[list[int]] = []
+
+        def rests() -> bool:
+            seen.append(self.page.evaluate(f"() => {ALL_DRAWN}"))
+            return len(seen) > 3 and all(one == seen[-1] for one in seen[-4:])
+
+        self.until(rests, what="a picture at rest", every=60)
+        return seen[-1]
+
+    def drawn(self, image: str = "maximum", number: int = 0) -> int:
+        """Sum over the pixels of an image as drawn."""
+        return self.page.evaluate(
+            f"""([name, number]) => {{
+              const all = document.querySelectorAll(`canvas[data-image="${{name}}"]`);
+              return ({DRAWN})(all[number]);
+            }}""",
+            [image, number],
+        )
+
+    def masked(self, number: int = 0) -> int:
+        """Masked pixels by the count in the panel."""
+        text = self.page.locator(".cw-count").nth(number).inner_text()
+        return int(re.sub(r"\D", "", re.search(r"Masked ([\d\s\u2009]+) of", text)[1]))
+
     def screenshot(self, name: str) -> Path:
         ARTIFACTS.mkdir(exist_ok=True)
         path = ARTIFACTS / f"{name}.png"
@@ -157,6 +288,24 @@ class Notebook:
         self.page.evaluate(
             "() => { const s = window.jupyterapp.shell; s.collapseLeft(); s.collapseRight(); }"
         )
+
+
+@pytest.fixture(scope="session")
+def small_sample(tmp_path_factory):
+    """A small sample experiment, written once."""
+    from workbench.simulate.experiment import write_experiment
+
+    folder = tmp_path_factory.mktemp("sample") / "exp"
+    write_experiment(folder, events=6, seed=3)
+    return folder
+
+
+@pytest.fixture
+def experiment(small_sample, tmp_path):
+    """Its folder, and a copy of its calibration directory to deploy into."""
+    calib = tmp_path / "calib"
+    shutil.copytree(next(small_sample.glob("CXI/*/calib")), calib, symlinks=True)
+    return small_sample, calib
 
 
 @pytest.fixture(scope="session")
@@ -185,4 +334,5 @@ def notebook(browser, lab):
     book = Notebook(page, lab)
     book.problems = problems
     yield book
+    book.shut_down()
     context.close()

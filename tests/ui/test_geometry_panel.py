@@ -6,7 +6,8 @@ import pytest
 from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry, GeometryStore
-from workbench.ui import GeometryPanel, ImageView
+from workbench.ui import GeometryPanel, ImageView, Session
+from workbench.ui.session import State
 
 MOVES = np.array([[7.0, -4.0], [0, 0], [0, 0], [0, 0]])
 
@@ -152,3 +153,23 @@ def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(ses
     panel.plan.click()
     panel.deploy.click()
     assert store.current().number == 2
+
+
+def test_the_last_step_is_done_while_psana_reads_the_corrected_geometry(session, store):
+    session.compute_alignment()
+    session.wait(120)
+    assert session.status("geometry").state == State.NOT_STARTED
+    version = session.deploy("aligned")
+    assert session.status("geometry").state == State.DONE
+    session.rollback(0)
+    assert session.status("geometry").state == State.NOT_STARTED
+    session.rollback(version.number)
+    assert session.status("geometry").state == State.DONE
+    session.nudge(0, 0.5, 0.0)
+    assert session.status("geometry").state == State.STALE
+    session.undo()
+    tomorrow = Session(session.recipe)
+    tomorrow.use_images(session.images)
+    tomorrow.compute_alignment()
+    tomorrow.wait(120)
+    assert tomorrow.status("geometry").state == State.DONE

@@ -1,6 +1,7 @@
 """The detector view: what travels to the browser, and what comes back."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -186,3 +187,21 @@ def test_shapes_and_pixels_reach_their_listeners(view):
     view._handle_custom_msg({"type": "pixel", "flat": 10**9}, [])
     view._handle_custom_msg({"type": "nonsense"}, [])
     assert seen == [{"kind": "circle", "points": [[0, 0], [1, 0]]}, 5]
+
+
+def test_pictures_to_be_replaced_wait_for_the_browser(view, monkeypatch):
+    """What was sent is on its way until the page says that it has drawn it."""
+    image = np.zeros(SHAPE)
+    view.set_image("maximum", image)
+    assert view.keeps_up, "nobody is looking"
+    open_browser(view)
+    assert not view.keeps_up
+    view._handle_custom_msg({"type": "got", "name": "maximum"}, [])
+    assert view.keeps_up
+    view.set_image("average", image)
+    view.set_image("maximum", image)
+    view._handle_custom_msg({"type": "got", "name": "maximum"}, [])
+    assert not view.keeps_up
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert view.keeps_up, "the page may have been closed"

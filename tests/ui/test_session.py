@@ -159,3 +159,72 @@ def test_sliders_stay_alive_while_long_work_runs(session):
         assert time.monotonic() - started < 30
         time.sleep(0.01)
     assert session._slow.busy or time.monotonic() - started >= 1.0
+
+
+def key_changes(session, path, value):
+    """States after a change, and after it is undone."""
+    session.change(path, value)
+    session.wait(60)
+    found = states(session)
+    session.undo()
+    session.wait(60)
+    assert states(session) == [State.DONE] * 3 + [State.NOT_STARTED]
+    return found
+
+
+DONE, STALE, NOTHING = State.DONE, State.STALE, State.NOT_STARTED
+
+
+def test_each_input_marks_what_depends_on_it_and_nothing_else(session):
+    session.compute_alignment()
+    session.wait(120)
+    circle = layers.CircleLayer(name="a", radius_mm=20.0)
+    masked = [DONE, DONE, STALE, NOTHING]  # the mask follows by itself
+    for path, value, expected in (
+        ("experiment.dark", 1, [STALE] * 3 + [NOTHING]),
+        ("experiment.bright", (2, 3), [STALE] * 3 + [NOTHING]),
+        ("experiment.detz_offset_mm", 3.0, [STALE] * 3 + [NOTHING]),
+        ("images.maximum", "/nowhere.cbf", [STALE] * 3 + [NOTHING]),
+        ("events.skip", 1, [STALE] * 3 + [NOTHING]),
+        ("dark_corrections.common_mode", True, [STALE] * 3 + [NOTHING]),
+        ("bright_corrections.common_mode", True, [STALE] * 3 + [NOTHING]),
+        ("mask.thresholds.avg_max", 1000.0, masked),
+        ("mask.border", 1, masked),
+        ("mask.layers", (circle,), masked),
+        ("mask.layers", (layers.CircleLayer(on=False),), [DONE] * 3 + [NOTHING]),
+        ("alignment.range_px", 5, [DONE, DONE, STALE, NOTHING]),
+        ("decisions.rejected", (1,), [DONE] * 3 + [NOTHING]),
+        ("output.folder", "elsewhere", [DONE] * 3 + [NOTHING]),
+    ):
+        assert key_changes(session, path, value) == expected, path
+
+
+def test_offsets_found_on_images_out_of_date_are_out_of_date(session):
+    session.change("events.skip", 1)
+    session.compute_alignment()
+    session.wait(120)
+    assert session.alignment is not None
+    assert states(session)[:3] == [STALE] * 3
+
+
+def test_offsets_asked_for_at_once_wait_for_the_mask(session, image_set):
+    session.compute_alignment()
+    session.wait(120)
+    quick = Session(session.recipe)
+    quick.use_images(image_set)
+    quick.compute_alignment()
+    quick.wait(120)
+    assert np.array_equal(quick.alignment.offsets_px, session.alignment.offsets_px)
+
+
+def test_a_new_name_for_a_layer_changes_no_pixel_and_no_alignment(session):
+    session.add_layer(layers.CircleLayer(name="a", radius_mm=20.0))
+    session.wait(60)
+    session.compute_alignment()
+    session.wait(120)
+    session.set_layer(0, layers.CircleLayer(name="b", radius_mm=20.0))
+    session.wait(60)
+    assert states(session)[:3] == [DONE] * 3
+    assert any(one.name == "b" for one in session.mask.removals) or "b" in str(session.mask.counts)
+    session.set_layer(0, layers.CircleLayer(name="b", radius_mm=21.0))
+    assert states(session)[2] == STALE

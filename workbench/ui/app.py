@@ -20,6 +20,7 @@ from workbench.recipe import Experiment, Recipe
 from workbench.ui import recent
 from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
+from workbench.ui.folds import Folds
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import GLYPHS, Panel, mimebundle
 from workbench.ui.panels.geometry import GeometryPanel
@@ -244,10 +245,9 @@ class Workbench:
         self.status = classed(widgets.HTML(), "cw-said")
         self.log = classed(widgets.HTML(), "cw-log")
         self.recipe_text = classed(widgets.HTML(), "cw-log")
-        self.drawer = widgets.Accordion(
+        self.drawer = Folds(
             [self.log, self.recipe_text],
             titles=["Log", "Recipe (what a script or the report runs)"],
-            selected_index=None,
         )
         self.body = classed(widgets.VBox([]), "cw-body")
         self.main = classed(widgets.VBox([self.view, self.body]), "cw-main")

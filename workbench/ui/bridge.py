@@ -69,8 +69,8 @@ class Bridge:
 
     def _preview(self) -> None:
         run = self.session.preview
-        if run is None or run.count == 0:
-            return
+        if run is None or run.count == 0 or not self.view.keeps_up:
+            return  # another preview follows, or the images
         self._geometry_of_deployed(run)
         if run.run == self.session.recipe.experiment.dark:
             self.view.set_image("average", run.average)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ TILES = (
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
+LIVE = {"sync": True, "echo_update": False}
+"""Of what moves under the mouse: an echo of an earlier value would push it back."""
 MODES = ("pan", "rectangle", "circle", "polygon", "line", "pixel")
 REASONS = 24
 """Bits of the layers' array that have a name; the rest are `LOW_GAIN` and `KEPT`."""
@@ -51,7 +54,8 @@ def module_text() -> str:
     Comments and spaces that mean nothing stay at home.
     """
     text = "\n".join((FRONT_END / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)
-    return "\n".join(map(tight, slim(text).split("\n")))
+    text = "\n".join(map(tight, slim(text).split("\n")))
+    return re.sub(r"(?<=[{;,(\[])\n|\n(?=})", "", text)  # where a line's end means nothing
 
 
 def style_text() -> str:
@@ -89,11 +93,9 @@ class ImageView(anywidget.AnyWidget):
     _esm = t.Unicode(module_text()).tag(sync=True)
     _css = t.Unicode(style_text()).tag(sync=True)
 
-    avg_max = t.Float(2000.0, help="ADU; pixels with a larger average are masked").tag(sync=True)
-    stddev_max = t.Float(10.0, help="ADU; noisier pixels are masked").tag(sync=True)
-    maxproj_min = t.Float(300.0, help="ADU; pixels with a smaller maximum are masked").tag(
-        sync=True
-    )
+    avg_max = t.Float(2000.0, help="ADU; pixels with a larger average are masked").tag(**LIVE)
+    stddev_max = t.Float(10.0, help="ADU; noisier pixels are masked").tag(**LIVE)
+    maxproj_min = t.Float(300.0, help="ADU; pixels with a smaller maximum are masked").tag(**LIVE)
     rules = t.List(t.Enum(IMAGES), default_value=list(IMAGES), help="threshold rules in force").tag(
         sync=True
     )
@@ -116,7 +118,7 @@ class ImageView(anywidget.AnyWidget):
     )
     window = t.List(t.Float(), help="visible rows and columns; empty: all").tag(sync=True)
     show_mask = t.Bool(True).tag(sync=True)
-    mask_opacity = t.Float(0.8, min=0.0, max=1.0).tag(sync=True)
+    mask_opacity = t.Float(0.8, min=0.0, max=1.0).tag(**LIVE)
     show_rings = t.Bool(False).tag(sync=True)
     show_outlines = t.Bool(False).tag(sync=True)
     blink = t.Bool(
@@ -142,6 +144,7 @@ class ImageView(anywidget.AnyWidget):
         self._lock = threading.RLock()
         self._messages: dict[str, tuple[dict[str, Any], list[Any]]] = {}
         self._watched = False  # nobody to send to before a browser has asked
+        self._on_the_way: dict[str, float] = {}  # arrays sent, not yet received
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
         self.on_msg(self._received)
 
@@ -269,6 +272,17 @@ class ImageView(anywidget.AnyWidget):
         self._listeners.setdefault("pick", []).append(act)
 
     # ---- messages ----------------------------------------------------------------------------
+    @property
+    def keeps_up(self) -> bool:
+        """False until the browser has drawn what was sent and had time for other things.
+
+        Pictures that will be replaced anyway are not sent then: over a slow line, or to a page
+        that is busy or hidden, they would queue up and hold back what the sliders do. What is not
+        confirmed within a minute is taken for lost.
+        """
+        with self._lock:
+            return all(time.monotonic() - sent > 60 for sent in self._on_the_way.values())
+
     def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
         kind = content.get("type")
         if kind == "need":
@@ -276,7 +290,10 @@ class ImageView(anywidget.AnyWidget):
                 self._watched = True
                 waiting = list(self._messages.values())
             for message, buffers in waiting:
-                self.send(message, buffers)
+                self._send_array(message, buffers)
+        elif kind == "got":
+            with self._lock:
+                self._on_the_way.pop(content.get("name", ""), None)
         elif kind == "shape":
             shape = {"kind": content["kind"], "points": content["points"]}
             self._tell("shape", shape)
@@ -300,7 +317,12 @@ class ImageView(anywidget.AnyWidget):
             self._messages[message["name"]] = (message, buffers)
             watched = self._watched
         if watched:
-            self.send(message, buffers)
+            self._send_array(message, buffers)
+
+    def _send_array(self, message: dict[str, Any], buffers: list[Any]) -> None:
+        with self._lock:
+            self._on_the_way[message["name"]] = time.monotonic()
+        self.send(message, buffers)
 
     def _forget(self, name: str) -> None:
         with self._lock:

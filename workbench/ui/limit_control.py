@@ -22,7 +22,7 @@ class LimitControl(anywidget.AnyWidget):
     _esm = t.Unicode((HERE / "limit_control.js").read_text(encoding="utf-8")).tag(sync=True)
     _css = t.Unicode((HERE / "limit_control.css").read_text(encoding="utf-8")).tag(sync=True)
 
-    value = t.Float(0.0).tag(sync=True)
+    value = t.Float(0.0).tag(sync=True, echo_update=False)  # an echo would push the slider back
     min = t.Float(0.0).tag(sync=True)
     max = t.Float(1000.0).tag(sync=True)
     step = t.Float(1.0).tag(sync=True)

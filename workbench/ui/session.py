@@ -20,7 +20,15 @@ from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.recipe import Decisions, Images, Recipe
 from workbench.ui.editor import RecipeEditor, told
-from workbench.ui.state import PARTIAL, STEPS, Moment, State, Status, describe_images
+from workbench.ui.state import (
+    PARTIAL,
+    STEPS,
+    Moment,
+    State,
+    Status,
+    describe_images,
+    same_pixels,
+)
 from workbench.ui.worker import Task, Worker
 
 if TYPE_CHECKING:
@@ -68,13 +76,15 @@ class Session(RecipeEditor):
         self.mask: Mask | None = None
         self.counts: Mask | None = None  # the newest counts; its arrays are overwritten
         self.found: Alignment | None = None
-        self.deployed: str | None = None
 
     # ---- what is up to date ------------------------------------------------------------------
     def _recipe_changed(self) -> None:
         super()._recipe_changed()
-        if self.images is not None and self._made_with.get("mask") != self._key("mask"):
-            self.compute_mask()
+        if self.images is not None:
+            if self._made_with.get("mask") != self._key("mask"):
+                self.compute_mask()
+            if self._made_with.get("images") != self._key("images"):
+                self.look("cheap images", self._compute_if_cheap)
         if self.found is not None:
             self.tell("alignment")
 
@@ -91,9 +101,15 @@ class Session(RecipeEditor):
         return {
             "images": images,
             "mask": (images, recipe.mask),
-            "alignment": (images, recipe.mask, recipe.alignment),
-            "geometry": (images, recipe.mask, recipe.alignment, recipe.decisions),
+            "alignment": (images, same_pixels(recipe.mask), recipe.alignment),
+            "geometry": (images, same_pixels(recipe.mask), recipe.alignment, recipe.decisions),
         }[step]
+
+    def _compute_if_cheap(self) -> None:
+        """Follow a changed input at once where no run has to be read for it."""
+        stale = self.status("images").state == State.STALE
+        if stale and self.recipe.images == Images() and self.has_kept_images():
+            self.compute_images()
 
     def status(self, step: str) -> Status:
         """State of a step, computed from what its result was made with."""
@@ -333,19 +349,24 @@ class Session(RecipeEditor):
         """Find the quadrant offsets with the present mask."""
         self._do("alignment", self._compute_alignment, self._slow)
 
-    def _compute_alignment(self, key: Any, task: Task) -> None:
+    def _compute_alignment(self, _: Any, task: Task) -> None:
+        if self.images is not None and self.status("mask").state != State.DONE:
+            self._quick.wait(60)  # the mask of these very settings is on its way
         with self._lock:
-            images, mask = self.images, self.mask
+            images, mask, recipe = self.images, self.mask, self.recipe
+            made_with = self._made_with.get("images")  # may be older than the recipe
         found = None
         if images is not None:
-            undecided = self.recipe.changed("decisions", Decisions())
+            undecided = recipe.changed("decisions", Decisions())
             found = pipeline.align_recipe(undecided, images, mask, task)
         if found is None:
             raise WorkbenchError(
                 "There is no image with powder rings yet; average a bright run or open one."
             )
         self.found = found
-        self._made_with["alignment"] = key
+        settings = recipe.mask if mask is None or mask.settings is None else mask.settings
+        self._made_with["alignment"] = (made_with, same_pixels(settings), recipe.alignment)
+        self._recognise()
         self.log.note("alignment", f"average CC {found.mean_cc:.4f}")
         self.tell("alignment")
 
@@ -420,15 +441,28 @@ class Session(RecipeEditor):
         """
         self.plan()
         version = pipeline.deploy(self.calibration(), comment, previewed)
-        self._made_with["geometry"] = self._key("geometry")
+        self._recognise()
         self.log.note("geometry", f"deployed {version.path}")
         self.tell("versions", "status")
         return version
+
+    def _recognise(self) -> None:
+        """The last step is done where psana reads the corrected geometry, whoever deployed it."""
+        try:
+            current = self.store().current()
+            done = current is not None and current.geometry() == self.corrected
+        except (WorkbenchError, OSError):
+            done = False
+        if done:
+            self._made_with["geometry"] = self._key("geometry")
+        elif self._made_with.get("geometry") == self._key("geometry"):
+            del self._made_with["geometry"]
 
     @told
     def rollback(self, number: int, comment: str = "") -> Any:
         """Make an earlier version the current one again."""
         version = self.store().rollback(number, comment)
+        self._recognise()
         self.log.note("geometry", f"rolled back to {version.path}")
         self.tell("versions", "status")
         return version

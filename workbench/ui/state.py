@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from workbench.recipe.mask import GrowLayer, MaskSettings
 
 if TYPE_CHECKING:
     from workbench import pipeline
@@ -64,3 +67,11 @@ def describe_images(images: pipeline.ImageSet) -> str:
     parts += [f"{kind} from {path.name}" for kind, path in images.files.items()]
     text = ", ".join(parts) or "no images"
     return text + (" (partial: cancelled)" if images.partial else "")
+
+
+def same_pixels(settings: MaskSettings) -> MaskSettings:
+    """Settings without what no pixel depends on: layers that are off, and names of layers."""
+    on = tuple(layer for layer in settings.layers if layer.on)
+    if not any(isinstance(layer, GrowLayer) and layer.of for layer in on):  # they name others
+        on = tuple(dataclasses.replace(layer, name="") for layer in on)
+    return dataclasses.replace(settings, layers=on)

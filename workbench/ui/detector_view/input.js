@@ -113,7 +113,10 @@ function listen(view, tile) {
     4: () => put({ tiles: "mask" }), 5: () => put({ tiles: "side by side" }),
     c: () => put({ colormap: next(Object.keys(MAPS), get("colormap")) }),
     s: () => put({ arrangement: get("arrangement") === "stack" ? "assembled" : "stack" }),
-    Enter: () => pick(view.placeAt(tile, ...middle())),
+    Enter: () => {
+      if (!view.drawing) return pick(view.placeAt(tile, ...middle()));
+      view.drawing.points.pop(); finish(); // the corner that follows the mouse
+    },
     Escape: () => { view.drawing = null; view.help(false); put({ mode: "pan", selected: -1 }); view.need(LEVEL.lines); },
     Delete: () => { if (get("shapes").some((shape) => shape.layer === get("selected"))) model.send({ type: "remove", layer: get("selected") }); },
   };

@@ -6,7 +6,7 @@ const HELP = [
   ["M", "mask on or off"], ["L", "logarithmic scale"], ["C", "next colour map"],
   ["S", "assembled or raw stack"], ["R", "rings"], ["O", "outlines"], ["B", "blink"],
   ["drag an outline or its corners", "move or change a shape"], ["Delete", "remove the selected shape"],
-  ["Enter", "pick the pixel in the middle"], ["Esc", "stop drawing, select nothing"], ["?", "this list"],
+  ["Enter", "pick the pixel in the middle; end a polygon"], ["Esc", "stop drawing, select nothing"], ["?", "this list"],
 ];
 const TILE_SETS = {
   "side by side": IMAGES, average: ["average"], "std deviation": ["stddev"], maximum: ["maximum"],
@@ -17,7 +17,7 @@ const DRAWING = {
   rectangle: ["▭", "Draw a rectangle to mask (drag)"],
   circle: ["◯", "Draw a circle to mask (drag from its centre)"],
   line: ["╱", "Draw a line to mask, as the arm of a beam stop (drag from end to end)"],
-  polygon: ["⬠", "Draw a polygon to mask (click corners, double click ends)"],
+  polygon: ["⬠", "Draw a polygon to mask (click corners; double click or Enter ends)"],
   pixel: ["∙", "Mask or unmask single pixels (click)"],
 };
 

@@ -252,9 +252,17 @@ export default () => { // called once for each model
   const store = newStore();
   return {
     initialize({ model }) {
-      model.on("msg:custom", store.receive);
+      const receive = (message, buffers) => {
+        const begun = performance.now();
+        store.receive(message, buffers);
+        if (message.type !== "array") return;
+        // told once it is drawn and three times as long has been left to everything else
+        const tell = () => setTimeout(() => model.send({ type: "got", name: message.name }), 3 * (performance.now() - begun));
+        requestAnimationFrame(() => setTimeout(tell));
+      };
+      model.on("msg:custom", receive);
       model.send({ type: "need" });
-      return () => model.off("msg:custom", store.receive);
+      return () => model.off("msg:custom", receive);
     },
     render({ model, el }) { return render(store, model, el); },
   };

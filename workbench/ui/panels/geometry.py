@@ -18,7 +18,7 @@ from workbench.ui.panels.base import (
     warning_text,
 )
 from workbench.ui.panels.versions import difference_table, time_line, version_table
-from workbench.ui.session import Session, State
+from workbench.ui.session import Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -256,8 +256,8 @@ class GeometryPanel(Panel):
         if current is None and store.link.exists():
             current = PRESENT
             options.insert(0, ("present file", PRESENT))
-        is_new = self.session.status(self.step).state != State.DONE
-        if self.session.corrected is not None and is_new:
+        corrected = self.session.corrected
+        if corrected is not None and all(one.geometry() != corrected for one in history):
             options.append(("corrected, not deployed", CORRECTED))
         values = [value for _, value in options]
         newest = values[-1] if values else None

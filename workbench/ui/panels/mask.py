@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.ui.asic_map import asic_map
+from workbench.ui.folds import Folds
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
 from workbench.ui.panels.layers import LayersBox
@@ -92,10 +93,9 @@ class MaskPanel(Panel):
         self._make_files()
         self.fraction = picture()
         self.curves = picture()
-        details = widgets.Accordion(
+        details = Folds(
             [widgets.VBox([self.curves]), widgets.VBox([self.fraction])],
             titles=["Pixels removed against threshold", "Fraction masked per ASIC"],
-            selected_index=None,
         )
         details.observe(lambda change: session.later("mask figures", self._draw), "selected_index")
         self.details = details

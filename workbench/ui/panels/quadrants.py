@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
+from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.maps_view import MapsView
@@ -160,14 +161,13 @@ class QuadrantsPanel(Panel):
         widgets.link((self.blink, "value"), (self.view, "blink"))
         self.comparison = picture()
         self.profiles = picture()
-        self.details = widgets.Accordion(
+        self.details = Folds(
             [
                 widgets.VBox([self.form.widget]),
                 widgets.VBox([self.profiles]),
                 widgets.VBox([self.comparison]),
             ],
             titles=["Settings of the search", "Radial profiles before and after", "Powder picture"],
-            selected_index=None,
         )
         self.details.observe(
             lambda change: session.later("quadrant figures", self._draw), "selected_index"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from workbench.recipe import Images
+from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
@@ -56,7 +57,7 @@ class RunPanel(Panel):
         self.dark_form = self._form("dark_corrections")
         self.bright_form = self._form("bright_corrections")
         self.events_form = self._form("events")
-        options = widgets.Accordion(
+        options = Folds(
             [
                 widgets.VBox(
                     [
@@ -69,7 +70,6 @@ class RunPanel(Panel):
                 widgets.VBox([self.events_form.widget]),
             ],
             titles=["Corrections", "Events used"],
-            selected_index=None,
         )
         self.runs_box = widgets.VBox([self.runs.box, options])
         self.average = self.button(

@@ -1,0 +1,118 @@
+"""Mouse and keyboard: shapes, the limit in the histogram, everything by keys alone, errors."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(notebook, experiment, request):
+    name = f"{request.node.name.split('[')[0]}.ipynb"
+    page = notebook.workbench(experiment, name, "bench.compute(); bench.open(bench.mask);")
+    page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    notebook.idle()
+    yield page
+    assert notebook.problems == []
+
+
+def test_a_polygon_is_drawn_corner_by_corner(notebook, page):
+    good = int(notebook.kernel("print(int(bench.session.mask.good.sum()))"))
+    before = notebook.drawn()
+    page.get_by_title(re.compile("Draw a polygon")).click()
+    box = page.locator(".cw-lines").nth(2).bounding_box()
+    corners = [(0.6, 0.15), (0.85, 0.2), (0.7, 0.4)]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    for x, y in at:
+        page.mouse.move(x, y, steps=3)
+        page.mouse.click(x, y)
+    page.keyboard.press("Enter")
+    notebook.says("[one.kind for one in bench.recipe.mask.layers]", "['polygon']")
+    points = json.loads(
+        notebook.kernel("print(list(map(list, bench.recipe.mask.layers[0].points_mm)))")
+    )
+    assert len(points) == 3
+    notebook.idle()
+    assert int(notebook.kernel("print(int(bench.session.mask.good.sum()))")) < good
+    assert notebook.drawn() != before
+    page.get_by_title(re.compile("Move and pick")).click()
+    notebook.point_at(*(sum(axis) / 3 for axis in zip(*at, strict=True)), "MASKED: layer 1")
+    page.get_by_role("button", name="↶ Undo").click()
+    notebook.until(lambda: notebook.drawn() == before, what="the picture of before")
+
+
+def test_the_limit_is_dragged_in_the_histogram(notebook, page):
+    box = page.locator(".cw-histogram").nth(2).bounding_box()
+    before = notebook.masked()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.1 * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], y, steps=20)
+    page.mouse.up()
+    slider = page.get_by_role("slider", name=re.compile("maxproj-min"))
+    top = float(notebook.kernel("print(bench.mask.limits['maxproj_min'].max)"))
+    value = float(slider.input_value())
+    assert value == pytest.approx(0.5 * top, rel=0.03)
+    notebook.says("bench.recipe.mask.thresholds.maxproj_min", str(value))
+    notebook.until(lambda: notebook.masked() > before, what="a larger count")
+    assert float(slider.input_value()) == value
+
+
+def test_everything_is_reached_by_keys_alone(notebook, page):
+    """Tab leads through head, toolbar, pictures and controls in the order they are seen."""
+    page.locator(".cw-steps button").first.focus()
+    seen = []
+    for _ in range(60):
+        seen.append(
+            page.evaluate(
+                "() => { const a = document.activeElement; return [a.closest('.cw-app') !== null,"
+                " a.getAttribute('aria-label') || a.innerText.trim() || a.title"
+                " || a.labels?.[0]?.innerText || '', a.matches(':focus-visible')]; }"
+            )
+        )
+        page.keyboard.press("Tab")
+    print(seen)
+    inside = [name for within, name, _ in seen if within]
+    assert all(visible for within, _, visible in seen[1:] if within)
+    assert "" not in inside, "a control without a name"
+    order = [
+        next(n for n, name in enumerate(inside) if re.search(what, name))
+        for what in ("Run & averages", "Save all", "^images$", "Maximum, press", "^Average ≤",
+                     "maxproj-min", "Border", "Save mask")
+    ]  # fmt: skip
+    assert order == sorted(order)
+
+    slider = page.get_by_role("slider", name=re.compile("maxproj-min"))
+    slider.focus()
+    start = float(slider.input_value())
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    assert float(slider.input_value()) == start + 11
+    page.locator(".cw-lines").nth(2).focus()
+    page.keyboard.press("?")
+    assert page.locator(".cw-help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator(".cw-help").is_visible()
+    notebook.idle()
+    whole = notebook.drawn()
+    page.keyboard.press("+")
+    page.keyboard.press("Shift+ArrowLeft")
+    notebook.until(lambda: notebook.drawn() != whole, what="another part of the detector")
+    notebook.wait_text(".cw-status", " mm, y ")
+    page.keyboard.press("0")
+    notebook.until(lambda: notebook.drawn() == whole, what="the whole detector")
+
+
+def test_an_error_in_a_callback_is_seen(notebook, page):
+    notebook.kernel(
+        "def broken(): raise ZeroDivisionError('of all things')\nbench.session.suggestions = broken"
+    )
+    page.get_by_role("button", name="Suggest limits").click()
+    notebook.wait_text(".cw-panel .cw-error", "of all things")
+    notebook.wait_text(".cw-said", "of all things")
+    page.locator(".cw-fold").get_by_text("▸ Log").click()
+    notebook.wait_text(".cw-log", "Traceback")
+    notebook.screenshot("10-error")
+    assert "ERROR of all things" in notebook.kernel("bench.session.wait(10)")

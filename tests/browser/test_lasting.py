@@ -1,0 +1,191 @@
+"""What must hold in long use: restarts, reloads, averaging meanwhile, memory, two at a time."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+# the bright run's own events, each of them many times: averaging as it is, but slow
+SLOW = """
+import threading, time
+from workbench.runs.run import Run
+real = Run.events
+def events(self, corrections=None, selection=None):
+    end = time.monotonic() + 240
+    for event in real(self, corrections, selection):
+        yield event
+        for _ in range(150 if self.number == 74 else 0):
+            time.sleep(0.002)
+            yield event
+    while self.number == 74 and time.monotonic() < end:
+        time.sleep(0.002)
+        yield event
+Run.events = events
+threads = set()
+bench.session.snapshot_seconds = 0.3
+bench.session.subscribe('recipe', lambda: threads.add(threading.current_thread().name))
+bench.session.change('events.skip', 1)
+"""
+
+
+def maximum_slider(page, number=0):
+    return page.get_by_role("slider", name=re.compile("maxproj-min")).nth(number)
+
+
+def test_pictures_refresh_and_sliders_live_while_averaging_goes_on(notebook, experiment):
+    """Averaging of real files: progress, new pictures, sliders on sub-shells, cancel."""
+    page = notebook.workbench(experiment, "averaging.ipynb", "bench.compute()\n" + SLOW)
+    notebook.wait_text(".cw-steps button", "1 Run & averages – stale")
+    page.get_by_role("button", name="Compute averages").click()
+    notebook.wait_text(".cw-panel", "events/s")
+    frames = set()
+    notebook.until(
+        lambda: frames.add(notebook.drawn("maximum")) or len(frames) > 2, what="new pictures"
+    )
+    notebook.screenshot("9-averaging")
+
+    notebook.step(2)
+    slider = maximum_slider(page)
+    slider.wait_for()
+    before = notebook.masked()
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.06 * box["width"], y)
+    page.mouse.down()
+    for part in range(60):
+        page.mouse.move(box["x"] + (0.06 + 0.005 * part) * box["width"], y)
+    page.mouse.up()
+    value = float(slider.input_value())
+    notebook.until(lambda: notebook.masked() > before, what="a larger count")
+    notebook.says("bench.recipe.mask.thresholds.maxproj_min", str(value))
+    assert notebook.kernel("print(bench.session.status('images').state)") == "running"
+    assert "subshell" in notebook.kernel("print(threads)")
+    assert float(slider.input_value()) == value
+
+    notebook.step(1)
+    page.get_by_role("button", name="Cancel").first.click()
+    notebook.wait_text(".cw-steps button", "1 Run & averages – partial")
+    notebook.wait_text(".cw-panel", "average again")
+    assert notebook.kernel("bench.session.wait(60)") == ""
+    assert notebook.problems == []
+
+
+def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
+    """A reload finds the live widgets; after a restart the same cells rebuild from files."""
+    page = notebook.workbench(experiment, "restart.ipynb", "", cells=["bench.show();"])
+    page.get_by_role("button", name="Compute averages").click()
+    notebook.wait_text(".cw-steps button", "2 Mask – done")
+    notebook.step(3)
+    page.get_by_role("button", name="Find offsets").click()
+    notebook.wait_text(".cw-steps button", "3 Quadrants – done")
+    offsets = notebook.kernel("print(bench.session.alignment.offsets_px.tolist())")
+    notebook.command("docmanager:save")
+    notebook.until(lambda: page.evaluate(
+        "() => !window.jupyterapp.shell.currentWidget.context.model.dirty"
+    ), what="a notebook saved")  # fmt: skip
+
+    notebook.open("restart.ipynb")  # the page anew, the kernel as it is
+    page.wait_for_selector(".cw-steps button", timeout=60_000)
+    notebook.wait_text(".cw-map-title", "Q3")
+    page.wait_for_function(
+        """() => { const c = document.querySelector('canvas[data-image="maximum"]');
+          return c.getContext("2d").getImageData(c.width / 2, c.height / 4, 50, 50).data
+            .some((v) => v > 0); }"""
+    )
+    notebook.step(2)
+    slider = maximum_slider(page)
+    before = notebook.masked()
+    slider.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    notebook.until(lambda: notebook.masked() > before, what="a larger count")
+    page.get_by_role("button", name="↶ Undo").click()
+    notebook.until(lambda: notebook.masked() == before, what="the count of before")
+    notebook.step(3)
+    remembered = (
+        "[one.where for one in __import__('workbench.ui.recent').ui.recent.remembered()][0]"
+    )
+    notebook.says(remembered, "{'panel': 'alignment', 'aligned': True}")
+
+    page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    notebook.wait_connected()
+    assert "ERROR" in notebook.kernel("bench")
+    notebook.run_all()
+    notebook.wait_text(".cw-map-title", "Q3", 90_000)
+    notebook.wait_text(".cw-steps button", "3 Quadrants – done")
+    assert notebook.kernel("print(bench.session.alignment.offsets_px.tolist())") == offsets
+    assert notebook.kernel("print(bench.panel.title)") == "Quadrants"
+    assert notebook.problems == []
+
+
+def test_two_workbenches_in_one_notebook(notebook, experiment):
+    """Each has its own mask, picture and undo."""
+    prepare = (
+        "bench.compute(); bench.open(bench.mask)\n"
+        "other = wb.Workbench(bench.recipe); other.compute(); other.open(other.mask)\n"
+    )
+    page = notebook.workbench(
+        experiment, "two.ipynb", prepare, height=2400, cells=["bench.show();", "other.show();"]
+    )
+    page.wait_for_function("() => document.querySelectorAll('.cw-count').length === 2")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.cw-view')].every((one) => one.dataset.limits)"
+    )
+    notebook.idle()
+    first, second = (notebook.masked(n) for n in (0, 1))
+    pictures = [notebook.drawn("maximum", n) for n in (0, 1)]
+    slider = maximum_slider(page, 1)
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowRight")
+    notebook.until(lambda: notebook.masked(1) > second, what="a larger count")
+    assert notebook.masked(0) == first
+    assert notebook.drawn("maximum", 0) == pictures[0]
+    notebook.until(lambda: notebook.drawn("maximum", 1) != pictures[1], what="another picture")
+    assert notebook.kernel("print(bench.session.undoable)") == "None"
+    assert notebook.problems == []
+
+
+def test_many_masks_cost_no_memory(notebook, experiment):
+    """Kernel and page are as large after many masks as after the first ones."""
+    prepare = (
+        "bench.compute(); bench.open(bench.mask)\n"
+        "import gc, pathlib, resource\n"
+        "def used():\n"
+        "    gc.collect()\n"
+        "    pages = int(pathlib.Path('/proc/self/statm').read_text().split()[1])\n"
+        "    print(pages * resource.getpagesize() // 1_000_000)\n"
+        "made = []\n"
+        "bench.session.subscribe('mask', lambda: made.append(1))\n"
+        "def play(times):\n"
+        "    for n in range(times):\n"
+        "        bench.mask.limits['maxproj_min'].value = 300 + 10 * (n % 20)\n"
+        "        bench.session.wait()\n"
+    )
+    page = notebook.workbench(experiment, "memory.ipynb", prepare)
+    maximum_slider(page).wait_for()
+    notebook.idle()
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+
+    def browser():
+        devtools.send("HeapProfiler.collectGarbage")
+        found = {m["name"]: m["value"] for m in devtools.send("Performance.getMetrics")["metrics"]}
+        return found["JSHeapUsedSize"] / 1e6, found["Nodes"]
+
+    def play(times):
+        notebook.kernel(f"play({times})")
+        notebook.idle()
+
+    play(10)
+    kernel, (heap, nodes) = int(notebook.kernel("used()")), browser()
+    notebook.kernel("made.clear()")
+    play(60)
+    assert int(notebook.kernel("print(len(made))")) == 60
+    after, (heap_after, nodes_after) = int(notebook.kernel("used()")), browser()
+    assert after - kernel < 60, "MB of the kernel; a mask and its reasons are 11 MB"
+    assert heap_after - heap < 10, "MB of the page; an image is 9 MB"
+    assert nodes_after - nodes < 500
+    assert notebook.problems == []
