@@ -111,6 +111,21 @@ def test_images_are_ranked_by_the_clarity_of_their_rings(many):
     assert ranked[0].mean_cc > ranked[1].mean_cc
 
 
+def test_halves_of_the_events_that_disagree_are_told(many):
+    image, whole = many
+    data = image.data.copy()
+    data[16:24] = powder_image(
+        Geometry.ideal().move_quadrants([[0, 0]] * 2 + [[-1.5, 1.0], [0, 0]])
+    )[16:24]
+    other = dataclasses.replace(image, data=data)
+    found = align_quadrants(image, halves=(image, other))
+    assert [one.verdict for one in found.quadrants] == ["good", "good", "uncertain", "good"]
+    assert "halves of the events" in " ".join(found.quadrants[2].warnings)
+    apart = [one.measures["event_halves_apart_px"] for one in found.quadrants]
+    assert apart[2] == pytest.approx(np.hypot(1.5, 1.0), abs=0.1)
+    assert np.allclose(found.offsets_px, whole.offsets_px)
+
+
 def test_nothing_is_claimed_about_a_quadrant_that_sees_other_rings():
     image = seen()
     data = image.data.copy()

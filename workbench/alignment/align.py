@@ -21,6 +21,7 @@ from workbench.alignment.result import Alignment, QuadrantAlignment, Verdict
 from workbench.alignment.search import search_offsets
 from workbench.alignment.sharpness import ring_sharpness
 from workbench.alignment.swapped import polarisation_check
+from workbench.alignment.unseen import middles_px, turns_alike_deg, unseen_by_rings
 from workbench.detector import QUADRANTS
 from workbench.errors import AlignmentError
 from workbench.progress import Progress, raise_if_cancelled
@@ -31,6 +32,8 @@ WIDEST_RANGE_PX = 60
 """A peak on the edge of the grid widens the grid up to this."""
 MIN_SIGNIFICANCE = 8.0
 """Correlation over its standard deviation for unrelated noise that counts as rings."""
+HOPELESS_SIGMAS = 4.0
+"""If no quadrant agrees with the others by more after the search, there is nothing to refine."""
 CLEAR_SIGNIFICANCE = 40.0
 """Maps this clear start the joint refinement; below it all offsets are searched together."""
 MAP_ERROR_PX = 0.25
@@ -45,6 +48,7 @@ def align_quadrants(
     method: str | None = None,
     settings: AlignmentSettings | None = None,
     progress: Progress | None = None,
+    halves: tuple[Any, Any] | None = None,
 ) -> Alignment:
     """Find where each quadrant sees the centre of the powder rings.
 
@@ -57,6 +61,8 @@ def align_quadrants(
     method : ``quadrant`` (default: all sensors, sub-pixel) or ``cctbx`` (as cspad.quadrants_cbf).
     settings : default `AlignmentSettings()`; `method` takes precedence over the one in it.
     progress : told after each quadrant and after the joint refinement.
+    halves : images like `image` from one and from the other half of the events. Each is refined
+        alone; quadrants whose offsets differ by more than their uncertainty are warned of.
 
     Returns
     -------
@@ -92,7 +98,12 @@ def align_quadrants(
         raise_if_cancelled(progress, "The alignment")
         refined, quadrants, told = _refined(prepared, quadrants, settings, image)
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
-    quadrants = _without_overlap(quadrants, present)
+    if halves is not None and refined is not None:
+        raise_if_cancelled(progress, "The alignment")
+        prepared_halves = [prepare(half, present, mask, settings) for half in halves]
+        quadrants = quality.compared_halves(quadrants, refined, prepared_halves)
+    middles = middles_px(present)
+    quadrants = _with_turns(_without_overlap(quadrants, present), middles)
     swapped = polarisation_check(image, present, mask).warning()
     if progress is not None:
         progress.update(_STEPS, _STEPS, "aligned")
@@ -117,6 +128,7 @@ def align_quadrants(
         + ((swapped,) if swapped else ()),
         refinement=refined,
         details=details,
+        notes=_notes(refined, quadrants, middles),
     )
 
 
@@ -259,6 +271,8 @@ def _refined(
         found = search_offsets(prepared, used, reach)
         if found is not None:
             start = found.offsets_px
+        if not (ring_evidence(prepared, start, used).sigmas >= HOPELESS_SIGMAS).any():
+            return None, [_hopeless(one) if used[one.quadrant] else one for one in quadrants], None
     refined = refine_rings(prepared, start, used)
     if refined is None:
         return None, quadrants, None
@@ -271,6 +285,15 @@ def _refined(
         for one in quadrants
     ]
     return refined, judged, told
+
+
+def _hopeless(one: QuadrantAlignment) -> QuadrantAlignment:
+    """A quadrant of an image in which no offsets make the quadrants agree."""
+    return quality.undetermined(
+        one,
+        f"Rings too weak: no offsets make the quadrants agree on rings by {HOPELESS_SIGMAS:.0f} "
+        f"sigmas; {quality.WEAK}.",
+    )
 
 
 def _calibrant(
@@ -292,6 +315,30 @@ def _open_combinations(
     if refined is None or all(one.verdict == "not determined" for one in quadrants):
         return ()
     return refined.undetermined
+
+
+def _with_turns(
+    quadrants: list[QuadrantAlignment], middles: NDArray[np.float64]
+) -> list[QuadrantAlignment]:
+    """Beside each offset the turn about the quadrant's middle that rings cannot tell from it."""
+    turns = turns_alike_deg(np.array([one.offset_px for one in quadrants]), middles)
+    return [
+        one
+        if one.verdict == "not determined"
+        else dataclasses.replace(one, measures=one.measures | {"turn_alike_deg": float(turn)})
+        for one, turn in zip(quadrants, turns, strict=True)
+    ]
+
+
+def _notes(
+    refined: Refinement | None,
+    quadrants: list[QuadrantAlignment],
+    middles: NDArray[np.float64],
+) -> tuple[str, ...]:
+    if refined is None:
+        return ()
+    known = np.array([one.verdict != "not determined" for one in quadrants]) & refined.used
+    return unseen_by_rings(refined.offsets_px, refined.covariance_px2, known, middles)
 
 
 def _without_overlap(quadrants: list[QuadrantAlignment], present: Any) -> list[QuadrantAlignment]:

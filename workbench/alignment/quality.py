@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.evidence import RingEvidence
-from workbench.alignment.refine import Refinement
+from workbench.alignment.prepare import Prepared
+from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import QuadrantAlignment, Verdict
 from workbench.detector import PIXEL_SIZE_UM, SENSORS_PER_QUADRANT
 
 MIN_EVIDENCE_SIGMAS = 15.0
 """Agreement with the other quadrants' rings below this is what structure without rings reaches."""
+CLEAR_EVIDENCE_SIGMAS, MIN_CONSISTENCY = 60.0, 4.0
+"""Agreement below the first needs most ASICs to share in it: this many standard errors. Stripes
+and plaids reach 22 sigmas through a few ASICs (consistency up to 2)."""
 MAX_SIGMA_PX = 1.5
 """An offset less certain than this is not determined."""
 SURE_SIGMA_PX = 0.5
@@ -38,6 +42,7 @@ def judge(
     measures = dict(one.measures)
     measures |= {
         "ring_evidence_sigmas": float(evidence.sigmas[q]),
+        "ring_consistency": float(evidence.consistency[q]),
         "halves_apart_px": apart,
         "largest_sigma_px": sigma,
     }
@@ -47,6 +52,15 @@ def judge(
         return undetermined(one, problem)
     warnings = [text for text in one.warnings if "Rings too weak" not in text]
     verdict: Verdict = "good"
+    if (
+        not evidence.sigmas[q] >= CLEAR_EVIDENCE_SIGMAS
+        and not evidence.consistency[q] >= MIN_CONSISTENCY
+    ):
+        warnings.append(
+            "Few of the quadrant's ASICs see the rings of the others; look at the picture whether "
+            "they are rings."
+        )
+        verdict = "uncertain"
     if sigma > SURE_SIGMA_PX:
         warnings.append(
             f"The offset is known to {sigma:.1f} px only in its weakest direction; {WEAK}."
@@ -72,6 +86,34 @@ def judge(
         warnings=tuple(warnings),
         accepted=True,
     )
+
+
+def compared_halves(
+    quadrants: list[QuadrantAlignment], refined: Refinement, halves: list[Prepared]
+) -> list[QuadrantAlignment]:
+    """Quadrants with what refining each half of the events alone says about them."""
+    found = [refine_rings(half, refined.offsets_px, refined.used) for half in halves]
+    told = []
+    for one in quadrants:
+        q = one.quadrant
+        if one.verdict == "not determined" or not refined.used[q]:
+            told.append(one)
+            continue
+        lost = [half is None or not half.used[q] for half in found]
+        offsets = [half.offsets_px[q] for half in found if half is not None]
+        apart = float("nan") if any(lost) else float(np.hypot(*(offsets[0] - offsets[1])))
+        one = dataclasses.replace(one, measures=one.measures | {"event_halves_apart_px": apart})
+        # Each half has half the events, so their difference has twice the sigma of the whole.
+        if not apart <= max(0.2, 4 * 2 * _largest_sigma(one.covariance_px2)):
+            text = (
+                f"The two halves of the events give offsets {apart:.1f} px apart; the detector "
+                "or the beam may have moved between them."
+                if np.isfinite(apart)
+                else "One half of the events has no usable pixels here."
+            )
+            one = dataclasses.replace(one, verdict="uncertain", warnings=(*one.warnings, text))
+        told.append(one)
+    return told
 
 
 def _refusal(refined: Refinement, agreement: float, sigma: float, apart: float) -> str:

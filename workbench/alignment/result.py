@@ -106,6 +106,7 @@ class Alignment:
     method : ``quadrant`` or ``cctbx``.
     settings : everything the answer depends on besides image, geometry and mask.
     warnings : sentences about the alignment as a whole.
+    notes : what rings cannot tell, as sentences; no fault of this alignment.
     refinement : the joint refinement of all quadrants, if there was one.
     details : further plain values (times, counts).
     """
@@ -117,6 +118,7 @@ class Alignment:
     warnings: tuple[str, ...] = ()
     refinement: Any = None
     details: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def offsets_px(self) -> NDArray[np.float64]:
@@ -202,6 +204,7 @@ class Alignment:
             "quadrants": [one.to_dict(maps) for one in self.quadrants],
             "applied_px": plain(self.applied_px),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "settings": plain(dataclasses.asdict(self.settings)),
             "details": plain(self.details),
         }
@@ -239,7 +242,7 @@ def report_lines(alignment: Alignment) -> list[str]:
             lines.append(offset_line(one))
     for one in alignment.quadrants:
         lines += [f"Quadrant {one.quadrant}: {warning}" for warning in one.warnings]
-    return lines + list(alignment.warnings)
+    return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 
 def offset_line(one: QuadrantAlignment) -> str:

@@ -51,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rank", action="store_true",
         help="only tell how clear the rings of each image are, the clearest first",
     )  # fmt: skip
+    parser.add_argument(
+        "--halves", nargs=2, metavar="IMAGE",
+        help="averages of one and of the other half of the events, to see whether they agree",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE", help="default IMAGE_cc.cbf")
     parser.add_argument("--no-save", action="store_true", help="print only, write nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -64,15 +68,18 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output and len(args.images) > 1:
         raise AlignmentError("--output names one file; leave it out for several images.")
+    if args.halves and len(args.images) > 1:
+        raise AlignmentError("--halves belong to one image; align several one by one.")
     settings = _settings(args)
     mask = _mask(args.mask)
     geometry = Geometry.read(args.geometry) if args.geometry else None
     if args.rank:
         return _rank(args, mask, geometry, settings)
+    halves = (read_image(args.halves[0]), read_image(args.halves[1])) if args.halves else None
     told = []
     for path in args.images:
         image = read_image(path)
-        alignment = align_quadrants(image, geometry, mask, args.method, settings)
+        alignment = align_quadrants(image, geometry, mask, args.method, settings, halves=halves)
         written = None
         if not args.no_save:
             written = _save(image, alignment, args.output or cc_path(path))

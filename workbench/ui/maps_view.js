@@ -80,9 +80,10 @@ function render({ model, el }) {
       if (m.peak) cross(m.peak[0], m.peak[1], "#fff", 7);
       if (m.offset) {
         cross(m.offset[0], m.offset[1], "#D55E00", 5);
-        if (m.sigma) {
+        if (m.ellipse) {
+          const [long, short, angle] = m.ellipse, half = (v) => Math.max(2 * ratio, (v / step) * cell);
           c.strokeStyle = "#D55E00"; c.lineWidth = 1.5 * ratio; c.beginPath();
-          c.ellipse(at(m.offset[1]), at(m.offset[0]), Math.max(2 * ratio, (m.sigma[1] / step) * cell), Math.max(2 * ratio, (m.sigma[0] / step) * cell), 0, 0, 7); c.stroke();
+          c.ellipse(at(m.offset[1]), at(m.offset[0]), half(long), half(short), angle, 0, 7); c.stroke();
         }
       }
       section.width = Math.round((section.clientWidth || w) * ratio); section.height = Math.round(52 * ratio);

@@ -52,8 +52,22 @@ def entry(one: Any) -> dict[str, Any]:
         "values": [[round(float(v), 6) if np.isfinite(v) else None for v in row] for row in values],
         "peak": finite(one.peak_px),
         "offset": finite(one.offset_px) if one.verdict != "not determined" else None,
-        "sigma": finite(one.sigma_px),
+        "ellipse": ellipse(one.covariance_px2),
     }
+
+
+def ellipse(covariance_px2: Any) -> list[float] | None:
+    """One standard deviation about an offset: two half axes in pixels, and the angle of the first.
+
+    The angle is that of the drawing: radians from the y axis (right) towards the x axis (down).
+    """
+    covariance = np.asarray(covariance_px2, dtype=float)
+    if covariance.shape != (2, 2) or not np.isfinite(covariance).all():
+        return None
+    squares, directions = np.linalg.eigh(covariance)
+    long, short = np.sqrt(np.maximum(squares[::-1], 0))
+    x, y = directions[:, 1]
+    return [float(long), float(short), float(np.arctan2(x, y))]
 
 
 def title(one: Any) -> str:

@@ -136,6 +136,7 @@ class QuadrantsPanel(Panel):
         self.maps.on_offset("found", partial(self._from_map, "found"))
         self.rows = [QuadrantRow(self, quadrant) for quadrant in range(4)]
         self.verdict = widgets.HTML()
+        self.notes = widgets.HTML()
         self.calibrant = widgets.Dropdown(
             options=list(CALIBRANTS),
             description="Rings of",
@@ -166,8 +167,14 @@ class QuadrantsPanel(Panel):
                 widgets.VBox([self.form.widget]),
                 widgets.VBox([self.profiles]),
                 widgets.VBox([self.comparison]),
+                widgets.VBox([self.notes]),
             ],
-            titles=["Settings of the search", "Radial profiles before and after", "Powder picture"],
+            titles=[
+                "Settings of the search",
+                "Radial profiles before and after",
+                "Powder picture",
+                "What rings cannot tell",
+            ],
         )
         self.details.observe(
             lambda change: session.later("quadrant figures", self._draw), "selected_index"
@@ -221,6 +228,7 @@ class QuadrantsPanel(Panel):
             "displacements of the ring centre in pixels of lab x, y: the quadrant moves by minus "
             f"the offset. {warning_text(alignment.warnings)}"
         )
+        self.notes.value = " ".join(alignment.notes)
         if self.details.selected_index is not None:
             self._draw()
 

@@ -1,0 +1,78 @@
+"""What an alignment must not claim, and rings made without the code that models them."""
+
+import numpy as np
+import pytest
+
+from workbench.alignment import align_quadrants
+from workbench.alignment.unseen import middles_px, turns_alike_deg
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
+from workbench.recipe import AlignmentSettings
+from workbench.simulate.junk import junk_image
+from workbench.simulate.tracing import Cone, traced_powder
+
+TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
+BEAM = {"distance_mm": 121.0, "wavelength_angstrom": 1.3051}
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """Photons thrown along skew, textured cones and caught by tilted sensors."""
+    random = np.random.default_rng(5)
+    true = Geometry.ideal()
+    for sensor in true.sensors:
+        true = true.rotate(sensor, z=float(random.normal(0, 0.05)), x=float(random.normal(0, 0.1)))
+    cones = [Cone(angle, 3e5, skew_deg=0.05, texture=0.4) for angle in (5, 8, 11, 14.5, 18, 23, 28)]
+    return true, traced_powder(true, cones, background=2e6, seed=1)
+
+
+def test_photons_thrown_along_cones_give_the_offsets(traced):
+    true, data = traced
+    found = align_quadrants(DetectorImage(data, true.move_quadrants(-TRUTH), **BEAM))
+    errors = found.offsets_px - TRUTH
+    assert np.sqrt(np.mean(errors**2)) < 0.1
+    assert (np.abs(errors) < 4 * found.sigmas_px).all()
+    assert [one.verdict for one in found.quadrants] == ["good"] * 4
+
+
+def turned(geometry, quadrant, degrees, about_px):
+    """Geometry with a quadrant turned about a point (x, y) in pixels."""
+    part = geometry.quadrants[quadrant]
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    away = np.array(part.origin_um[:2]) - np.array(about_px) * 109.92
+    geometry = geometry.rotate(part, z=degrees)
+    return geometry.move(geometry.quadrants[quadrant], [*(turn @ away - away), 0.0])
+
+
+def test_turns_about_the_beam_are_invisible_and_about_the_middle_look_like_offsets(traced):
+    true, data = traced
+    degrees = np.array([0.3, -0.2, 0.25, -0.3])
+    middles = middles_px(true)
+    beside = true
+    for q in (0, 1):
+        beside = turned(beside, q, degrees[q], about_px=(0, 0))
+    for q in (2, 3):
+        beside = turned(beside, q, degrees[q], about_px=middles[q])
+    found = align_quadrants(DetectorImage(data, beside, **BEAM))
+    expected = np.radians(degrees)[:, None] * middles[:, ::-1] * [1, -1]
+    expected[:2] = 0
+    assert np.abs(expected[2:]).max() > 1
+    assert np.abs(found.offsets_px - expected).max() < 0.1
+    assert turns_alike_deg(found.offsets_px, middles)[2:] == pytest.approx(degrees[2:], abs=0.02)
+    assert found.quadrants[3].measures["turn_alike_deg"] == pytest.approx(-0.3, abs=0.02)
+    assert any("about the beam changes no ring" in note for note in found.notes)
+    assert any("the detector or the beam moved" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "kind", ["plaid", "spots", "rows and columns", "squares", "rings elsewhere"]
+)
+def test_structure_that_is_not_rings_is_never_taken_for_them(kind):
+    true = Geometry.ideal()
+    present = true.move_quadrants(np.random.default_rng(1).uniform(-6, 6, (4, 2)))
+    image = DetectorImage(junk_image(kind, true, seed=1), present, **BEAM)
+    found = align_quadrants(image, settings=AlignmentSettings(range_px=10))
+    assert "good" not in {one.verdict for one in found.quadrants}
+    assert not found.applied_px.any()
+    assert found.notes == ()

@@ -1,0 +1,126 @@
+"""Pictures with structure that is not powder rings, to see what an alignment makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detector import ASICS, COLUMNS, PIXEL_SIZE_UM, ROWS, SHAPE
+
+_Make = Callable[[np.random.Generator, NDArray, NDArray], NDArray]
+
+
+def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32]:
+    """Picture of a kind in `JUNK`, float32 ``(32, 185, 388)``, ADU; its details follow `seed`.
+
+    Structure in space stands in the lab frame of `geometry`, so it runs on from sensor to sensor
+    as light would.
+    """
+    random = np.random.default_rng(seed)
+    positions = np.asarray(geometry.pixel_positions_um())  # type: ignore[attr-defined]
+    x, y = np.moveaxis(positions[..., :2] / PIXEL_SIZE_UM, -1, 0)
+    level = np.maximum(JUNK[kind](random, x, y), 0.0)
+    photons = random.poisson(level) if kind != "noise" else level
+    return (28.0 * photons + random.normal(0, 2, SHAPE)).astype(np.float32)
+
+
+def _noise(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    return random.gamma(random.uniform(0.3, 5), 2.0, SHAPE)
+
+
+def _gradient(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    a, b, c, d = random.normal(0, 1, 4)
+    slope = (a * x + b * y) / 900 + (c * x * x + d * x * y) / 900**2
+    return 20 * (1 + 0.5 * slope)
+
+
+def _stripes(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    angle, period = random.uniform(0, np.pi), random.uniform(8, 80)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    return 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
+
+
+def _plaid(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    return (_stripes(random, x, y) + _stripes(random, x, y)) / 2
+
+
+def _rows(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Pick-up: the same rows and columns bright on every sensor."""
+    rows, columns = random.gamma(2, 3, ROWS), random.gamma(2, 3, COLUMNS)
+    return np.broadcast_to(rows[:, None] + columns, SHAPE)
+
+
+def _steps(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Every ASIC has its own pedestal and gain."""
+    level = random.uniform(2, 40, (ASICS // 2, 1, 2, 1))
+    return np.broadcast_to(level, (ASICS // 2, ROWS, 2, COLUMNS // 2)).reshape(SHAPE)
+
+
+def _spots(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    level = np.full(SHAPE, random.uniform(0.1, 5))
+    count = int(random.integers(100, 6000))
+    sensor, row, column = (random.integers(1, n - 1, count) for n in SHAPE)
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        spot = random.exponential(200, count)
+        np.add.at(level, (np.minimum(sensor, SHAPE[0] - 1), row + i, column + j), spot)
+    return level
+
+
+def _blobs(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    level = np.full(SHAPE, 2.0)
+    for _ in range(int(random.integers(3, 40))):
+        a, b = random.uniform(-900, 900, 2)
+        width = random.uniform(4, 120)
+        level += random.uniform(3, 60) * np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * width**2))
+    return level
+
+
+def _halo(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Water: round, but without an edge to hold on to."""
+    radius, width = np.hypot(x, y), random.uniform(120, 200)
+    return 30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
+
+
+def _squares(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Square rings about the beam."""
+    return 10 + 8 * np.sin(2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60))
+
+
+def _star(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Streaks that run outwards from the beam."""
+    spokes = int(random.integers(12, 200))
+    return 10 + 8 * np.sin(spokes * np.arctan2(y, x))
+
+
+def _elsewhere(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Rings about quite another centre."""
+    angle = random.uniform(0, 2 * np.pi)
+    away = random.uniform(250, 500) * np.array([np.cos(angle), np.sin(angle)])
+    radius = np.hypot(x - away[0], y - away[1])
+    return 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+
+
+def _ellipses(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+    """Ellipses about the beam, a third longer than wide."""
+    radius = np.hypot(x, y * random.uniform(1.25, 1.5))
+    return 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+
+
+JUNK: dict[str, _Make] = {
+    "noise": _noise,
+    "gradient": _gradient,
+    "stripes": _stripes,
+    "plaid": _plaid,
+    "rows and columns": _rows,
+    "steps": _steps,
+    "spots": _spots,
+    "blobs": _blobs,
+    "halo": _halo,
+    "squares": _squares,
+    "star": _star,
+    "rings elsewhere": _elsewhere,
+    "ellipses": _ellipses,
+}
+"""Kinds of structure without powder rings about the beam."""
