@@ -1,6 +1,10 @@
 """Averages on a Dask cluster: a real scheduler and workers on the loopback interface."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import cloudpickle
 import fake_runs
@@ -9,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from workbench.averages import Dask, average_run
-from workbench.averages.cluster import chunk_size
+from workbench.averages.cluster import chunk_size, deaf_to_signals
 from workbench.averages.runners import find_runner
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.recipe import Events
@@ -97,6 +101,49 @@ def test_more_workers_than_events_snapshots_errors_and_cancelling(run):
             average_run(broken, None, Dask(client, chunk_events=1))
         with pytest.raises(NoEventsError, match="no events"):
             average_run(run, None, Dask(client), selection=Events(skip=4, limit=1))
+
+
+class Slow(fake_runs.FakeRun):
+    """Its events are found slowly, as on a busy disk."""
+
+    def events(self, corrections=None, selection=None):
+        for event in super().events(corrections, selection):
+            time.sleep(0.3 if event.index > 8 else 0)
+            yield event
+
+    def part(self, events):
+        return fake_runs.FakeRun(self.frames).part(events)  # the workers find theirs at once
+
+
+def test_a_cancel_while_events_are_still_found_keeps_what_the_workers_have():
+    slow = Slow(fake_runs.random_frames(60, shape=(1, 20, 388)))
+    shown, progress = [], Watch()
+    progress.update = lambda *told: (Watch.update(progress, *told), Stop.update(progress, *told))
+    with cluster(2) as local, Client(local, set_as_default=False) as client:
+        runner = Dask(client, chunk_events=2)
+        images = average_run(
+            slow, None, runner, progress, snapshot=shown.append, snapshot_seconds=0
+        )
+    assert images.partial
+    assert 4 <= images.count < 60
+    assert shown
+    assert "events found" in progress.where
+
+
+def test_local_workers_do_not_hear_ctrl_c():
+    """It goes to all processes of a terminal; they would end with what they have done."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with deaf_to_signals():
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            child.send_signal(number)
+        time.sleep(1)
+        assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
 
 
 def test_workers_without_the_workbench_are_named(run, monkeypatch):

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -68,31 +70,35 @@ class Dask:
         _ = job.corrector  # missing constants are told before any worker starts
         first = next(job.events(), None)
         if first is None:
-            return Collected(tally=Tally(left_out=Counter(job.run.skipped)))
+            return _left_out(job)
         with self._client() as client:
             check_workers(client)
             tree = _Tree(client, job)
+            shown = time.monotonic()
+
+            def look(message: str, total: int | None) -> bool:
+                """Tell how far the work is; False if it is to stop."""
+                nonlocal shown
+                tree.look()
+                progress.update(tree.events_done, total, message)
+                if snapshot is not None and time.monotonic() - shown >= snapshot_seconds:
+                    part = tree.merged()
+                    if part is not None:
+                        snapshot(replace(part.merge(_left_out(job)), partial=True))
+                    shown = time.monotonic()
+                return not progress.cancelled
+
             try:
-                complete = self._divide(tree, progress)
-                left_out = Collected(tally=Tally(left_out=Counter(job.run.skipped)))
-                shown = time.monotonic()
-                while complete and not tree.finished:
+                going_on = self._divide(tree, look)
+                while going_on and not tree.finished:
                     tree.wait(POLL_SECONDS)
-                    progress.update(tree.events_done, tree.events, tree.where)
-                    if progress.cancelled:
-                        break
-                    if snapshot is not None and time.monotonic() - shown >= snapshot_seconds:
-                        part = tree.merged()
-                        if part is not None:
-                            snapshot(replace(part.merge(left_out), partial=True))
-                        shown = time.monotonic()
-                complete = complete and tree.finished
+                    going_on = look(tree.where, tree.events)
                 found = tree.merged() or Collected()
+                return replace(found.merge(_left_out(job)), partial=not tree.finished)
             finally:
                 tree.forget()
-        return replace(found.merge(left_out), partial=not complete)
 
-    def _divide(self, tree: _Tree, progress: Progress) -> bool:
+    def _divide(self, tree: _Tree, look: Callable[[str, int | None], bool]) -> bool:
         """Send the job's events to the workers in chunks; False if cancelled before the end."""
         job = tree.job
         size = self.chunk_events or chunk_size(job.expected)
@@ -102,8 +108,7 @@ class Dask:
             if len(chunk) == size:
                 tree.add(chunk)
                 chunk = []
-                progress.update(0, job.expected, f"{tree.events} events found")
-                if progress.cancelled:
+                if not look(f"{tree.events} events found", job.expected):
                     return False
         if chunk:
             tree.add(chunk)
@@ -143,11 +148,29 @@ class Dask:
         count = available_cores() if self.workers is None else self.workers
         if count < 1:
             raise WorkbenchError(f"{count} workers cannot work; use at least 1.")
-        with (
-            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
+        with deaf_to_signals():
+            local = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
+        with local as cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+@contextmanager
+def deaf_to_signals() -> Iterator[None]:
+    """Processes started meanwhile do not get Ctrl-C and SIGTERM, which go to the whole group.
+
+    They would end, and what they have done would be lost before this process has it.
+    """
+    resource_tracker.ensure_running()  # where it is started later it lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _left_out(job: Job) -> Collected:
+    """Of the job's events only why some were left out so far."""
+    return Collected(tally=Tally(left_out=Counter(job.run.skipped)))
 
 
 def address_in(path: Path) -> str:
@@ -283,6 +306,11 @@ class _Tree:
                 wait(futures, timeout=seconds, return_when="FIRST_COMPLETED")
         except TimeoutError:
             return
+        self.look()
+
+    def look(self) -> None:
+        """Note the parts that are ready; raises what a worker raised."""
+        waiting = [node for node in self.nodes if not node.done]
         for node in waiting:
             if node.future.status in ("error", "cancelled", "lost"):
                 self._fail(node)
