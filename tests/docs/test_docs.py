@@ -40,6 +40,14 @@ def test_pages_load_nothing_from_elsewhere(site):
         assert found is None, f"{page.name}: {found}"
 
 
+def test_no_page_is_a_stub(site):
+    for page in site.rglob("*.html"):
+        if page.name not in ("404.html",):
+            main = re.search(r"<article.*?</article>", page.read_text("utf-8"), re.S)[0]
+            words = re.sub(r"<[^>]+>", " ", main).split()
+            assert len(words) > 100, f"{page.name} has {len(words)} words"
+
+
 def test_reference_lists_every_verb_and_setting(site):
     commands = (site / "reference/commands.html").read_text(encoding="utf-8")
     assert all(f"workbench {verb}" in commands for verb in VERBS)

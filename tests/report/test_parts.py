@@ -18,7 +18,7 @@ from workbench.report.checks import show as show_checks
 from workbench.report.evidence import gather, ring_contrast
 from workbench.report.origins import hash_list, input_files
 from workbench.report.quadrants import correlations
-from workbench.report.text import count, signed, size, table, together
+from workbench.report.text import by_folder, count, signed, size, table, together
 from workbench.report.verdict import judge, show
 
 
@@ -218,6 +218,14 @@ def test_only_long_cells_may_be_broken():
     markup = table(["a", "b"], [["short", "/a/very/long/path/of/a/file.cbf"]]).markup
     assert "<td>short</td>" in markup
     assert '<td class="long">/a/very' in markup
+
+
+def test_folder_of_files_is_told_once():
+    rows = [["run 54", "/data/xtc/a", 1], ["run 74", "/data/xtc/b", 2], ["geometry", "/calib/c", 3]]
+    assert by_folder(rows) == [
+        ["in", "/data/xtc", ""], ["run 54", "a", 1], ["run 74", "b", 2],
+        ["in", "/calib", ""], ["geometry", "c", 3],
+    ]  # fmt: skip
 
 
 def test_empty_table_has_its_header():

@@ -31,10 +31,8 @@ from workbench.report import sensors as statistics
 from workbench.report.text import (
     Shown,
     beside,
-    folded,
     preformatted,
     sentence,
-    size,
     table,
     together,
 )
@@ -348,19 +346,7 @@ class CalibrationReport:
 
     def outputs(self) -> Shown:
         """Files that were written, with their sizes; their hashes folded."""
-        files = self.calibration.files
-        if not files:
-            return sentence("No other file was written.")
-        made = [
-            origins.InputFile(kind, os.fspath(path), Path(path).stat().st_size, "")
-            for kind, path in files.items()
-        ]
-        shown = table(
-            ["written", "file", "size"],
-            [[one.role, one.path, size(one.octets or 0)] for one in made],
-        )
-        title = "SHA-256 of the files written, for sha256sum --check (not printed)"
-        return together(shown, folded(title, origins.hash_list(made)))
+        return inputs.outputs(self.calibration.files)
 
     def recipe_text(self) -> Shown:
         """The recipe as it was run, paths made absolute."""

@@ -1,12 +1,16 @@
-"""What a calibration was made from: runs with their events, files with their hashes."""
+"""What a calibration was made from and what it wrote: runs with their events, files, hashes."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from workbench.report.origins import HASH_UP_TO, hash_list, input_files
+from workbench.report.origins import HASH_UP_TO, InputFile, hash_list, input_files
 from workbench.report.text import (
     Shown,
+    by_folder,
     count,
     folded,
     known,
@@ -63,7 +67,7 @@ def files(calibration: Any) -> Shown:
         [one.role, one.path, "gone" if one.octets is None else size(one.octets), one.modified]
         for one in found
     ]
-    listing = table(["used for", "file", "size", "modified (UTC)"], rows)
+    listing = table(["used for", "file", "size", "modified (UTC)"], by_folder(rows))
     if len(found) > LISTED:
         uses: dict[str, list[int]] = {}
         for one in found:
@@ -74,3 +78,18 @@ def files(calibration: Any) -> Shown:
     hashes = hash_list(found)
     title = f"SHA-256 of the files up to {size(HASH_UP_TO)}, for sha256sum --check (not printed)"
     return together(sentence(words), listing, folded(title, hashes) if hashes else sentence(""))
+
+
+def outputs(files: Mapping[str, Path]) -> Shown:
+    """Files that were written, with their sizes; their hashes folded."""
+    if not files:
+        return sentence("No other file was written.")
+    made = [
+        InputFile(kind, os.fspath(path), Path(path).stat().st_size, "")
+        for kind, path in files.items()
+    ]
+    rows = [[one.role, one.path, size(one.octets or 0)] for one in made]
+    title = "SHA-256 of the files written, for sha256sum --check (not printed)"
+    return together(
+        table(["written", "file", "size"], by_folder(rows)), folded(title, hash_list(made))
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -85,6 +86,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
     body = "".join(row(line, "td") for line in lines[1:])
     markup = f"<table>{title}{head}<tbody>{body}</tbody></table>"
     return Shown(markup, f"{caption}\n{plain}" if caption else plain)
+
+
+def by_folder(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    """Rows of files (use, path, …) with each folder told once, in a row of its own above them."""
+    listed: list[list[object]] = []
+    before = ""
+    for use, path, *rest in rows:
+        folder, name = os.path.split(str(path))
+        if folder != before:
+            listed.append(["in", folder, *[""] * len(rest)])
+            before = folder
+        listed.append([use, name, *rest])
+    return listed
 
 
 def together(*parts: Shown) -> Shown:
