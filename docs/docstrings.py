@@ -4,6 +4,7 @@ The house writes ``name : what it is.`` on one line, numpydoc has ``name : type`
 extension of griffe moves such sentences to the description.
 """
 
+import ast
 import re
 
 import griffe
@@ -16,6 +17,17 @@ SECTIONS = ("Parameters", "Attributes")
 
 class SameLine(griffe.Extension):
     """Rewrites the docstring of every object."""
+
+    def on_attribute_instance(self, *, attr, **_):
+        """Show ``setting(2000.0, "what it is")`` as its default and its sentence."""
+        value = attr.value
+        if not isinstance(value, griffe.ExprCall) or str(value.function) != "setting":
+            return
+        default, *doc = value.arguments
+        attr.value = default
+        if doc and attr.docstring is None:
+            text = ast.literal_eval(str(doc[0]))
+            attr.docstring = griffe.Docstring(text[:1].upper() + text[1:], parent=attr)
 
     def on_object(self, *, obj, **_):
         if obj.docstring is not None:
