@@ -85,16 +85,16 @@ class Events:
         )
 
     def describe(self) -> str:
-        """Give one line for people, e.g. ``from 5, at most 100``."""
-        parts = [f"from {self.skip}"] if self.skip else []
+        """Give one line for people, e.g. ``from event 5 on, at most 100 events``."""
+        parts = [f"from event {self.skip} on"] if self.skip else []
         if self.stop is not None:
-            parts.append(f"before {self.stop}")
+            parts.append(f"before event {self.stop}")
         if self.limit is not None:
-            parts.append(f"at most {self.limit}")
+            parts.append(f"at most {self.limit} events")
         if self.every > 1:
-            parts.append(f"every {self.every}th")
+            parts.append(f"one in {self.every}")
         if self.indices:
-            parts.append(f"{len(self.indices)} listed")
+            parts.append(f"{len(self.indices)} events by their index")
         if self.event_codes:
             parts.append("event code " + " or ".join(map(str, self.event_codes)))
         if self.photon_energy_min_ev is not None:
