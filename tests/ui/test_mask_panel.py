@@ -216,6 +216,14 @@ def test_the_curve_over_a_histogram_counts_pixels(masks):
     assert control.removed == []
 
 
+def test_the_curves_are_drawn_when_they_are_opened(panel, session):
+    assert [place.layout.display for place in panel.curves] == ["none"] * 3
+    panel.details.selected_index = 0
+    session.wait(60)
+    assert [place.value[:4] for place in panel.curves] == [b"\x89PNG"] * 3
+    assert [place.layout.display for place in panel.curves] == [""] * 3
+
+
 def test_a_dead_asic_is_seen_at_once():
     fraction = np.full((4, 8, 2), 0.003)
     fraction[1, 3, 1], fraction[2, 0, 0] = 1.0, 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ from workbench.ui.folds import Folds
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
 from workbench.ui.panels.layers import LayersBox
-from workbench.ui.panels.limits import LimitRow
+from workbench.ui.panels.limits import LIMITS, LimitRow
 from workbench.ui.session import Session
 
 if TYPE_CHECKING:
@@ -92,9 +93,12 @@ class MaskPanel(Panel):
         self.asics = widgets.HTML(layout={"flex": "0 0 250px"})
         self._make_files()
         self.fraction = picture()
-        self.curves = picture()
+        self.curves = [picture() for _ in LIMITS]
+        for place in self.curves:
+            place.layout.flex, place.layout.max_width = "1 1 330px", "min(100%, 460px)"
+        curves = widgets.HBox(self.curves, layout={"flex_flow": "row wrap", "width": "100%"})
         details = Folds(
-            [widgets.VBox([self.curves]), widgets.VBox([self.fraction])],
+            [curves, widgets.VBox([self.fraction])],
             titles=["Pixels removed against threshold", "Fraction masked per ASIC"],
         )
         details.observe(lambda change: session.later("mask figures", self._draw), "selected_index")
@@ -276,7 +280,9 @@ class MaskPanel(Panel):
             return
         if self.details.selected_index == 0:
             views = threshold_views(self.session)
-            show_picture(self.curves, lambda: figures.threshold_curves(views))
+            for place, view in zip(self.curves, views, strict=False):
+                what = (view.name, view.data, view.limit, view.removes)
+                show_picture(place, partial(figures.threshold_curve, *what))
         elif self.details.selected_index == 1:
             good, geometry = mask.good, images.geometry
             show_picture(self.fraction, lambda: figures.fraction_map(good, geometry))
