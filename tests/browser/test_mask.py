@@ -2,12 +2,9 @@
 and the picture is the mask, pixel for pixel."""
 
 import re
-import shutil
 import time
 
 import pytest
-
-from workbench.simulate.experiment import write_experiment
 
 pytestmark = pytest.mark.browser
 
@@ -21,40 +18,14 @@ PICTURE = """() => {
 ROW, COLUMN = 500, 300  # of the picture compared, in the assembled detector
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sample")
-    write_experiment(folder / "exp", events=6, seed=3)
-    return folder / "exp"
-
-
 @pytest.fixture
-def page(notebook, sample, tmp_path):
-    shutil.copytree(next(sample.glob("CXI/*/calib")), tmp_path / "calib", symlinks=True)
-    notebook.lab.notebook(
-        "mask.ipynb",
-        "import workbench as wb\n"
-        f"bench = wb.Workbench('cxim1416', dark=54, bright=74, psdm_dir={str(sample)!r}, "
-        f"calib_dir={str(tmp_path / 'calib')!r}, detz_offset_mm=585.5, "
-        f"output={str(tmp_path / 'out')!r})\n"
-        "bench.session.compute_images(); bench.session.wait(60); first = bench.recipe.mask",
-        "bench.show();",
-    )
-    notebook.page.set_viewport_size({"width": 1600, "height": 1500})
-    notebook.open("mask.ipynb").hide_sidebar()
-    notebook.run_all()
-    notebook.page.wait_for_selector(".cw-steps button", timeout=90_000)
-    notebook.page.locator(".cw-steps button").nth(1).click()
-    notebook.page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
-    return notebook.page
-
-
-def eventually(found, wanted=True, seconds=40):
-    """Ask until the answer is the one wanted; a busy machine takes its time."""
-    deadline = time.monotonic() + seconds
-    while (answer := found()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert answer == wanted
+def page(notebook, experiment):
+    """The mask panel in a large window; `first` is the mask's recipe as it was."""
+    prepare = "bench.session.compute_images(); bench.session.wait(60); first = bench.recipe.mask"
+    page = notebook.workbench(experiment, "mask.ipynb", prepare, width=1600, height=1500)
+    notebook.step(2)
+    page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    return page
 
 
 def resting(locator):
@@ -66,12 +37,12 @@ def resting(locator):
     return box
 
 
-def drag(page, start, end, canvas, grip=False):
+def drag(notebook, start, end, canvas, grip=False):
     """Drag between two places of a canvas, given as fractions of its size.
 
     With `grip`, only once the cursor tells that there is a shape to be taken.
     """
-    box = resting(canvas)
+    page, box = notebook.page, resting(canvas)
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
 
     def point():
@@ -81,7 +52,7 @@ def drag(page, start, end, canvas, grip=False):
 
     point()
     if grip:
-        eventually(point)
+        notebook.until(point, what="the cursor of a shape that can be taken")
     page.mouse.down()
     page.mouse.move(*points[1], steps=6)
     page.mouse.up()
@@ -113,6 +84,9 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     def said(code):
         return notebook.kernel(f"print({code})")
 
+    def eventually(found, wanted=True):
+        notebook.until(lambda: found() == wanted, what=str(wanted))
+
     def kinds():
         return said("*[layer.kind for layer in bench.recipe.mask.layers]")
 
@@ -126,13 +100,13 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
 
     # ---- every tool --------------------------------------------------------------------------
     tool("Draw a rectangle")
-    drag(page, (0.1, 0.1), (0.25, 0.2), canvas)
+    drag(notebook, (0.1, 0.1), (0.25, 0.2), canvas)
     eventually(kinds, "rectangle")
     tool("Draw a circle")
-    drag(page, (0.45, 0.45), (0.53, 0.45), canvas)
+    drag(notebook, (0.45, 0.45), (0.53, 0.45), canvas)
     eventually(kinds, "rectangle circle")
     tool("Draw a line")
-    drag(page, (0.5, 0.55), (0.6, 0.9), canvas)
+    drag(notebook, (0.5, 0.55), (0.6, 0.9), canvas)
     eventually(kinds, "rectangle circle line")
     tool("Draw a polygon")
     for x, y in ((0.7, 0.1), (0.9, 0.12), (0.85, 0.3)):
@@ -148,11 +122,11 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     tool("Move and pick")
     circle = "bench.recipe.mask.layers[1]"
     before = [said(f"{circle}.{name}") for name in ("centre_mm", "radius_mm")]
-    drag(page, (0.53, 0.45), (0.58, 0.5), canvas, grip=True)
+    drag(notebook, (0.53, 0.45), (0.58, 0.5), canvas, grip=True)
     eventually(lambda: said(f"{circle}.centre_mm") != before[0])
     moved = said(f"{circle}.centre_mm")
     assert said(f"{circle}.radius_mm") == before[1]
-    drag(page, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
+    drag(notebook, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
     eventually(lambda: float(said(f"{circle}.radius_mm")) < 0.9 * float(before[1]))
     assert said(f"{circle}.centre_mm") == moved
     page.keyboard.press("Delete")
@@ -178,7 +152,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     page.get_by_role("checkbox", name="Own limits for low gain").click()
     histograms = page.locator(".cw-histogram:visible")
     eventually(histograms.count, 6)
-    drag(page, (0.3, 0.5), (0.6, 0.5), histograms.nth(5))
+    drag(notebook, (0.3, 0.5), (0.6, 0.5), histograms.nth(5))
     eventually(lambda: said("bench.recipe.mask.low_gain.maxproj_min > 1000"), "True")
     compare()
     notebook.screenshot("mask-low-gain")
