@@ -1,6 +1,7 @@
 """Panels driven by values and clicks, without a browser."""
 
 import base64
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
-from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
+from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel, static
 from workbench.ui.bridge import ring_radii_mm
 from workbench.ui.limit_control import nice
 from workbench.ui.session import State
@@ -259,6 +260,37 @@ def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_se
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert panel.title in bundle["text/plain"]
+
+
+def test_executed_without_a_browser_there_are_text_and_pictures_and_no_dead_widgets(
+    session, image_set, monkeypatch
+):
+    monkeypatch.setattr(static, "nobody_looks", lambda: True)
+    session.compute_alignment()
+    session.wait(120)
+    bundle = QuadrantsPanel(session)._repr_mimebundle_()
+    session.wait(60)
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert "Quadrants: done" in bundle["text/plain"]
+    picture = re.search(
+        r'<img alt="([^"]+)"[^>]* src="data:image/png;base64,([^"]+)"', bundle["text/html"]
+    )
+    assert "Q0" in picture[1]
+    assert base64.b64decode(picture[2]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/opt/bin/python -m nbconvert --execute a.ipynb", True),
+        ("/opt/bin/python /opt/bin/jupyter-nbconvert --execute a.ipynb", True),
+        ("/opt/bin/python /opt/bin/papermill a.ipynb b.ipynb", True),
+        ("/opt/bin/python /opt/bin/jupyter-lab papermill.ipynb", False),
+        ("/opt/bin/python -m voila a.ipynb", False),
+    ],
+)
+def test_programs_without_a_browser_are_known_by_their_command_line(line, expected):
+    assert static.executes(line.split()) is expected
 
 
 def test_calibrant_rings_obey_braggs_law():

@@ -22,12 +22,13 @@ from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
 from workbench.ui.folds import Folds
 from workbench.ui.image_view import ImageView
-from workbench.ui.panels.base import GLYPHS, Panel, mimebundle
+from workbench.ui.panels.base import GLYPHS, Panel
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
 from workbench.ui.session import Session, State
+from workbench.ui.static import mimebundle
 from workbench.ui.styles import classed, marked, style_sheet
 
 if TYPE_CHECKING:
@@ -323,6 +324,11 @@ class Workbench:
                 marked(button, f"cw-is-{one.name.lower()}", one == state)
 
     def _recipe(self) -> None:
+        folder = self.recipe.output.folder
+        self.save_button.tooltip = f"Write averages, mask, geometry and recipe into {folder}"
+        self.report_button.tooltip = (
+            f"Write an executed notebook and an HTML page of this calibration into {folder}"
+        )
         self.undo.disabled = self.session.undoable is None
         self.redo.disabled = self.session.redoable is None
         self.undo.tooltip = f"Take back: {self.session.undoable or 'nothing'}"
@@ -358,4 +364,4 @@ class Workbench:
         return next((figure for panel in panels if (figure := panel.figure())), None)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return mimebundle(self.widget, self.summary(), self.figure)
+        return mimebundle(self.widget, self.panels, self.figure)

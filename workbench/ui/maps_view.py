@@ -71,13 +71,12 @@ def ellipse(covariance_px2: Any) -> list[float] | None:
 
 
 def title(one: Any) -> str:
-    """Three lines: offset ± sigma, correlation, verdict."""
+    """Three lines: verdict, offset in x and y, correlation; short, the maps may be narrow."""
     if one.verdict == "not determined":
-        return f"Q{one.quadrant}\nCC {one.cc:.4f}\nnot determined"
+        return f"Q{one.quadrant} not determined\n–\nCC {one.cc:.4f}"
     x, y = one.offset_px
-    place = f"Q{one.quadrant}  x {x:+.2f}, y {y:+.2f} px"
     kept = "" if one.accepted else ", left in place"
-    return f"{place}\nCC {one.cc:.4f}\n{one.verdict}{kept}"
+    return f"Q{one.quadrant} {one.verdict}{kept}\n{x:+.2f}, {y:+.2f} px\nCC {one.cc:.4f}"
 
 
 def finite(pair: Any) -> list[float] | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,12 +10,10 @@ import ipywidgets as widgets
 
 from workbench.ui.image_view import ImageView
 from workbench.ui.session import Session, State
+from workbench.ui.static import mimebundle, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-DRAWING = threading.Lock()
-"""Held while matplotlib draws: font and math-text caches are shared by all figures."""
 
 GLYPHS = {
     State.NOT_STARTED: "○",
@@ -138,28 +134,7 @@ class Panel:
 
     # ---- display -----------------------------------------------------------------------------
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return mimebundle(self.widget, self.summary(), self.figure)
-
-
-def mimebundle(
-    widget: widgets.Widget, summary: str, figure: Callable[[], Figure | None]
-) -> dict[str, Any]:
-    """Widget view for JupyterLab, PNG and text for pages where no kernel runs."""
-    bundle: dict[str, Any] = dict(widget._repr_mimebundle_() or {})
-    bundle["text/plain"] = summary
-    drawn = png(figure)
-    if drawn is not None:
-        bundle["image/png"] = base64.b64encode(drawn).decode("ascii")
-    return bundle
-
-
-def png(draw: Callable[[], Figure | None], dpi: int = 90) -> bytes | None:
-    """PNG of what `draw` gives; safe from any thread."""
-    from workbench.figures import to_png
-
-    with DRAWING:
-        figure = draw()
-        return None if figure is None else to_png(figure, dpi=dpi)
+        return mimebundle(self.widget, (self,), self.figure)
 
 
 def error_text(text: str) -> str:

@@ -71,7 +71,7 @@ class GeometryPanel(Panel):
         self.versions = widgets.HTML()
         option: dict[str, Any] = {
             "style": {"description_width": "initial"},
-            "layout": {"flex": "1 1 150px", "min_width": "150px", "width": "auto"},
+            "layout": {"flex": "1 1 205px", "min_width": "205px", "width": "auto"},
         }  # fmt: skip
         self.older = widgets.Dropdown(
             description="From", tooltip="Version to compare from", options=[], **option
@@ -126,10 +126,10 @@ class GeometryPanel(Panel):
     def show_plan(self) -> None:
         """Show what would be written."""
         plan = self.previewed = self.session.plan()
-        files = "\n".join(f"  {plan.link.parent / name}" for name in plan.writes)
+        files = ", ".join(map(str, plan.writes))
         self.plan_text.value = (
             f"<b>This will be written:</b><pre>{html.escape(str(plan))}\n\n"
-            f"Files made or changed:\n{html.escape(files)}</pre>"
+            f"Files made or changed there: {html.escape(files)}</pre>"
         )
         self.plan_box.layout.display = ""
         self.done.value = ""

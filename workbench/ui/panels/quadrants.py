@@ -181,8 +181,10 @@ class QuadrantsPanel(Panel):
         )
         self.box.children = [
             self.message,
-            row(self.find, self.cancel, self.progress, self.calibrant, self.before, self.after,
-                self.blink),
+            row(
+                self.find, self.cancel, self.progress,
+                widgets.HBox([self.calibrant, self.before, self.after, self.blink]),
+            ),
             self.verdict,
             self.maps,
             *[one.widget for one in self.rows],

@@ -191,6 +191,7 @@ class RunPanel(Panel):
 
     def _images(self) -> None:
         if self.session.images is not None:
+            self.stop_offering()  # somebody has begun with something
             self.found.value = described(self.session.images)
 
     def summary(self) -> str:
