@@ -1,12 +1,14 @@
 """Quadrant alignment against a known truth: error, claimed uncertainty and time.
 
     python benchmarks/alignment.py [--seeds 2] [--cases many weak …] [--cctbx multi|single|none]
+    python benchmarks/alignment.py --junk 5    pictures without rings: is anything claimed?
 
 Each case is a simulated powder image seen in a geometry whose quadrants are off by known amounts
 (drawn anew for each seed). Columns, in pixels: RMS and largest error of the eight offsets from
 the maps alone and after the joint refinement, the claimed sigma (RMS), how many of the errors are
 within it, verdicts, and beside them the restated method of cspad.quadrants_cbf. Times are ratios
-to that method in the same run (single angle), as machines differ.
+to that method in the same run (single angle), as machines differ. The case "photon by photon"
+comes from another simulation, which traces photons along cones (workbench/simulate/tracing.py).
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
 from workbench.simulate import powder_image
+from workbench.simulate.junk import JUNK, junk_image
+from workbench.simulate.tracing import Cone, traced_powder
 
 FEW = [(7.0, 1.0), (5.0, 0.6)]
 CASES: dict[str, dict[str, Any]] = {
@@ -46,6 +50,12 @@ CASES: dict[str, dict[str, Any]] = {
     "offsets to 12 px": {"reach": 12},
     "rotated quadrants": {"turn": 0.1},
     "four frames": {"events": 4, "photons_per_pixel": 5},
+    "photon by photon": {
+        "cones": [
+            Cone(angle, 3e5, skew_deg=0.05, texture=0.4) for angle in (5, 8, 11, 14.5, 18, 23, 28)
+        ],
+        "background": 2e6,
+    },
 }  # fmt: skip
 
 
@@ -64,7 +74,7 @@ def scene(name: str, seed: int) -> tuple[DetectorImage, np.ndarray, np.ndarray]:
     present = true.move_quadrants(-random.uniform(-reach, reach, (4, 2)))
     for quadrant in present.quadrants:
         present = present.rotate(quadrant, z=float(random.normal(0, turn)))
-    data = powder_image(true, seed=seed, **case)
+    data = (traced_powder if "cones" in case else powder_image)(true, seed=seed, **case)
     mask = np.ones(SHAPE, bool)
     mask[case.get("dead_sensors", [])] = False
     image = DetectorImage(data, present, distance_mm=121.0, wavelength_angstrom=1.3051)
@@ -90,7 +100,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--cctbx", choices=("multi", "single", "none"), default="single")
+    parser.add_argument("--junk", type=int, metavar="SEEDS", help="only pictures without rings")
     options = parser.parse_args()
+    if options.junk:
+        return try_junk(options.junk)
     settings = AlignmentSettings()
     maps_only = dataclasses.replace(settings, refine="none")
     compat = AlignmentSettings(method="cctbx", multi_angle=options.cctbx == "multi")
@@ -118,6 +131,25 @@ def main() -> None:
         )
     print(f"{'all':24}{'':7}{rms(np.array(errors)):9.3f}{np.abs(errors).max():9.3f}{'':7}"
           f"{100 * np.mean(within):5.0f}%")  # fmt: skip
+
+
+def try_junk(seeds: int) -> None:
+    """Align pictures of every kind of structure that is not rings; count what is claimed."""
+    claimed = 0
+    for kind in JUNK:
+        verdicts: list[str] = []
+        for seed in range(seeds):
+            true = Geometry.ideal()
+            shift = np.random.default_rng(seed).uniform(-6, 6, (4, 2))
+            image = DetectorImage(
+                junk_image(kind, true, seed), true.move_quadrants(shift),
+                distance_mm=121.0, wavelength_angstrom=1.3051,
+            )  # fmt: skip
+            verdicts += [one.verdict for one in align_quadrants(image).quadrants]
+        counts = {name: verdicts.count(name) for name in sorted(set(verdicts))}
+        claimed += counts.get("good", 0)
+        print(f"{kind:24}" + ", ".join(f"{n} {name}" for name, n in counts.items()), flush=True)
+    print(f"{claimed} quadrants called good")
 
 
 def measure(

@@ -151,8 +151,23 @@ def test_a_calibrant_gives_the_distance_and_steadies_weak_rings():
     fit = held.details["calibrant"]
     assert fit["distance_mm"] == pytest.approx(121.0, abs=0.05)
     assert fit["rings"] > 10
+    distance, distance_sigma, wavelength, wavelength_sigma = fit["together"]
+    assert abs(distance - 121.0) < 4 * distance_sigma
+    assert abs(wavelength - 1.3051) < 4 * wavelength_sigma
+    assert distance_sigma > 3 * fit["distance_sigma_mm"], "the rings tell mostly the product"
     assert rms(held.offsets_px - TRUTH) < 0.1
     assert rms(held.sigmas_px) < rms(free.sigmas_px)
+
+
+def test_a_wrong_wavelength_is_found_and_does_not_move_the_quadrants(many):
+    image, _ = many
+    wrong = dataclasses.replace(image, wavelength_angstrom=1.31)
+    held = align_quadrants(wrong, settings=AlignmentSettings(calibrant="AgBeh"))
+    fit = held.details["calibrant"]
+    assert fit["wavelength_angstrom"] == pytest.approx(1.3051, abs=2e-4)
+    assert fit["together"][0] == pytest.approx(121.0, abs=0.05)
+    assert fit["together"][2] == pytest.approx(1.3051, abs=3e-4)
+    assert rms(held.offsets_px - TRUTH) < 0.05
 
 
 def test_rings_of_another_substance_are_not_forced_to_fit(many):

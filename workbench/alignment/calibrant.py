@@ -25,6 +25,9 @@ OUTWARD_FLOOR_PX = 0.05
 """Least uncertainty of the outward shift: depth of absorption and overlap of rings are ignored."""
 MIN_RINGS = 4
 MAX_SCATTER_PX = 0.6
+BETTER_WITH_BOTH = 2.0
+"""If freeing the wavelength too reduces the variance of the radii by more, the outward shift is
+that of the fit with both free."""
 _SCALES = np.arange(0.97, 1.0301, 0.0005)
 _WINDOW_PX = 3.0
 
@@ -39,7 +42,9 @@ class CalibrantFit:
     scale : fitted over expected radii of the rings; sigma beside it.
     distance_mm : distance of the sensors' mean plane that goes with the given wavelength, and its
         sigma.
-    wavelength_angstrom : wavelength (small angles) that goes with the given distance instead.
+    wavelength_angstrom : wavelength that goes with the given distance instead, and its sigma.
+    together : distance (mm), its sigma, wavelength (Å), its sigma with both left free. At small
+        angles rings tell only the product; how far they tell more shows in the sigmas.
     outward_px : how far all offsets point outwards too much, and its sigma.
     rings : rings used.
     scatter_px : weighted RMS of the ring radii about the line.
@@ -51,6 +56,8 @@ class CalibrantFit:
     distance_mm: float
     distance_sigma_mm: float
     wavelength_angstrom: float
+    wavelength_sigma_angstrom: float
+    together: tuple[float, float, float, float]
     outward_px: float
     outward_sigma_px: float
     rings: int
@@ -64,8 +71,10 @@ class CalibrantFit:
         """One line for a terminal."""
         return (
             f"{self.calibrant}: {self.rings} rings, distance {self.distance_mm:.3f} ± "
-            f"{self.distance_sigma_mm:.3f} mm at the given wavelength; radii scatter by "
-            f"{self.scatter_px:.2f} px."
+            f"{self.distance_sigma_mm:.3f} mm at the given wavelength (or wavelength "
+            f"{self.wavelength_angstrom:.4f} ± {self.wavelength_sigma_angstrom:.4f} Å at the given "
+            f"distance; with both free they are known to {self.together[1]:.2f} mm and "
+            f"{self.together[3]:.4f} Å); radii scatter by {self.scatter_px:.2f} px."
         )
 
 
@@ -125,7 +134,10 @@ def _line(
     distance_mm: float,
     wavelength: float,
 ) -> CalibrantFit | str:
-    """Weighted straight line through the radii; outliers (a neighbour's ring) are left out."""
+    """Weighted straight line through the radii; outliers (a neighbour's ring) are left out.
+
+    Besides the distance also the wavelength, and both together, are fitted to the same rings.
+    """
     terms = np.column_stack([meant, np.ones_like(meant)])
     use = np.ones(meant.size, bool)
     weight = height**2 * meant  # position variance: noise² / (height² × pixels on the ring)
@@ -143,21 +155,53 @@ def _line(
     if scatter > MAX_SCATTER_PX or np.count_nonzero(use) < 0.5 * meant.size:
         return f"The rings do not fit {calibrant}: their radii scatter by {scatter:.1f} px."
     variance = float(np.sum(w * residual[use] ** 2)) / degrees
-    normal = (terms[use] * w[:, None]).T @ terms[use]
-    covariance = np.linalg.inv(normal) * variance
-    scale_sigma, shift_sigma = np.sqrt(np.diag(covariance))
+    ones, change = np.ones(int(np.count_nonzero(use))), (found - meant)[use]
+    _, (scale_sigma, shift_sigma) = _fit(terms[use], change, w, variance)
+    by_wavelength = _by_wavelength(meant, distance_mm)[use]
+    (longer, _), (longer_sigma, _) = _fit(
+        np.column_stack([by_wavelength, ones]), change, w, variance
+    )
+    three = np.column_stack([meant[use], by_wavelength, ones])
+    (farther, redder, free_shift), _ = _fit(three, change, w, variance)
+    rest = change - three @ [farther, redder, free_shift]
+    free_variance = float(np.sum(w * rest**2)) / max(len(rest) - 3, 1)
+    _, (farther_sigma, redder_sigma, free_sigma) = _fit(three, change, w, free_variance)
+    if len(rest) > 3 and variance > BETTER_WITH_BOTH * free_variance:
+        shift, shift_sigma = free_shift, free_sigma  # the given wavelength bends the line
     return CalibrantFit(
         calibrant=calibrant,
         scale=float(scale),
         scale_sigma=float(scale_sigma),
         distance_mm=float(scale * distance_mm),
         distance_sigma_mm=float(scale_sigma * distance_mm),
-        wavelength_angstrom=float(scale * wavelength),
+        wavelength_angstrom=float((1 + longer) * wavelength),
+        wavelength_sigma_angstrom=float(longer_sigma * wavelength),
+        together=(
+            float((1 + farther) * distance_mm),
+            float(farther_sigma * distance_mm),
+            float((1 + redder) * wavelength),
+            float(redder_sigma * wavelength),
+        ),
         outward_px=float(-shift / MEAN_COSINE),
         outward_sigma_px=float(np.hypot(shift_sigma / MEAN_COSINE, OUTWARD_FLOOR_PX)),
         rings=int(np.count_nonzero(use)),
         scatter_px=scatter,
     )
+
+
+def _by_wavelength(radius_px: NDArray[np.float64], distance_mm: float) -> NDArray[np.float64]:
+    """Derivative of rings' radii by the logarithm of the wavelength, pixels."""
+    distance = distance_mm * 1e3 / PIXEL_SIZE_UM
+    two_theta = np.arctan(radius_px / distance)
+    return np.asarray(2 * distance * np.tan(two_theta / 2) / np.cos(two_theta) ** 2)
+
+
+def _fit(
+    terms: NDArray[np.float64], seen: NDArray[np.float64], w: NDArray[np.float64], variance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients of a weighted least-squares fit and their standard deviations."""
+    inverse = np.linalg.inv((terms * w[:, None]).T @ terms)
+    return inverse @ (terms.T @ (w * seen)), np.sqrt(np.diag(inverse) * variance)
 
 
 def with_calibrant(refined: Refinement, fit: CalibrantFit) -> Refinement:
