@@ -235,6 +235,18 @@ class Notebook:
         )
         return status.inner_text()
 
+    def box(self, locator) -> dict[str, float]:
+        """Where something is on the screen, once it no longer moves."""
+        locator.scroll_into_view_if_needed()
+        seen = [locator.bounding_box()]
+
+        def rests() -> bool:
+            seen.append(locator.bounding_box())
+            return seen[-1] is not None and seen[-1] == seen[-2]
+
+        self.until(rests, what="an element at rest", every=60)
+        return seen[-1]
+
     def says(self, code: str, answer: str) -> None:
         """Wait until the kernel prints this."""
         self.until(lambda: self.kernel(f"print({code})") == answer, what=f"{code} == {answer}")

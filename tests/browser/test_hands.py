@@ -22,7 +22,7 @@ def test_a_polygon_is_drawn_corner_by_corner(notebook, page):
     good = int(notebook.kernel("print(int(bench.session.mask.good.sum()))"))
     before = notebook.drawn()
     page.get_by_title(re.compile("Draw a polygon")).click()
-    box = page.locator(".cw-lines").nth(2).bounding_box()
+    box = notebook.box(page.locator(".cw-lines").nth(2))
     corners = [(0.6, 0.15), (0.85, 0.2), (0.7, 0.4)]
     at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     for x, y in at:
@@ -44,7 +44,7 @@ def test_a_polygon_is_drawn_corner_by_corner(notebook, page):
 
 
 def test_the_limit_is_dragged_in_the_histogram(notebook, page):
-    box = page.locator(".cw-histogram").nth(2).bounding_box()
+    box = notebook.box(page.locator(".cw-histogram").nth(2))
     before = notebook.masked()
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 0.1 * box["width"], y)

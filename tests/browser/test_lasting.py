@@ -49,7 +49,7 @@ def test_pictures_refresh_and_sliders_live_while_averaging_goes_on(notebook, exp
     slider = maximum_slider(page)
     slider.wait_for()
     before = notebook.masked()
-    box = slider.bounding_box()
+    box = notebook.box(slider)
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 0.06 * box["width"], y)
     page.mouse.down()

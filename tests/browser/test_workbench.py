@@ -21,7 +21,7 @@ def test_calibration_by_mouse(notebook, experiment):
     slider.wait_for()
     notebook.idle()
     before, drawn = notebook.masked(), notebook.drawn()
-    box = slider.bounding_box()
+    box = notebook.box(slider)
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 0.06 * box["width"], y)
     page.mouse.down()
@@ -90,7 +90,7 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
     notebook.idle()
     canvas = page.locator(".cw-lines").nth(2)
-    box = canvas.bounding_box()
+    box = notebook.box(canvas)
     whole = notebook.drawn()
 
     x, y = notebook.kernel(GOOD_PLACE).split()

@@ -151,10 +151,14 @@ class Workbench:
         """Display: live in JupyterLab, as a picture in a page without widgets.
 
         Where one was is shown again if the averages are still in their files: the images, the
-        alignment if there was one, and the panel that was open.
+        alignment if there was one, and the panel that was open. A workbench that an earlier run
+        of the same cell showed is closed, unless a variable still holds it.
         """
         from IPython.display import display
 
+        from workbench.ui import cells
+
+        cells.replace(self)
         if self.session.images is None and not self.session.busy:
             self._restore()
         display(self)
