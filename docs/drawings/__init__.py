@@ -5,13 +5,14 @@ Each function gives a figure that carries its alternative text. Colours and font
 """
 
 from drawings.detector import frames, layouts, sensor, tree
-from drawings.house import versions, workflow
+from drawings.house import floors, versions, workflow
 from drawings.methods import raw_value, self_correlation, thresholds
 
 DRAWINGS = {
     one.__name__.replace("_", "-"): one
     for one in (
-        workflow, sensor, raw_value, layouts, frames, tree, self_correlation, versions, thresholds,
+        workflow, floors, sensor, raw_value, layouts, frames, tree, self_correlation, versions,
+        thresholds,
     )
 }  # fmt: skip
 """Name of the SVG file → function that draws it."""

@@ -48,6 +48,41 @@ def workflow():
 
 
 @styled
+def floors():
+    """The packages by floors; what stands above uses what is below."""
+    figure, axes = canvas(9.4, 4.9, (0, 940), (0, 490))
+    rooms = [
+        ("faces", (("ui", BLUE), ("cli", BLUE), ("report", BLUE))),
+        ("pictures", (("figures", PURPLE),)),
+        ("recipe in, results out", (("pipeline", ORANGE),)),
+        ("computations", (("averages", GREEN), ("mask", GREEN), ("alignment", GREEN))),
+        ("files", (("images", VERMILLION), ("geometry", VERMILLION), ("corrections", VERMILLION))),
+        ("raw data", (("runs", VERMILLION), ("constants", VERMILLION))),
+        ("foundations", (("detector", FAINT), ("recipe", FAINT), ("errors", FAINT),
+                         ("progress", FAINT), ("provenance", FAINT), ("files", FAINT),
+                         ("memory", FAINT))),
+    ]  # fmt: skip
+    for number, (name, packages) in enumerate(rooms):
+        y = 452 - number * 66
+        words(axes, 8, y, f"{len(rooms) - 1 - number}", 12, DARK, ha="left", fontweight="bold")
+        words(axes, 34, y, name, 9, DARK, ha="left")
+        width = 560 / len(packages) - 8
+        for place, (package, colour) in enumerate(packages):
+            box(axes, 190 + (place + 0.5) * 560 / len(packages), y, width, 46, package, colour,
+                9 if len(packages) < 5 else 6.8)  # fmt: skip
+    box(axes, 868, 254, 110, 46, "simulate", FAINT, 9)
+    words(axes, 868, 214, "sample data,\nused by cli and tests", 8, DARK)
+    arrow(axes, (775, 452), (775, 62), DARK)
+    words(axes, 785, 440, "imports", 8.5, DARK, ha="left")
+    return describe(
+        figure,
+        "Seven floors, imports go down: 6 ui, cli and report; 5 figures; 4 pipeline; 3 averages,"
+        " mask and alignment; 2 images, geometry and corrections; 1 runs and constants; 0 detector,"
+        " recipe, errors, progress, provenance, files and memory. Aside stands simulate.",
+    )
+
+
+@styled
 def versions():
     """What deploying does to the files of the calibration directory."""
     figure, axes = canvas(9.4, 3.9, (0, 940), (0, 390))
