@@ -200,7 +200,8 @@ class Notebook:
                 if time.monotonic() >= again:
                     break
                 self.page.wait_for_timeout(100)
-        self.screenshot("failed")
+        with contextlib.suppress(Error):
+            self.screenshot("failed")
         raise AssertionError(
             f"{what or 'the state'} was not reached in {timeout} s; last: {seen!r}"
         )

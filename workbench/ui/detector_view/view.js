@@ -257,8 +257,8 @@ export default () => { // called once for each model
         store.receive(message, buffers);
         if (message.type !== "array") return;
         // told once it is drawn and three times as long has been left to everything else
-        const tell = () => setTimeout(() => model.send({ type: "got", name: message.name }), 3 * (performance.now() - begun));
-        requestAnimationFrame(() => setTimeout(tell));
+        const tell = () => { try { model.send({ type: "got", name: message.name }); } catch { /* the kernel has gone */ } };
+        requestAnimationFrame(() => setTimeout(() => setTimeout(tell, 3 * (performance.now() - begun))));
       };
       model.on("msg:custom", receive);
       model.send({ type: "need" });
