@@ -176,7 +176,7 @@ class Notebook:
         self.page.wait_for_selector(".cw-steps button", timeout=90_000)
         return self.page
 
-    def until(self, reached, act=None, timeout: float = 60.0, what: str = "", every: float = 1.0):
+    def until(self, reached, act=None, timeout: float = 90.0, what: str = "", every: float = 1.0):
         """Wait for a state; `act`, which may be done twice, is repeated until it is reached.
 
         Parameters
@@ -219,7 +219,7 @@ class Notebook:
         button.click()
         self.until(lambda: "cw-here" in (button.get_attribute("class") or ""), what="the panel")
 
-    def wait_text(self, selector: str, text: str, timeout: int = 60_000, act=None) -> None:
+    def wait_text(self, selector: str, text: str, timeout: int = 90_000, act=None) -> None:
         def found() -> bool:
             return any(text in one for one in self.page.locator(selector).all_inner_texts())
 
