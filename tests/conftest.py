@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,13 +23,24 @@ def _own_state_folder(tmp_path_factory):
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _memory_given_back():
-    """Let a test process stay small: what one file of tests leaves behind goes."""
+    """Let a test process stay small: what tests leave behind goes now and then."""
     yield
-    from workbench.memory import give_back
+    if resident_mb() > _resident["mb"] + 300:
+        from workbench.memory import give_back
 
-    give_back()
+        give_back()
+        _resident["mb"] = resident_mb()
+
+
+_resident = {"mb": 0.0}
+
+
+def resident_mb() -> float:
+    """Memory of this process, MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from distributed import Client, LocalCluster
 import workbench as wb
 from workbench.averages import Dask, average_run
 from workbench.errors import FileFormatError
-from workbench.memory import give_back
 from workbench.recipe import Events
 from workbench.runs import Run
 
@@ -27,13 +26,6 @@ def cluster(workers, processes=False):
 
 def open_run(experiment):
     return wb.open_run("cxim1416", 74, xtc_dir=experiment.xtc_dir, calib_dir=experiment.calib_dir)
-
-
-@pytest.fixture(autouse=True)
-def _memory_given_back():
-    """After each test: each worker's thread keeps some 100 MB of freed statistics."""
-    yield
-    give_back()
 
 
 @pytest.fixture(scope="module")
