@@ -31,10 +31,10 @@ from workbench.alignment.uncertainty import ASICS_PER_QUADRANT, Uncertainty, unc
 from workbench.detector import QUADRANTS, SENSORS_PER_QUADRANT
 
 MAX_STEP_PX = 1.5
-OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.008, 0.0015
+OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.006, 0.001
 """Errors that no statistics see, outwards in common and of each offset alone: the finite pixels,
 the flattening at the sensors' edges (simulations without noise)."""
-OUTWARD_FACTOR = 1.8
+OUTWARD_FACTOR = 1.6
 """The statistical error outwards in common is this much larger than computed, as the curvature
 there is itself mostly noise where rings are weak (simulations, benchmarks/alignment.py)."""
 COARSE_UNTIL_PX = 0.05
