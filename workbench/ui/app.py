@@ -30,6 +30,7 @@ from workbench.ui.panels.run import RunPanel
 from workbench.ui.session import Session, State
 from workbench.ui.static import mimebundle
 from workbench.ui.styles import classed, marked, style_sheet
+from workbench.ui.tips import explain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +105,8 @@ class Workbench:
         self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
         self.panel: Panel = self.run
         self._build()
+        for panel in self.panels:
+            explain(panel.box)
         self.open(self.run)
         self._offer()
         self._changed = 0.0

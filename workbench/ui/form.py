@@ -13,6 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
+from workbench.ui.tips import explain
 
 LABELS = {
     "avg_max": "average ≤ (ADU)",
@@ -75,6 +76,7 @@ class Form:
         self.widget = widgets.HBox(
             list(self.controls.values()), layout={"flex_flow": "row wrap", "width": "100%"}
         )
+        explain(self.widget)
 
     def show(self, value: Any) -> None:
         """Show another value without reporting a change."""

@@ -26,7 +26,7 @@ function render({ model, el }) {
   el.append(root);
   // x to the bottom, y to the right: as the detector is drawn above
   const cards = [0, 1, 2, 3].map((q) => {
-    const canvas = tag("canvas", { class: "cw-map", tabindex: "0", role: "img", title: "Click: set this quadrant's offset here. Arrow keys: move it by 0.1 px, with Shift by 1 px. Delete: back to the offset found." });
+    const canvas = tag("canvas", { class: "cw-map", tabindex: "0", role: "img", "aria-label": `Correlation map of quadrant ${q}`, title: "Click: set this quadrant's offset here. Arrow keys: move it by 0.1 px, with Shift by 1 px. Delete: back to the offset found." });
     const title = tag("div", { class: "cw-map-title" }), section = tag("canvas", { class: "cw-section" });
     const card = tag("div", { class: "cw-map-card", "data-quadrant": String(q) }, title, canvas, section);
     root.append(card);

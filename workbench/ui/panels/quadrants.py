@@ -34,12 +34,19 @@ class QuadrantRow:
     def __init__(self, panel: QuadrantsPanel, quadrant: int) -> None:
         self.panel, self.quadrant = panel, quadrant
         self._quiet = False
-        number: dict[str, Any] = {"step": 0.1, "layout": {"width": "110px"}, "disabled": True}
+        number: dict[str, Any] = {
+            "step": 0.1, "layout": {"width": "152px"}, "disabled": True,
+            "style": {"description_width": "initial"},
+        }  # fmt: skip
         self.x = widgets.FloatText(
-            tooltip=f"Offset of quadrant {quadrant} along lab x, pixels; arrows: 0.1 px", **number
+            description="x (px)",
+            tooltip=f"Offset of quadrant {quadrant} along lab x, pixels; arrows: 0.1 px",
+            **number,
         )
         self.y = widgets.FloatText(
-            tooltip=f"Offset of quadrant {quadrant} along lab y, pixels; arrows: 0.1 px", **number
+            description="y (px)",
+            tooltip=f"Offset of quadrant {quadrant} along lab y, pixels; arrows: 0.1 px",
+            **number,
         )
         self.accepted = widgets.Checkbox(
             value=True,
@@ -59,8 +66,7 @@ class QuadrantRow:
         self.accepted.observe(lambda change: self._accepted(), "value")
         label = widgets.HTML(f"<b>Q{quadrant}</b>", layout={"width": "34px"})
         self.widget = row(
-            label, widgets.Label("x (px)"), self.x, widgets.Label("y (px)"), self.y,
-            self.accepted, self.found, self.text,
+            label, self.x, self.y, self.accepted, self.found, self.text,
         )  # fmt: skip
 
     def as_found(self) -> None:
