@@ -200,8 +200,7 @@ class Notebook:
                 if time.monotonic() >= again:
                     break
                 self.page.wait_for_timeout(100)
-        with contextlib.suppress(Error):
-            self.screenshot("failed")
+        self.screenshot("failed")
         raise AssertionError(
             f"{what or 'the state'} was not reached in {timeout} s; last: {seen!r}"
         )
@@ -288,7 +287,8 @@ class Notebook:
     def screenshot(self, name: str) -> Path:
         ARTIFACTS.mkdir(exist_ok=True)
         path = ARTIFACTS / f"{name}.png"
-        self.page.screenshot(path=str(path))
+        with contextlib.suppress(Error):  # a page too busy to be photographed is no failure
+            self.page.screenshot(path=str(path))
         return path
 
     def theme(self, name: str) -> None:

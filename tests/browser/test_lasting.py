@@ -15,7 +15,7 @@ def events(self, corrections=None, selection=None):
     end = time.monotonic() + 240
     for event in real(self, corrections, selection):
         yield event
-        for _ in range(150 if self.number == 74 else 0):
+        for _ in range(400 if self.number == 74 else 0):
             time.sleep(0.002)
             yield event
     while self.number == 74 and time.monotonic() < end:
@@ -23,7 +23,7 @@ def events(self, corrections=None, selection=None):
         yield event
 Run.events = events
 threads = set()
-bench.session.snapshot_seconds = 0.3
+bench.session.snapshot_seconds = 0.5
 bench.session.subscribe('recipe', lambda: threads.add(threading.current_thread().name))
 bench.session.change('events.skip', 1)
 """
@@ -179,11 +179,11 @@ def test_many_masks_cost_no_memory(notebook, experiment):
         notebook.kernel(f"play({times})")
         notebook.idle()
 
-    play(10)
+    play(5)
     kernel, (heap, nodes) = int(notebook.kernel("used()")), browser()
     notebook.kernel("made.clear()")
-    play(60)
-    assert int(notebook.kernel("print(len(made))")) == 60
+    play(30)
+    assert int(notebook.kernel("print(len(made))")) == 30
     after, (heap_after, nodes_after) = int(notebook.kernel("used()")), browser()
     assert after - kernel < 60, "MB of the kernel; a mask and its reasons are 11 MB"
     assert heap_after - heap < 10, "MB of the page; an image is 9 MB"
