@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from workbench.ui.history import MERGE_SECONDS
+
 pytestmark = pytest.mark.browser
 
 
@@ -40,6 +42,7 @@ def test_calibration_by_mouse(notebook, experiment):
     assert int(notebook.kernel("print(bench.session.mask.masked)")) == notebook.masked()
     notebook.screenshot("3-mask")
 
+    page.wait_for_timeout(1000 * MERGE_SECONDS)  # sooner, both moves are one step to undo
     slider.focus()
     page.keyboard.press("Shift+ArrowLeft")
     assert float(slider.input_value()) == value - 10
