@@ -141,7 +141,7 @@ def measure(seconds: float, scale: float, width: int, rate: float) -> dict[str, 
             notebook.run_all()
             page.wait_for_function(
                 "() => document.querySelector('.cw-view')?.dataset.limits"
-                " && document.querySelectorAll('.cw-limit').length === 3",
+                " && document.querySelectorAll('.cw-limit').length >= 3",
                 timeout=90_000,
             )
             slider = page.locator(".cw-limit input[type=range]").nth(2)
