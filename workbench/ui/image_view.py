@@ -6,7 +6,6 @@ thresholding 2.3 million pixels in the browser follows the mouse.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
+import rjsmin
 import traitlets as t
 from numpy.typing import ArrayLike, NDArray
 
@@ -53,34 +53,12 @@ def module_text() -> str:
 
     Comments and spaces that mean nothing stay at home.
     """
-    text = "\n".join((FRONT_END / f"{name}.js").read_text(encoding="utf-8") for name in PARTS)
-    text = "\n".join(map(tight, slim(text).split("\n")))
-    return re.sub(r"(?<=[{;,(\[])\n|\n(?=})", "", text)  # where a line's end means nothing
+    return rjsmin.jsmin("\n".join((FRONT_END / f"{name}.js").read_text("utf-8") for name in PARTS))
 
 
 def style_text() -> str:
     """Give the view's style sheet; colours are those of JupyterLab's theme."""
-    text = slim((FRONT_END / "view.css").read_text(encoding="utf-8"))
-    return re.sub(r" ?([{}]) ?|([:;,]) ", r"\1\2", text)
-
-
-def slim(text: str) -> str:
-    """Text of a program without indentation and without lines that are comments."""
-    lines = (line.strip() for line in re.sub(r"/\*\*.*?\*/", "", text, flags=re.DOTALL).split("\n"))
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
-
-
-def tight(line: str) -> str:
-    """Line of JavaScript without the spaces around signs; templates stay as they are."""
-    if "`" in line:
-        first, last = line.index("`"), line.rindex("`") + 1
-        return tight(line[:first]) + line[first:last] + tight(line[last:])
-    if "/../" in line:
-        return line
-    parts = re.split(r'("(?:\\.|[^"\\])*")', line)
-    parts[::2] = [re.sub(r" ?([{}()\[\];,:?=<>+*&|!-]) ?", r"\1", part) for part in parts[::2]]
-    parts[-1] = parts[-1].partition("//")[0]
-    return "".join(parts)
+    return (FRONT_END / "view.css").read_text("utf-8")
 
 
 class ImageView(anywidget.AnyWidget):
