@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.prepare import WORKERS, Prepared
-from workbench.detector import ASIC_COLUMNS, QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.detector import ASIC_COLUMNS, ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
-ASICS_PER_QUADRANT = 2 * SENSORS_PER_QUADRANT
 LEAST_PIXELS = 500
 _BINS = 1400
 

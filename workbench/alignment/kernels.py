@@ -61,6 +61,12 @@ def _basis(t: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> int:
     return j
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _bend(f: float, e: NDArray[np.float64]) -> None:
+    """Second derivatives `e` of the four splines, `f` beyond the first one's knot."""
+    e[0], e[1], e[2], e[3] = 1.0 - f, 3.0 * f - 2.0, 1.0 - 3.0 * f, f
+
+
 @njit(cache=True, nogil=True)
 def normal_equations(
     x: NDArray[np.float32],
@@ -104,8 +110,7 @@ def normal_equations(
         if t >= knots - 4 or distance < 1.0:
             continue
         j = _basis(t, b, d)
-        f = t - j
-        e[0], e[1], e[2], e[3] = 1.0 - f, 3.0 * f - 2.0, 1.0 - 3.0 * f, f
+        _bend(t - j, e)
         p, slope, second = 0.0, 0.0, 0.0
         for m in range(4):
             p += b[m] * profile[j + m]
@@ -222,8 +227,7 @@ def block_sums(
         if t >= knots - 4 or distance < 1.0:
             continue
         j = _basis(t, b, d)
-        f = t - j
-        e[0], e[1], e[2], e[3] = 1.0 - f, 3.0 * f - 2.0, 1.0 - 3.0 * f, f
+        _bend(t - j, e)
         p, p1, p2 = 0.0, 0.0, 0.0
         for m in range(4):
             c = profile[j + m]

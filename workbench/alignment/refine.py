@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from workbench.alignment.prepare import Prepared
 from workbench.alignment.ring_fit import KNOT_PX, TUKEY_CUT, RingFit, spline
-from workbench.alignment.uncertainty import ASICS_PER_QUADRANT, Uncertainty, uncertainty
-from workbench.detector import QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.alignment.uncertainty import Uncertainty, uncertainty
+from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
 MAX_STEP_PX = 1.5
 OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.006, 0.001

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.prepare import WORKERS, Prepared
-from workbench.alignment.uncertainty import ASICS_PER_QUADRANT, BlockSums, observed_curvature
-from workbench.detector import ASIC_COLUMNS, QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.alignment.uncertainty import BlockSums, observed_curvature
+from workbench.detector import ASIC_COLUMNS, ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
 KNOT_PX = 1.5
 """Distance of the profile's knots; powder rings are several pixels wide."""

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS
 
-ASICS_PER_QUADRANT = 2 * SENSORS_PER_QUADRANT
 SIZE = 2 * QUADRANTS
 LEAST_CURVATURE = 0.05
 """Observed curvature below this share of the Gauss-Newton one is taken for this share."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import ASICS_PER_SENSOR, ROWS, SENSORS
+from workbench.detector import ASICS_PER_SENSOR, ROWS, SENSORS, SENSORS_PER_QUADRANT
 from workbench.ui.image_view import ASIC_COLUMNS, asic_vectors_mm
 
 DEAD = 0.98
@@ -34,11 +34,10 @@ def asic_map(fraction: NDArray[np.float64], positions_um: NDArray[np.float64]) -
     for asic, (value, corner) in enumerate(zip(flat, corners, strict=True)):
         at = (corner - low) * scale
         points = " ".join(f"{y:.1f},{x:.1f}" for x, y in at)
-        sensor, half = divmod(asic, ASICS_PER_SENSOR)
-        name = f"Q{sensor // 8} sensor {sensor % 8} ASIC {half}"
         pieces.append(
             f'<polygon points="{points}" fill="{_colour(float(value), top)}" stroke="#777"'
-            f' stroke-width="0.5"><title>{name}: {100 * value:.2f} % masked</title></polygon>'
+            f' stroke-width="0.5"><title>{_name(asic)}: {100 * value:.2f} % masked</title>'
+            "</polygon>"
         )
         if value >= DEAD:
             x, y = at.mean(axis=0)
@@ -48,16 +47,21 @@ def asic_map(fraction: NDArray[np.float64], positions_um: NDArray[np.float64]) -
             )
     dead = int(np.count_nonzero(flat >= DEAD))
     worst = int(flat.argmax())
-    sensor, half = divmod(worst, ASICS_PER_SENSOR)
     told = (
         f"{dead} of 64 ASICs masked (black)" if dead else
-        f"most in Q{sensor // 8} sensor {sensor % 8} ASIC {half}: {100 * flat[worst]:.2f} %"
+        f"most in {_name(worst)}: {100 * flat[worst]:.2f} %"
     )  # fmt: skip
     return (
         f'<svg role="img" aria-label="Masked fraction of each ASIC; {told}" width="{width:.0f}"'
         f' height="{height:.0f}" viewBox="0 0 {width:.1f} {height:.1f}">{"".join(pieces)}</svg>'
         f'<div class="cw-note">Masked per ASIC, pale 0 to dark {100 * top:.3g} %; {told}</div>'
     )
+
+
+def _name(asic: int) -> str:
+    sensor, half = divmod(asic, ASICS_PER_SENSOR)
+    quadrant, section = divmod(sensor, SENSORS_PER_QUADRANT)
+    return f"Q{quadrant} sensor {section} ASIC {half}"
 
 
 def _corners(positions_um: NDArray[np.float64]) -> NDArray[np.float64]:
