@@ -1,12 +1,17 @@
 """The restated cspad.quadrants_cbf: scores, argmax and conventions of the program."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from workbench.alignment import align_quadrants, cctbx
+from workbench.cli import main
+from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
-from workbench.images import DetectorImage
+from workbench.images import DetectorImage, read_image, write_image
 from workbench.recipe import AlignmentSettings
 from workbench.simulate import powder_image
 
@@ -21,6 +26,43 @@ def image():
         powder_image(true), true.move_quadrants(-TRUTH), distance_mm=121.0,
         wavelength_angstrom=1.30527,
     )  # fmt: skip
+
+
+def pinned_image():
+    """Rings, hot pixels and pixels below the trusted range, made of formulas; sensors tilted."""
+    geometry = Geometry.ideal()
+    for number, sensor in enumerate(geometry.sensors):
+        tilt = {"x": 0.02 * (number % 5 - 2), "y": 0.03 * (number % 3 - 1), "z": 0.1}
+        geometry = geometry.rotate(sensor, **tilt)
+    x, y, _ = np.moveaxis(geometry.pixel_positions_um() / PIXEL_SIZE_UM, -1, 0)
+    rings = 200 * np.exp(-np.hypot(x, y) / 300) * (1 + np.cos(np.hypot(x, y) / 6))
+    number = np.arange(x.size, dtype=np.uint64).reshape(x.shape)
+    grain = number * 2654435761 % 4294967296 % 101
+    data = np.round(rings + grain).astype(np.int32)
+    data[grain == 7] = -1000
+    data[(grain == 8) & (number % 7 == 0)] = 1000
+    seen = geometry.move_quadrants(-np.array([[-3.3, 2.4], [4.6, -5.2], [-6.5, -1.1], [2.2, 7.7]]))
+    return DetectorImage(data, seen, distance_mm=121.0, wavelength_angstrom=1.3051)
+
+
+def test_scores_and_lines_are_those_of_the_real_program():
+    """Pinned to cspad.quadrants_cbf itself.
+
+    scores_of_quadrants_cbf.json was recorded from the program of cctbx 2022.9 (Debian, its
+    quadrant_self_correlation compiled from the public source) run on `pinned_image()` as written
+    by `write_image`.
+    """
+    known = json.loads(Path(__file__).with_name("scores_of_quadrants_cbf.json").read_text())
+    image = pinned_image()
+    found = align_quadrants(image, settings=SINGLE)
+    lines = [line for line in found.lines() if line.startswith("max cc")]
+    assert lines == known["printed_angle_45"]
+    for quadrant in range(4):
+        whole = found.quadrants[quadrant].map[::5, ::5]
+        assert np.abs(whole - known["angle_45_every_fifth_trial"][quadrant]).max() < 2e-9
+        near = cctbx.quadrant_map(image, image.geometry, quadrant, 2, cctbx.MULTI_ANGLES).cc
+        real = known["maximum_over_21_angles_trials_-2_to_2"][quadrant]
+        assert np.abs(near - real).max() < 2e-9
 
 
 def score_by_the_text(array, origin, trial, angle):
@@ -69,7 +111,9 @@ def test_asic_nearest_the_beam_and_offsets_within_its_bias(image):
     lines = found.lines()
     assert lines[0] == "Doing cross-correlation on panel ARRAY_D0Q0S1A0"
     assert lines[1] == "Searching a grid with dimensions (41, 41)"
-    assert lines[2].startswith("max cc  0.")
+    assert lines[2].startswith("Rastering row -20 -19 ")
+    assert lines[2].endswith(" 19 20 ")  # the program leaves this space
+    assert lines[3].startswith("max cc  0.")
     assert any(line.startswith("Average CC:  0.") for line in lines)
 
 
@@ -109,3 +153,21 @@ def test_an_empty_image_stays_where_it_is(image):
 def test_without_a_distance_it_says_what_is_missing(image):
     with pytest.raises(AlignmentError, match="distance"):
         align_quadrants(DetectorImage(image.data, image.geometry), settings=SINGLE)
+
+
+def test_command_prints_the_programs_lines_first_and_moves_only_quadrants(tmp_path, capsys):
+    image = pinned_image()
+    write_image(image, tmp_path / "rings.cbf")
+    assert main(["align", "--method", "cctbx", "--single-angle", f"{tmp_path}/rings.cbf"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == f"Based on the file {tmp_path}/rings.cbf,"
+    assert lines[4:6] == ["    ", "Doing cross-correlation on panel ARRAY_D0Q0S1A0"]
+    assert lines[-2] == f"Saving result to {tmp_path}/rings_cc.cbf"
+    moved = read_image(tmp_path / "rings_cc.cbf")
+    assert np.array_equal(moved.data, image.data)
+    shift = moved.geometry.pixel_positions_um() - image.geometry.pixel_positions_um()
+    for quadrant, offset in enumerate([(-4, 1), (4, -4), (-6, -1), (2, 5)]):
+        expected = [*(-np.array(offset) * PIXEL_SIZE_UM), 0]
+        assert shift[8 * quadrant : 8 * quadrant + 8] == pytest.approx(
+            np.broadcast_to(expected, (8, 185, 388, 3)), abs=1e-3
+        )

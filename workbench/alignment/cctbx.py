@@ -5,7 +5,11 @@ trial centre of an integer grid: nearest neighbour, no mask, no upper limit, and
 own conventions for corners and origin, which bias the answer by about half a pixel. It is here so
 that an answer can be compared with what people trust; `method="quadrant"` is the better one. One
 thing differs: the shift applied is the printed one (the program adds the parallax of a corner
-pixel to it, some 0.4 px).
+pixel to it, some 0.4 px). Pixels without a value are left out, as with a dxtbx newer than 2022.
+
+Compared with the program itself on eight simulated and two real images, all 41 x 41 trials at 45
+degrees and over 21 angles: scores equal within 2e-12, printed lines the same, shifts apart by that
+parallax to 2e-6 um.
 
 Source of the rules: xfel/command_line/quadrants_cbf.py, xfel/metrology/quadrant.py and
 xfel/metrology/legacy_scale/quadrants.h of cctbx_project, read and measured.
@@ -40,6 +44,12 @@ QUARTER_TURNS = (0, 3, 2, 1)
 """Anticlockwise quarter turns that bring a quadrant's array to lab x, y (CXI mounting)."""
 LOWEST_ADU = -400.0
 """Least trusted value of a CSPAD CBF."""
+HEADING = """Based on the file %s,
+    this program will compute incremental quadrant translations to circularize
+    powder rings on the inner four sensors.  The algorithm treats each quadrant
+    independently and scores based on self-correlation upon 45-degree rotation.
+    """
+"""What the program prints first."""
 PIXEL_MM = PIXEL_SIZE_UM / 1000
 SENSOR_MM = 0.5
 

@@ -225,7 +225,15 @@ class Alignment:
 
 
 def report_lines(alignment: Alignment) -> list[str]:
-    """Lines of a printed alignment (public tools read "max cc" and "Average CC")."""
+    """Lines of a printed alignment: those of cspad.quadrants_cbf, then ours."""
+    return program_lines(alignment) + own_lines(alignment)
+
+
+def program_lines(alignment: Alignment) -> list[str]:
+    """Lines that cspad.quadrants_cbf prints too (public tools read "max cc" and "Average CC").
+
+    With method ``cctbx`` they are the program's, character by character.
+    """
     lines = []
     for one in alignment.quadrants:
         if alignment.method == "cctbx":
@@ -234,12 +242,18 @@ def report_lines(alignment: Alignment) -> list[str]:
         else:
             lines.append(f"Doing cross-correlation on quadrant {one.quadrant}")
         lines.append(f"Searching a grid with dimensions {one.map.shape}")
+        if alignment.method == "cctbx":
+            lines.append("Rastering row " + "".join(f"{trial:g} " for trial in one.trials_px))
         x, y = one.trial_px
         lines.append(f"max cc {one.cc:7.4F} is at ({x:g}, {y:g})")
-    lines.append(f"Average CC: {alignment.mean_cc:7.4f}")
+    return [*lines, f"Average CC: {alignment.mean_cc:7.4f}"]
+
+
+def own_lines(alignment: Alignment) -> list[str]:
+    """Offsets with their uncertainty, warnings and notes."""
+    lines = []
     if alignment.method != "cctbx":
-        for one in alignment.quadrants:
-            lines.append(offset_line(one))
+        lines += [offset_line(one) for one in alignment.quadrants]
     for one in alignment.quadrants:
         lines += [f"Quadrant {one.quadrant}: {warning}" for warning in one.warnings]
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]

@@ -85,12 +85,22 @@ def run(args: argparse.Namespace) -> int:
             written = _save(image, alignment, args.output or cc_path(path))
         told.append({"image": str(path), "written": written} | alignment.to_dict())
         if not args.json:
-            print("\n".join(alignment.lines()))
-            if written:
-                print(f"Saving result to {written}")
+            print("\n".join(_lines(path, alignment, written)))
     if args.json:
         print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
     return 0
+
+
+def _lines(path: str, alignment: Any, written: str | None) -> list[str]:
+    """What is printed of one image; with method cctbx what the program prints, then ours."""
+    from workbench.alignment.cctbx import HEADING
+    from workbench.alignment.result import own_lines, program_lines
+
+    saved = [f"Saving result to {written}"] if written else []
+    if alignment.method == "cctbx":
+        heading = (HEADING % path).split("\n")
+        return heading + program_lines(alignment) + saved + own_lines(alignment)
+    return program_lines(alignment) + own_lines(alignment) + saved
 
 
 def _rank(args: argparse.Namespace, mask: Any, geometry: Any, settings: AlignmentSettings) -> int:
