@@ -1,6 +1,7 @@
 """Joint refinement on simulated powders with a known truth: accuracy, uncertainty, verdicts."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from workbench.alignment import (
     rank_images,
     ring_sharpness,
 )
+from workbench.alignment.halves import compared_halves, origin
 from workbench.detector import SHAPE
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
@@ -124,6 +126,50 @@ def test_halves_of_the_events_that_disagree_are_told(many):
     apart = [one.measures["event_halves_apart_px"] for one in found.quadrants]
     assert apart[2] == pytest.approx(np.hypot(1.5, 1.0), abs=0.1)
     assert np.allclose(found.offsets_px, whole.offsets_px)
+    lines = "\n".join(found.lines())
+    assert f"uncertain; halves of the events {apart[2]:.2f} px apart" in lines
+    assert "halves" not in "\n".join(whole.lines())
+
+
+def test_what_disagreeing_halves_mean_depends_on_what_they_are(many):
+    image, whole = many
+    refined = whole.refinement
+    moved = dataclasses.replace(refined, offsets_px=refined.offsets_px + np.array([0.8, 0.6]))
+
+    def told(split, counts=(6, 6), other=moved):
+        halves = [
+            dataclasses.replace(image, provenance={"count": count, "half": {"split": split}})
+            for count in counts
+        ]
+        found = compared_halves(list(whole.quadrants), refined, (refined, other), origin(halves))
+        return " ".join(found[0].warnings)
+
+    assert "differ from shot to shot" in told("odd-even")
+    assert "1.0 px apart; the detector or the beam may have moved" in told("first-last")
+    assert "no usable pixels" in told("first-last", other=None)
+    assert not told("odd-even", other=refined)
+
+
+def test_unequal_halves_may_be_further_apart():
+    def factor(*counts):
+        return origin([SimpleNamespace(provenance={"count": count}) for count in counts]).factor
+
+    assert factor(50, 50) == pytest.approx(2)  # each half has half the events
+    assert factor(10, 90) == pytest.approx(np.sqrt(10 + 10 / 9))
+    assert origin([np.zeros(3), np.zeros(3)]).factor == 2
+
+
+@pytest.mark.parametrize("settings", [{"refine": "none"}, {"method": "cctbx"}])
+def test_halves_that_are_not_compared_are_told(many, settings):
+    image, _ = many
+    quick = AlignmentSettings(range_px=2, multi_angle=False, **settings)
+    found = align_quadrants(image, settings=quick, halves=(image, image))
+    assert "here they are unused" in " ".join(found.warnings)
+
+
+def test_halves_are_two(many):
+    with pytest.raises(AlignmentError, match="two images, not 3"):
+        align_quadrants(many[0], halves=[many[0]] * 3)
 
 
 def test_nothing_is_claimed_about_a_quadrant_that_sees_other_rings():

@@ -23,6 +23,7 @@ class FakeEvent:
         self.key = (self.seconds, self.nanoseconds, index)
         self.raw = raw
         self.missing = "" if raw is not None else "damaged (UserDefined)"
+        self.has_element = raw is not None
         self.quads = ()
         if as_quads and raw is not None:
             kept = {}

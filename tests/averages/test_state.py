@@ -161,4 +161,4 @@ def test_damaged_states_are_refused_in_one_line(tmp_path):
     with pytest.raises(FileFormatError, match="No such file"):
         read_state(tmp_path / "absent.npz")
     with pytest.raises(WorkbenchError, match="no event"):
-        replace(images.state, collected=replace(images.state.collected, statistics=None)).save(path)
+        replace(images.state, collected=replace(images.state.collected, parts=(None,))).save(path)

@@ -74,6 +74,30 @@ def test_several_runs_give_the_maximum_of_their_maxima(averaged, tmp_path, capsy
     )
 
 
+def test_halves_of_the_events_are_written_and_aligned(averaged, sample, tmp_path, capsys):
+    assert main(options(sample, tmp_path, "-r", "74", "-g", "6.85", "--halves")) == 0
+    assert "Saving " in capsys.readouterr().out
+    whole, odd, even = (
+        read_image(tmp_path / f"cxim1416_{kind}-r0074.cbf")
+        for kind in ("avg", "odd-avg", "even-avg")
+    )
+    assert (whole.count, odd.count, even.count) == (12, 6, 6)
+    np.testing.assert_allclose((odd.data + even.data) / 2, whole.data, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        whole.data, read_image(averaged / "cxim1416_avg-r0074.cbf").data, rtol=1e-9, atol=1e-9
+    )
+    names = [str(tmp_path / f"cxim1416_{half}-avg-r0074.cbf") for half in ("odd", "even")]
+    image = str(tmp_path / "cxim1416_avg-r0074.cbf")
+    assert main(["align", image, "--no-save", "--halves", *names]) == 0
+    assert capsys.readouterr().out.count("px, good; halves of the events 0.0") == 4
+
+    later = [*options(sample, tmp_path, "-r", "74", "-R"), "--halves", "first-last", "--json"]
+    assert main(later) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["halves"] == {"first": 6, "last": 6}
+    assert result["files"]["last maximum"].endswith("cxim1416_last-max-r0074.cbf")
+
+
 def test_default_is_psana_s_calibration_and_json_tells_the_result(sample, tmp_path, capsys):
     assert main(options(sample, tmp_path, "-r", "74", "-n", "3", "-s", "2", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
@@ -271,6 +295,7 @@ def test_frames_and_runs_are_not_mixed_up(tmp_path, capsys):
         (["-r", "74-75", "-R", "--deploy-constants"], "one dark run"),
         (["-r", "54", "-R", "--deploy-constants", "60-54"], "no range of runs"),
         (["-r", "74", "-R", "--averagebase", "{trial}"], "known fields"),
+        (["-r", "74", "-R", "--halves", "thirds"], "choose from"),
         (["-r", "74", "-R", "-a", "CxiDs2.0:Cspad.0"], "CxiDs1.0:Cspad.0"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import workbench as wb
 from workbench import pipeline
 from workbench.errors import Cancelled, RecipeError, RunNotFoundError
-from workbench.recipe import Experiment, Images, Recipe
+from workbench.recipe import Experiment, Images, Recipe, decided, recipe_from_text
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,69 @@ def test_a_run_is_averaged_again_only_if_something_changed(calibration):
     assert key != pipeline.averaging_key(recipe, 74, wb.Corrections(gain=7.0))
     fewer = recipe.changed("events.limit", 3)
     assert key != pipeline.averaging_key(fewer, 74, recipe.bright_corrections)
+
+
+@pytest.fixture(scope="module")
+def divided(calibration, tmp_path_factory):
+    """The same calibration with the halves of the events compared, and where averages are kept."""
+    folder = tmp_path_factory.mktemp("divided")
+    calibration.geometry.write(folder / "start.data")  # others may be deployed by now
+    recipe = calibration.recipe.changed("alignment.halves", "odd-even")
+    recipe = recipe.changed("experiment.geometry", str(folder / "start.data"))
+    recipe = recipe.changed("output.folder", str(folder / "out"))
+    return pipeline.run_recipe(
+        recipe, known=pipeline.KeptAverages(folder / "kept")
+    ), folder / "kept"
+
+
+class TestHalvesOfTheEvents:
+    def test_are_compared_where_the_recipe_asks_for_it(self, divided, calibration):
+        found = divided[0].alignment
+        apart = [one.measures["event_halves_apart_px"] for one in found.quadrants]
+        assert max(apart) < 0.2
+        np.testing.assert_allclose(found.offsets_px, calibration.alignment.offsets_px, atol=1e-3)
+        np.testing.assert_array_equal(divided[0].mask.good, calibration.mask.good)
+        undivided = calibration.alignment.quadrants[0].measures
+        assert "event_halves_apart_px" not in undivided
+
+    def test_are_of_the_image_that_is_aligned_and_saved(self, divided):
+        images, files = divided[0].images, divided[0].files
+        odd, even = images.halves
+        assert odd.count + even.count == images.bright_average.count
+        weighted = (odd.count * odd.data + even.count * even.data) / (odd.count + even.count)
+        np.testing.assert_allclose(weighted, images.bright_average.data, rtol=1e-9, atol=1e-9)
+        assert files["odd average"].name == "cxim1416_all_odd-avg.cbf"
+        assert files["even average-r0074"].name == "cxim1416_even-avg-r0074.cbf"
+        assert files["corrected"].name == "cxim1416_all_max_cc.cbf"
+        np.testing.assert_array_equal(wb.read_image(files["even average"]).data, even.data)
+        assert "odd average-r0054" not in files  # the dark run has nothing to be compared
+
+    def test_are_kept_with_the_averages(self, divided):
+        calibration, folder = divided
+        recipe = calibration.recipe
+        known = pipeline.KeptAverages(folder)
+        assert pipeline.has_averages(recipe, known)
+        key = pipeline.averaging_key(recipe, 74, recipe.bright_corrections, "odd-even")
+        for kept, made in zip(known[key].halves, calibration.images.bright[0].halves, strict=True):
+            np.testing.assert_array_equal(kept.average, made.average)
+            assert kept.provenance["half"] == made.provenance["half"]
+        assert not pipeline.has_averages(recipe.changed("alignment.halves", "none"), known)
+        del known[key]
+        assert not list(folder.glob("*r0074*"))
+
+    def test_leave_hashes_alone_unless_asked_for(self):
+        recipe = Recipe()
+        asked = recipe.changed("alignment.halves", "first-last")
+        assert "halves" not in str(decided(recipe))
+        assert pipeline.recipe_hash(recipe) != pipeline.recipe_hash(asked)
+        with pytest.raises(RecipeError, match="halves"):
+            recipe_from_text("[alignment]\nhalves = 'thirds'")
+
+    def test_that_cannot_be_had_are_told(self, calibration):
+        recipe = calibration.recipe.changed("alignment.halves", "odd-even")
+        recipe = recipe.changed("alignment.refine", "none").changed("alignment.range_px", 2)
+        found = pipeline.align_recipe(recipe, calibration.images, calibration.mask)
+        assert "not averaged in halves" in " ".join(found.warnings)
 
 
 def test_paths_in_a_recipe_are_relative_to_its_file(tmp_path):

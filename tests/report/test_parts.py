@@ -17,7 +17,7 @@ from workbench.report import installed, masks
 from workbench.report.checks import show as show_checks
 from workbench.report.evidence import gather, ring_contrast
 from workbench.report.origins import hash_list, input_files
-from workbench.report.quadrants import correlations
+from workbench.report.quadrants import correlations, measures
 from workbench.report.text import by_folder, count, signed, size, table, together
 from workbench.report.verdict import judge, show
 
@@ -316,3 +316,16 @@ def test_numbers_for_people():
     assert signed(-3.456) == "−3.46"
     assert signed(float("nan")) == "–"
     assert [size(n) for n in (5, 12_345, 18.4e6, 2e14)] == ["5 B", "12.3 kB", "18.4 MB", "200.0 TB"]
+
+
+def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
+    def shown(split, **measured):
+        one = SimpleNamespace(measures={"halves_apart_px": 0.1, **measured}, pairs=1000)
+        settings = SimpleNamespace(halves=split)
+        return measures(SimpleNamespace(quadrants=[one] * 4, settings=settings, details={})).plain
+
+    assert "vent halves" not in shown("none")
+    text = shown("first-last", event_halves_apart_px=0.07)
+    assert "event halves apart (px)" in text
+    assert "0.07" in text
+    assert "other half of the events (first and last)" in text

@@ -1,6 +1,7 @@
 """Panels driven by values and clicks, without a browser."""
 
 import base64
+import dataclasses
 import re
 
 import numpy as np
@@ -202,6 +203,16 @@ def test_before_and_after_without_offsets_says_what_to_do(session):
     assert "Find the offsets first" in panel.message.value
     with pytest.raises(WorkbenchError):
         session.wait(60)
+
+
+def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
+    half = image_set.bright_average
+    session.use_images(dataclasses.replace(image_set, halves=(half, half)))
+    panel = QuadrantsPanel(session)
+    panel.find.click()
+    session.wait(120)
+    assert "halves of the events 0.00 px apart" in panel.rows[0].text.value
+    assert panel.form.controls["halves"].options == ("none", "odd-even", "first-last")
 
 
 def test_settings_of_the_search_are_settings_of_the_recipe(session):

@@ -114,6 +114,9 @@ def test_image_files_are_recognised_by_their_names():
     }
     assert by_name([*NAMES, "cxim1416_all_max.cbf"])["maximum"] == "cxim1416_all_max.cbf"
     assert by_name(["notes.cbf"]) == {}
+    halves = [f"cxim1416_{half}-{kind}-r0074.cbf" for half in ("even", "odd", "first", "last")
+              for kind in ("avg", "max")]  # fmt: skip
+    assert by_name([*NAMES, *halves]) == by_name(NAMES)
 
 
 def test_images_are_chosen_from_a_folder(tmp_path):

@@ -193,6 +193,7 @@ def test_each_input_marks_what_depends_on_it_and_nothing_else(session):
         ("mask.layers", (circle,), masked),
         ("mask.layers", (layers.CircleLayer(on=False),), [DONE] * 3 + [NOTHING]),
         ("alignment.range_px", 5, [DONE, DONE, STALE, NOTHING]),
+        ("alignment.halves", "odd-even", [STALE] * 3 + [NOTHING]),
         ("decisions.rejected", (1,), [DONE] * 3 + [NOTHING]),
         ("output.folder", "elsewhere", [DONE] * 3 + [NOTHING]),
     ):

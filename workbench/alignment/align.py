@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment import halves as compare
 from workbench.alignment import quality
 from workbench.alignment.calibrant import CalibrantFit, fit_calibrant, with_calibrant
 from workbench.alignment.cctbx import MULTI_ANGLES, SINGLE_ANGLE, align_as_cctbx
@@ -48,7 +50,7 @@ def align_quadrants(
     method: str | None = None,
     settings: AlignmentSettings | None = None,
     progress: Progress | None = None,
-    halves: tuple[Any, Any] | None = None,
+    halves: Sequence[Any] | None = None,
 ) -> Alignment:
     """Find where each quadrant sees the centre of the powder rings.
 
@@ -61,8 +63,9 @@ def align_quadrants(
     method : ``quadrant`` (default: all sensors, sub-pixel) or ``cctbx`` (as cspad.quadrants_cbf).
     settings : default `AlignmentSettings()`; `method` takes precedence over the one in it.
     progress : told after each quadrant and after the joint refinement.
-    halves : images like `image` from one and from the other half of the events. Each is refined
-        alone; quadrants whose offsets differ by more than their uncertainty are warned of.
+    halves : images like `image` from one and from the other half of the events, e.g. of
+        ``average_run(…, halves="odd-even").halves``. Each is refined alone; quadrants whose offsets
+        differ by more than their uncertainty are warned of. They do not change the offsets.
 
     Returns
     -------
@@ -81,10 +84,13 @@ def align_quadrants(
         if method not in ("quadrant", "cctbx"):
             raise AlignmentError(f"There is no method {method!r}; use 'quadrant' or 'cctbx'.")
         settings = dataclasses.replace(settings, method=cast(Method, method))
+    of_halves = tuple(() if halves is None else halves)
+    if len(of_halves) not in (0, 2):
+        raise AlignmentError(f"Halves of the events are two images, not {len(of_halves)}.")
     present = geometry if geometry is not None else getattr(image, "geometry", None)
     started = time.perf_counter()
     if settings.method == "cctbx":
-        return _as_cctbx(image, present, mask, settings, progress)
+        return _as_cctbx(image, present, mask, settings, progress, bool(of_halves))
     prepared = prepare(image, present, mask, settings)
     quadrants = []
     for quadrant in range(QUADRANTS):
@@ -98,10 +104,10 @@ def align_quadrants(
         raise_if_cancelled(progress, "The alignment")
         refined, quadrants, told = _refined(prepared, quadrants, settings, image)
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
-    if halves is not None and refined is not None:
+    if of_halves and refined is not None:
         raise_if_cancelled(progress, "The alignment")
-        prepared_halves = [prepare(half, present, mask, settings) for half in halves]
-        quadrants = quality.compared_halves(quadrants, refined, prepared_halves)
+        apart = [compare.refined_half(one, refined, present, mask, settings) for one in of_halves]
+        quadrants = compare.compared_halves(quadrants, refined, apart, compare.origin(of_halves))
     middles = middles_px(present)
     quadrants = _with_turns(_without_overlap(quadrants, present), middles)
     swapped = polarisation_check(image, present, mask).warning()
@@ -118,6 +124,7 @@ def align_quadrants(
         "saturated_pixels": prepared.saturated,
         "usable_pixels": int(np.count_nonzero(prepared.good)),
     }
+    unused = of_halves and settings.refine == "none"
     return Alignment(
         tuple(quadrants),
         present,
@@ -125,7 +132,8 @@ def align_quadrants(
         settings,
         warnings=_open_combinations(refined, quadrants)
         + (() if told is None else (told if isinstance(told, str) else told.line(),))
-        + ((swapped,) if swapped else ()),
+        + ((swapped,) if swapped else ())
+        + ((compare.UNUSED,) if unused else ()),
         refinement=refined,
         details=details,
         notes=_notes(refined, quadrants, middles),
@@ -133,7 +141,12 @@ def align_quadrants(
 
 
 def _as_cctbx(
-    image: Any, present: Any, mask: Any, settings: AlignmentSettings, progress: Progress | None
+    image: Any,
+    present: Any,
+    mask: Any,
+    settings: AlignmentSettings,
+    progress: Progress | None,
+    divided: bool,
 ) -> Alignment:
     image_data(image)
     if present is None:
@@ -144,7 +157,8 @@ def _as_cctbx(
     quadrants, names = align_as_cctbx(image, present, settings.range_px, angles)
     if progress is not None:
         progress.update(_STEPS, _STEPS, "aligned")
-    warnings = () if mask is None else ("Method cctbx looks at no mask; the one given is unused.",)
+    told = "Method cctbx looks at no mask; the one given is unused."
+    warnings = ((told,) if mask is not None else ()) + ((compare.UNUSED,) if divided else ())
     details = {"panels": names, "seconds": {"maps": time.perf_counter() - started}}
     return Alignment(
         tuple(quadrants), present, settings.method, settings, warnings=warnings, details=details

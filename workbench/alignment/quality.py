@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.evidence import RingEvidence
-from workbench.alignment.prepare import Prepared
-from workbench.alignment.refine import Refinement, refine_rings
+from workbench.alignment.refine import Refinement
 from workbench.alignment.result import QuadrantAlignment, Verdict
 from workbench.detector import PIXEL_SIZE_UM, SENSORS_PER_QUADRANT
 
@@ -38,7 +37,7 @@ def judge(
     offset, covariance = refined.offsets_px[q], refined.covariance_px2[block, block]
     halves = refined.halves_px[:, q]
     apart = float(np.hypot(*(halves[0] - halves[1])))
-    sigma = _largest_sigma(covariance)
+    sigma = largest_sigma(covariance)
     measures = dict(one.measures)
     measures |= {
         "ring_evidence_sigmas": float(evidence.sigmas[q]),
@@ -88,34 +87,6 @@ def judge(
     )
 
 
-def compared_halves(
-    quadrants: list[QuadrantAlignment], refined: Refinement, halves: list[Prepared]
-) -> list[QuadrantAlignment]:
-    """Quadrants with what refining each half of the events alone says about them."""
-    found = [refine_rings(half, refined.offsets_px, refined.used) for half in halves]
-    told = []
-    for one in quadrants:
-        q = one.quadrant
-        if one.verdict == "not determined" or not refined.used[q]:
-            told.append(one)
-            continue
-        lost = [half is None or not half.used[q] for half in found]
-        offsets = [half.offsets_px[q] for half in found if half is not None]
-        apart = float("nan") if any(lost) else float(np.hypot(*(offsets[0] - offsets[1])))
-        one = dataclasses.replace(one, measures=one.measures | {"event_halves_apart_px": apart})
-        # Each half has half the events, so their difference has twice the sigma of the whole.
-        if not apart <= max(0.2, 4 * 2 * _largest_sigma(one.covariance_px2)):
-            text = (
-                f"The two halves of the events give offsets {apart:.1f} px apart; the detector "
-                "or the beam may have moved between them."
-                if np.isfinite(apart)
-                else "One half of the events has no usable pixels here."
-            )
-            one = dataclasses.replace(one, verdict="uncertain", warnings=(*one.warnings, text))
-        told.append(one)
-    return told
-
-
 def _refusal(refined: Refinement, agreement: float, sigma: float, apart: float) -> str:
     if not agreement >= MIN_EVIDENCE_SIGMAS:
         return (
@@ -142,7 +113,7 @@ def undetermined(one: QuadrantAlignment, reason: str) -> QuadrantAlignment:
     )
 
 
-def _largest_sigma(covariance: NDArray[np.float64]) -> float:
+def largest_sigma(covariance: NDArray[np.float64]) -> float:
     if not np.isfinite(covariance).all():
         return float("inf")
     return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[-1], 0.0)))

@@ -74,6 +74,13 @@ class QuadrantAlignment:
         i, j = self.trial
         return float(self.trials_px[i]), float(self.trials_px[j])
 
+    @property
+    def halves_text(self) -> str:
+        """How far apart the halves of the events put it, in words; empty if that is not known."""
+        apart = self.measures.get("event_halves_apart_px", np.nan)
+        known = np.isfinite(apart) and self.verdict in ("good", "uncertain")
+        return f"halves of the events {apart:.2f} px apart" if known else ""
+
     def to_dict(self, maps: bool = False) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers become None. `maps` adds the map."""
         found = {
@@ -265,7 +272,10 @@ def offset_line(one: QuadrantAlignment) -> str:
         return f"Quadrant {one.quadrant}: offset not determined; the quadrant stays where it is"
     (x, y), (sx, sy) = one.offset_px, one.sigma_px
     error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
-    return f"Quadrant {one.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {one.verdict}"
+    halves = one.halves_text
+    return f"Quadrant {one.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {one.verdict}" + (
+        f"; {halves}" if halves else ""
+    )
 
 
 def plain(value: Any) -> Any:

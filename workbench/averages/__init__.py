@@ -3,7 +3,7 @@
 from workbench.averages.average import average_run, deployed_geometry
 from workbench.averages.cluster import Dask
 from workbench.averages.merging import MergedImages, merge_images, merge_runs
-from workbench.averages.names import BASE_NAMES
+from workbench.averages.names import BASE_NAMES, HALVES
 from workbench.averages.results import RunImages
 from workbench.averages.runners import Runner, Threads
 from workbench.averages.state import AveragingState, read_state
@@ -11,6 +11,7 @@ from workbench.averages.statistics import Statistics, merge_all
 
 __all__ = [
     "BASE_NAMES",
+    "HALVES",
     "AveragingState",
     "Dask",
     "MergedImages",

@@ -102,9 +102,9 @@ class Dask:
         """Send the job's events to the workers in chunks; False if cancelled before the end."""
         job = tree.job
         size = self.chunk_events or chunk_size(job.expected)
-        chunk: list[Any] = []
-        for event in job.events():
-            chunk.append(event)
+        chunk: list[tuple[Any, int]] = []
+        for divided in job.events():
+            chunk.append(divided)
             if len(chunk) == size:
                 tree.add(chunk)
                 chunk = []
@@ -256,11 +256,13 @@ class _Tree:
         self.top: _Node | None = None
         self._open: list[tuple[int, _Node]] = []  # height and node, not merged yet
 
-    def add(self, chunk: Sequence[Any]) -> None:
-        """Let a worker collect some events."""
+    def add(self, chunk: Sequence[tuple[Any, int]]) -> None:
+        """Let a worker collect some events, each for its part of the whole."""
         import cloudpickle
 
-        part = Job(self.job.run.part(chunk), self.job.corrections)
+        events, dealt = zip(*chunk, strict=True)
+        run = self.job.run.part(events)
+        part = Job(run, self.job.corrections, halves=self.job.halves, dealt=bytes(dealt))
         # unpickled inside the task: what goes wrong there is told, and does not stop the worker
         future = self.client.submit(collect_chunk, cloudpickle.dumps(part), pure=False)
         self.events += len(chunk)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from workbench.averages.accumulators import Accumulator, make_accumulator
-from workbench.averages.statistics import Statistics
+from workbench.averages.halves import Halves
+from workbench.averages.statistics import Statistics, merge_all
 from workbench.averages.tally import Tally
 from workbench.corrections import Corrector, make_corrector
 from workbench.errors import WorkbenchError
@@ -35,7 +37,7 @@ class Collected:
 
     Attributes
     ----------
-    statistics : None if no event had data.
+    parts : statistics of all events, or of each half of them; None where no event had data.
     tally : events used and left out.
     partial : True if stopped before the end.
     absent_is_zero : False for stacks of frames, whose NaN pixels have no value.
@@ -43,21 +45,25 @@ class Collected:
     warnings : about the constants.
     """
 
-    statistics: Statistics | None = None
+    parts: tuple[Statistics | None, ...] = (None,)
     tally: Tally = field(default_factory=Tally)
     partial: bool = False
     absent_is_zero: bool = True
     steps: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
 
+    def whole(self) -> Statistics | None:
+        """Statistics of all events; None if none had data."""
+        there = [part for part in self.parts if part is not None]
+        return merge_all(there) if there else None
+
     def merge(self, other: Collected) -> Collected:
         """Give what was collected from the events of both."""
-        if self.statistics is None or other.statistics is None:
-            statistics = self.statistics or other.statistics
-        else:
-            statistics = self.statistics.merge(other.statistics)
         return Collected(
-            statistics,
+            tuple(
+                one.merge(two) if one is not None and two is not None else one or two
+                for one, two in zip_longest(self.parts, other.parts)
+            ),
             self.tally.merge(other.tally),
             self.partial or other.partial,
             self.absent_is_zero and other.absent_is_zero,
@@ -75,6 +81,10 @@ class Job:
     selection: Events | None = None
     counted: tuple[tuple[int, ...], ...] = ()
     """Keys of events that were averaged before and are passed over."""
+    halves: Halves | None = None
+    """How the events are divided in two, if they are."""
+    dealt: bytes | None = None
+    """Half of each event, where the run is a part of one and cannot tell."""
 
     @property
     def corrected(self) -> bool:
@@ -88,16 +98,35 @@ class Job:
             return None
         return make_corrector(self.corrections, self.run)
 
-    def events(self) -> Iterator[Any]:
-        """Events selected, without those of other reasons (`run.skipped` counts these)."""
-        # events are corrected while they are summed, not by the run
-        events = self.run.events(None, self.selection)
+    @property
+    def part_count(self) -> int:
+        """Into how many parts the events are divided."""
+        return 1 if self.halves is None else 2
+
+    def events(self) -> Iterator[tuple[Any, int]]:
+        """Events selected and the part of each; `run.skipped` counts those left out.
+
+        Events are divided before those averaged earlier are passed over, so that going on gives
+        the parts that going through in one piece would have given.
+        """
         before = Counter(self.counted)
-        for event in events:
+        # events are corrected while they are summed, not by the run
+        for event, part in self._divided(self.run.events(None, self.selection)):
             if before and before[event.key] > 0:
                 before[event.key] -= 1
                 continue
-            yield event
+            yield event, part
+
+    def _divided(self, events: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+        if self.halves is None:
+            yield from ((event, 0) for event in events)
+        elif self.dealt is not None:
+            yield from zip(events, self.dealt, strict=True)
+        else:
+            number = 0
+            for event in events:
+                yield event, self.halves.half_of(event, number)
+                number += event.has_element
 
     @property
     def expected(self) -> int | None:
@@ -157,36 +186,49 @@ def collect(
         steps=[] if corrector is None else corrector.describe(),
         warnings=() if corrector is None else tuple(corrector.warnings),
     )
-    accumulator: Accumulator | None = None
+    accumulators: list[Accumulator | None] = [None] * job.part_count
     shape = tuple(job.run.shape)
     total = job.expected
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
         adding = _Adding(pool, helpers)
-        for events, seen in _blocks(job, found.tally, block_events, progress, total):
-            if events:
-                if accumulator is None:
-                    found.absent_is_zero = not is_frames(job.run)
-                elif is_frames(job.run):
+        for parts, seen in _blocks(job, found.tally, block_events, progress, total):
+            if any(parts):
+                found.absent_is_zero = not is_frames(job.run)
+                if is_frames(job.run):
                     adding.finish()  # frames of another type may follow
-                accumulator = make_accumulator(events, shape, corrector, accumulator)
-                adding.begin(accumulator, accumulator.load(events))
+                work = []
+                for number, events in enumerate(parts):
+                    if events:
+                        present = make_accumulator(events, shape, corrector, accumulators[number])
+                        accumulators[number] = present
+                        work.append((present, present.load(events)))
+                adding.begin(work)
             progress.update(seen, total, f"{found.tally.used} used")
-            if snapshot is not None and accumulator is not None:
+            if snapshot is not None and found.tally.used:
                 now = time.monotonic()
                 if now - shown >= snapshot_seconds:
                     adding.finish()
-                    snapshot(_finished(found, accumulator, job, partial=True))
+                    snapshot(_finished(found, accumulators, job, partial=True))
                     shown = time.monotonic()
             if progress.cancelled:
                 found.partial = True
                 break
         adding.finish()
-    return _finished(found, accumulator, job, partial=found.partial)
+    return _finished(found, accumulators, job, partial=found.partial)
+
+
+Work = list[tuple[Accumulator, Any]]
+"""Blocks to be added, each to the accumulator of its part."""
+
+
+def _add(work: Work) -> None:
+    for accumulator, block in work:
+        accumulator.add(block)
 
 
 class _Adding:
-    """The block that is being added: by the helping threads, and by this one when it waits.
+    """The blocks that are being added: by the helping threads, and by this one when it waits.
 
     Parameters
     ----------
@@ -196,37 +238,36 @@ class _Adding:
     def __init__(self, pool: ThreadPoolExecutor, helpers: int) -> None:
         self._pool, self._helpers = pool, helpers
         self._futures: list[Future[None]] = []
-        self._current: tuple[Accumulator, Any] | None = None
+        self._current: Work = []
 
-    def begin(self, accumulator: Accumulator, block: Any) -> None:
-        """Finish the block before, then let the helpers add this one."""
+    def begin(self, work: Work) -> None:
+        """Finish the blocks before, then let the helpers add these."""
         done = self._current  # its memory is let go once the helpers have work again
         self.finish()
-        self._current = accumulator, block
-        self._futures = [self._pool.submit(accumulator.add, block) for _ in range(self._helpers)]
+        self._current = work
+        self._futures = [self._pool.submit(_add, work) for _ in range(self._helpers)]
         del done
         if not self._helpers:
             self.finish()
 
     def finish(self) -> None:
-        """Help until the block is added; its memory may go then."""
-        if self._current is None:
-            return
-        accumulator, block = self._current
+        """Help until the blocks are added; their memory may go then."""
+        work = self._current
         try:
-            accumulator.add(block)
+            _add(work)
         finally:
             for future in self._futures:
                 future.result()
-            self._current = None
+            self._current = []
             self._futures = []
-        accumulator.added(block)
+        for accumulator, block in work:
+            accumulator.added(block)
 
 
 def _blocks(
     job: Job, tally: Tally, size: int | None, progress: Progress, total: int | None
-) -> Iterator[tuple[list[Any], int]]:
-    """Blocks of events with data, and how many events were gone through; counts the others.
+) -> Iterator[tuple[list[list[Any]], int]]:
+    """Blocks of events with data, by part, and how many were gone through; counts the others.
 
     The last block is a short one, as is that during which the work is cancelled.
     """
@@ -234,18 +275,18 @@ def _blocks(
         size = BLOCK
         if is_frames(job.run) or (job.corrector is not None and not job.corrector.by_section):
             size = min(max(FRAMES_BYTES // (8 * math.prod(job.run.shape)), 1), BLOCK)
-    block: list[Any] = []
+    block: list[list[Any]] = [[] for _ in range(job.part_count)]
     seen = 0
-    for event in job.events():
+    for event, part in job.events():
         seen += 1
         if getattr(event, "quads", None) or event.raw is not None:
             tally.add(event)
-            block.append(event)
+            block[part].append(event)
         else:
             tally.add_without_data(event)
         if seen % size == 0:
             yield block, seen
-            block = []
+            block = [[] for _ in range(job.part_count)]
         elif seen % LOOK_EVERY == 0:
             progress.update(seen, total, f"{tally.used} used")
             if progress.cancelled:
@@ -254,11 +295,11 @@ def _blocks(
 
 
 def _finished(
-    found: Collected, accumulator: Accumulator | None, job: Job, partial: bool
+    found: Collected, accumulators: list[Accumulator | None], job: Job, partial: bool
 ) -> Collected:
     tally = found.tally.merge(Tally(left_out=job.run.skipped.copy()))
     return Collected(
-        None if accumulator is None else accumulator.statistics(),
+        tuple(None if one is None else one.statistics() for one in accumulators),
         tally,
         partial,
         found.absent_is_zero,

@@ -100,7 +100,8 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
     average weighted by events, and so on.
 
     Distance, wavelength, position and time are means weighted by events, of the runs that tell
-    them. The merged result bears the first run's number.
+    them. The merged result bears the first run's number. Halves of the events are merged with the
+    like halves of the other runs, if all were divided alike.
 
     Raises
     ------
@@ -130,6 +131,10 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
 
     skipped = sum((images.skipped for images in runs[1:]), first.skipped.copy())
     merged = merge_all([images.statistics for images in runs])
+    divided = first.split and all(images.split == first.split for images in runs)
+    of_halves = tuple(
+        merge_all([images.of_halves[half] for images in runs]) for half in range(2 * bool(divided))
+    )
     return replace(
         first,
         statistics=merged,
@@ -147,6 +152,8 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         absent_is_zero=all(images.absent_is_zero for images in runs),
         warnings=tuple(dict.fromkeys(text for images in runs for text in images.warnings)),
         state=None,
+        split=first.split if divided else "",
+        of_halves=of_halves,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.names import BASE_NAMES, format_name
+from workbench.averages.names import BASE_NAMES, HALVES, format_name, half_name
 from workbench.averages.state import AveragingState
 from workbench.averages.statistics import Statistics
 from workbench.detector import SHAPE
@@ -40,7 +40,10 @@ class RunImages:
     partial : True if not all events asked for are in it (cancelled, or still running).
     absent_is_zero : pixels that never had a value are 0, as psana gives absent sections; else NaN.
     warnings : sentences about what is suspicious.
-    state : what was collected, to be saved and gone on from; None for merged runs.
+    state : what was collected, to be saved and gone on from; None for merged runs and halves.
+    split : how the events were divided in two, ``odd-even`` or ``first-last``; empty if not.
+    of_halves : statistics of the two halves if there are any; see `halves`.
+    half : ``odd``, ``even``, ``first`` or ``last`` if these are the images of a half.
     """
 
     statistics: Statistics
@@ -57,6 +60,35 @@ class RunImages:
     absent_is_zero: bool = True
     warnings: tuple[str, ...] = ()
     state: AveragingState | None = field(default=None, repr=False, compare=False)
+    split: str = ""
+    of_halves: tuple[Statistics, ...] = field(default=(), repr=False)
+    half: str = ""
+
+    @cached_property
+    def halves(self) -> tuple[RunImages, ...]:
+        """Images of one and of the other half of the events; empty if they were not divided.
+
+        Distance, wavelength, time and events left out are those of all events.
+        """
+        if not self.of_halves:
+            return ()
+        names = HALVES[self.split]
+        return tuple(
+            replace(
+                self,
+                statistics=statistics,
+                provenance={
+                    **self.provenance,
+                    "count": statistics.count,
+                    "half": {"which": half, "split": self.split},
+                },
+                state=None,
+                split="",
+                of_halves=(),
+                half=half,
+            )
+            for half, statistics in zip(names, self.of_halves, strict=True)
+        )
 
     @property
     def count(self) -> int:
@@ -133,7 +165,8 @@ class RunImages:
             "run": self.run if run is None else run,
             "address": self.address,
         }
-        return format_name(base, fields) + extension
+        name = format_name(base, fields)
+        return (half_name(name, self.half) if self.half else name) + extension
 
     def save(
         self,
@@ -144,6 +177,8 @@ class RunImages:
     ) -> dict[str, Path]:
         """Write the images as CBF files (a 2x2 detector's as HDF5), each atomically.
 
+        Of halves of the events average and maximum are written too.
+
         Parameters
         ----------
         folder : where to; made if absent.
@@ -153,18 +188,24 @@ class RunImages:
 
         Returns
         -------
-        Paths written, by kind.
+        Paths written, by kind; those of halves by ``odd average`` and so on.
         """
         chosen = {**BASE_NAMES, **{k: v for k, v in (names or {}).items() if v}}
         extension = ".cbf" if self.statistics.shape == SHAPE else ".h5"  # a CBF has 64 panels
-        paths = {kind: Path(folder) / self.file_name(chosen[kind], extension) for kind in kinds}
+        shown = {kind: (self, kind) for kind in kinds}
+        for half in self.halves:
+            shown |= {f"{half.half} {k}": (half, k) for k in kinds if k in ("average", "maximum")}
+        paths = {
+            name: Path(folder) / of.file_name(chosen[kind], extension)
+            for name, (of, kind) in shown.items()
+        }
         if len(set(paths.values())) < len(paths):
             raise WorkbenchError(
                 f"Two of the images would get the name {next(iter(paths.values()))}; give each "
                 "its own base name."
             )
-        for kind, path in paths.items():
-            write_image(self.image(kind, geometry), path)
+        for name, (of, kind) in shown.items():
+            write_image(of.image(kind, geometry), paths[name])
         return paths
 
     def save_state(self, path: str | os.PathLike[str]) -> Path:
@@ -176,20 +217,25 @@ class RunImages:
         Raises
         ------
         WorkbenchError
-            If the images are merged from several runs.
+            If the images are merged from several runs, or of a half of the events.
         """
         if self.state is None:
-            raise WorkbenchError("Images merged from several runs have no state to go on from.")
+            raise WorkbenchError(
+                "Images merged from several runs, or of half the events, have no state to go on "
+                "from."
+            )
         self.state.save(path)
         return Path(path)
 
     def describe(self) -> dict[str, Any]:
         """Summary as plain values, for ``--json`` and reports."""
+        halves = {half.half: half.count for half in self.halves}
         return {
             "experiment": self.experiment,
             "run": self.run,
             "address": self.address,
             "events": self.count,
+            **({"halves": halves} if halves else {}),
             "skipped": dict(self.skipped),
             "partial": self.partial,
             "distance_mm": self.distance_mm,

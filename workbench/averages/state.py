@@ -22,7 +22,8 @@ from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 from workbench.recipe import Corrections
 
-FORMAT, VERSION = "cspad-workbench state of an averaging", 1
+FORMAT, VERSION, DIVIDED = "cspad-workbench state of an averaging", 1, 2
+"""The second version holds the events divided in two; earlier workbenches refuse it."""
 _MEANS = ("encoder_mm", "distance_mm", "wavelength_angstrom", "seconds")
 
 
@@ -56,11 +57,12 @@ class AveragingState:
         WorkbenchError
             Naming the first difference.
         """
-        for key, saved in self.subject.items():
-            if saved != asked.get(key):
+        for key in self.subject | asked:
+            saved, wanted = self.subject.get(key, "none"), asked.get(key, "none")
+            if saved != wanted:
                 raise WorkbenchError(
                     f"{name} is the state of another averaging ({key}: {saved} there, "
-                    f"{asked.get(key)} here). Go on with the same, or begin anew without it."
+                    f"{wanted} here). Go on with the same, or begin anew without it."
                 )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -71,12 +73,12 @@ class AveragingState:
         WorkbenchError
             If nothing was collected yet, or the file cannot be written.
         """
-        statistics, tally = self.collected.statistics, self.collected.tally
-        if statistics is None:
+        parts, tally = self.collected.parts, self.collected.tally
+        if not any(parts):
             raise WorkbenchError("There is no state to save: no event was averaged.")
         about = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if len(parts) == 1 else DIVIDED,
             "subject": self.subject,
             "events": tally.used,
             "without_data": dict(tally.without_data),
@@ -89,7 +91,11 @@ class AveragingState:
             "warnings": self.collected.warnings,
             **provenance.stamp(),
         }
-        arrays: dict[str, Any] = {name: np.asarray(getattr(statistics, name)) for name in FIELDS}
+        arrays: dict[str, Any] = {
+            prefix + name: np.asarray(getattr(part, name))
+            for prefix, part in zip(_prefixes(len(parts)), parts, strict=True)
+            for name in (FIELDS if part is not None else ())
+        }
         arrays["keys"] = np.frombuffer(tally.keys, np.uintc).astype(np.uint32).reshape(-1, 3)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
@@ -109,11 +115,16 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
             about = json.loads(str(stored["about"]))
             if about["format"] != FORMAT:
                 raise FileFormatError(path, f"{expected}, found {about['format']!r}.")
-            if about["version"] > VERSION:
+            if about["version"] > DIVIDED:
                 raise FileFormatError(
                     path, "it was written by a newer version.", hint="Install that one."
                 )
-            statistics = Statistics.from_arrays({name: stored[name] for name in FIELDS})
+            parts = tuple(
+                Statistics.from_arrays({name: stored[prefix + name] for name in FIELDS})
+                if prefix + FIELDS[0] in stored
+                else None
+                for prefix in _prefixes(about["version"])
+            )
             keys = stored["keys"]
         if keys.dtype != np.uint32 or keys.ndim != 2 or keys.shape[1] != 3:
             raise ValueError("the keys of the events are not what they should be")
@@ -126,10 +137,11 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
         )
         for name in _MEANS:
             setattr(tally, name, Mean(**about["means"][name]))
-        if len(keys) != tally.used + tally.without_data.total() or statistics.count != tally.used:
+        counted = sum(part.count for part in parts if part is not None)
+        if len(keys) != tally.used + tally.without_data.total() or counted != tally.used:
             raise ValueError("its counts contradict each other")
         collected = Collected(
-            statistics,
+            parts,
             tally,
             bool(about["partial"]),
             bool(about["absent_is_zero"]),
@@ -151,6 +163,11 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
         raise FileFormatError(path, f"{expected}; it cannot be used ({why}).") from error
 
 
+def _prefixes(parts: int) -> tuple[str, ...]:
+    """What the names of each part's arrays begin with."""
+    return ("",) if parts == 1 else ("half0_", "half1_")
+
+
 def subject(job: Job) -> dict[str, Any]:
     """What decides the result, as plain values that survive JSON."""
     run = job.run
@@ -163,6 +180,8 @@ def subject(job: Job) -> dict[str, Any]:
         "corrections": (job.corrections or Corrections.none()).describe(),
         "constants": _digest(job),
     }
+    if job.halves is not None:
+        described |= job.halves.describe()
     plain: dict[str, Any] = json.loads(json.dumps(described))
     return plain
 

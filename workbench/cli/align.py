@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--halves", nargs=2, metavar="IMAGE",
-        help="averages of one and of the other half of the events, to see whether they agree",
+        help="averages of one and of the other half of the events (workbench average --halves), to "
+        "see whether they agree",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE", help="default IMAGE_cc.cbf")
     parser.add_argument("--no-save", action="store_true", help="print only, write nothing")

@@ -33,7 +33,7 @@ KINDS = {"average": "averagebase", "stddev": "stddevbase", "maximum": "maxbase"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""
-    from workbench.averages.names import BASE_NAMES, FRAME_NAMES
+    from workbench.averages.names import BASE_NAMES, FRAME_NAMES, HALVES
 
     parser.epilog = (
         "Ctrl-C, or SIGTERM from a batch system, writes the images of the events done so far, "
@@ -75,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     events("--events", type=numbers, default=[], metavar="LIST", help="indices, e.g. 3,8,20-25")
     events("--event-code", type=numbers, default=[], metavar="LIST", help="with one of the codes")
     events("--photon-energy", type=float, nargs=2, metavar=("MIN", "MAX"), help="in this range, eV")
+    events(
+        "--halves", nargs="?", const="odd-even", choices=tuple(HALVES),
+        help="write average and maximum of both halves of the events too, for workbench align "
+        "--halves: every second event (odd-even, the default), or before and after the middle of "
+        "the run (first-last), which shows whether something moved",
+    )  # fmt: skip
 
     files = parser.add_argument_group("files").add_argument
     files("-o", "--outputdir", default=".", metavar="DIR", help="made if absent (default .)")
@@ -192,6 +198,7 @@ def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[st
             snapshot=None if args.snapshot is None else show,
             snapshot_seconds=args.snapshot or 0.0,
             resume=args.resume,
+            halves=args.halves,
         )
         paths = _write(args, images, geometry)
     for warning in images.warnings:

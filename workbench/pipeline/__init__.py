@@ -3,6 +3,7 @@
 from workbench.pipeline.averaging import (
     average_one,
     averaging_key,
+    has_averages,
     load_recipe,
     open_recipe_run,
     open_run,
@@ -34,6 +35,7 @@ __all__ = [
     "finish",
     "gather_images",
     "geometry_store",
+    "has_averages",
     "load_recipe",
     "make_recipe_mask",
     "open_frames",

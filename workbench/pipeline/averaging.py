@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import provenance
 from workbench.detector import DEFAULT_ADDRESS
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, WorkbenchError
 from workbench.progress import Progress
-from workbench.recipe import Corrections, Output, Recipe, decided, read_recipe
+from workbench.recipe import Corrections, Images, Output, Recipe, decided, read_recipe
 from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
@@ -141,17 +141,36 @@ def open_recipe_run(recipe: Recipe, number: int) -> Run:
     )
 
 
-def averaging_key(recipe: Recipe, number: int, corrections: Corrections) -> str:
+def averaging_key(
+    recipe: Recipe, number: int, corrections: Corrections, halves: str = "none"
+) -> str:
     """SHA-256 over all that decides a run's averages: files (sizes, times), corrections, events."""
     run = open_recipe_run(recipe, number)
-    decides = {
+    decides: dict[str, Any] = {
         "run": run.describe(),
         "constants": _constants_files(run) if not corrections.is_raw else [],
         "corrections": dataclasses.asdict(corrections),
         "events": dataclasses.asdict(recipe.events),
         "detz_offset_mm": recipe.experiment.detz_offset_mm,
     }
+    if halves != "none":
+        decides["halves"] = halves
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def has_averages(recipe: Recipe, known: MutableMapping[str, RunImages]) -> bool:
+    """Whether the images of a recipe need no run to be read: all are in `known`, or are files."""
+    experiment = recipe.experiment
+    runs = [(number, recipe.bright_corrections, recipe.alignment.halves)
+            for number in experiment.bright]  # fmt: skip
+    if experiment.dark is not None:
+        runs.append((experiment.dark, recipe.dark_corrections, "none"))
+    try:
+        return bool(runs or recipe.images != Images()) and all(
+            averaging_key(recipe, *run) in known for run in runs
+        )
+    except (WorkbenchError, OSError):
+        return False
 
 
 def average_one(
@@ -162,6 +181,7 @@ def average_one(
     snapshot: Snapshot | None = None,
     known: MutableMapping[str, RunImages] | None = None,
     snapshot_seconds: float = 3.0,
+    halves: str = "none",
 ) -> RunImages:
     """Average, standard deviation, maximum and minimum of one run of a recipe.
 
@@ -170,6 +190,7 @@ def average_one(
     snapshot : called every `snapshot_seconds` with what there is so far.
     known : results of earlier calls by `averaging_key`; a run found there is not read again, and
         a complete new result is added.
+    halves : of the events, see `workbench.average_run`.
 
     Raises
     ------
@@ -178,7 +199,7 @@ def average_one(
     """
     from workbench.averages import average_run
 
-    key = averaging_key(recipe, number, corrections)
+    key = averaging_key(recipe, number, corrections, halves)
     kept = None if known is None else known.get(key)
     if kept is not None:
         return kept
@@ -190,6 +211,7 @@ def average_one(
         detz_offset_mm=recipe.experiment.detz_offset_mm,
         snapshot=snapshot,
         snapshot_seconds=snapshot_seconds,
+        halves=halves,
     )
     if known is not None and not images.partial:
         known[key] = images

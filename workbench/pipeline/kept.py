@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from workbench.averages import RunImages
 
 
+HALF_SUFFIXES = (".half0.npz", ".half1.npz")
+
+
 class KeptAverages(MutableMapping[str, "RunImages"]):
     """Results of `average_one` by `averaging_key`, in memory and in files of a folder.
 
     A key holds the sizes and times of all files a result was made from, so what is found here is
-    what averaging again would give. Of each run the newest result stays (about 90 MB).
+    what averaging again would give. Of each run the newest result stays (about 90 MB,
+    with halves of the events 270 MB).
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ class KeptAverages(MutableMapping[str, "RunImages"]):
         facts = {
             one.name: getattr(images, one.name)
             for one in dataclasses.fields(images)
-            if one.name not in ("statistics", "state")
+            if one.name not in ("statistics", "state", "of_halves")
         }
         name = f"{images.experiment}-r{images.run:04d}-averages-"
         path = self.folder / f"{name}{key[:16]}.json"
@@ -68,6 +72,8 @@ class KeptAverages(MutableMapping[str, "RunImages"]):
             for old in self.folder.glob(f"{name}*"):
                 old.unlink(missing_ok=True)
             images.statistics.save(path.with_suffix(".npz"))
+            for half, suffix in zip(images.of_halves, HALF_SUFFIXES, strict=False):
+                half.save(path.with_suffix(suffix))
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(facts, default=str), encoding="utf-8")
             said = f"averages of run {images.run} kept in {self.folder}"
@@ -82,7 +88,8 @@ class KeptAverages(MutableMapping[str, "RunImages"]):
         path = self._facts(key)
         if path is not None:
             path.unlink()
-            path.with_suffix(".npz").unlink(missing_ok=True)
+            for suffix in (".npz", *HALF_SUFFIXES):
+                path.with_suffix(suffix).unlink(missing_ok=True)
         elif known is None:
             raise KeyError(key)
 
@@ -110,6 +117,10 @@ class KeptAverages(MutableMapping[str, "RunImages"]):
             if facts["provenance"]["software"] != provenance.software():
                 return None  # made by another version: average again
             statistics = Statistics.load(path.with_suffix(".npz"))
+            if facts.get("split"):
+                facts["of_halves"] = tuple(
+                    Statistics.load(path.with_suffix(suffix)) for suffix in HALF_SUFFIXES
+                )
             facts["skipped"] = Counter(facts["skipped"])
             facts["warnings"] = tuple(facts["warnings"])
             return RunImages(statistics, **facts)

@@ -26,7 +26,8 @@ class ImageSet:
 
     ``average`` and ``stddev`` are of the dark run, ``maximum`` (of all bright runs' maxima) and
     ``bright_average`` of the bright ones. What the recipe does not name is None. ``partial`` is
-    True if averaging was cancelled: some events, or whole runs, are not in the images.
+    True if averaging was cancelled: some events, or whole runs, are not in the images. ``halves``
+    are bright averages of one and of the other half of the events, if they were divided.
     """
 
     average: DetectorImage | None = None
@@ -39,6 +40,7 @@ class ImageSet:
     bright: tuple[RunImages, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     partial: bool = False
+    halves: tuple[DetectorImage, ...] = ()
 
     @property
     def occupancy(self) -> NDArray[np.float64] | None:

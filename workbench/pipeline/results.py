@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def save_results(calibration: Calibration) -> dict[str, Path]:
     """Write all results into the recipe's output folder; gives the paths by kind.
 
-    Averages of each run, the maximum of maxima where there are several bright runs, the mask, the
-    corrected image ``…_cc.cbf``, the corrected geometry ``0-end.data`` and the recipe.
+    Averages of each run (and of halves of its events, if it was divided), the maximum of maxima
+    where there are several bright runs, the mask, the corrected image ``…_cc.cbf``, the corrected
+    geometry ``0-end.data`` and the recipe.
     """
+    from workbench.averages.names import half_name
     from workbench.images import write_image
     from workbench.mask import write_mask
     from workbench.recipe.files import SUFFIX
@@ -40,6 +42,10 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
         for kind, short in (("maximum", "max"), ("bright_average", "avg")):
             files[kind] = folder / f"{name}_all_{short}.cbf"
             write_image(getattr(images, kind), files[kind])
+        for half in images.halves:
+            which = half.provenance["half"]["which"]
+            files[f"{which} average"] = folder / f"{half_name(f'{name}_all_avg', which)}.cbf"
+            write_image(half, files[f"{which} average"])
     if calibration.mask is not None:
         files["mask"] = folder / recipe.output.mask
         write_mask(calibration.mask, files["mask"])

@@ -22,6 +22,10 @@ from workbench.pipeline.results import save_results
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
 
+NO_HALVES = (
+    "Halves of the events are not compared: the images were not averaged in halves, or are files."
+)
+
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
@@ -60,12 +64,12 @@ def gather_images(
 
     partial = False
 
-    def averaged(number: int, corrections: Corrections) -> RunImages | None:
+    def averaged(number: int, corrections: Corrections, halves: str = "none") -> RunImages | None:
         nonlocal partial
         try:
             raise_if_cancelled(progress, "The calibration")
             found = average_one(
-                recipe, number, corrections, progress, snapshot, known, snapshot_seconds
+                recipe, number, corrections, progress, snapshot, known, snapshot_seconds, halves
             )
         except Cancelled:
             partial = True
@@ -84,7 +88,9 @@ def gather_images(
             open_recipe_run(recipe, number)  # one that is missing is told before hours of work
     if dark_number is not None:
         dark = averaged(dark_number, recipe.dark_corrections)
-    averages = [averaged(run, recipe.bright_corrections) for run in numbers]
+    averages = [
+        averaged(run, recipe.bright_corrections, recipe.alignment.halves) for run in numbers
+    ]
     bright = tuple(run for run in averages if run is not None)
     if partial and not (named or dark or bright):
         raise Cancelled("Averaging was cancelled before its first event; nothing was written.")
@@ -104,8 +110,11 @@ def gather_images(
     if dark:
         named.setdefault("average", dark.image("average", geometry))
         named.setdefault("stddev", dark.image("stddev", geometry))
+    halves: tuple[DetectorImage, ...] = ()
     if bright:
         merged = merge_runs(bright)
+        if "bright_average" not in named:  # halves are those of the image that is aligned
+            halves = tuple(half.image("average", geometry) for half in merged.halves)
         named.setdefault("maximum", merged.image("maximum", geometry))
         named.setdefault("bright_average", merged.image("average", geometry))
     return ImageSet(
@@ -116,6 +125,7 @@ def gather_images(
         bright=bright,
         files=files,
         partial=partial,
+        halves=halves,
     )
 
 
@@ -141,8 +151,8 @@ def align_recipe(
 ) -> Alignment | None:
     """Quadrant alignment of a recipe, on the average of the bright runs if there is one.
 
-    None if there is neither an average nor a maximum of bright runs. What a person decided
-    (``recipe.decisions``) is applied.
+    None if there is neither an average nor a maximum of bright runs. Halves of the events are
+    compared where the images have them. What a person decided (``recipe.decisions``) is applied.
     """
     from workbench.alignment import align_quadrants
 
@@ -156,7 +166,10 @@ def align_recipe(
         recipe.alignment.method,
         settings=recipe.alignment,
         progress=progress,
+        halves=images.halves,
     )
+    if recipe.alignment.halves != "none" and not images.halves:
+        found = dataclasses.replace(found, warnings=(*found.warnings, NO_HALVES))
     return found.decided(recipe.decisions)
 
 

@@ -40,6 +40,9 @@ class AlignmentSettings:
         0.3, "least share of the largest number of pixel pairs a trial needs"
     )
     saturation_adu: float = setting(float(ADC_MAX_ADU), "ADU; pixels at or above are left out")
+    halves: Literal["none", "odd-even", "first-last"] = setting(
+        "none", "compare halves of the events: odd-even every second one; first-last by time"
+    )
 
     def __post_init__(self) -> None:
         require(1 <= self.range_px <= 100, f"range_px is {self.range_px}; use 1 to 100 pixels")

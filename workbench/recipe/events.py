@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from workbench.recipe.fields import require, setting
@@ -83,6 +83,19 @@ class Events:
             or (self.stop is not None and index >= self.stop)
             or bool(self.indices and index > self._last)  # type: ignore[attr-defined]
         )
+
+    def middle(self, count: int) -> int:
+        """Index of the event in the middle of those used, of a run of so many events.
+
+        Event codes and photon energies are not known beforehand: the middle is then that of the
+        events among which they choose.
+        """
+        chosen: Sequence[int] = range(self.skip, min(count, self.stop or count), self.every)
+        if self.indices:
+            chosen = [index for index in sorted(set(self.indices)) if index in chosen]
+        if self.limit is not None and not self.uses_beamline:
+            chosen = chosen[: self.limit]
+        return chosen[len(chosen) // 2] if chosen else 0
 
     def describe(self) -> str:
         """Give one line for people, e.g. ``from event 5 on, at most 100 events``."""

@@ -73,11 +73,20 @@ def measures(alignment: Any) -> Shown:
         for number, one in enumerate(alignment.quadrants)
     ]  # fmt: skip
     header = ["", "second peak / peak", "halves apart (px)", "pixel pairs", "ring evidence (σ)"]
+    events = [one.measures.get("event_halves_apart_px") for one in alignment.quadrants]
+    divided = any(apart is not None for apart in events)
+    if divided:
+        header.append("event halves apart (px)")
+        rows = [[*row, known(apart, 2)] for row, apart in zip(rows, events, strict=True)]
     words = (
         "Second peak: the next largest correlation, as a share of the largest. Halves: offsets"
         " from even and from odd sensors alone. Ring evidence: agreement with the rings that the"
         " other quadrants see."
     )
+    if divided:
+        split = alignment.settings.halves
+        which = "" if split == "none" else f" ({split.replace('-', ' and ')})"
+        words += f" Event halves: offsets from one and from the other half of the events{which}."
     widths = alignment.details.get("ring_sharpness")
     if widths:
         before, after = (widths[when]["width_px"] for when in ("before", "after"))

@@ -77,6 +77,11 @@ class Event:
         return ()
 
     @property
+    def has_element(self) -> bool:
+        """True if undamaged data of the detector are there; told by headers, nothing is decoded."""
+        return bool(self.record.elements)
+
+    @property
     def missing(self) -> str:
         """Why there are no pixels, e.g. ``damaged (UserDefined)``; empty if there are."""
         return "" if self.quads else self.record.missing

@@ -49,6 +49,7 @@ class FrameEvent:
     vector = 0
     quads = ()
     missing = ""
+    has_element = True
     event_codes: tuple[int, ...] = ()
 
     def __init__(

@@ -88,6 +88,7 @@ class Session(RecipeWork):
             recipe.events,
             recipe.dark_corrections,
             recipe.bright_corrections,
+            recipe.alignment.halves,
         )
         return {
             "images": images,
@@ -144,17 +145,7 @@ class Session(RecipeWork):
 
     def has_kept_images(self) -> bool:
         """Whether `compute_images` needs to read no run: all averages are known, or are files."""
-        experiment, recipe, known = self.recipe.experiment, self.recipe, self.known
-        runs = [(number, recipe.bright_corrections) for number in experiment.bright]
-        if experiment.dark is not None:
-            runs.append((experiment.dark, recipe.dark_corrections))
-        try:
-            return bool(runs or recipe.images != Images()) and all(
-                pipeline.averaging_key(recipe, number, corrections) in known
-                for number, corrections in runs
-            )
-        except (WorkbenchError, OSError):
-            return False
+        return pipeline.has_averages(self.recipe, self.known)
 
     def use_images(self, images: pipeline.ImageSet) -> None:
         """Calibrate with images that are in memory already."""

@@ -98,7 +98,8 @@ class QuadrantRow:
         sigma = one.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
         notes = warning_text(one.warnings)
-        self.text.value = f"{known} · CC {one.cc:.4f} · {one.verdict}{notes}"
+        parts = [known, f"CC {one.cc:.4f}", one.halves_text, one.verdict]
+        self.text.value = " · ".join(part for part in parts if part) + notes
 
 
 class QuadrantsPanel(Panel):

@@ -373,9 +373,11 @@ def by_name(names: Any) -> dict[str, str]:
     The dark run is the one with a standard deviation and the fewest other choices: the lowest run
     number; the bright maximum is that of all runs, or of the highest run number.
     """
+    from workbench.averages.names import is_half
+
     kinds: dict[str, dict[int, str]] = {"average": {}, "stddev": {}, "maximum": {}}
     patterns = {"average": r"avg|average|mean", "stddev": r"std|rms", "maximum": r"max"}
-    for name in sorted(names):
+    for name in sorted(name for name in names if not is_half(name)):
         run = re.search(r"r(?:un)?[_-]?(\d{1,5})(?!\d)", name.lower())
         number = int(run[1]) if run else (99_999 if "all" in name.lower() else 0)
         for kind, pattern in patterns.items():
