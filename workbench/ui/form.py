@@ -20,6 +20,7 @@ LABELS = {
     "stddev_max": "std ≤ (ADU)",
     "maxproj_min": "maximum ≥ (ADU)",
     "gain": "low-gain factor",
+    "halves": "halves of the events",
     "detz_offset_mm": "detz offset (mm)",
     "range_px": "range (± px)",
     "step_px": "step (px)",
