@@ -15,11 +15,12 @@ from workbench.alignment import (
     ring_sharpness,
 )
 from workbench.alignment.halves import compared_halves, origin
+from workbench.alignment.unseen import middles_px, turns_alike_deg
 from workbench.detector import SHAPE
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
-from workbench.recipe import AlignmentSettings
+from workbench.recipe import AlignmentSettings, Decisions
 from workbench.simulate import powder_image
 
 TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
@@ -222,6 +223,23 @@ def test_rings_of_another_substance_are_not_forced_to_fit(many):
     assert isinstance(found.details["calibrant"], str)
     assert found.details["calibrant"] in found.warnings
     assert np.allclose(found.offsets_px, free.offsets_px)
+
+
+def test_what_follows_from_an_offset_follows_one_set_by_hand(many):
+    _, found = many
+    changed = found.decided(Decisions(overruled=((0.0, 10.0, 10.0),)))
+    one = changed.quadrants[0]
+    expected = turns_alike_deg(changed.offsets_px, middles_px(found.present))[0]
+    assert one.measures["turn_alike_deg"] == pytest.approx(expected, abs=1e-12)
+    assert one.measures["cc_here"] == pytest.approx(one.map[30, 30])
+    common = changed.offsets_px.mean(axis=0)
+    assert changed.notes[0].startswith(
+        f"Common to the quadrants is ({common[0]:+.2f}, {common[1]:+.2f}) px"
+    )
+    far = found.decided(Decisions(overruled=((0.0, 40.0, 40.0),))).quadrants[0]
+    assert any("would overlap by" in warning for warning in far.warnings)
+    assert np.isnan(far.measures["cc_here"]), "outside the map"
+    assert far.accepted, "a person's word counts"
 
 
 def test_swapped_neighbours_show_in_the_polarisation(many):

@@ -14,7 +14,7 @@ def recipe(value):
 def test_a_drag_is_one_step():
     past = History(recipe(0))
     for value in range(1, 50):
-        past.set(recipe(value), "mask.border", dragging=True)
+        past.set(recipe(value), "mask.border", within=1.0)
     assert past.undo()
     assert past.recipe == recipe(0)
     assert past.redo()

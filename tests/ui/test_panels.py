@@ -189,6 +189,50 @@ def test_a_quadrant_can_be_left_in_place(quadrants, session):
     assert session.alignment.applied_px[3].tolist() == [0, 0]
 
 
+def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
+    found = session.alignment.offsets_px
+    quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])
+    for x in (4.9, 4.8, 4.7):
+        quadrants.maps._handle_custom_msg({"type": "move", "quadrant": 0, "x": x, "y": -2.0}, [])
+    session.wait(60)
+    assert session.alignment.offsets_px[0] == pytest.approx([4.7, -2.0])
+    assert quadrants.view.quadrant_offsets[0] == pytest.approx([4.7, -2.0])
+    session.undo()
+    assert np.array_equal(session.alignment.offsets_px, found)
+
+
+def test_the_correlation_where_a_person_put_the_offset_is_told(quadrants, session):
+    one = session.alignment.quadrants[0]
+    assert "of" not in quadrants.maps.maps[0]["title"]
+    session.overrule(0, (float(one.trials_px[1]), float(one.trials_px[2])))
+    session.wait(60)
+    told = f"CC {one.map[1, 2]:.4f} of {one.cc:.4f}"
+    assert told in quadrants.maps.maps[0]["title"]
+    assert told in quadrants.rows[0].text.value
+
+
+def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
+    panel = QuadrantsPanel(session)
+    images = session.images
+    noise = np.random.default_rng(1).normal(20, 5, images.bright_average.data.shape)
+    weak = dataclasses.replace(images.bright_average, data=noise)
+    session.use_images(dataclasses.replace(images, bright_average=weak))
+    panel.find.click()
+    session.wait(120)
+    assert {one.verdict for one in session.alignment.quadrants} == {"not determined"}
+    assert panel.rows[0].accepted.disabled, "there is no offset to use"
+    assert panel.brighter.layout.display == ""
+    panel.details.selected_index = 4
+    session.wait(120)
+    assert panel.ranking.value.index("maximum of") < panel.ranking.value.index("average of")
+    panel.brighter.click()
+    session.wait(120)
+    assert session.recipe.alignment.image == "maximum"
+    assert {one.verdict for one in session.alignment.quadrants} == {"good"}
+    assert panel.brighter.layout.display == "none"
+    assert not panel.rows[0].accepted.disabled
+
+
 def test_before_and_after(quadrants, session):
     assert quadrants.view.has_map("corrected")
     quadrants.after.click()

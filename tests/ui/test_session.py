@@ -1,5 +1,6 @@
 """The state behind the panels: what is stale, undo, decisions, errors."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offse
     session.undo()
     session.undo()
     assert session.recipe.decisions.overruled == ()
+
+
+def test_a_quadrant_kept_in_place_by_the_search_is_used_if_a_person_says_so(session):
+    session.compute_alignment()
+    session.wait(120)
+    doubted = session.found.with_accepted(1, False)
+    lost = dataclasses.replace(doubted.quadrants[2], verdict="not determined", accepted=False)
+    quadrants = (*doubted.quadrants[:2], lost, doubted.quadrants[3])
+    session.found = dataclasses.replace(doubted, quadrants=quadrants)
+    session.accept(1)
+    assert session.alignment.applied_px[1] == pytest.approx(doubted.offsets_px[1], abs=1e-3)
+    with pytest.raises(WorkbenchError, match="no offset to use"):
+        session.accept(2)
 
 
 def test_a_refused_setting_changes_nothing(session):

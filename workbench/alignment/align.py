@@ -229,7 +229,10 @@ def _judged(
         warnings.append("The peak lies at the edge of the grid; the offset may be larger.")
         verdict = "uncertain"
     if widened:
-        warnings.append(f"The grid was widened to ±{found.trials_px[-1]:g} px.")
+        warnings.append(
+            "The peak lay at the edge of the grid, which was widened to "
+            f"±{found.trials_px[-1]:g} px."
+        )
     if peak.second_ratio > 0.9:
         warnings.append(
             f"The map alone is ambiguous: a second peak is {100 * peak.second_ratio:.0f} % as high."

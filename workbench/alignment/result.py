@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment.unseen import middles_px, turns_alike_deg, unseen_by_rings
 from workbench.errors import AlignmentError
 from workbench.recipe import AlignmentSettings, Decisions
 
@@ -80,6 +81,19 @@ class QuadrantAlignment:
         apart = self.measures.get("event_halves_apart_px", np.nan)
         known = np.isfinite(apart) and self.verdict in ("good", "uncertain")
         return f"halves of the events {apart:.2f} px apart" if known else ""
+
+    def cc_at(self, offset_px: Iterable[float]) -> float:
+        """Correlation of the map at an offset (x, y), bilinear; NaN outside or where unknown."""
+        first, count = self.trials_px[0], len(self.trials_px)
+        if count < 2:
+            return np.nan
+        step = (self.trials_px[-1] - first) / (count - 1)
+        place = (np.array([float(value) for value in offset_px]) - first) / step
+        if not ((place >= 0) & (place <= count - 1)).all():
+            return np.nan
+        i, j = np.minimum(place.astype(int), count - 2)
+        x, y = place - (i, j)
+        return float([1 - x, x] @ self.map[i : i + 2, j : j + 2] @ [1 - y, y])
 
     def to_dict(self, maps: bool = False) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers become None. `maps` adds the map."""
@@ -177,8 +191,15 @@ class Alignment:
         covariance = np.eye(2) * (np.nan if sigma_px is None else float(sigma_px) ** 2)
         if sigma_px is None:
             covariance[:] = np.nan
-        changed: dict[str, Any] = {"offset_px": offset, "covariance_px2": covariance}
-        return self._with(quadrant, **changed, verdict="overruled", accepted=True)
+        one = self._quadrant(quadrant)
+        measures = one.measures | {"cc_here": one.cc_at(offset)}
+        if self.present is not None:
+            middle = middles_px(self.present)[quadrant : quadrant + 1]
+            measures["turn_alike_deg"] = float(turns_alike_deg(offset[None], middle)[0])
+        return self._with(
+            quadrant, offset_px=offset, covariance_px2=covariance, measures=measures,
+            verdict="overruled", accepted=True,
+        )  # fmt: skip
 
     def nudged(self, quadrant: int, step_px: Iterable[float]) -> Alignment:
         """Copy with one quadrant's offset moved by (x, y) pixels."""
@@ -196,7 +217,7 @@ class Alignment:
             result = result.with_offset(int(quadrant), (x, y))
         for quadrant in decisions.rejected:
             result = result.with_accepted(quadrant, False)
-        return result
+        return result._checked() if decisions.overruled else result
 
     def lines(self) -> list[str]:
         """What a terminal shows; the first lines are those of cspad.quadrants_cbf."""
@@ -218,6 +239,31 @@ class Alignment:
         if self.refinement is not None:
             found["refinement"] = self.refinement.to_dict()
         return found
+
+    def _checked(self) -> Alignment:
+        """Copy that warns of sensors that offsets set by hand would put on each other."""
+        from workbench.alignment.quality import overlap_warnings
+
+        found = {}
+        if self.present is not None:
+            found = overlap_warnings(self.present, self.geometry)
+        quadrants = [
+            dataclasses.replace(one, warnings=(*one.warnings, found[one.quadrant]))
+            if one.verdict == "overruled" and one.accepted and one.quadrant in found
+            and found[one.quadrant] not in one.warnings else one
+            for one in self.quadrants
+        ]  # fmt: skip
+        return dataclasses.replace(self, quadrants=tuple(quadrants), notes=self._notes())
+
+    def _notes(self) -> tuple[str, ...]:
+        """What rings cannot tell, of the offsets in force."""
+        if not self.notes or self.refinement is None or self.present is None:
+            return self.notes
+        known = np.array([one.verdict != "not determined" for one in self.quadrants])
+        by_hand = np.array([one.verdict == "overruled" for one in self.quadrants])
+        covariance = self.refinement.covariance_px2.copy()
+        covariance[np.repeat(by_hand, 2)] = np.nan
+        return unseen_by_rings(self.offsets_px, covariance, known, middles_px(self.present))
 
     def _quadrant(self, quadrant: int) -> QuadrantAlignment:
         if quadrant not in range(len(self.quadrants)):

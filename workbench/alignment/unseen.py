@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import PIXEL_SIZE_UM, QUADRANTS
+from workbench.detector import COLUMNS, PIXEL_SIZE_UM, QUADRANTS, ROWS
 
 EXAMPLE_DEG = 0.1
 
 
 def middles_px(geometry: Any) -> NDArray[np.float64]:
     """Middles of the quadrants from the beam in lab x, y, float64 ``(4, 2)``, pixels."""
-    places = geometry.pixel_positions_um()[..., :2].reshape(QUADRANTS, -1, 2)
+    corners = geometry.pixel_positions_um()[:, :: ROWS - 1, :: COLUMNS - 1, :2]
+    places = corners.reshape(QUADRANTS, -1, 2)  # sensors are flat and their own mirror image
     return np.asarray(places.mean(axis=1) / PIXEL_SIZE_UM)
 
 
@@ -55,7 +56,8 @@ def unseen_by_rings(
 
     Parameters
     ----------
-    offsets_px : float64 ``(4, 2)``; covariance_px2 : float64 ``(8, 8)`` of them.
+    offsets_px : float64 ``(4, 2)``; covariance_px2 : float64 ``(8, 8)`` of them; NaN where
+        a person set an offset.
     known : bool ``(4,)``, quadrants whose offset is determined.
     middles : as `middles_px` gives them.
     """
@@ -66,8 +68,9 @@ def unseen_by_rings(
     part = covariance_px2[np.ix_(own, own)].reshape(known.sum(), 2, known.sum(), 2)
     sx, sy = np.sqrt(np.einsum("iaja->a", part)) / known.sum()
     far = float(np.hypot(*middles[known].T).mean())
+    sure = f" ± ({sx:.3f}, {sy:.3f})" if np.isfinite([sx, sy]).all() else ""
     return (
-        f"Common to the quadrants is ({x:+.2f}, {y:+.2f}) ± ({sx:.3f}, {sy:.3f}) px: rings cannot "
+        f"Common to the quadrants is ({x:+.2f}, {y:+.2f}){sure} px: rings cannot "
         "tell whether the detector or the beam moved; afterwards the beam is at the lab's origin.",
         "Turning quadrants about the beam changes no ring, so turns are taken from the geometry. A "
         f"turn of {EXAMPLE_DEG:g}° about a quadrant's own middle looks like an offset of "

@@ -20,6 +20,7 @@ from workbench.pipeline.steps import (
     finish,
     gather_images,
     make_recipe_mask,
+    rank_pictures,
     run_recipe,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "open_frames",
     "open_recipe_run",
     "open_run",
+    "rank_pictures",
     "recipe_hash",
     "resolve",
     "run_recipe",

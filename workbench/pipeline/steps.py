@@ -23,11 +23,12 @@ from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
 
 NO_HALVES = (
-    "Halves of the events are not compared: the images were not averaged in halves, or are files."
+    "Halves of the events are not compared: the image is a maximum, a file, or not averaged in "
+    "halves."
 )
 
 if TYPE_CHECKING:
-    from workbench.alignment import Alignment
+    from workbench.alignment import Alignment, RankedImage
     from workbench.averages import RunImages
     from workbench.images import DetectorImage
     from workbench.mask import Mask
@@ -149,16 +150,17 @@ def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
 def align_recipe(
     recipe: Recipe, images: ImageSet, mask: Mask | None, progress: Progress | None = None
 ) -> Alignment | None:
-    """Quadrant alignment of a recipe, on the average of the bright runs if there is one.
+    """Quadrant alignment of a recipe, on the picture that ``recipe.alignment.image`` names.
 
     None if there is neither an average nor a maximum of bright runs. Halves of the events are
     compared where the images have them. What a person decided (``recipe.decisions``) is applied.
     """
     from workbench.alignment import align_quadrants
 
-    image = alignment_image(images)
+    image = alignment_image(images, recipe.alignment.image)
     if image is None:
         return None
+    halves = images.halves if image is images.bright_average else ()
     found = align_quadrants(
         image,
         images.geometry,
@@ -166,16 +168,35 @@ def align_recipe(
         recipe.alignment.method,
         settings=recipe.alignment,
         progress=progress,
-        halves=images.halves,
+        halves=halves,
     )
-    if recipe.alignment.halves != "none" and not images.halves:
+    if recipe.alignment.halves != "none" and not halves:
         found = dataclasses.replace(found, warnings=(*found.warnings, NO_HALVES))
     return found.decided(recipe.decisions)
 
 
-def alignment_image(images: ImageSet) -> DetectorImage | None:
-    """Give the image the quadrants are aligned on: rings are truer in the average."""
-    return images.bright_average or images.maximum
+def alignment_image(images: ImageSet, which: str = "average") -> DetectorImage | None:
+    """Give the image the quadrants are aligned on; where it is missing, the other one."""
+    both = (images.bright_average, images.maximum)
+    first, second = both if which == "average" else both[::-1]
+    return first or second
+
+
+def rank_pictures(recipe: Recipe, images: ImageSet, mask: Mask | None = None) -> list[RankedImage]:
+    """Rank what could be aligned on by the clearness of its rings, the clearest first.
+
+    These are the average and the merged maximum of the bright runs and, of several runs, each
+    run's maximum.
+    """
+    from workbench.alignment import rank_images
+
+    several = len(images.bright) > 1
+    of = f"{len(images.bright)} runs" if several else "the bright run"
+    named = {f"average of {of}": images.bright_average, f"maximum of {of}": images.maximum}
+    for run in images.bright if several else ():
+        named[f"maximum of run {run.run}"] = run.image("maximum", images.geometry)
+    present = {name: image for name, image in named.items() if image is not None}
+    return rank_images(present, images.geometry, mask, recipe.alignment)
 
 
 def run_recipe(

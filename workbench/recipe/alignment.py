@@ -18,6 +18,9 @@ class AlignmentSettings:
     method: Method = setting(
         "quadrant", "quadrant: all sensors, sub-pixel; cctbx: as cspad.quadrants_cbf"
     )
+    image: Literal["average", "maximum"] = setting(
+        "average", "picture of the bright runs to align on; the maximum shows weak, spotty rings"
+    )
     refine: Literal["rings", "none"] = setting(
         "rings", "rings: all quadrants together until one radial profile fits all; none: maps only"
     )

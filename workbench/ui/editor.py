@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, write_recipe
-from workbench.ui.history import History
+from workbench.ui.history import MERGE_SECONDS, History
 from workbench.ui.worker import Log
 
 TOPICS = (
@@ -103,12 +104,12 @@ class RecipeEditor:
     def recipe(self, recipe: Recipe) -> None:
         self.set_recipe(recipe)
 
-    def set_recipe(self, recipe: Recipe, reason: str = "recipe") -> None:
-        """Make `recipe` the one in force."""
+    def set_recipe(self, recipe: Recipe, reason: str = "recipe", dragging: bool = False) -> None:
+        """Make `recipe` the one in force; `dragging`: one step of undo with the last."""
         if not getattr(self._inside, "told", False):
             self.log.did(f"{self.name}.recipe = …  # {reason}")
         with self._lock:
-            changed = self._history.set(recipe, reason)
+            changed = self._history.set(recipe, reason, math.inf if dragging else 0.0)
         if changed:
             self._recipe_changed()
 
@@ -135,7 +136,7 @@ class RecipeEditor:
                 recipe = self.recipe.changed(path, value)
             except (ValueError, TypeError) as error:
                 raise WorkbenchError(f"{path.rsplit('.', 1)[-1]}: {error}.") from error
-            changed = self._history.set(recipe, path, dragging=origin is not None)
+            changed = self._history.set(recipe, path, MERGE_SECONDS if origin is not None else 0.0)
         if changed:
             self._origin.control = origin
             try:

@@ -27,16 +27,20 @@ class History:
         """The recipe in force."""
         return self._recipes[self._at]
 
-    def set(self, recipe: Recipe, reason: str, dragging: bool = False) -> bool:
-        """Make `recipe` the one in force; False if it is that already."""
+    def set(self, recipe: Recipe, reason: str, within: float = 0.0) -> bool:
+        """Make `recipe` the one in force; False if it is that already.
+
+        Parameters
+        ----------
+        within : one step with the last of the same `reason` if that is fewer seconds ago.
+        """
         if recipe == self.recipe:
             return False
         now = time.monotonic()
         merge = (
-            dragging
-            and self._at > 0
+            self._at > 0
             and reason == self._reasons[self._at]
-            and now - self._last < MERGE_SECONDS
+            and now - self._last < within
             and self._at == len(self._recipes) - 1
         )
         self._last = now

@@ -14,7 +14,8 @@ HERE = Path(__file__).parent
 
 
 class MapsView(anywidget.AnyWidget):
-    """Correlation maps with the peak (white) and the offset in force (orange, 1 σ ellipse).
+    """Correlation maps with the peak (white, at half height a contour) and the offset in force
+    (orange, 1 σ ellipse).
 
     Maps are drawn as the detector is: offset x downwards, y to the right. Below each map its
     cross-sections through the peak: x solid blue, y dashed orange.
@@ -34,7 +35,9 @@ class MapsView(anywidget.AnyWidget):
         self.maps = [] if alignment is None else [entry(one) for one in alignment.quadrants]
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
-        """Call ``act(quadrant, x, y)``: `kind` ``set`` (offset), ``nudge`` (step) or ``found``."""
+        """Call ``act(quadrant, x, y)``: `kind` ``set`` (offset), ``move`` (the same, dragged on),
+        ``nudge`` (step) or ``found``.
+        """
         self._acts[kind] = act
 
     def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
@@ -76,7 +79,16 @@ def title(one: Any) -> str:
         return f"Q{one.quadrant} not determined\n–\nCC {one.cc:.4f}"
     x, y = one.offset_px
     kept = "" if one.accepted else ", left in place"
-    return f"Q{one.quadrant} {one.verdict}{kept}\n{x:+.2f}, {y:+.2f} px\nCC {one.cc:.4f}"
+    return f"Q{one.quadrant} {one.verdict}{kept}\n{x:+.2f}, {y:+.2f} px\n{correlation(one)}"
+
+
+def correlation(one: Any) -> str:
+    """Largest correlation; where a person set the offset, that of the map at this place too."""
+    here = one.measures.get("cc_here")
+    if here is None:
+        return f"CC {one.cc:.4f}"
+    told = f"{here:.4f}" if np.isfinite(here) else "–"
+    return f"CC {told} of {one.cc:.4f}"
 
 
 def finite(pair: Any) -> list[float] | None:

@@ -263,6 +263,12 @@ class Session(RecipeWork):
         """Find the quadrant offsets with the present mask."""
         self._do("alignment", self._compute_alignment, self._slow)
 
+    @told
+    def align_on(self, image: str) -> None:
+        """Find the offsets on another picture of the bright runs: ``average`` or ``maximum``."""
+        self.change("alignment.image", image)
+        self.compute_alignment()
+
     def _compute_alignment(self, _: Any, task: Task) -> None:
         if self.images is not None and self.status("mask").state != State.DONE:
             self._quick.wait(60)  # the mask of these very settings is on its way
@@ -296,15 +302,22 @@ class Session(RecipeWork):
         return None if alignment is None else alignment.geometry
 
     @told
-    def overrule(self, quadrant: int, offset_px: tuple[float, float] | None) -> None:
-        """Set a quadrant's offset (x, y) by hand; None returns to the one found."""
+    def overrule(
+        self, quadrant: int, offset_px: tuple[float, float] | None, dragging: bool = False
+    ) -> None:
+        """Set a quadrant's offset (x, y) by hand; None returns to the one found.
+
+        Parameters
+        ----------
+        dragging : one step of undo with the setting before it.
+        """
         if self.found is None:
             raise WorkbenchError("Find the offsets first; then they can be overruled.")
         if offset_px is not None:
             if not np.isfinite(offset_px).all():
                 raise WorkbenchError("An offset is two numbers (x, y) in pixels.")
             offset_px = (round(offset_px[0], 3), round(offset_px[1], 3))
-        self._decide(self.recipe.decisions.overruling(quadrant, offset_px), quadrant)
+        self._decide(self.recipe.decisions.overruling(quadrant, offset_px), quadrant, dragging)
 
     @told
     def nudge(self, quadrant: int, dx: float, dy: float) -> None:
@@ -318,11 +331,20 @@ class Session(RecipeWork):
     @told
     def accept(self, quadrant: int, accepted: bool = True) -> None:
         """Use a quadrant's offset, or leave the quadrant where it is."""
-        self._decide(self.recipe.decisions.rejecting(quadrant, not accepted), quadrant)
+        decisions = self.recipe.decisions.rejecting(quadrant, not accepted)
+        found = None if self.found is None else self.found.decided(decisions).quadrants[quadrant]
+        if accepted and found is not None and not found.accepted:  # against the search's advice
+            if found.verdict == "not determined":
+                raise WorkbenchError(
+                    f"Quadrant {quadrant} has no offset to use; set one in its map or type it."
+                )
+            x, y = found.offset_px
+            decisions = decisions.overruling(quadrant, (round(float(x), 3), round(float(y), 3)))
+        self._decide(decisions, quadrant)
 
-    def _decide(self, decisions: Any, quadrant: int) -> None:
+    def _decide(self, decisions: Any, quadrant: int, dragging: bool = False) -> None:
         self.set_recipe(
-            self.recipe.changed("decisions", decisions), f"offset of quadrant {quadrant}"
+            self.recipe.changed("decisions", decisions), f"offset of quadrant {quadrant}", dragging
         )
 
     # ---- geometry ----------------------------------------------------------------------------

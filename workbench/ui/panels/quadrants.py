@@ -13,14 +13,14 @@ from workbench.errors import WorkbenchError
 from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
-from workbench.ui.maps_view import MapsView
-from workbench.ui.panels.base import Panel, picture, row, show_picture, warning_text
+from workbench.ui.maps_view import MapsView, correlation
+from workbench.ui.panels.base import Panel, picture, row, show_picture, table, warning_text
 from workbench.ui.session import Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STEPS_PX = (0.1, 0.5, 1.0)
+RANKING = 4  # number of that fold
 
 
 class QuadrantRow:
@@ -82,6 +82,8 @@ class QuadrantRow:
         if not self._quiet:
             chosen = self.accepted.value
             self.panel.guarded(lambda: self.panel.session.accept(self.quadrant, chosen))
+            if self.panel.session.alignment is not None:  # what was refused is not shown
+                self.show(self.panel.session.alignment.quadrants[self.quadrant])
 
     def show(self, one: Any) -> None:
         """Show a quadrant's alignment."""
@@ -91,14 +93,15 @@ class QuadrantRow:
                 control.disabled = False
                 if abs(control.value - float(value)) > 5e-4:
                     control.value = round(float(value), 3)
-            self.accepted.disabled = self.found.disabled = False
+            self.accepted.disabled = one.verdict == "not determined"
+            self.found.disabled = one.verdict != "overruled"
             self.accepted.value = one.accepted
         finally:
             self._quiet = False
         sigma = one.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
         notes = warning_text(one.warnings)
-        parts = [known, f"CC {one.cc:.4f}", one.halves_text, one.verdict]
+        parts = [known, correlation(one), one.halves_text, one.verdict]
         self.text.value = " · ".join(part for part in parts if part) + notes
 
 
@@ -139,6 +142,7 @@ class QuadrantsPanel(Panel):
         )
         self.maps = MapsView()
         self.maps.on_offset("set", partial(self._from_map, "set"))
+        self.maps.on_offset("move", partial(self._from_map, "move"))
         self.maps.on_offset("nudge", partial(self._from_map, "nudge"))
         self.maps.on_offset("found", partial(self._from_map, "found"))
         self.rows = [QuadrantRow(self, quadrant) for quadrant in range(4)]
@@ -167,6 +171,13 @@ class QuadrantsPanel(Panel):
             layout={"width": "auto"},
         )
         widgets.link((self.blink, "value"), (self.view, "blink"))
+        self.brighter = self.button(
+            "Align on the maximum",
+            "Find the offsets on the merged maximum of the bright runs instead of their average",
+            lambda: session.align_on("maximum"),
+        )
+        self.brighter.layout.display = "none"
+        self.ranking = widgets.HTML()
         self.comparison = picture()
         self.profiles = picture()
         self.details = Folds(
@@ -175,17 +186,20 @@ class QuadrantsPanel(Panel):
                 widgets.VBox([self.profiles]),
                 widgets.VBox([self.comparison]),
                 widgets.VBox([self.notes]),
+                widgets.VBox([self.ranking]),
             ],
             titles=[
                 "Settings of the search",
                 "Radial profiles before and after",
                 "Powder picture",
                 "What rings cannot tell",
+                "Which picture has the clearest rings",
             ],
         )
         self.details.observe(
             lambda change: session.later("quadrant figures", self._draw), "selected_index"
         )
+        self.details.observe(lambda change: self._rank(), "selected_index")
         self.box.children = [
             self.message,
             row(
@@ -193,6 +207,7 @@ class QuadrantsPanel(Panel):
                 widgets.HBox([self.calibrant, self.before, self.after, self.blink]),
             ),
             self.verdict,
+            row(self.brighter),
             self.maps,
             *[one.widget for one in self.rows],
             self.details,
@@ -207,8 +222,37 @@ class QuadrantsPanel(Panel):
         if kind == "nudge":
             self.guarded(lambda: self.session.nudge(quadrant, x, y))
         else:
-            offset = (x, y) if kind == "set" else None
-            self.guarded(lambda: self.session.overrule(quadrant, offset))
+            offset = None if kind == "found" else (x, y)
+            self.guarded(lambda: self.session.overrule(quadrant, offset, kind == "move"))
+
+    def _rank(self) -> None:
+        from workbench import pipeline
+
+        session, images = self.session, self.session.images
+        if self.details.selected_index != RANKING or images is None:
+            return
+        self.ranking.value = "Looking at each picture …"
+
+        def act() -> None:
+            rows = [
+                [one.name, f"{one.mean_cc:.4f}", f"{one.clear} of 4"]
+                for one in pipeline.rank_pictures(session.recipe, images, session.mask)
+            ]
+            self.ranking.value = (
+                table(["picture", "mean CC", "clear quadrants"], rows)
+                + "The setting <i>image</i> decides which of the two of all bright runs is used."
+            )
+
+        session.do_slowly("ranking", act)
+
+    def _offer_maximum(self, alignment: Any) -> None:
+        """The merged maximum is the next step where rings are weak and it was not tried yet."""
+        images, used = self.session.images, alignment.settings.image
+        weak = any(one.verdict in ("uncertain", "not determined") for one in alignment.quadrants)
+        both = images is not None and images.bright_average and images.maximum
+        self.brighter.layout.display = "" if weak and both and used != "maximum" else "none"
+        if images is not None and len(images.bright) > 1:
+            self.brighter.description = f"Align on the maximum of {len(images.bright)} runs"
 
     def _show(self, arrangement: str) -> None:
         if self.session.found is None:
@@ -238,6 +282,7 @@ class QuadrantsPanel(Panel):
             f"the offset. {warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
+        self._offer_maximum(alignment)
         if self.details.selected_index is not None:
             self._draw()
 
@@ -245,8 +290,10 @@ class QuadrantsPanel(Panel):
         from workbench import figures, pipeline
 
         images, alignment, mask = self.session.images, self.session.alignment, self.session.mask
-        image = None if images is None else pipeline.alignment_image(images)
-        if alignment is None or image is None:
+        if alignment is None or images is None:
+            return
+        image = pipeline.alignment_image(images, alignment.settings.image)
+        if image is None:
             return
         good = None if mask is None else mask.good
         before, after = alignment.present, alignment.geometry
