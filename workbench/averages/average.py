@@ -58,8 +58,9 @@ def average_run(
         still added once: mean and standard deviation of all events, merged from the halves, then
         agree with those found without this to rounding, maximum and minimum exactly. ``odd-even``
         takes every second selected event that has data of the detector; ``first-last`` divides at
-        the middle of the events that the selection allows (of runs over 4 GB an estimate).
-        Neither depends on threads, workers, or on going on from a state.
+        the middle of the events that the selection allows (of runs over 4 GB an estimate);
+        going on from a state keeps its middle. Neither depends on threads or workers, nor on
+        whether the run is gone through at once.
 
     Returns
     -------
