@@ -131,10 +131,12 @@ class TestHalvesOfTheEvents:
 
     def test_are_of_the_image_that_is_aligned_and_saved(self, divided):
         images, files = divided[0].images, divided[0].files
-        odd, even = images.halves
+        odd, even = images.halves["average"]
         assert odd.count + even.count == images.bright_average.count
         weighted = (odd.count * odd.data + even.count * even.data) / (odd.count + even.count)
         np.testing.assert_allclose(weighted, images.bright_average.data, rtol=1e-9, atol=1e-9)
+        brightest = np.maximum(*(half.data for half in images.halves["maximum"]))
+        np.testing.assert_array_equal(brightest, images.maximum.data)
         assert files["odd average"].name == "cxim1416_all_odd-avg.cbf"
         assert files["even average-r0074"].name == "cxim1416_even-avg-r0074.cbf"
         assert files["corrected"].name == "cxim1416_all_max_cc.cbf"
@@ -161,6 +163,18 @@ class TestHalvesOfTheEvents:
         assert pipeline.recipe_hash(recipe) != pipeline.recipe_hash(asked)
         with pytest.raises(RecipeError, match="halves"):
             recipe_from_text("[alignment]\nhalves = 'thirds'")
+
+    def test_follow_the_choice_of_the_image(self, divided, monkeypatch):
+        asked = []
+        monkeypatch.setattr(
+            "workbench.alignment.align_quadrants",
+            lambda image, *_, halves, **__: asked.append((image, halves)) or divided[0].alignment,
+        )
+        images = divided[0].images
+        for kind, image in (("average", images.bright_average), ("maximum", images.maximum)):
+            recipe = divided[0].recipe.changed("alignment.image", kind)
+            pipeline.align_recipe(recipe, images, None)
+            assert asked.pop() == (image, images.halves[kind])
 
     def test_that_cannot_be_had_are_told(self, calibration):
         recipe = calibration.recipe.changed("alignment.halves", "odd-even")

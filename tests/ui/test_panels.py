@@ -251,7 +251,7 @@ def test_before_and_after_without_offsets_says_what_to_do(session):
 
 def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
     half = image_set.bright_average
-    session.use_images(dataclasses.replace(image_set, halves=(half, half)))
+    session.use_images(dataclasses.replace(image_set, halves={"average": (half, half)}))
     panel = QuadrantsPanel(session)
     panel.find.click()
     session.wait(120)

@@ -27,7 +27,8 @@ class ImageSet:
     ``average`` and ``stddev`` are of the dark run, ``maximum`` (of all bright runs' maxima) and
     ``bright_average`` of the bright ones. What the recipe does not name is None. ``partial`` is
     True if averaging was cancelled: some events, or whole runs, are not in the images. ``halves``
-    are bright averages of one and of the other half of the events, if they were divided.
+    are the images of one and of the other half of the bright runs' events, if they were divided, by
+    kind: ``average`` and ``maximum``.
     """
 
     average: DetectorImage | None = None
@@ -40,7 +41,7 @@ class ImageSet:
     bright: tuple[RunImages, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     partial: bool = False
-    halves: tuple[DetectorImage, ...] = ()
+    halves: Mapping[str, tuple[DetectorImage, ...]] = field(default_factory=dict)
 
     @property
     def occupancy(self) -> NDArray[np.float64] | None:

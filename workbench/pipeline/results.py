@@ -42,10 +42,12 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
         for kind, short in (("maximum", "max"), ("bright_average", "avg")):
             files[kind] = folder / f"{name}_all_{short}.cbf"
             write_image(getattr(images, kind), files[kind])
-        for half in images.halves:
-            which = half.provenance["half"]["which"]
-            files[f"{which} average"] = folder / f"{half_name(f'{name}_all_avg', which)}.cbf"
-            write_image(half, files[f"{which} average"])
+        for kind, short in (("average", "avg"), ("maximum", "max")):
+            for half in images.halves.get(kind, ()):
+                which = half.provenance["half"]["which"]
+                path = folder / f"{half_name(f'{name}_all_{short}', which)}.cbf"
+                write_image(half, path)
+                files[f"{which} {kind}"] = path
     if calibration.mask is not None:
         files["mask"] = folder / recipe.output.mask
         write_mask(calibration.mask, files["mask"])

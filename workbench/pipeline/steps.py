@@ -23,8 +23,7 @@ from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
 
 NO_HALVES = (
-    "Halves of the events are not compared: the image is a maximum, a file, or not averaged in "
-    "halves."
+    "Halves of the events are not compared: the images were not averaged in halves, or are files."
 )
 
 if TYPE_CHECKING:
@@ -111,11 +110,12 @@ def gather_images(
     if dark:
         named.setdefault("average", dark.image("average", geometry))
         named.setdefault("stddev", dark.image("stddev", geometry))
-    halves: tuple[DetectorImage, ...] = ()
+    halves: dict[str, tuple[DetectorImage, ...]] = {}
     if bright:
         merged = merge_runs(bright)
-        if "bright_average" not in named:  # halves are those of the image that is aligned
-            halves = tuple(half.image("average", geometry) for half in merged.halves)
+        for kind, name in (("average", "bright_average"), ("maximum", "maximum")):
+            if merged.halves and name not in named:  # a file has no halves
+                halves[kind] = tuple(half.image(kind, geometry) for half in merged.halves)
         named.setdefault("maximum", merged.image("maximum", geometry))
         named.setdefault("bright_average", merged.image("average", geometry))
     return ImageSet(
@@ -160,7 +160,8 @@ def align_recipe(
     image = alignment_image(images, recipe.alignment.image)
     if image is None:
         return None
-    halves = images.halves if image is images.bright_average else ()
+    kind = "average" if image is images.bright_average else "maximum"
+    halves = images.halves.get(kind, ())
     found = align_quadrants(
         image,
         images.geometry,
