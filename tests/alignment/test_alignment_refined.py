@@ -14,6 +14,7 @@ from workbench.alignment import (
     rank_images,
     ring_sharpness,
 )
+from workbench.alignment.calibrant import fit_calibrant, with_calibrant
 from workbench.alignment.halves import compared_halves, origin
 from workbench.alignment.unseen import middles_px, turns_alike_deg
 from workbench.detector import SHAPE
@@ -223,6 +224,40 @@ def test_rings_of_another_substance_are_not_forced_to_fit(many):
     assert isinstance(found.details["calibrant"], str)
     assert found.details["calibrant"] in found.warnings
     assert np.allclose(found.offsets_px, free.offsets_px)
+
+
+@pytest.fixture(scope="module")
+def of_others():
+    """Images of LaB6 and CeO2 aligned without telling what they are."""
+    return {name: align_quadrants(seen(rings=name)) for name in ("LaB6", "CeO2")}
+
+
+@pytest.mark.parametrize("wrong", [0.98, 1.0, 1.02])
+def test_the_distance_is_found_within_its_uncertainty(many, of_others, wrong):
+    for name, found in (("AgBeh", many[1]), *of_others.items()):
+        fit = fit_calibrant(found.refinement, name, 121.0 * wrong, 1.3051)
+        assert abs(fit.distance_mm - 121.0) < 2.5 * fit.distance_sigma_mm, name
+        assert fit.distance_sigma_mm < 0.03, name
+        if wrong == 1.0:
+            assert abs(fit.wavelength_angstrom - 1.3051) < 2.5 * fit.wavelength_sigma_angstrom
+
+
+def test_few_rings_give_the_distance_and_say_what_they_leave_open(of_others):
+    refined = of_others["CeO2"].refinement
+    fit = fit_calibrant(refined, "CeO2", 121.0, 1.3051)
+    assert fit.rings == 3
+    assert np.isnan(fit.outward_px)
+    assert np.isnan(fit.together).all()
+    assert "tell only their product" in fit.line()
+    assert with_calibrant(refined, fit) is refined
+
+
+def test_a_wrong_calibrant_is_told(many, of_others):
+    for name, found in (("AgBeh", many[1]), *of_others.items()):
+        for other in {"AgBeh", "LaB6", "CeO2", "Si"} - {name}:
+            for wrong in (0.98, 1.0, 1.02):
+                told = fit_calibrant(found.refinement, other, 121.0 * wrong, 1.3051)
+                assert isinstance(told, str), (name, other, wrong)
 
 
 def test_what_follows_from_an_offset_follows_one_set_by_hand(many):

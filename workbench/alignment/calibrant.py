@@ -2,8 +2,8 @@
 
 The joint refinement leaves the radii of the rings free, so moving all quadrants outwards together
 is what it knows least. A calibrant's rings stand at ``D tan 2θ``: a wrong distance or wavelength
-scales all radii, quadrants lying too far out shift them all by the same length. With three or
-more rings both are found, by a weighted straight line through the radii.
+scales all radii, quadrants lying too far out shift them all by the same length. With four or more
+rings both are found, by a weighted straight line through the radii; two or three give the scale.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ MEAN_COSINE = 0.9003
 """Mean of cos φ over a quadrant's ±45°: outward shift of a quadrant to mean change of radius."""
 OUTWARD_FLOOR_PX = 0.05
 """Least uncertainty of the outward shift: depth of absorption and overlap of rings are ignored."""
-MIN_RINGS = 4
+FEWEST_RINGS, MIN_RINGS = 2, 4
+"""Rings for the distance alone; rings for the outward shift as well."""
+FEW_SIGMA_PX = 0.1
+"""What the radius of one ring is taken to be known to where there are too few to tell."""
+SCALE_FLOOR = 3e-5
+"""Least relative uncertainty of distance and wavelength (shape of the rings' profile)."""
+FAINT, STRONG, MOST, OUTSKIRTS = 0.05, 0.2, 0.75, 0.9
+"""Height a ring must have of the highest; intensity of a strong one; share of the strong rings
+that must be there; part of the detector's radius within which none may be missing of a few."""
+CLEAR = 0.3
+"""A ring this high (of the highest) must be the calibrant's."""
 MAX_SCATTER_PX = 0.6
 BETTER_WITH_BOTH = 2.0
 """If freeing the wavelength too reduces the variance of the radii by more, the outward shift is
@@ -45,7 +55,8 @@ class CalibrantFit:
     wavelength_angstrom : wavelength that goes with the given distance instead, and its sigma.
     together : distance (mm), its sigma, wavelength (Å), its sigma with both left free. At small
         angles rings tell only the product; how far they tell more shows in the sigmas.
-    outward_px : how far all offsets point outwards too much, and its sigma.
+    outward_px : how far all offsets point outwards too much, and its sigma; NaN, as is `together`,
+        with fewer than four rings.
     rings : rings used.
     scatter_px : weighted RMS of the ring radii about the line.
     """
@@ -69,40 +80,134 @@ class CalibrantFit:
 
     def line(self) -> str:
         """One line for a terminal."""
+        both = (
+            f"with both free they are known to {self.together[1]:.2f} mm and "
+            f"{self.together[3]:.4f} Å"
+            if np.isfinite(self.together).all()
+            else "so few rings tell only their product, and nothing of an outward shift"
+        )
         return (
             f"{self.calibrant}: {self.rings} rings, distance {self.distance_mm:.3f} ± "
             f"{self.distance_sigma_mm:.3f} mm at the given wavelength (or wavelength "
             f"{self.wavelength_angstrom:.4f} ± {self.wavelength_sigma_angstrom:.4f} Å at the given "
-            f"distance; with both free they are known to {self.together[1]:.2f} mm and "
-            f"{self.together[3]:.4f} Å); radii scatter by {self.scatter_px:.2f} px."
+            f"distance; {both}); radii scatter by {self.scatter_px:.2f} px."
         )
 
 
 def fit_calibrant(
     refined: Refinement, calibrant: str, distance_mm: float, wavelength_angstrom: float
 ) -> CalibrantFit | str:
-    """Fit the radii of a calibrant's rings; a sentence where that is not possible."""
-    spacings = np.array([ring.d_angstrom for ring in calibrant_rings(calibrant)])
-    sine = wavelength_angstrom / (2 * spacings)
-    two_theta = 2 * np.arcsin(sine[sine < np.sin(np.pi / 6)])
-    expected = distance_mm * 1e3 * np.tan(two_theta) / PIXEL_SIZE_UM
+    """Fit the radii of a calibrant's rings; a sentence where that is not possible.
+
+    Two or three rings give the distance (or the wavelength) only, with the outward shift as the
+    joint refinement leaves it. Rings that are not all of the calibrant, or lack some of its strong
+    ones, or need an outward shift the refinement excludes, are not forced to fit.
+    """
+    rings = calibrant_rings(calibrant)
+    sine = wavelength_angstrom / (2 * np.array([ring.d_angstrom for ring in rings]))
+    seen = sine < np.sin(np.pi / 6)
+    all_expected = distance_mm * 1e3 * np.tan(2 * np.arcsin(sine[seen])) / PIXEL_SIZE_UM
     radius, profile = refined.radius_px, np.nan_to_num(refined.profile)
-    expected = expected[(expected > 15) & (expected < radius[-1] - 20)]
-    if expected.size < MIN_RINGS:
-        return f"Only {expected.size} rings of {calibrant} reach the detector; 4 are needed."
+    reached = (all_expected > 15) & (all_expected < radius[-1] - 20)
+    expected = all_expected[reached]
+    strength = np.array([ring.intensity for ring in rings])[seen][reached]
+    if expected.size < FEWEST_RINGS:
+        return f"Only {expected.size} rings of {calibrant} reach the detector; 2 are needed."
     heights = [np.interp(scale * expected, radius, profile).sum() for scale in _SCALES]
     start = float(_SCALES[int(np.argmax(heights))])
-    found, weights, meant = [], [], []
-    for ring in expected:
-        place, weight = _ring(radius, profile, start * ring)
-        if weight > 0:
-            found.append(place)
-            weights.append(weight)
-            meant.append(ring)
-    if len(found) < MIN_RINGS:
-        return f"Only {len(found)} rings of {calibrant} were found; 4 are needed."
-    return _line(calibrant, np.array(meant), np.array(found), np.array(weights),
-                 distance_mm, wavelength_angstrom)  # fmt: skip
+    found = np.array([_ring(radius, profile, start * ring) for ring in expected])
+    there = found[:, 1] > FAINT * found[:, 1].max()
+    if np.count_nonzero(there) < FEWEST_RINGS:
+        return f"Only {np.count_nonzero(there)} rings of {calibrant} were found; 2 are needed."
+    strong = strength > STRONG * strength.max()
+    inside = expected * start < OUTSKIRTS * radius[-1]
+    few = np.count_nonzero(there) < MIN_RINGS
+    if (few and (strong & inside & ~there).any()) or there[strong].mean() < MOST:
+        return (
+            f"The rings do not fit {calibrant}: some of its strong rings are not seen (they are "
+            "of another substance, or too weak)."
+        )
+    told = (calibrant, expected[there], found[there, 0], found[there, 1],
+            distance_mm, wavelength_angstrom)  # fmt: skip
+    prior = _outward_sigma_px(refined)
+    fit = _few(*told, prior) if few else _line(*told)
+    if isinstance(fit, str):
+        return fit
+    if abs(np.nan_to_num(fit.outward_px)) > 4 * np.hypot(fit.outward_sigma_px, prior) + 0.5:
+        return (
+            f"The rings do not fit {calibrant}: all quadrants would lie {fit.outward_px:+.1f} px "
+            "too far out, which the sharpness of the rings excludes."
+        )
+    shift = -MEAN_COSINE * np.nan_to_num(fit.outward_px)
+    stranger = _stranger(radius, profile, fit.scale * all_expected + shift, found[there, 1].max())
+    if stranger is not None:
+        return (
+            f"The rings do not fit {calibrant}: a clear ring at {stranger:.0f} px is none of its."
+        )
+    return fit
+
+
+def _outward_sigma_px(refined: Refinement) -> float:
+    """How well the joint refinement knows the mean outward shift of the quadrants."""
+    outwards = (refined.extra["outwards"] * refined.used[:, None]).ravel()
+    row = outwards / float(np.count_nonzero(refined.used))
+    return float(np.sqrt(row @ np.nan_to_num(refined.covariance_px2) @ row))
+
+
+def _stranger(
+    radius: NDArray[np.float64],
+    profile: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    highest: float,
+) -> float | None:
+    """Radius of the highest clear ring that is none of those predicted."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(profile, 6, mode="edge"), 13)
+    clear = (profile >= around.max(axis=1)) & (profile > CLEAR * highest) & (radius > 15)
+    places = np.flatnonzero(clear & (radius < radius[-1] - 20))
+    apart = np.abs(radius[places, None] - predicted[None]).min(axis=1, initial=np.inf)
+    strange = places[apart > 2 * _WINDOW_PX]
+    return float(radius[strange[np.argmax(profile[strange])]]) if strange.size else None
+
+
+def _few(
+    calibrant: str,
+    meant: NDArray[np.float64],
+    found: NDArray[np.float64],
+    height: NDArray[np.float64],
+    distance_mm: float,
+    wavelength: float,
+    prior_px: float,
+) -> CalibrantFit | str:
+    """Distance or wavelength from two or three rings; the outward shift is held near zero.
+
+    Each ring counts as known to `FEW_SIGMA_PX`, as two or three do not tell their own scatter.
+    """
+    change, held = found - meant, np.hypot(MEAN_COSINE * prior_px, OUTWARD_FLOOR_PX)
+    known = np.append(np.full(meant.size, FEW_SIGMA_PX), held)
+    answers = []
+    for slope in (meant, _by_wavelength(meant, distance_mm)):
+        terms = np.vstack([np.column_stack([slope, np.ones_like(slope)]), [0.0, 1.0]])
+        answers.append(_fit(terms, np.append(change, 0.0), known**-2.0, 1.0))
+    ((larger, shift), (larger_sigma, _)), ((longer, _), (longer_sigma, _)) = answers
+    rest = change - larger * meant - shift
+    scatter = float(np.sqrt(np.mean(rest**2)))
+    if scatter > 1.2 * FEW_SIGMA_PX or abs(shift) > 4 * held:
+        return f"The rings do not fit {calibrant}: their radii scatter by {scatter:.2f} px."
+    nothing = float("nan")
+    return CalibrantFit(
+        calibrant=calibrant,
+        scale=float(1 + larger),
+        scale_sigma=float(np.hypot(larger_sigma, SCALE_FLOOR)),
+        distance_mm=float((1 + larger) * distance_mm),
+        distance_sigma_mm=float(np.hypot(larger_sigma, SCALE_FLOOR) * distance_mm),
+        wavelength_angstrom=float((1 + longer) * wavelength),
+        wavelength_sigma_angstrom=float(np.hypot(longer_sigma, SCALE_FLOOR) * wavelength),
+        together=(nothing, nothing, nothing, nothing),
+        outward_px=nothing,
+        outward_sigma_px=nothing,
+        rings=meant.size,
+        scatter_px=scatter,
+    )
 
 
 def _ring(
@@ -148,7 +253,7 @@ def _line(
         typical = 1.4826 * float(np.median(np.abs(residual[use])))
         use = np.abs(residual) < max(4 * typical, 0.1)
         if np.count_nonzero(use) < MIN_RINGS:
-            return f"The rings do not fit {calibrant}."
+            return f"The rings do not fit {calibrant} (another substance, or too weak)."
     degrees = max(int(np.count_nonzero(use)) - 2, 1)
     w = weight[use] / weight[use].mean()
     scatter = float(np.sqrt(np.sum(w * residual[use] ** 2) / w.sum()))
@@ -171,11 +276,11 @@ def _line(
     return CalibrantFit(
         calibrant=calibrant,
         scale=float(scale),
-        scale_sigma=float(scale_sigma),
+        scale_sigma=float(np.hypot(scale_sigma, SCALE_FLOOR)),
         distance_mm=float(scale * distance_mm),
-        distance_sigma_mm=float(scale_sigma * distance_mm),
+        distance_sigma_mm=float(np.hypot(scale_sigma, SCALE_FLOOR) * distance_mm),
         wavelength_angstrom=float((1 + longer) * wavelength),
-        wavelength_sigma_angstrom=float(longer_sigma * wavelength),
+        wavelength_sigma_angstrom=float(np.hypot(longer_sigma, SCALE_FLOOR) * wavelength),
         together=(
             float((1 + farther) * distance_mm),
             float(farther_sigma * distance_mm),
@@ -208,8 +313,10 @@ def with_calibrant(refined: Refinement, fit: CalibrantFit) -> Refinement:
     """Refinement in which the calibrant's outward shift counts as a further measurement.
 
     The measurement is the mean of the outward components of the offsets' errors; offsets and
-    covariance follow as in a Kalman update.
+    covariance follow as in a Kalman update. Too few rings say nothing of it.
     """
+    if not np.isfinite(fit.outward_px):
+        return refined
     outwards = refined.extra["outwards"] * refined.used[:, None]
     row = (outwards / float(np.count_nonzero(refined.used))).ravel()
     own = np.flatnonzero(np.repeat(refined.used, 2))
