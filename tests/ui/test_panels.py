@@ -189,6 +189,16 @@ def test_a_quadrant_can_be_left_in_place(quadrants, session):
     assert session.alignment.applied_px[3].tolist() == [0, 0]
 
 
+def test_offsets_older_than_the_mask_are_said_to_be(quadrants, session):
+    assert quadrants.stale.value == ""
+    session.change("mask.thresholds.stddev_max", 4.5)
+    session.wait(60)
+    assert "changed since" in quadrants.stale.value
+    quadrants.find.click()
+    session.wait(120)
+    assert quadrants.stale.value == ""
+
+
 def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
     found = session.alignment.offsets_px
     quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])

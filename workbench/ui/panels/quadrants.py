@@ -14,8 +14,16 @@ from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.maps_view import MapsView, correlation
-from workbench.ui.panels.base import Panel, picture, row, show_picture, table, warning_text
-from workbench.ui.session import Session
+from workbench.ui.panels.base import (
+    Panel,
+    note_text,
+    picture,
+    row,
+    show_picture,
+    table,
+    warning_text,
+)
+from workbench.ui.session import Session, State
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,6 +155,7 @@ class QuadrantsPanel(Panel):
         self.maps.on_offset("found", partial(self._from_map, "found"))
         self.rows = [QuadrantRow(self, quadrant) for quadrant in range(4)]
         self.verdict = widgets.HTML()
+        self.stale = widgets.HTML()
         self.notes = widgets.HTML()
         self.calibrant = widgets.Dropdown(
             options=list(CALIBRANTS),
@@ -206,6 +215,7 @@ class QuadrantsPanel(Panel):
                 self.find, self.cancel, self.progress,
                 widgets.HBox([self.calibrant, self.before, self.after, self.blink]),
             ),
+            self.stale,
             self.verdict,
             row(self.brighter),
             self.maps,
@@ -214,6 +224,8 @@ class QuadrantsPanel(Panel):
         ]  # fmt: skip
         session.subscribe("alignment", lambda: session.later("maps", self._alignment))
         session.subscribe("progress", self._progress)
+        for topic in ("status", "recipe", "alignment"):
+            session.subscribe(topic, self._tell_stale)
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
         if session.found is not None:
             self._alignment()
@@ -268,6 +280,11 @@ class QuadrantsPanel(Panel):
         self.progress.layout.visibility = "visible" if running else "hidden"
         if running and moment is not None:
             self.progress.value = moment.done
+
+    def _tell_stale(self) -> None:
+        stale = self.session.status(self.step).state == State.STALE
+        text = note_text("Images, mask or settings changed since; Find offsets follows them.")
+        self.stale.value = text if stale else ""
 
     def _alignment(self) -> None:
         alignment = self.session.alignment
