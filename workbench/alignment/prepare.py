@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment.background import flattened
 from workbench.detector import (
     ADC_MAX_ADU,
     PIXEL_SIZE_UM,
@@ -23,8 +24,6 @@ from workbench.recipe import AlignmentSettings
 
 WORKERS = QUADRANTS
 """Threads: one per quadrant, as many as there are cores run at once."""
-CLIP_SIGMAS = 4.0
-"""Values farther than this many local standard deviations from the local mean are pulled in."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +71,6 @@ class Prepared:
             self.transformed[part],
             self.width,
         )
-
-    def beside(self, model: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values anew, with the background measured beside the rings instead of through them.
-
-        Parameters
-        ----------
-        model : float32, shape of this part's arrays, what the rings contribute. It is taken off
-            before the local mean and the limit for spots are found, and put back.
-
-        Returns
-        -------
-        float32, like `value`.
-        """
-        return _flattened(self.transformed, self.good, self.width, model)
 
 
 def prepare(
@@ -194,33 +179,11 @@ def flatten(
         if float(np.ptp(raw[use])) == 0:
             return
         transformed[part] = _transformed(raw, use, transform) * use
-        value[part] = _flattened(transformed[part], use, width)
+        value[part] = flattened(transformed[part], use, width)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(one, range(QUADRANTS)))
     return transformed, value
-
-
-def _flattened(
-    transformed: NDArray[np.float32],
-    good: NDArray[np.bool_],
-    width: int,
-    model: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """Steps 2 and 3 of `flatten` for some sensors ``(n, 185, 388)``; see `Prepared.beside`."""
-    weight = good.astype(np.float32)
-    share = _smooth(weight, width)
-    share[share < 0.02] = np.inf  # too few good neighbours: the value below becomes 0
-    flat = transformed.copy() if model is None else transformed - model * weight
-    for _ in range(2):  # the second time the clipped spots no longer pull the mean
-        flat -= _smooth(flat, width) / share
-        flat *= weight
-        limit = CLIP_SIGMAS * np.sqrt(_smooth(flat * flat, width) / share)
-        np.clip(flat, -limit, limit, out=flat)
-    if model is not None:
-        flat += model * weight
-    flat[~np.isfinite(share)] = 0
-    return flat
 
 
 def _transformed(
@@ -244,13 +207,3 @@ def _transformed(
     if transform == "log":
         return np.arcsinh(scaled)
     return np.sign(scaled) * (np.sqrt(1 + np.abs(scaled)) - 1)
-
-
-def _smooth(array: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Three running means along rows and columns of each sensor; outside counts as 0."""
-    from scipy.ndimage import uniform_filter1d
-
-    for _ in range(3):
-        for axis in (1, 2):
-            array = uniform_filter1d(array, width, axis=axis, mode="constant")
-    return array

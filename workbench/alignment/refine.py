@@ -31,18 +31,21 @@ from workbench.alignment.uncertainty import Uncertainty, uncertainty
 from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
 MAX_STEP_PX = 1.5
-OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.006, 0.001
+OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.003, 0.001
 """Errors that no statistics see, outwards in common and of each offset alone: the finite pixels,
 the flattening at the sensors' edges (simulations without noise)."""
-OUTWARD_FACTOR = 1.6
+OUTWARD_FACTOR = 1.1
 """The statistical error outwards in common is this much larger than computed, as the curvature
 there is itself mostly noise where rings are weak (simulations, benchmarks/alignment.py)."""
 COARSE_UNTIL_PX = 0.05
 OPEN_SIGMA_PX = 0.5
 AMPLITUDE_STEPS = 2
 """Full steps after which the strengths stay, so that offsets and strengths do not chase another."""
-MAX_STEPS = 14
+MAX_STEPS = 24
 MAX_COARSE_STEPS = 4
+MAX_ROUNDS = 2
+"""The background is measured anew beside the settled rings this often: with sharp rings, what the
+first rings took from their background still pulls the offsets by hundredths of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def refine_rings(
     if not used.any():
         return None
     fit = RingFit(prepared, start_px, used)
-    converged, iterations, fine = False, 0, 0
+    converged, iterations, fine, rounds = False, 0, 0, 0
     fit.start_profile()
     equations = fit.equations(TUKEY_CUT)
     for iterations in range(1, MAX_STEPS + 1):
@@ -135,8 +138,13 @@ def refine_rings(
             fit.start_profile()
             fine = iterations
         elif not fit.coarse and reduced.is_small(step):
-            converged = True
-            break
+            if rounds == MAX_ROUNDS or (rounds and iterations == fine + 1):
+                converged = True
+                break
+            rounds += 1
+            fit.refine_background()
+            fit.start_profile()
+            fine = iterations
         equations = fit.equations(TUKEY_CUT)
     return _finish(fit, iterations, converged, used)
 

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment.background import LocalPlane
 from workbench.alignment.prepare import WORKERS, Prepared
 from workbench.alignment.uncertainty import BlockSums, observed_curvature
 from workbench.detector import ASIC_COLUMNS, ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
 KNOT_PX = 1.5
 """Distance of the profile's knots; powder rings are several pixels wide."""
-TUKEY_CUT = 8.0
+TUKEY_CUT = 20.0
 """Residuals beyond this many noise sigmas have no weight. A spot on a ring says where the ring
-is, so the cut is wider than the usual 4.7."""
+is, so the cut is far wider than the usual 4.7: with 8 the maximum of coarse grains is known half
+as well, with 30 spots off the rings begin to matter (benchmarks/alignment.py)."""
 RIDGE_WIDTH_PX = 15.0
 SPLINE_NOISE = 3.0  # variance of a B-spline coefficient over 1 / its diagonal, about
 COARSE_STRIDE = 4
@@ -70,6 +72,7 @@ class RingFit:
         self.quadrants = list(self.parts)
         self.offsets = np.array(offsets, dtype=np.float64)
         self.coarse = True
+        self.planes: dict[int, LocalPlane] = {}
         self.pixels = self._each(
             lambda q: RingPixels.of(self.parts[q], self.parts[q].value, COARSE_STRIDE)
         )
@@ -94,6 +97,9 @@ class RingFit:
         """Take all pixels, with their background measured beside the rings found so far."""
         from workbench.alignment.kernels import ring_model
 
+        if not self.planes:
+            self.planes = self._each(lambda q: LocalPlane(self.parts[q].good, self.parts[q].width))
+
         def one(q: int) -> RingPixels:
             part = self.parts[q]
             model = np.empty_like(part.value)
@@ -104,7 +110,7 @@ class RingFit:
                         part.x[own], part.y[own], part.stretch[own], self.offsets[q], KNOT_PX,
                         self.profile, self.amplitude[q, 2 * sensor + asic],
                     )  # fmt: skip
-            return RingPixels.of(part, part.beside(model))
+            return RingPixels.of(part, self.planes[q].flattened(part.transformed, model))
 
         self.pixels = self._each(one)
         self.coarse = False
@@ -156,22 +162,28 @@ class RingFit:
         return total
 
     def update_ridge(self, diagonal: NDArray[np.float64]) -> None:
-        """Draw the profile towards 0 as much as its noise asks for (empirical Bayes).
+        """Draw the profile towards 0 as much as its noise asks for.
 
         Without it the noise of a weak profile is taken for slopes of rings, which makes steps too
-        short and uncertainties too small. The expected square of a coefficient at a radius is the
-        mean of what was found around it minus what noise alone gives.
+        short and uncertainties too small. The coefficients around a radius are taken for drawn
+        from one normal distribution; its variance is the mean of their squares over the share of
+        each that the data determine (D. J. C. MacKay, Neural Comput. 4 (1992) 415). Unlike a
+        difference of squares and noise it stays where it is when it is repeated.
         """
         from scipy.ndimage import gaussian_filter1d
 
         unknown = diagonal <= 1e-6 * diagonal.max()
         known = np.where(unknown, 0.0, 1.0)
         noise = np.where(unknown, 0.0, 1 / np.where(unknown, 1.0, diagonal)) * SPLINE_NOISE
-        width = RIDGE_WIDTH_PX / KNOT_PX
-        share = np.maximum(gaussian_filter1d(known, width, mode="constant"), 1e-3)
-        excess = gaussian_filter1d(known * (self.profile**2 - noise), width, mode="constant")
-        typical = gaussian_filter1d(known * noise, width, mode="constant")
-        power = np.maximum(excess, 0.02 * typical) / share
+
+        def around(value: NDArray[np.float64]) -> NDArray[np.float64]:
+            width = RIDGE_WIDTH_PX / KNOT_PX
+            return np.asarray(gaussian_filter1d(known * value, width, mode="constant"))
+
+        determined = around(1 / (1 + self.ridge * noise))
+        power = around(self.profile**2) / np.maximum(determined, 1e-9)
+        least = 0.02 * around(noise) / np.maximum(around(known), 1e-3)
+        power = np.maximum(power, least)
         self.ridge = np.where(unknown | (power <= 0), diagonal.max(), 1 / np.maximum(power, 1e-30))
 
     def start_profile(self) -> None:
