@@ -31,7 +31,11 @@ def text_of(outputs):
     kept = []
     for output in outputs:
         if output["output_type"] == "stream":
-            kept.append({"stream": output["name"], "text": "".join(output["text"])})
+            text = "".join(output["text"])
+            if kept and kept[-1].get("stream") == output["name"]:  # how it is cut is chance
+                kept[-1]["text"] += text
+            else:
+                kept.append({"stream": output["name"], "text": text})
         else:
             kept.append({"text/plain": "".join(output["data"]["text/plain"])})
     return kept
