@@ -199,6 +199,13 @@ def test_offsets_older_than_the_mask_are_said_to_be(quadrants, session):
     assert quadrants.stale.value == ""
 
 
+def test_where_the_images_are_too_old_to_follow_the_panel_says_so(quadrants, session):
+    quadrants.form.controls["halves"].value = "odd-even"  # needs other averages
+    assert "step 1 computes them again" in quadrants.stale.value
+    quadrants.form.controls["halves"].value = "none"
+    assert quadrants.stale.value == ""
+
+
 def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
     found = session.alignment.offsets_px
     quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])

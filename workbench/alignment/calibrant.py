@@ -82,14 +82,14 @@ class CalibrantFit:
         """One line for a terminal."""
         both = (
             f"with both free they are known to {self.together[1]:.2f} mm and "
-            f"{self.together[3]:.4f} Å"
+            f"{self.together[3]:.5f} Å"
             if np.isfinite(self.together).all()
             else "so few rings tell only their product, and nothing of an outward shift"
         )
         return (
             f"{self.calibrant}: {self.rings} rings, distance {self.distance_mm:.3f} ± "
             f"{self.distance_sigma_mm:.3f} mm at the given wavelength (or wavelength "
-            f"{self.wavelength_angstrom:.4f} ± {self.wavelength_sigma_angstrom:.4f} Å at the given "
+            f"{self.wavelength_angstrom:.5f} ± {self.wavelength_sigma_angstrom:.5f} Å at the given "
             f"distance; {both}); radii scatter by {self.scatter_px:.2f} px."
         )
 

@@ -282,9 +282,13 @@ class QuadrantsPanel(Panel):
             self.progress.value = moment.done
 
     def _tell_stale(self) -> None:
-        stale = self.session.status(self.step).state == State.STALE
-        text = note_text("Images, mask or settings changed since; Find offsets follows them.")
-        self.stale.value = text if stale else ""
+        stale, text = self.session.status(self.step).state == State.STALE, ""
+        if self.session.status("images").state == State.STALE:
+            text = "The images are older than the settings (step 1 computes them again)"
+            text += ", and so are the offsets." if stale else "."
+        elif stale:
+            text = "Images, mask or settings changed since; Find offsets follows them."
+        self.stale.value = note_text(text) if text else ""
 
     def _alignment(self) -> None:
         alignment = self.session.alignment
