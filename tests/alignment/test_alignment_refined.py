@@ -18,7 +18,7 @@ from workbench.alignment.calibrant import fit_calibrant, with_calibrant
 from workbench.alignment.halves import compared_halves, origin
 from workbench.alignment.unseen import middles_px, turns_alike_deg
 from workbench.detector import SHAPE
-from workbench.errors import AlignmentError
+from workbench.errors import AlignmentError, Cancelled
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings, Decisions
@@ -191,6 +191,15 @@ def test_settings_out_of_range_are_refused():
         align_quadrants(np.zeros(SHAPE, complex), Geometry.ideal())
 
 
+def test_cancelling_during_the_joint_refinement_is_obeyed(many, monkeypatch):
+    progress = SimpleNamespace(cancelled=False, update=lambda *done: None)
+    monkeypatch.setattr(
+        "workbench.alignment.align.refine_rings", lambda *_: setattr(progress, "cancelled", True)
+    )
+    with pytest.raises(Cancelled, match="alignment was cancelled"):
+        align_quadrants(many[0], progress=progress)
+
+
 def test_a_calibrant_gives_the_distance_and_steadies_weak_rings():
     image = seen(photons_per_pixel=0.3, background=1.0)
     wrong = dataclasses.replace(image, distance_mm=121.5)
@@ -205,6 +214,10 @@ def test_a_calibrant_gives_the_distance_and_steadies_weak_rings():
     assert distance_sigma > 3 * fit["distance_sigma_mm"], "the rings tell mostly the product"
     assert rms(held.offsets_px - TRUTH) < 0.1
     assert rms(held.sigmas_px) < rms(free.sigmas_px)
+    assert held.calibrant_line.startswith("AgBeh: ")
+    assert held.calibrant_line in held.lines()
+    assert held.calibrant_line not in held.warnings
+    assert free.calibrant_line == ""
 
 
 def test_a_wrong_wavelength_is_found_and_does_not_move_the_quadrants(many):

@@ -321,10 +321,14 @@ def test_numbers_for_people():
 def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
     def shown(split, **measured):
         one = SimpleNamespace(measures={"halves_apart_px": 0.1, **measured}, pairs=1000)
-        settings = SimpleNamespace(halves=split)
-        return measures(SimpleNamespace(quadrants=[one] * 4, settings=settings, details={})).plain
+        found = SimpleNamespace(
+            quadrants=[one] * 4, settings=SimpleNamespace(halves=split), details={},
+            calibrant_line="AgBeh: 31 rings.",
+        )  # fmt: skip
+        return measures(found).plain
 
     assert "vent halves" not in shown("none")
+    assert "AgBeh: 31 rings." in shown("none")
     text = shown("first-last", event_halves_apart_px=0.07)
     assert "event halves apart (px)" in text
     assert "0.07" in text

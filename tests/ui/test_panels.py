@@ -206,6 +206,25 @@ def test_where_the_images_are_too_old_to_follow_the_panel_says_so(quadrants, ses
     assert quadrants.stale.value == ""
 
 
+def test_a_refused_setting_is_not_left_beside_offsets_found_without_it(quadrants, session):
+    control = quadrants.form.controls["range_px"]
+    control.value = 500
+    assert "range_px is 500" in quadrants.message.value
+    quadrants.find.click()
+    assert control.value == session.recipe.alignment.range_px
+    session.wait(120)
+
+
+def test_a_refused_offset_is_told_and_not_left_in_its_control(quadrants, session):
+    control = quadrants.rows[1].x
+    found = control.value
+    control.value = 1e9
+    assert "below 10000 pixels" in quadrants.message.value
+    assert control.value == found
+    with pytest.raises(WorkbenchError, match="below 10000"):
+        session.wait(60)
+
+
 def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
     found = session.alignment.offsets_px
     quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])

@@ -103,6 +103,7 @@ def align_quadrants(
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
         refined, quadrants, told = _refined(prepared, quadrants, settings, image)
+        raise_if_cancelled(progress, "The alignment")
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
     if of_halves and refined is not None:
         raise_if_cancelled(progress, "The alignment")
@@ -131,7 +132,7 @@ def align_quadrants(
         settings.method,
         settings,
         warnings=_open_combinations(refined, quadrants)
-        + (() if told is None else (told if isinstance(told, str) else told.line(),))
+        + ((told,) if isinstance(told, str) else ())
         + ((swapped,) if swapped else ())
         + ((compare.UNUSED,) if unused else ()),
         refinement=refined,

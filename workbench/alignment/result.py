@@ -167,6 +167,14 @@ class Alignment:
         return float(np.mean([one.cc for one in self.quadrants]))
 
     @property
+    def calibrant_line(self) -> str:
+        """What a calibrant's rings tell of distance and wavelength; empty without them."""
+        from workbench.alignment.calibrant import CalibrantFit
+
+        fit = self.details.get("calibrant")
+        return CalibrantFit(**fit).line() if isinstance(fit, dict) else ""
+
+    @property
     def determined(self) -> bool:
         """Whether every quadrant has an offset."""
         return all(one.verdict != "not determined" for one in self.quadrants)
@@ -303,12 +311,13 @@ def program_lines(alignment: Alignment) -> list[str]:
 
 
 def own_lines(alignment: Alignment) -> list[str]:
-    """Offsets with their uncertainty, warnings and notes."""
+    """Offsets with their uncertainty, what a calibrant tells, warnings and notes."""
     lines = []
     if alignment.method != "cctbx":
         lines += [offset_line(one) for one in alignment.quadrants]
     for one in alignment.quadrants:
         lines += [f"Quadrant {one.quadrant}: {warning}" for warning in one.warnings]
+    lines += [alignment.calibrant_line] if alignment.calibrant_line else []
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 

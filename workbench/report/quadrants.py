@@ -95,4 +95,6 @@ def measures(alignment: Any) -> Shown:
                 " Width of the strongest ring of all quadrants together (full width at half"
                 f" height): {before:.2f} px before, {after:.2f} px after."
             )
+    if alignment.calibrant_line:
+        words += f" {alignment.calibrant_line}"
     return together(table(header, rows), sentence(words))

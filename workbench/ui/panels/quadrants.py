@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -84,14 +85,18 @@ class QuadrantRow:
     def _typed(self) -> None:
         if not self._quiet:
             offset = (self.x.value, self.y.value)
-            self.panel.guarded(lambda: self.panel.session.overrule(self.quadrant, offset))
+            self._decide(lambda: self.panel.session.overrule(self.quadrant, offset))
 
     def _accepted(self) -> None:
         if not self._quiet:
             chosen = self.accepted.value
-            self.panel.guarded(lambda: self.panel.session.accept(self.quadrant, chosen))
-            if self.panel.session.alignment is not None:  # what was refused is not shown
-                self.show(self.panel.session.alignment.quadrants[self.quadrant])
+            self._decide(lambda: self.panel.session.accept(self.quadrant, chosen))
+
+    def _decide(self, act: Callable[[], None]) -> None:
+        self.panel.guarded(act)
+        alignment = self.panel.session.alignment
+        if alignment is not None:  # what was refused is not shown
+            self.show(alignment.quadrants[self.quadrant])
 
     def show(self, one: Any) -> None:
         """Show a quadrant's alignment."""
@@ -134,7 +139,7 @@ class QuadrantsPanel(Panel):
         self.find = self.button(
             "Find offsets",
             "Correlate each quadrant with itself, rotated, over all trial offsets",
-            session.compute_alignment,
+            self._find,
             "primary",
         )
         self.cancel = self.button("Cancel", "Stop the search", session.cancel)
@@ -230,6 +235,10 @@ class QuadrantsPanel(Panel):
         if session.found is not None:
             self._alignment()
 
+    def _find(self) -> None:
+        self.form.show(self.session.recipe.alignment)  # a refused value is not what is used
+        self.session.compute_alignment()
+
     def _from_map(self, kind: str, quadrant: int, x: float, y: float) -> None:
         if kind == "nudge":
             self.guarded(lambda: self.session.nudge(quadrant, x, y))
@@ -297,10 +306,12 @@ class QuadrantsPanel(Panel):
         self.maps.show(alignment)
         for shown, one in zip(self.rows, alignment.quadrants, strict=True):
             shown.show(one)
+        line = alignment.calibrant_line
+        calibrated = note_text(line) if line else ""
         self.verdict.value = (
             f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}; offsets are "
             "displacements of the ring centre in pixels of lab x, y: the quadrant moves by minus "
-            f"the offset. {warning_text(alignment.warnings)}"
+            f"the offset. {calibrated}{warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
         self._offer_maximum(alignment)
