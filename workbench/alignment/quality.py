@@ -19,6 +19,9 @@ MIN_EVIDENCE_SIGMAS = 15.0
 CLEAR_EVIDENCE_SIGMAS, MIN_CONSISTENCY = 60.0, 4.0
 """Agreement below the first needs most ASICs to share in it: this many standard errors. Stripes
 and plaids reach 22 sigmas through a few ASICs (consistency up to 2)."""
+FAINT_EVIDENCE_SIGMAS = 40.0
+"""Agreement below this is of rings so faint that noise in the curvature can fake a small sigma
+(Si and CeO2 under 40 times their photons of water: errors up to 1 px)."""
 MAX_SIGMA_PX = 1.5
 """An offset less certain than this is not determined."""
 SURE_SIGMA_PX = 0.5
@@ -58,6 +61,12 @@ def judge(
         warnings.append(
             "Few of the quadrant's ASICs see the rings of the others; look at the picture whether "
             "they are rings."
+        )
+        verdict = "uncertain"
+    if not evidence.sigmas[q] >= FAINT_EVIDENCE_SIGMAS:
+        warnings.append(
+            f"The rings are faint: agreement with the other quadrants is {evidence.sigmas[q]:.0f} "
+            f"sigmas ({FAINT_EVIDENCE_SIGMAS:.0f} are clear); {WEAK}."
         )
         verdict = "uncertain"
     if sigma > SURE_SIGMA_PX:

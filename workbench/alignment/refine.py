@@ -34,18 +34,20 @@ MAX_STEP_PX = 1.5
 OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.003, 0.001
 """Errors that no statistics see, outwards in common and of each offset alone: the finite pixels,
 the flattening at the sensors' edges (simulations without noise)."""
-OUTWARD_FACTOR = 1.1
-"""The statistical error outwards in common is this much larger than computed, as the curvature
-there is itself mostly noise where rings are weak (simulations, benchmarks/alignment.py)."""
+OUTWARD_FACTOR, FAINT_GAIN = 1.1, 25_000.0
+"""The statistical error outwards in common is larger than computed by the first factor, and by
+``sqrt(1 + second / gain)``, gain what the rings explain in units of the noise's variance: where
+rings are faint, the curvature is itself mostly noise (simulations, benchmarks/alignment.py)."""
 COARSE_UNTIL_PX = 0.05
 OPEN_SIGMA_PX = 0.5
 AMPLITUDE_STEPS = 2
 """Full steps after which the strengths stay, so that offsets and strengths do not chase another."""
 MAX_STEPS = 24
 MAX_COARSE_STEPS = 4
-MAX_ROUNDS = 2
-"""The background is measured anew beside the settled rings this often: with sharp rings, what the
-first rings took from their background still pulls the offsets by hundredths of a pixel."""
+MAX_ROUNDS, SHARP_SIGMA_PX = 2, 0.06
+"""The background is measured anew beside the settled rings this often if the rings tell the
+weakest combination of offsets better than this: what the first rings took from their background
+still pulls the offsets by hundredths of a pixel. With weak rings it would take noise for rings."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def refine_rings(
             fit.start_profile()
             fine = iterations
         elif not fit.coarse and reduced.is_small(step):
-            if rounds == MAX_ROUNDS or (rounds and iterations == fine + 1):
+            sharp = reduced.weakest()[1] * SHARP_SIGMA_PX**2 > 1
+            if not sharp or rounds == MAX_ROUNDS or (rounds and iterations == fine + 1):
                 converged = True
                 break
             rounds += 1
@@ -156,7 +159,11 @@ def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.boo
     size = 2 * QUADRANTS
     covariance = np.full((size, size), np.nan)
     floor = _systematic(fit.outwards())
-    widened = _widened(known.covariance, fit.outwards().ravel()[own])
+    left, total = sums.squares.sum(axis=0)
+    explained = 1 - float(left) / max(float(total), 1e-30)
+    gain = explained * sum(p.value.size for p in fit.pixels.values())
+    factor = OUTWARD_FACTOR * np.sqrt(1 + FAINT_GAIN / max(gain, 1.0))
+    widened = _widened(known.covariance, fit.outwards().ravel()[own], factor)
     covariance[np.ix_(own, own)] = widened + floor[np.ix_(own, own)]
     halves = np.full((2, QUADRANTS, 2), np.nan)
     sensor = np.tile(np.repeat(np.arange(SENSORS_PER_QUADRANT), 2), len(fit.quadrants))
@@ -167,7 +174,6 @@ def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.boo
         shift[own] = np.linalg.lstsq(information, score, rcond=1e-9)[0]
         halves[half] = fit.offsets + shift.reshape(QUADRANTS, 2)
     radius = np.arange(0, (fit.knots - 6) * KNOT_PX, 0.5)
-    left, total = sums.squares.sum(axis=0)
     return Refinement(
         offsets_px=fit.offsets,
         covariance_px2=covariance,
@@ -178,7 +184,7 @@ def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.boo
         profile=spline(radius, fit.profile),
         iterations=iterations,
         converged=converged,
-        explained=1 - float(left) / max(float(total), 1e-30),
+        explained=explained,
         undetermined=open_combinations(covariance, used, fit.outwards()),
         extra={
             "outwards": fit.outwards(),
@@ -189,11 +195,13 @@ def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.boo
     )
 
 
-def _widened(covariance: NDArray[np.float64], outwards: NDArray[np.float64]) -> NDArray[np.float64]:
+def _widened(
+    covariance: NDArray[np.float64], outwards: NDArray[np.float64], factor: float
+) -> NDArray[np.float64]:
     """Covariance with a larger error outwards in common; what depends on it follows."""
     together = outwards / np.linalg.norm(outwards)
     along = covariance @ together
-    more = (OUTWARD_FACTOR**2 - 1) / float(together @ along)
+    more = (factor**2 - 1) / float(together @ along)
     return np.asarray(covariance + more * np.outer(along, along))
 
 
