@@ -31,9 +31,12 @@ from workbench.alignment.uncertainty import Uncertainty, uncertainty
 from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
 
 MAX_STEP_PX = 1.5
-OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.003, 0.001
+OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.002, 0.001
 """Errors that no statistics see, outwards in common and of each offset alone: the finite pixels,
 the flattening at the sensors' edges (simulations without noise)."""
+JACKKNIFE_FACTOR = 0.9
+"""Leaving out whole ASICs overstates sigmas, as a jackknife does (B. Efron, C. Stein, Ann. Stat. 9
+(1981) 586): so much in simulations, but for the combination below (benchmarks/alignment.py)."""
 OUTWARD_FACTOR, FAINT_GAIN = 1.1, 25_000.0
 """The statistical error outwards in common is larger than computed by the first factor, and by
 ``sqrt(1 + second / gain)``, gain what the rings explain in units of the noise's variance: where
@@ -163,7 +166,8 @@ def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.boo
     explained = 1 - float(left) / max(float(total), 1e-30)
     gain = explained * sum(p.value.size for p in fit.pixels.values())
     factor = OUTWARD_FACTOR * np.sqrt(1 + FAINT_GAIN / max(gain, 1.0))
-    widened = _widened(known.covariance, fit.outwards().ravel()[own], factor)
+    computed = JACKKNIFE_FACTOR**2 * known.covariance
+    widened = _widened(computed, fit.outwards().ravel()[own], factor)
     covariance[np.ix_(own, own)] = widened + floor[np.ix_(own, own)]
     halves = np.full((2, QUADRANTS, 2), np.nan)
     sensor = np.tile(np.repeat(np.arange(SENSORS_PER_QUADRANT), 2), len(fit.quadrants))
