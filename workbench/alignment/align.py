@@ -102,7 +102,7 @@ def align_quadrants(
     refined, told = None, None
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
-        refined, quadrants, told = _refined(prepared, quadrants, settings, image)
+        refined, quadrants, told = _refined(prepared, quadrants, settings, image, progress)
         raise_if_cancelled(progress, "The alignment")
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
     if of_halves and refined is not None:
@@ -272,7 +272,11 @@ def _map_covariance(found: CorrelationMap, peak: Peak) -> NDArray[np.float64]:
 
 
 def _refined(
-    prepared: Prepared, quadrants: list[QuadrantAlignment], settings: AlignmentSettings, image: Any
+    prepared: Prepared,
+    quadrants: list[QuadrantAlignment],
+    settings: AlignmentSettings,
+    image: Any,
+    progress: Progress | None,
 ) -> tuple[Refinement | None, list[QuadrantAlignment], CalibrantFit | str | None]:
     """All quadrants together, from the maps where they are clear, else from a joint search."""
     used = np.array([np.count_nonzero(prepared.quadrant(q).value) > 5000 for q in range(QUADRANTS)])
@@ -291,7 +295,7 @@ def _refined(
             start = found.offsets_px
         if not (ring_evidence(prepared, start, used).sigmas >= HOPELESS_SIGMAS).any():
             return None, [_hopeless(one) if used[one.quadrant] else one for one in quadrants], None
-    refined = refine_rings(prepared, start, used)
+    refined = refine_rings(prepared, start, used, progress)
     if refined is None:
         return None, quadrants, None
     told = _calibrant(refined, settings, image)

@@ -29,6 +29,7 @@ from workbench.alignment.prepare import Prepared
 from workbench.alignment.ring_fit import KNOT_PX, TUKEY_CUT, RingFit, spline
 from workbench.alignment.uncertainty import Uncertainty, uncertainty
 from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.progress import Progress, raise_if_cancelled
 
 MAX_STEP_PX = 1.5
 OUTWARD_ERROR_PX, EACH_ERROR_PX = 0.002, 0.001
@@ -104,7 +105,10 @@ class Refinement:
 
 
 def refine_rings(
-    prepared: Prepared, start_px: NDArray[np.float64], used: NDArray[np.bool_] | None = None
+    prepared: Prepared,
+    start_px: NDArray[np.float64],
+    used: NDArray[np.bool_] | None = None,
+    progress: Progress | None = None,
 ) -> Refinement | None:
     """Refine the offsets of all quadrants together.
 
@@ -113,10 +117,16 @@ def refine_rings(
     prepared : image as `prepare` gives it.
     start_px : offsets to start from, float64 ``(4, 2)``, right to about a ring's width.
     used : quadrants to take part, bool ``(4,)``; the others keep their start.
+    progress : asked before each step whether to stop.
 
     Returns
     -------
     Refinement, or None if nothing can be fitted.
+
+    Raises
+    ------
+    Cancelled
+        If `progress` is cancelled.
     """
     used = np.ones(QUADRANTS, bool) if used is None else np.asarray(used, dtype=bool)
     used = used & np.array(
@@ -129,6 +139,7 @@ def refine_rings(
     fit.start_profile()
     equations = fit.equations(TUKEY_CUT)
     for iterations in range(1, MAX_STEPS + 1):
+        raise_if_cancelled(progress, "The alignment")
         reduced = fit.reduced(equations)
         step = reduced.newton_step()
         if fit.coarse:  # too few pixels to say anything about the weakest combination
