@@ -168,6 +168,4 @@ def test_command_prints_the_programs_lines_first_and_moves_only_quadrants(tmp_pa
     shift = moved.geometry.pixel_positions_um() - image.geometry.pixel_positions_um()
     for quadrant, offset in enumerate([(-4, 1), (4, -4), (-6, -1), (2, 5)]):
         expected = [*(-np.array(offset) * PIXEL_SIZE_UM), 0]
-        assert shift[8 * quadrant : 8 * quadrant + 8] == pytest.approx(
-            np.broadcast_to(expected, (8, 185, 388, 3)), abs=1e-3
-        )
+        assert np.abs(shift[8 * quadrant : 8 * quadrant + 8] - expected).max() < 1e-3
