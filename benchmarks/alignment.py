@@ -99,7 +99,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--first", type=int, default=0, help="first seed; those to 301 tuned sigmas")
+    parser.add_argument("--first", type=int, default=0, help="first seed; up to 301 tuned")
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--cctbx", choices=("multi", "single", "none"), default="single")
     parser.add_argument("--junk", type=int, metavar="SEEDS", help="only pictures without rings")
