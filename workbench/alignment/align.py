@@ -106,7 +106,6 @@ def align_quadrants(
         raise_if_cancelled(progress, "The alignment")
         seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
     if of_halves and refined is not None:
-        raise_if_cancelled(progress, "The alignment")
         apart = [compare.refined_half(one, refined, present, mask, settings) for one in of_halves]
         quadrants = compare.compared_halves(quadrants, refined, apart, compare.origin(of_halves))
     middles = middles_px(present)

@@ -127,10 +127,9 @@ def fit_calibrant(
             f"The rings do not fit {calibrant}: some of its strong rings are not seen (they are "
             "of another substance, or too weak)."
         )
-    told = (calibrant, expected[there], found[there, 0], found[there, 1],
-            distance_mm, wavelength_angstrom)  # fmt: skip
+    told = calibrant, expected[there], found[there, 0], distance_mm, wavelength_angstrom
     prior = _outward_sigma_px(refined)
-    fit = _few(*told, prior) if few else _line(*told)
+    fit = _few(*told, prior) if few else _line(*told, found[there, 1])
     if isinstance(fit, str):
         return fit
     if abs(np.nan_to_num(fit.outward_px)) > 4 * np.hypot(fit.outward_sigma_px, prior) + 0.5:
@@ -173,7 +172,6 @@ def _few(
     calibrant: str,
     meant: NDArray[np.float64],
     found: NDArray[np.float64],
-    height: NDArray[np.float64],
     distance_mm: float,
     wavelength: float,
     prior_px: float,
@@ -196,12 +194,7 @@ def _few(
     nothing = float("nan")
     return CalibrantFit(
         calibrant=calibrant,
-        scale=float(1 + larger),
-        scale_sigma=float(np.hypot(larger_sigma, SCALE_FLOOR)),
-        distance_mm=float((1 + larger) * distance_mm),
-        distance_sigma_mm=float(np.hypot(larger_sigma, SCALE_FLOOR) * distance_mm),
-        wavelength_angstrom=float((1 + longer) * wavelength),
-        wavelength_sigma_angstrom=float(np.hypot(longer_sigma, SCALE_FLOOR) * wavelength),
+        **_known(1 + larger, larger_sigma, distance_mm, 1 + longer, longer_sigma, wavelength),
         together=(nothing, nothing, nothing, nothing),
         outward_px=nothing,
         outward_sigma_px=nothing,
@@ -235,9 +228,9 @@ def _line(
     calibrant: str,
     meant: NDArray[np.float64],
     found: NDArray[np.float64],
-    height: NDArray[np.float64],
     distance_mm: float,
     wavelength: float,
+    height: NDArray[np.float64],
 ) -> CalibrantFit | str:
     """Weighted straight line through the radii; outliers (a neighbour's ring) are left out.
 
@@ -275,12 +268,7 @@ def _line(
         shift, shift_sigma = free_shift, free_sigma  # the given wavelength bends the line
     return CalibrantFit(
         calibrant=calibrant,
-        scale=float(scale),
-        scale_sigma=float(np.hypot(scale_sigma, SCALE_FLOOR)),
-        distance_mm=float(scale * distance_mm),
-        distance_sigma_mm=float(np.hypot(scale_sigma, SCALE_FLOOR) * distance_mm),
-        wavelength_angstrom=float((1 + longer) * wavelength),
-        wavelength_sigma_angstrom=float(np.hypot(longer_sigma, SCALE_FLOOR) * wavelength),
+        **_known(scale, scale_sigma, distance_mm, 1 + longer, longer_sigma, wavelength),
         together=(
             float((1 + farther) * distance_mm),
             float(farther_sigma * distance_mm),
@@ -292,6 +280,26 @@ def _line(
         rings=int(np.count_nonzero(use)),
         scatter_px=scatter,
     )
+
+
+def _known(
+    scale: float,
+    scale_sigma: float,
+    distance_mm: float,
+    longer: float,
+    longer_sigma: float,
+    wavelength: float,
+) -> dict[str, float]:
+    """Distance and wavelength of a `CalibrantFit`, each with the other as given."""
+    larger, redder = np.hypot([scale_sigma, longer_sigma], SCALE_FLOOR)
+    return {
+        "scale": float(scale),
+        "scale_sigma": float(larger),
+        "distance_mm": float(scale * distance_mm),
+        "distance_sigma_mm": float(larger * distance_mm),
+        "wavelength_angstrom": float(longer * wavelength),
+        "wavelength_sigma_angstrom": float(redder * wavelength),
+    }
 
 
 def _by_wavelength(radius_px: NDArray[np.float64], distance_mm: float) -> NDArray[np.float64]:
