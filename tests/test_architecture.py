@@ -11,14 +11,15 @@ import workbench
 
 PACKAGE = Path(workbench.__file__).parent
 FLOORS = {
-    "errors": 0, "detector": 0, "progress": 0, "provenance": 0, "files": 0, "recipe": 0,
-    "calibrants": 0, "memory": 0,
+    "errors": 0, "detector": 0, "detectors": 0, "progress": 0, "provenance": 0, "files": 0,
+    "recipe": 0, "calibrants": 0, "memory": 0,
     "runs": 1, "constants": 1,
     "geometry": 2, "images": 2, "corrections": 2,
     "averages": 3, "mask": 3, "alignment": 3,
     "pipeline": 4,
     "figures": 5,
-    "ui": 6, "cli": 6, "report": 6, "simulate": 6,
+    "session": 6,
+    "ui": 7, "cli": 7, "report": 7, "simulate": 7,
 }  # fmt: skip
 ONLY_IN = {
     "ipywidgets": {"ui"}, "ipympl": {"ui"}, "anywidget": {"ui"},

@@ -1,0 +1,104 @@
+"""What a detector is: layouts of arrays, names of parts, coordinates."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from workbench.detectors import CSPAD, CSPAD_2X2, DETECTORS, find, recognise
+from workbench.errors import WorkbenchError
+
+each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
+
+
+@pytest.fixture
+def numbered():
+    return np.arange(CSPAD.pixels).reshape(CSPAD.shape)
+
+
+@each
+def test_groups_and_asics_divide_the_detector(detector):
+    numbered = np.arange(detector.pixels).reshape(detector.shape)
+    assert detector.by_asic(numbered).shape == (
+        detector.modules, detector.asics_per_module, *detector.asic_shape,
+    )  # fmt: skip
+    assert np.array_equal(detector.from_asic_stack(detector.asic_stack(numbered)), numbered)
+    for group in detector.groups:
+        index = detector.groups.index(group)
+        assert np.array_equal(detector.by_group(numbered)[index], numbered[group.slice])
+    assert len(set(detector.panel_names())) == detector.asics
+
+
+@each
+def test_every_named_asic_is_the_one_in_the_stack(detector):
+    numbered = np.arange(detector.pixels).reshape(detector.shape)
+    for name, panel in zip(detector.asic_names(), detector.asic_stack(numbered), strict=True):
+        assert np.array_equal(numbered[detector.part(name)][0], panel)
+
+
+@pytest.mark.parametrize(
+    "shape", [(32, 185, 388), (1, 32, 185, 388), (4, 8, 185, 388), (5920, 388), (2296960,)]
+)
+def test_layouts_in_the_order_of_the_pixels_are_views(numbered, shape):
+    detector, image = recognise(numbered.reshape(shape))
+    assert detector is CSPAD
+    assert np.array_equal(image, numbered)
+    assert np.shares_memory(image, numbered)
+
+
+def test_a_slab_has_the_sensors_of_a_quadrant_below_one_another(numbered):
+    slab = CSPAD.to_slab(numbered)
+    assert slab.shape == (1480, 1552)
+    assert np.array_equal(slab[185:370, 388:776], numbered[9])
+    assert np.array_equal(recognise(slab)[1], numbered)
+
+
+@pytest.mark.parametrize("shape", [(31, 185, 388), (185, 388), (), (2, 32, 185, 388)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(WorkbenchError, match="expected a detector image"):
+        recognise(np.zeros(shape))
+
+
+def test_texts_are_no_image():
+    with pytest.raises(WorkbenchError, match="real numbers"):
+        recognise(np.full(CSPAD.shape, "a"))
+
+
+def test_the_two_columns_at_the_seam_are_wide():
+    assert CSPAD.wide_columns == (193, 194)
+    assert CSPAD.wide_rows == ()
+    x, y = CSPAD.module_coordinates_um()
+    assert x[194] == pytest.approx(2 * 109.92)
+    assert x[0] == pytest.approx(-195 * 109.92)
+    assert (y[0], y[92], y[184]) == pytest.approx((92 * 109.92, 0, -92 * 109.92))
+    true_x, _ = CSPAD.module_coordinates_um(wide_pixel_centre=True)
+    assert true_x[194] == pytest.approx(274.80 / 2)
+    assert np.array_equal(np.delete(true_x, [193, 194]), np.delete(x, [193, 194]))
+
+
+def test_the_diagonal_of_each_asic_is_unbonded():
+    unbonded = CSPAD.unbonded_pixels()
+    assert unbonded.sum() == 64 * 19
+    assert unbonded[3, 180, 180]
+    assert unbonded[3, 180, 374]
+
+
+@pytest.mark.parametrize("name", ["Q4", "Q0S8", "Q0S0A2", "S0", "", "Q1S", "q0"])
+def test_parts_that_do_not_exist_are_named(name):
+    with pytest.raises(WorkbenchError, match="has no part") as caught:
+        CSPAD.part(name)
+    assert "Q0S0A0-Q3S7A1" in str(caught.value)
+
+
+def test_detectors_are_found_by_name_address_or_shape():
+    assert find("CSPAD") is CSPAD
+    assert find("CxiDs1.0:Cspad.0") is CSPAD
+    assert find("cxisc1.0:cspad2x2.1") is CSPAD_2X2
+    assert find((2, 185, 388)) is CSPAD_2X2
+    with pytest.raises(WorkbenchError, match=r"known are CSPAD \(CxiDs1"):
+        find("Princeton")
+
+
+@each
+def test_another_process_gets_the_same_detector(detector):
+    assert pickle.loads(pickle.dumps(detector)) is detector

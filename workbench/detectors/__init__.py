@@ -1,0 +1,64 @@
+"""The detectors that are known, one file each; nothing else in the package holds their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.detectors.base import Detector, GeometryTree, Group, Part, Placement
+from workbench.detectors.cspad import CSPAD, CSPAD_2X2
+from workbench.errors import WorkbenchError
+
+DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2)
+
+__all__ = [
+    "CSPAD", "CSPAD_2X2", "DETECTORS", "Detector", "GeometryTree", "Group", "Part", "Placement",
+    "find", "recognise",
+]  # fmt: skip
+
+
+def find(what: str | Sequence[int]) -> Detector:
+    """Detector of a name (``CSPAD``), an address (``CxiDs1.0:Cspad.0``) or an array shape.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is none of the known ones; the message lists them.
+    """
+    for detector in DETECTORS:
+        if not isinstance(what, str):
+            if tuple(what) == detector.shape:
+                return detector
+        elif what == detector.name or f":{detector.device}.".lower() in what.lower():
+            return detector
+    known = ", ".join(f"{d.name} ({d.address}, {d.shape_text})" for d in DETECTORS)
+    shown = repr(what) if isinstance(what, str) else " × ".join(map(str, what))
+    raise WorkbenchError(f"no detector is known as {shown}; known are {known}.")
+
+
+def recognise(array: ArrayLike) -> tuple[Detector, NDArray]:
+    """Detector whose image an array is, and the image as ``(modules, rows, columns)``.
+
+    Any layout that `Detector.as_array` knows.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no image of a known detector, or does not hold real numbers.
+    """
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise WorkbenchError(f"expected an image of real numbers, found type {values.dtype}.")
+    for detector in DETECTORS:
+        image = detector.as_array(values)
+        if image is not None:
+            return detector, image
+    found = " × ".join(map(str, values.shape)) or "a single number"
+    expected = "; ".join(
+        f"{d.name}: {d.shape_text}, {d.modules * d.rows} × {d.columns} or "
+        f"{d.asics} × {d.asic_shape[0]} × {d.asic_shape[1]}"
+        for d in DETECTORS
+    )
+    raise WorkbenchError(f"expected a detector image ({expected}), found {found}.")

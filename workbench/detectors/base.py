@@ -1,0 +1,422 @@
+"""What a detector is: modules of pixels, their ASICs, and the groups that move as one.
+
+Every full-detector array has the shape ``(modules, rows, columns)``. A module is what the data
+deliver as one block (a CSPAD sensor of 185 × 388 pixels); a group is what is mounted as one piece
+(a CSPAD quadrant of eight sensors) and moves as one in the alignment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules that move as one.
+
+    Attributes
+    ----------
+    name : e.g. ``Q0``.
+    modules : indices of its modules in the detector's arrays, consecutive.
+    """
+
+    name: str
+    modules: range
+
+    @property
+    def slice(self) -> slice:
+        """Its modules, as an index of the first axis of a detector array."""
+        return slice(self.modules.start, self.modules.stop)
+
+
+class Placement(NamedTuple):
+    """Place of an object in its parent's frame: origin (µm) and turn about z (degrees)."""
+
+    x_um: float
+    y_um: float
+    rot_z_deg: float
+
+
+@dataclass(frozen=True)
+class GeometryTree:
+    """Names of the objects in a SLAC geometry file, and their places in the design.
+
+    Attributes
+    ----------
+    module, group, detector : object names, e.g. ``SENS2X1:V1``, ``QUAD:V1``, ``CSPAD:V1``;
+        `group` is None where the file has no level of groups.
+    modules : design place of each module in its parent's frame.
+    groups : design place of each group in the detector's frame; empty without such a level.
+    """
+
+    module: str
+    group: str | None
+    detector: str
+    modules: tuple[Placement, ...]
+    groups: tuple[Placement, ...] = ()
+
+    @property
+    def module_type(self) -> str:
+        """Name of a module without its version, e.g. ``SENS2X1``."""
+        return self.module.partition(":")[0]
+
+
+class Part(NamedTuple):
+    """A group, module or ASIC of a detector, as an index of its arrays."""
+
+    modules: slice
+    rows: slice
+    columns: slice
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What a detector is.
+
+    Attributes
+    ----------
+    name : e.g. ``CSPAD``.
+    calib_group : its folder in the calibration directory, e.g. ``CsPad::CalibV1``.
+    device : its device in addresses, e.g. ``Cspad`` in ``CxiDs1.0:Cspad.0``.
+    address : an address to start with, as example and default.
+    module_shape : rows and columns of a module.
+    asic_grid : ASICs of a module, down and across.
+    groups : what moves as one, in array order; together all modules.
+    pixel_um : size of a pixel.
+    wide_um : size of the pixels on both sides of a seam between ASICs, across the seam.
+    adc_max_adu : largest value of the ADC; pixels that reach it are saturated.
+    low_gain_factor : usual ratio of high to low gain; None if the gain is not chosen by pixel.
+    unbonded_in_asic : rows and columns, in each ASIC, of pixels without a bond to the sensor.
+    tree : names and design places of its objects in geometry files.
+    interleaved_constants : the module is the fastest index in files of constants.
+    self_rotation : each group spans enough angle for maps of its rotational self-correlation.
+    """
+
+    name: str
+    calib_group: str
+    device: str
+    address: str
+    module_shape: tuple[int, int]
+    asic_grid: tuple[int, int]
+    groups: tuple[Group, ...]
+    pixel_um: float
+    wide_um: float
+    adc_max_adu: int
+    tree: GeometryTree
+    low_gain_factor: float | None = None
+    unbonded_in_asic: tuple[tuple[int, int], ...] = ()
+    interleaved_constants: bool = False
+    self_rotation: bool = True
+
+    def __post_init__(self) -> None:
+        rows, columns = self.module_shape
+        down, across = self.asic_grid
+        if rows % down or columns % across:
+            raise ValueError(f"{self.name}: {self.module_shape} is not divided by {self.asic_grid}")
+        if [module for group in self.groups for module in group.modules] != list(
+            range(self.modules)
+        ):
+            raise ValueError(f"{self.name}: the groups do not list all modules in order")
+
+    def __repr__(self) -> str:
+        return f"<Detector {self.name}: {self.shape_text}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from workbench.detectors import find
+
+        return find, (self.name,)
+
+    # ---- sizes -------------------------------------------------------------------------------
+
+    @property
+    def modules(self) -> int:
+        """Number of modules."""
+        return self.groups[-1].modules.stop
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the detector's arrays: modules, rows, columns."""
+        return (self.modules, *self.module_shape)
+
+    @property
+    def shape_text(self) -> str:
+        """Shape for people, e.g. ``32 × 185 × 388``."""
+        return " × ".join(map(str, self.shape))
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return math.prod(self.shape)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a module (slow axis)."""
+        return self.module_shape[0]
+
+    @property
+    def columns(self) -> int:
+        """Columns of a module (fast axis)."""
+        return self.module_shape[1]
+
+    @property
+    def asics_per_module(self) -> int:
+        """Number of ASICs of a module."""
+        return math.prod(self.asic_grid)
+
+    @property
+    def asics(self) -> int:
+        """Number of ASICs."""
+        return self.modules * self.asics_per_module
+
+    @property
+    def asic_shape(self) -> tuple[int, int]:
+        """Rows and columns of an ASIC."""
+        return self.rows // self.asic_grid[0], self.columns // self.asic_grid[1]
+
+    @property
+    def modules_per_group(self) -> int:
+        """Number of modules of each group.
+
+        Raises
+        ------
+        ValueError
+            If the groups differ in size.
+        """
+        (size,) = {len(group.modules) for group in self.groups}
+        return size
+
+    # ---- arrays ------------------------------------------------------------------------------
+
+    def by_group(self, array: NDArray) -> NDArray:
+        """View ``(groups, modules of a group, rows, columns)`` of a detector array."""
+        return array.reshape(len(self.groups), self.modules_per_group, *self.module_shape)
+
+    def by_asic(self, array: NDArray) -> NDArray:
+        """View ``(modules, ASICs of a module, rows, columns of an ASIC)`` of a detector array.
+
+        ASICs are counted along the rows of the module first. The leading axis may be any number
+        of modules.
+        """
+        down, across = self.asic_grid
+        rows, columns = self.asic_shape
+        if down == 1:
+            return array.reshape(-1, rows, across, columns).swapaxes(1, 2)
+        tiles = array.reshape(-1, down, rows, across, columns).swapaxes(2, 3)
+        return tiles.reshape(-1, down * across, rows, columns)
+
+    def asic_stack(self, array: NDArray) -> NDArray:
+        """Copy ``(ASICs, rows, columns of an ASIC)`` of a detector array, in panel order."""
+        return self.by_asic(array).reshape(-1, *self.asic_shape)
+
+    def from_asic_stack(self, stack: NDArray) -> NDArray:
+        """Inverse of `asic_stack`."""
+        down, across = self.asic_grid
+        rows, columns = self.asic_shape
+        tiles = np.asarray(stack).reshape(self.modules, down, across, rows, columns)
+        return tiles.swapaxes(2, 3).reshape(self.shape)
+
+    @property
+    def slab_shape(self) -> tuple[int, int]:
+        """Shape of Cheetah's slab: modules of a group down, groups across."""
+        return self.modules_per_group * self.rows, len(self.groups) * self.columns
+
+    def to_slab(self, array: NDArray) -> NDArray:
+        """Cheetah's slab of a detector array; see `slab_shape`."""
+        tiles = array.reshape(len(self.groups), -1, self.columns)
+        return tiles.transpose(1, 0, 2).reshape(self.slab_shape)
+
+    def as_array(self, array: ArrayLike) -> NDArray | None:
+        """Array in the layout ``(modules, rows, columns)``, a view where possible; else None.
+
+        Understood are that layout, groups × modules × rows × columns, psana's two-dimensional
+        ones (modules or ASICs below one another), ASIC panels, Cheetah's slab and the flat
+        values. Leading axes of length 1 are dropped.
+        """
+        values = np.asarray(array)
+        for leading in range(values.ndim):
+            candidate = values.reshape(values.shape[leading:])
+            shape = candidate.shape
+            if shape == self.shape:
+                return candidate
+            if shape == (self.asics, *self.asic_shape):
+                return self.from_asic_stack(candidate)
+            if len(self.groups) > 1 and shape == self.slab_shape:
+                slab = candidate.reshape(-1, len(self.groups), self.columns)
+                return slab.transpose(1, 0, 2).reshape(self.shape)
+            if shape in self._plain_shapes:
+                return candidate.reshape(self.shape)
+            if values.shape[leading] != 1:
+                return None
+        return None
+
+    @cached_property
+    def _plain_shapes(self) -> frozenset[tuple[int, ...]]:
+        """Shapes that hold the pixels in the same order."""
+        rows, columns = self.module_shape
+        lines = self.modules * rows
+        shapes: set[tuple[int, ...]] = {(lines, columns), (self.pixels,)}
+        if self.asic_grid[0] == 1:
+            shapes.add((lines * self.asic_grid[1], self.asic_shape[1]))
+        if len({len(group.modules) for group in self.groups}) == 1:
+            shapes.add((len(self.groups), self.modules_per_group, rows, columns))
+        return frozenset(shapes)
+
+    # ---- names -------------------------------------------------------------------------------
+
+    def module_name(self, module: int) -> str:
+        """Name of a module, e.g. ``Q0S5``."""
+        for group in self.groups:
+            if module in group.modules:
+                return f"{group.name}S{module - group.modules.start}"
+        raise WorkbenchError(f"{self.name} has no module {module}.")
+
+    def asic_names(self) -> list[str]:
+        """Names of all ASICs in panel order, e.g. ``Q0S0A0``."""
+        return [
+            f"{self.module_name(module)}A{asic}"
+            for module in range(self.modules)
+            for asic in range(self.asics_per_module)
+        ]
+
+    def panel_names(self) -> list[str]:
+        """Names of the panels in CBF files, in panel order, e.g. ``ARRAY_D0Q0S0A0``."""
+        return [f"ARRAY_D0{name}" for name in self.asic_names()]
+
+    def part(self, name: str) -> Part:
+        """Pixels of a group (``Q2``), module (``Q0S5``) or ASIC (``Q1S3A0``).
+
+        Raises
+        ------
+        WorkbenchError
+            If the detector has no such part; the message says which there are.
+        """
+        rows, columns = slice(0, self.rows), slice(0, self.columns)
+        match = re.fullmatch(r"([A-Z]+\d+)(?:S(\d+)(?:A(\d+))?)?", name)
+        group = match and next((g for g in self.groups if g.name == match[1]), None)
+        if not match or not group:
+            raise WorkbenchError(self._no_part(name))
+        if match[2] is None:
+            return Part(group.slice, rows, columns)
+        if int(match[2]) >= len(group.modules):
+            raise WorkbenchError(self._no_part(name))
+        module = group.modules.start + int(match[2])
+        modules = slice(module, module + 1)
+        if match[3] is None:
+            return Part(modules, rows, columns)
+        if int(match[3]) >= self.asics_per_module:
+            raise WorkbenchError(self._no_part(name))
+        down, across = divmod(int(match[3]), self.asic_grid[1])
+        height, width = self.asic_shape
+        return Part(
+            modules,
+            slice(down * height, (down + 1) * height),
+            slice(across * width, (across + 1) * width),
+        )
+
+    def _no_part(self, name: str) -> str:
+        first, last = self.groups[0], self.groups[-1]
+        end = f"{last.name}S{len(last.modules) - 1}"
+        return (
+            f"{self.name} has no part {name!r}; name a group {first.name}-{last.name}, a module "
+            f"{first.name}S0-{end} or an ASIC {first.name}S0A0-{end}A{self.asics_per_module - 1}."
+        )
+
+    # ---- pixels ------------------------------------------------------------------------------
+
+    @property
+    def seam_gap_px(self) -> float:
+        """What the wide pixels add to the distance of the pixel centres across a seam, pixels."""
+        return round(2 * (self.wide_um / self.pixel_um - 1), 9)
+
+    @property
+    def wide_rows(self) -> tuple[int, ...]:
+        """Rows of a module whose pixels are wide along the slow axis."""
+        return _beside_seams(self.rows, self.asic_grid[0])
+
+    @property
+    def wide_columns(self) -> tuple[int, ...]:
+        """Columns of a module whose pixels are wide along the fast axis."""
+        return _beside_seams(self.columns, self.asic_grid[1])
+
+    def module_coordinates_um(
+        self, wide_pixel_centre: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Pixel coordinates in a module's own frame: x of each column, y of each row.
+
+        The frame's origin is the module's centre; x goes along the columns, y against the rows.
+        Wide pixels stand on the regular grid of their ASIC, as in psana, or with
+        `wide_pixel_centre` at their true centres.
+        """
+        x = self._along(self.columns, self.asic_grid[1], wide_pixel_centre)
+        y = self._along(self.rows, self.asic_grid[0], wide_pixel_centre)[::-1].copy()
+        return x, y
+
+    def _along(self, count: int, asics: int, wide_pixel_centre: bool) -> NDArray[np.float64]:
+        """Coordinates of `count` pixels in `asics` blocks about 0, ascending."""
+        if asics == 1:
+            return self.pixel_um * (np.arange(count, dtype=float) - (count - 1) / 2)
+        each, gap = count // asics, self.seam_gap_px
+        blocks = []
+        for asic in range(asics // 2):
+            start = (gap + 1) / 2 + asic * (each + gap)
+            block = start * self.pixel_um + self.pixel_um * np.arange(each)
+            if wide_pixel_centre:
+                inward = (self.wide_um - self.pixel_um) / 2
+                if asic == 0:
+                    block[0] = self.wide_um / 2
+                else:
+                    block[0] -= inward
+                if asic < asics // 2 - 1:
+                    block[-1] += inward
+            blocks.append(block)
+        outer = np.concatenate(blocks)
+        return np.concatenate([-outer[::-1], outer])
+
+    def unbonded_pixels(self) -> NDArray[np.bool_]:
+        """Where pixels are not bonded to the sensor: bool in the detector's shape, True there."""
+        unbonded = np.zeros(self.shape, dtype=bool)
+        height, width = self.asic_shape
+        for row, column in self.unbonded_in_asic:
+            unbonded[:, row::height, column::width] = True
+        return unbonded
+
+    # ---- for the browser ---------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What the front end needs to know, as plain values for JSON."""
+        return {
+            "name": self.name,
+            "modules": self.modules,
+            "rows": self.rows,
+            "columns": self.columns,
+            "asicGrid": list(self.asic_grid),
+            "pixelMm": self.pixel_um / 1000,
+            "wideMm": self.wide_um / 1000,
+            "adcMax": self.adc_max_adu,
+            "groups": [
+                {"name": group.name, "start": group.modules.start, "stop": group.modules.stop}
+                for group in self.groups
+            ],
+        }
+
+
+def _beside_seams(count: int, asics: int) -> tuple[int, ...]:
+    each = count // asics
+    return tuple(place for seam in range(1, asics) for place in (seam * each - 1, seam * each))
+
+
+def equal_groups(prefix: str, groups: int, modules_per_group: int) -> tuple[Group, ...]:
+    """Groups of the same size, named ``<prefix>0``, ``<prefix>1``, …"""
+    return tuple(
+        Group(f"{prefix}{place}", range(place * modules_per_group, (place + 1) * modules_per_group))
+        for place in range(groups)
+    )
