@@ -1,5 +1,6 @@
 """What a detector is: layouts of arrays, names of parts, coordinates."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -102,3 +103,39 @@ def test_detectors_are_found_by_name_address_or_shape():
 @each
 def test_another_process_gets_the_same_detector(detector):
     assert pickle.loads(pickle.dumps(detector)) is detector
+
+
+FOUR_BY_TWO = dataclasses.replace(
+    CSPAD, name="grid", module_shape=(40, 80), asic_grid=(2, 4), unbonded_in_asic=()
+)
+
+
+@pytest.mark.parametrize("detector", [CSPAD, FOUR_BY_TWO], ids=["CSPAD", "2 × 4 ASICs"])
+def test_every_place_of_a_module_belongs_to_the_pixel_between_its_edges(detector):
+    x_edges, y_edges = detector.module_edges_um()
+    assert (x_edges.size, y_edges.size) == (detector.columns + 1, detector.rows + 1)
+    widths = np.diff(x_edges)
+    assert widths[[*detector.wide_columns]] == pytest.approx(detector.wide_um)
+    assert np.delete(widths, detector.wide_columns) == pytest.approx(detector.pixel_um)
+    true_x, true_y = detector.module_coordinates_um(wide_pixel_centre=True)
+    assert (x_edges[:-1] + x_edges[1:]) / 2 == pytest.approx(true_x)
+    assert (y_edges[:-1] + y_edges[1:]) / 2 == pytest.approx(true_y)
+    inset = 1e-3 * widths
+    for x in (x_edges[:-1] + inset, x_edges[1:] - inset):
+        columns = detector.pixel_at_um(x, np.zeros(x.size))[1]
+        assert np.array_equal(columns, np.arange(detector.columns))
+    rows = detector.pixel_at_um(np.zeros(detector.rows), true_y)[0]
+    assert np.array_equal(rows, np.arange(detector.rows))
+    outside = np.array([x_edges[0] - 1, x_edges[-1] + 1])
+    assert (detector.pixel_at_um(outside, np.zeros(2))[1] == -1).all()
+    assert (detector.pixel_at_um(np.zeros(2), np.array([y_edges[0] + 1, y_edges[-1] - 1]))[0]
+            == -1).all()  # fmt: skip
+
+
+def test_asics_stand_on_regular_grids_about_their_centres():
+    assert [CSPAD.asic_centre_px(asic) for asic in (0, 1)] == [(-98.5, 0), (98.5, 0)]
+    centres = [FOUR_BY_TWO.asic_centre_px(asic) for asic in range(8)]
+    gap = FOUR_BY_TWO.seam_gap_px
+    assert [x for x, _ in centres[:4]] == [-1.5 * (20 + gap), -0.5 * (20 + gap),
+                                           0.5 * (20 + gap), 1.5 * (20 + gap)]  # fmt: skip
+    assert [y for _, y in centres[::4]] == [(20 + gap) / 2, -(20 + gap) / 2]

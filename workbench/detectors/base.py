@@ -381,6 +381,73 @@ class Detector:
         outer = np.concatenate(blocks)
         return np.concatenate([-outer[::-1], outer])
 
+    def asic_centre_px(self, asic: int) -> tuple[float, float]:
+        """Centre of an ASIC's regular grid in its module's frame, in pixels (x, y).
+
+        On that grid all pixels have the usual size, as psana, CrystFEL and CBF files count them.
+        """
+        down, across = divmod(asic, self.asic_grid[1])
+        height, width = self.asic_shape
+        x_um, y_um = self.module_coordinates_um()
+        x = x_um[[across * width, (across + 1) * width - 1]].mean() / self.pixel_um
+        y = y_um[[down * height, (down + 1) * height - 1]].mean() / self.pixel_um
+        return round(float(x), 9), round(float(y), 9)
+
+    def module_edges_um(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Edges of the pixels in a module's own frame: x of each column's, y of each row's.
+
+        One more than there are columns and rows, in their order; wide pixels have their true size.
+        """
+        x = self._edges(self.columns, self.asic_grid[1])
+        y = self._edges(self.rows, self.asic_grid[0])[::-1].copy()
+        return x, y
+
+    def _edges(self, count: int, asics: int) -> NDArray[np.float64]:
+        """Edges of `count` pixels in `asics` blocks about 0, ascending."""
+        if asics == 1:
+            return self.pixel_um * (np.arange(count + 1, dtype=float) - count / 2)
+        each = count // asics
+        pitch_um = (each + self.seam_gap_px) * self.pixel_um
+        blocks = []
+        for block in range(asics // 2):
+            edges = self.wide_um + self.pixel_um * np.arange(each) + block * pitch_um
+            if block < asics // 2 - 1:
+                edges[-1] = (block + 1) * pitch_um  # the next seam
+            blocks.append(edges)
+        outer = np.concatenate(blocks)
+        return np.concatenate([-outer[::-1], [0.0], outer])
+
+    def pixel_at_um(
+        self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Row and column of the pixels that cover places in a module's own frame.
+
+        -1 stands for a place outside the module along that axis.
+        """
+        rows = self._pixel_along(-y_um, self.rows, self.asic_grid[0])
+        return rows, self._pixel_along(x_um, self.columns, self.asic_grid[1])
+
+    def _pixel_along(
+        self, place_um: NDArray[np.float64], count: int, asics: int
+    ) -> NDArray[np.intp]:
+        if asics == 1:
+            pixel = np.rint((count - 1) / 2 + place_um / self.pixel_um).astype(np.intp)
+            return np.where((pixel >= 0) & (pixel < count), pixel, -1)
+        each, outermost = count // asics, asics // 2 - 1
+        pitch_um = (each + self.seam_gap_px) * self.pixel_um
+        away = np.abs(place_um)
+        block = np.minimum((away // pitch_um).astype(np.intp), outermost)
+        in_block = away - block * pitch_um
+        pixel = np.floor((in_block - self.wide_um) / self.pixel_um).astype(np.intp) + 1
+        pixel = np.maximum(pixel, 0)
+        pixel = np.where(block < outermost, np.minimum(pixel, each - 1), pixel)
+        outward = block * each + pixel
+        edge = self.wide_um + self.pixel_um * (each - 1)
+        inside = (in_block <= edge) | (block < outermost)
+        inside &= outward < count // 2
+        place = np.where(place_um < 0, count // 2 - 1 - outward, count // 2 + outward)
+        return np.where(inside, place, -1)
+
     def unbonded_pixels(self) -> NDArray[np.bool_]:
         """Where pixels are not bonded to the sensor: bool in the detector's shape, True there."""
         unbonded = np.zeros(self.shape, dtype=bool)
