@@ -72,10 +72,8 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     page.get_by_role("button", name="↶ Undo").click()
     notebook.until(lambda: notebook.masked() == before, what="the count of before")
     notebook.step(3)
-    remembered = (
-        "[one.where for one in __import__('workbench.ui.recent').ui.recent.remembered()][0]"
-    )
-    notebook.says(remembered, "{'panel': 'alignment', 'aligned': True}")
+    notebook.kernel("from workbench.session import recent")
+    notebook.says("recent.remembered()[0].where", "{'panel': 'alignment', 'aligned': True}")
 
     page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"

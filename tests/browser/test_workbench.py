@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from workbench.ui.history import MERGE_SECONDS
+from workbench.session.history import MERGE_SECONDS
 
 pytestmark = pytest.mark.browser
 

@@ -6,8 +6,8 @@ import pytest
 from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.session import State
 from workbench.ui import GeometryPanel, ImageView, Session
-from workbench.ui.session import State
 
 MOVES = np.array([[7.0, -4.0], [0, 0], [0, 0], [0, 0]])
 

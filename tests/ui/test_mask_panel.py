@@ -13,11 +13,11 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask import FORMATS
 from workbench.recipe import mask as layers
+from workbench.session import State
 from workbench.ui import MaskPanel
 from workbench.ui.asic_map import asic_map
 from workbench.ui.limit_control import BINS, LimitControl
 from workbench.ui.panels.layers import MASK_FILE, NEW_LAYERS
-from workbench.ui.session import State
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_many_masks_leave_no_figures_and_no_memory_behind(image_set):
 
 
 def test_a_closed_workbench_leaves_nothing_behind(image_set, monkeypatch):
-    monkeypatch.setattr("workbench.ui.worker.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("workbench.session.worker.IDLE_SECONDS", 0.01)
 
     def used():
         bench = Workbench()

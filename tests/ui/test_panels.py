@@ -10,10 +10,10 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
+from workbench.session import State
 from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel, static
 from workbench.ui.bridge import ring_radii_mm
 from workbench.ui.limit_control import nice
-from workbench.ui.session import State
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import write_recipe
+from workbench.session import State
 from workbench.ui import RunPanel, Session
 from workbench.ui.app import Workbench
 from workbench.ui.panels.sources import by_name
-from workbench.ui.session import State
 
 
 @pytest.fixture(autouse=True)

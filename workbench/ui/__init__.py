@@ -1,12 +1,12 @@
 """The interactive workbench: panels over a session, in JupyterLab."""
 
+from workbench.session import Session
 from workbench.ui.app import Workbench
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
-from workbench.ui.session import Session
 
 __all__ = [
     "GeometryPanel",

@@ -17,7 +17,7 @@ from workbench.detector import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.memory import give_back
 from workbench.recipe import Experiment, Recipe
-from workbench.ui import recent
+from workbench.session import Session, State, recent
 from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
 from workbench.ui.folds import Folds
@@ -27,7 +27,6 @@ from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
-from workbench.ui.session import Session, State
 from workbench.ui.static import mimebundle
 from workbench.ui.styles import classed, marked, style_sheet
 from workbench.ui.tips import explain

@@ -12,9 +12,9 @@ from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
 from workbench.recipe import mask as layers
+from workbench.session import Session
 from workbench.ui.image_view import BRIGHT_RUNS, IMAGES, ImageView
 from workbench.ui.layer_bits import layer_bits
-from workbench.ui.session import Session
 from workbench.ui.shapes import outlines, reshaped, shape_layer
 
 if TYPE_CHECKING:

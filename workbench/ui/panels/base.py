@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
+from workbench.session import Session, State
 from workbench.ui.image_view import ImageView
-from workbench.ui.session import Session, State
 from workbench.ui.static import mimebundle, png
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as widgets
 
 from workbench.errors import VersionStoreError, WorkbenchError
+from workbench.session import Session
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import (
     Panel,
@@ -18,7 +19,6 @@ from workbench.ui.panels.base import (
     warning_text,
 )
 from workbench.ui.panels.versions import difference_table, time_line, version_table
-from workbench.ui.session import Session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,11 +12,11 @@ import ipywidgets as widgets
 from workbench.errors import WorkbenchError
 from workbench.mask.layers import label
 from workbench.recipe import mask as recipe
+from workbench.session import Session
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.layer_list import LayerList
 from workbench.ui.panels.base import note_text, row
-from workbench.ui.session import Session
 from workbench.ui.shapes import free_name
 
 MASK_FILE = "mask file…"

@@ -9,10 +9,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from workbench.session import Session
 from workbench.ui.image_view import ImageView
 from workbench.ui.limit_control import LimitControl
 from workbench.ui.panels.base import row
-from workbench.ui.session import Session
 from workbench.ui.styles import classed
 
 LIMITS: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
+from workbench.session import Session, State
 from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
@@ -24,7 +25,6 @@ from workbench.ui.panels.base import (
     table,
     warning_text,
 )
-from workbench.ui.session import Session, State
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from workbench.recipe import Images
+from workbench.session import PARTIAL, Session, describe_images
 from workbench.ui.folds import Folds
 from workbench.ui.form import Form
 from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
 from workbench.ui.panels.mask import named_images
 from workbench.ui.panels.sources import FileChoice, RecipeChoice, RunChoice, hint
-from workbench.ui.session import PARTIAL, Session, describe_images
 from workbench.ui.styles import classed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench.pipeline import ImageSet
-    from workbench.ui.recent import Remembered
+    from workbench.session.recent import Remembered
 
 SOURCES = ("runs on disk", "image files", "recipe file")
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.recipe import Recipe
-from workbench.ui.history import History
+from workbench.session.history import History
 
 
 def recipe(value):

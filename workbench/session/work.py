@@ -13,9 +13,9 @@ from typing import Any
 
 from workbench.errors import Cancelled
 from workbench.recipe import Recipe
-from workbench.ui.editor import RecipeEditor, told
-from workbench.ui.state import Moment, State, Status
-from workbench.ui.worker import Task, Worker
+from workbench.session.editor import RecipeEditor, told
+from workbench.session.status import Moment, State, Status
+from workbench.session.worker import Task, Worker
 
 
 class RecipeWork(RecipeEditor):

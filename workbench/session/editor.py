@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, write_recipe
-from workbench.ui.history import MERGE_SECONDS, History
-from workbench.ui.worker import Log
+from workbench.session.history import MERGE_SECONDS, History
+from workbench.session.worker import Log
 
 TOPICS = (
     "recipe", "status", "progress", "preview", "images", "counts", "mask", "alignment", "versions",

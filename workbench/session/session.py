@@ -16,8 +16,8 @@ import numpy as np
 from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Decisions, Images, Recipe
-from workbench.ui.editor import told
-from workbench.ui.state import (
+from workbench.session.editor import told
+from workbench.session.status import (
     PARTIAL,
     STEPS,
     Moment,
@@ -26,8 +26,8 @@ from workbench.ui.state import (
     describe_images,
     same_pixels,
 )
-from workbench.ui.versions import VersionWork
-from workbench.ui.worker import Task
+from workbench.session.store import VersionWork
+from workbench.session.worker import Task
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment

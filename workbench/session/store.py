@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import pipeline
 from workbench.errors import WorkbenchError
-from workbench.ui.editor import told
-from workbench.ui.state import STEPS, State
-from workbench.ui.work import RecipeWork
+from workbench.session.editor import told
+from workbench.session.status import STEPS, State
+from workbench.session.work import RecipeWork
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry, GeometryStore

@@ -8,9 +8,8 @@ import pytest
 from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.runs.run import Run
-from workbench.ui import Session
+from workbench.session import Session, State
 from workbench.ui.app import Workbench
-from workbench.ui.session import State
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from workbench import pipeline
 from workbench.recipe import Experiment, Recipe
-from workbench.ui import recent
+from workbench.session import recent
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from workbench.errors import Cancelled, MaskError
-from workbench.ui.worker import Log, Worker
+from workbench.session.worker import Log, Worker
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from workbench.errors import RecipeError, WorkbenchError
 from workbench.mask import build_mask
 from workbench.recipe import Recipe
 from workbench.recipe import mask as layers
-from workbench.ui import Session
-from workbench.ui.session import State
+from workbench.session import Session, State
 
 
 def states(session):
