@@ -9,7 +9,7 @@ import pytest
 from workbench.detector import SHAPE
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
-from workbench.ui.image_view import (
+from workbench.ui.widgets.image_view import (
     ARRANGEMENTS,
     FRONT_END,
     PARTS,
@@ -19,7 +19,7 @@ from workbench.ui.image_view import (
     module_text,
     style_text,
 )
-from workbench.ui.limit_control import LimitControl
+from workbench.ui.widgets.limit_control import LimitControl
 
 
 class Watched(ImageView):

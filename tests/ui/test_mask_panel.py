@@ -15,9 +15,9 @@ from workbench.mask import FORMATS
 from workbench.recipe import mask as layers
 from workbench.session import State
 from workbench.ui import MaskPanel
-from workbench.ui.asic_map import asic_map
-from workbench.ui.limit_control import BINS, LimitControl
 from workbench.ui.panels.layers import MASK_FILE, NEW_LAYERS
+from workbench.ui.widgets.asic_map import asic_map
+from workbench.ui.widgets.limit_control import BINS, LimitControl
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
 from workbench.session import State
-from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel, static
+from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
 from workbench.ui.bridge import ring_radii_mm
-from workbench.ui.limit_control import nice
+from workbench.ui.widgets import static_page
+from workbench.ui.widgets.limit_control import nice
 
 
 @pytest.fixture
@@ -356,7 +357,7 @@ def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_se
 def test_executed_without_a_browser_there_are_text_and_pictures_and_no_dead_widgets(
     session, image_set, monkeypatch
 ):
-    monkeypatch.setattr(static, "nobody_looks", lambda: True)
+    monkeypatch.setattr(static_page, "nobody_looks", lambda: True)
     session.compute_alignment()
     session.wait(120)
     bundle = QuadrantsPanel(session)._repr_mimebundle_()
@@ -381,7 +382,7 @@ def test_executed_without_a_browser_there_are_text_and_pictures_and_no_dead_widg
     ],
 )
 def test_programs_without_a_browser_are_known_by_their_command_line(line, expected):
-    assert static.executes(line.split()) is expected
+    assert static_page.executes(line.split()) is expected
 
 
 def test_calibrant_rings_obey_braggs_law():

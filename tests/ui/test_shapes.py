@@ -10,9 +10,9 @@ from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe import mask as layers
 from workbench.ui import MaskPanel
 from workbench.ui.bridge import drawn_by_kernel
-from workbench.ui.image_view import KEPT, LOW_GAIN, REASONS
 from workbench.ui.layer_bits import layer_bits
-from workbench.ui.shapes import outlines, reshaped, shape_layer
+from workbench.ui.widgets.image_view import KEPT, LOW_GAIN, REASONS
+from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
 
 SHAPES = (
     layers.RectangleLayer("r", x_mm=(-1.0, 2.0), y_mm=(3.0, 4.0)),

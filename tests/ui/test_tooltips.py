@@ -8,7 +8,7 @@ import pytest
 
 import workbench.ui
 from workbench.ui import Workbench
-from workbench.ui.limit_control import LimitControl
+from workbench.ui.widgets.limit_control import LimitControl
 
 KINDS = (
     widgets.Button, widgets.Checkbox, widgets.Combobox, widgets.Dropdown, widgets.FloatText,

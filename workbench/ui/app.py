@@ -21,15 +21,15 @@ from workbench.session import Session, State, recent
 from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
 from workbench.ui.folds import Folds
-from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import GLYPHS, Panel
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
-from workbench.ui.static import mimebundle
-from workbench.ui.styles import classed, marked, style_sheet
 from workbench.ui.tips import explain
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.static_page import mimebundle
+from workbench.ui.widgets.styles import classed, marked, style_sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,9 +13,9 @@ from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
 from workbench.recipe import mask as layers
 from workbench.session import Session
-from workbench.ui.image_view import BRIGHT_RUNS, IMAGES, ImageView
 from workbench.ui.layer_bits import layer_bits
-from workbench.ui.shapes import outlines, reshaped, shape_layer
+from workbench.ui.widgets.image_view import BRIGHT_RUNS, IMAGES, ImageView
+from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets as t
 
-from workbench.ui.styles import classed
+from workbench.ui.widgets.styles import classed
 
 
 class Folds(widgets.VBox):

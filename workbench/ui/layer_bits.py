@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detector import SHAPE
-from workbench.ui.image_view import KEPT, LOW_GAIN, REASONS
+from workbench.ui.widgets.image_view import KEPT, LOW_GAIN, REASONS
 
 if TYPE_CHECKING:
     from workbench.mask import Mask

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as widgets
 
 from workbench.session import Session, State
-from workbench.ui.image_view import ImageView
-from workbench.ui.static import mimebundle, png
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.static_page import mimebundle, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ class Panel:
         """What to display; with its own view on top if it is used alone."""
         if not self.owns_view:
             return self.box
-        from workbench.ui.styles import style_sheet
+        from workbench.ui.widgets.styles import style_sheet
 
         if not hasattr(self, "_alone"):
             self.activate()

@@ -9,7 +9,6 @@ import ipywidgets as widgets
 
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.session import Session
-from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import (
     Panel,
     note_text,
@@ -19,6 +18,7 @@ from workbench.ui.panels.base import (
     warning_text,
 )
 from workbench.ui.panels.versions import difference_table, time_line, version_table
+from workbench.ui.widgets.image_view import ImageView
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

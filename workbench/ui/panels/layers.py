@@ -14,10 +14,10 @@ from workbench.mask.layers import label
 from workbench.recipe import mask as recipe
 from workbench.session import Session
 from workbench.ui.form import Form
-from workbench.ui.image_view import ImageView
-from workbench.ui.layer_list import LayerList
 from workbench.ui.panels.base import note_text, row
-from workbench.ui.shapes import free_name
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.layer_list import LayerList
+from workbench.ui.widgets.shapes import free_name
 
 MASK_FILE = "mask file…"
 NEW_LAYERS: dict[str, Any] = {

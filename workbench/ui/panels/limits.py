@@ -10,10 +10,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.session import Session
-from workbench.ui.image_view import ImageView
-from workbench.ui.limit_control import LimitControl
 from workbench.ui.panels.base import row
-from workbench.ui.styles import classed
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.limit_control import LimitControl
+from workbench.ui.widgets.styles import classed
 
 LIMITS: dict[str, dict[str, Any]] = {
     "avg_max": {

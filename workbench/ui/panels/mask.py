@@ -12,12 +12,12 @@ import ipywidgets as widgets
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.session import Session
-from workbench.ui.asic_map import asic_map
 from workbench.ui.folds import Folds
-from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
 from workbench.ui.panels.layers import LayersBox
 from workbench.ui.panels.limits import LIMITS, LimitRow
+from workbench.ui.widgets.asic_map import asic_map
+from workbench.ui.widgets.image_view import ImageView
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

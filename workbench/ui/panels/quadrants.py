@@ -14,8 +14,6 @@ from workbench.errors import WorkbenchError
 from workbench.session import Session, State
 from workbench.ui.folds import Folds
 from workbench.ui.form import Form
-from workbench.ui.image_view import ImageView
-from workbench.ui.maps_view import MapsView, correlation
 from workbench.ui.panels.base import (
     Panel,
     note_text,
@@ -25,6 +23,8 @@ from workbench.ui.panels.base import (
     table,
     warning_text,
 )
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.maps_view import MapsView, correlation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,11 @@ from workbench.recipe import Images
 from workbench.session import PARTIAL, Session, describe_images
 from workbench.ui.folds import Folds
 from workbench.ui.form import Form
-from workbench.ui.image_view import ImageView
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
 from workbench.ui.panels.mask import named_images
 from workbench.ui.panels.sources import FileChoice, RecipeChoice, RunChoice, hint
-from workbench.ui.styles import classed
+from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.styles import classed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

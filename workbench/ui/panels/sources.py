@@ -16,7 +16,7 @@ from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe.files import SUFFIX
 from workbench.ui.panels.base import note_text, row
-from workbench.ui.styles import classed
+from workbench.ui.widgets.styles import classed
 
 if TYPE_CHECKING:
     from workbench.runs import RunFiles

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detector import ASICS_PER_SENSOR, ROWS, SENSORS, SENSORS_PER_QUADRANT
-from workbench.ui.image_view import ASIC_COLUMNS, asic_vectors_mm
+from workbench.ui.widgets.image_view import ASIC_COLUMNS, asic_vectors_mm
 
 DEAD = 0.98
 """An ASIC that loses more than this is dead, for practical purposes."""
