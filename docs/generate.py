@@ -109,6 +109,15 @@ def commands():
     """Help of every verb, as the program prints it."""
     from workbench.cli import VERBS, Parser
 
+    class RememberingParser(Parser):
+        """Parser that remembers the verbs below it."""
+
+        inner = None
+
+        def add_subparsers(self, **options):
+            self.inner = super().add_subparsers(**options)
+            return self.inner
+
     text = [
         "# Commands",
         "",
@@ -117,17 +126,15 @@ def commands():
         "",
     ]
     for verb, summary in VERBS.items():
-        parser = Parser(
+        parser = RememberingParser(
             prog=f"workbench {verb}", description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=92),
         )  # fmt: skip
         import_module(f"workbench.cli.{verb}").add_arguments(parser)
         text += [f"## workbench {verb}", "", "```text", parser.format_help().rstrip(), "```", ""]
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name, inner in action.choices.items():
-                    text += [f"### workbench {verb} {name}", "", "```text",
-                             inner.format_help().rstrip(), "```", ""]  # fmt: skip
+        for name, inner in parser.inner.choices.items() if parser.inner else ():
+            text += [f"### workbench {verb} {name}", "", "```text",
+                     inner.format_help().rstrip(), "```", ""]  # fmt: skip
     return "\n".join(text)
 
 

@@ -12,6 +12,12 @@ def test_long_options_take_hyphens_and_underscores():
     for spelling in ("--maxproj-min=3", "--maxproj_min=3"):
         assert parser.parse_args([spelling, "a_b.cbf"]).maxproj_min == 3
     assert parser.parse_args(["--maxproj_min", "3", "a_b.cbf"]).files == ["a_b.cbf"]
+    assert parser.parse_args(["--", "--a_b.cbf"]).files == ["--a_b.cbf"]
+
+
+def test_verbs_below_a_verb_take_underscores_too(capsys):
+    assert main(["geometry", "show", "no-such-file.data", "--calib_dir", "nowhere"]) == 1
+    assert "no-such-file.data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from workbench import __version__
+import workbench
 from workbench.errors import WorkbenchError
 
 VERBS = {
@@ -32,21 +32,31 @@ VERBS = {
 class Parser(argparse.ArgumentParser):
     """Argument parser that takes underscores in long options and tells errors in one line."""
 
-    def _parse_optional(self, arg_string):  # type: ignore[no-untyped-def]
-        if arg_string.startswith("--"):
-            name, equals, value = arg_string.partition("=")
-            arg_string = name.replace("_", "-") + equals + value
-        return super()._parse_optional(arg_string)
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args(with_hyphens(words), namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def with_hyphens(words: Iterable[str]) -> list[str]:
+    """Give the words of a command line with hyphens for the underscores of its long options."""
+    spelled: list[str] = []
+    options = True
+    for word in words:
+        options = options and word != "--"
+        name, equals, value = word.partition("=")
+        is_option = options and word.startswith("--")
+        spelled.append(name.replace("_", "-") + equals + value if is_option else word)
+    return spelled
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit status (0 good, 1 refused, 2 wrong usage)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = Parser(prog="workbench", description=__import__("workbench").__doc__)
-    parser.add_argument("--version", action="version", version=f"workbench {__version__}")
+    parser = Parser(prog="workbench", description=workbench.__doc__)
+    parser.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     wanted = next((word for word in arguments if not word.startswith("-")), None)
     for verb, summary in VERBS.items():
