@@ -16,7 +16,7 @@ import numpy as np
 from workbench.detector import SHAPE, unbonded_pixels
 from workbench.detector import asic_stack as panels_of
 from workbench.geometry import Geometry
-from workbench.mask import Mask, MaskEngine, write_mask
+from workbench.mask import Mask, MaskEvaluator, write_mask
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe import mask as layers
 
@@ -150,7 +150,7 @@ def table(folder: str) -> None:
         "low_gain": low_gain,
     }  # fmt: skip
     start = time.perf_counter()
-    engine = MaskEngine(*pictures, **known, folder=folder)
+    engine = MaskEvaluator(*pictures, **known, folder=folder)
     engine.evaluate(MaskSettings())
     first = 1e3 * (time.perf_counter() - start)
     formula = timed(lambda n: numpy_panel_by_panel(panels, drag(MaskSettings(), n).thresholds), 60)

@@ -9,7 +9,7 @@ from scipy import ndimage
 import workbench as wb
 from workbench.detector import SHAPE, unbonded_pixels
 from workbench.errors import FileFormatError, MaskError
-from workbench.mask import MaskEngine, build_mask
+from workbench.mask import MaskEvaluator, build_mask
 from workbench.mask.inputs import MaskImages
 from workbench.mask.select import select
 from workbench.recipe import MaskSettings
@@ -214,7 +214,7 @@ def test_an_imported_mask(tmp_path):
 
 def test_a_changed_file_is_read_again(tmp_path):
     path = tmp_path / "old.pickle"
-    engine = MaskEngine(*GOOD)
+    engine = MaskEvaluator(*GOOD)
     settings = MaskSettings(layers=(layers.FileLayer(path=str(path)),))
     for number in (3, 5000):
         good = np.ones(SHAPE, bool)

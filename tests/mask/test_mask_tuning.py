@@ -9,14 +9,14 @@ from workbench.detector import SHAPE
 from workbench.errors import MaskError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
-from workbench.mask import MaskEngine, histogram, removal_curve, sensitivity, suggest
+from workbench.mask import MaskEvaluator, histogram, removal_curve, sensitivity, suggest
 from workbench.mask.tuning import LIMITS, apply_suggestions
 from workbench.recipe import MaskSettings, Thresholds
 
 
 @pytest.fixture(scope="module")
 def engine(runs):
-    return MaskEngine(runs.average, runs.stddev, runs.maximum)
+    return MaskEvaluator(runs.average, runs.stddev, runs.maximum)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -78,17 +78,17 @@ def test_suggestions_find_the_bad_pixels_and_no_other(engine, runs):
 
 def test_no_valley_no_suggestion(runs):
     dark = np.random.default_rng(0).normal(1300, 20, SHAPE)
-    found = suggest(MaskEngine(runs.average, runs.stddev, dark))[2]
+    found = suggest(MaskEvaluator(runs.average, runs.stddev, dark))[2]
     assert found.value is None
     assert "not apart" in found.text
     thresholds = Thresholds()
     assert apply_suggestions(thresholds, [found]) == thresholds
-    empty = suggest(MaskEngine(*(np.zeros(SHAPE) for _ in range(3))))
+    empty = suggest(MaskEvaluator(*(np.zeros(SHAPE) for _ in range(3))))
     assert [one.value for one in empty] == [None, None, None]
 
 
 def warned(*images, settings=None, **known):
-    return " ".join(MaskEngine(*images, **known).mask(settings or MaskSettings()).warnings)
+    return " ".join(MaskEvaluator(*images, **known).mask(settings or MaskSettings()).warnings)
 
 
 def test_plausible_images_raise_no_warning(runs):

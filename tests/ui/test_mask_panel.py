@@ -194,7 +194,7 @@ def test_a_refused_limit_is_told_and_not_shown(panel, session):
 def test_each_limit_says_what_it_removes_and_how_sensitive_it_is(panel, session):
     removed = session.mask.counts["maximum_low"].total
     note = panel.limits["maxproj_min"].note
-    assert f"removes {removed:,}".replace(",", "\u2009") in note
+    assert f"masks {removed:,}".replace(",", "\u2009") in note
     assert "−20 %" in note
     assert "+20 %" in note
 

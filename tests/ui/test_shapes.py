@@ -5,7 +5,7 @@ import pytest
 
 from workbench.detector import SHAPE
 from workbench.errors import WorkbenchError
-from workbench.mask import MaskEngine
+from workbench.mask import MaskEvaluator
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe import mask as layers
 from workbench.ui import MaskPanel
@@ -83,7 +83,7 @@ def test_a_shape_is_drawn_moved_and_removed_on_the_picture(session):
 
 
 def engine(**known):
-    return MaskEngine(*(np.ones(SHAPE) for _ in range(3)), **known)
+    return MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)), **known)
 
 
 def test_the_view_is_told_each_layer_by_name():

@@ -14,7 +14,7 @@ from workbench.errors import MaskError
 from workbench.recipe import MaskSettings, Recipe, Thresholds
 
 if TYPE_CHECKING:
-    from workbench.mask import Mask, MaskEngine
+    from workbench.mask import Mask, MaskEvaluator
 
 LIMITS = {"avg_max": "largest average", "stddev_max": "largest stddev",
           "maxproj_min": "smallest maximum"}  # fmt: skip
@@ -131,11 +131,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEngine]:
+def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEvaluator]:
     """Settings and images of a command line."""
     from workbench.geometry import Geometry
     from workbench.images import read_image
-    from workbench.mask import MaskEngine
+    from workbench.mask import MaskEvaluator
 
     recipe = None
     if args.recipe:
@@ -147,13 +147,13 @@ def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEngine]:
     low_gain = read_image(args.gain_map).data != 0 if args.gain_map else None
     if args.images:
         images = [read_image(path) for path in args.images]
-        return settings, MaskEngine(images[0], images[1], images[2], geometry, low_gain=low_gain)
+        return settings, MaskEvaluator(images[0], images[1], images[2], geometry, low_gain=low_gain)
     assert recipe is not None  # _check_usage
     return settings, _recipe_engine(recipe, geometry, low_gain)
 
 
-def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEngine:
-    from workbench.mask import MaskEngine
+def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEvaluator:
+    from workbench.mask import MaskEvaluator
     from workbench.pipeline import gather_images
     from workbench.progress import Terminal
 
@@ -165,7 +165,7 @@ def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEngine:
             f"The recipe gives no {' and no '.join(missing)}; name a dark and a bright run, or "
             "the images."
         )
-    return MaskEngine(
+    return MaskEvaluator(
         found.average,
         found.stddev,
         found.maximum,
@@ -215,7 +215,7 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 
 def _provenance(
-    args: argparse.Namespace, settings: MaskSettings, engine: MaskEngine
+    args: argparse.Namespace, settings: MaskSettings, engine: MaskEvaluator
 ) -> dict[str, Any]:
     from workbench.provenance import describe_files, stamp
 
@@ -228,7 +228,7 @@ def _provenance(
     }
 
 
-def _suggest(engine: MaskEngine, settings: MaskSettings, as_json: bool) -> int:
+def _suggest(engine: MaskEvaluator, settings: MaskSettings, as_json: bool) -> int:
     from workbench.mask import sensitivity, suggest
 
     found = suggest(engine)

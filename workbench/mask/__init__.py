@@ -5,7 +5,7 @@ Masks are ``True = good`` inside; each file format states and converts its own c
 
 from workbench.mask.account import Removal, Rescue, bit_words
 from workbench.mask.build import build_mask, make_mask
-from workbench.mask.engine import MaskEngine
+from workbench.mask.evaluate import MaskEvaluator
 from workbench.mask.explain import PixelReport, explain_pixel
 from workbench.mask.formats import FORMATS, read_mask, write_mask
 from workbench.mask.formats.psana import deploy_mask
@@ -18,7 +18,7 @@ __all__ = [
     "FORMATS",
     "RULES",
     "Mask",
-    "MaskEngine",
+    "MaskEvaluator",
     "MaskImages",
     "PixelReport",
     "Removal",

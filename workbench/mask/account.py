@@ -17,7 +17,7 @@ from workbench.mask.rules import RULES, RuleCount
 
 LIVE = (
     "A mask that follows a slider does not keep which pixel fell to which layer; take the mask "
-    "that MaskEngine.mask gives."
+    "that MaskEvaluator.mask gives."
 )
 
 

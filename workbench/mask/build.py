@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from workbench.mask.engine import MaskEngine
+from workbench.mask.evaluate import MaskEvaluator
 from workbench.mask.model import Mask
 from workbench.recipe import MaskSettings, Thresholds
 
@@ -70,7 +70,7 @@ def build_mask(
     FileFormatError
         If an imported mask cannot be read.
     """
-    engine = MaskEngine(
+    engine = MaskEvaluator(
         avg,
         std,
         max,

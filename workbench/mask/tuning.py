@@ -21,7 +21,7 @@ from workbench.recipe import MaskSettings, Thresholds
 
 if TYPE_CHECKING:
     from workbench.mask.coded import CodedImage
-    from workbench.mask.engine import MaskEngine
+    from workbench.mask.evaluate import MaskEvaluator
 
 LIMITS = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}
 """Each threshold and the image it belongs to."""
@@ -105,7 +105,7 @@ class Suggestion:
 
 
 def histogram(
-    engine: MaskEngine,
+    engine: MaskEvaluator,
     limit: str,
     bins: int = 200,
     scale: Literal["linear", "log"] = "linear",
@@ -135,7 +135,7 @@ def histogram(
 
 
 def removal_curve(
-    engine: MaskEngine, limit: str, limits: ArrayLike | None = None, points: int = 200
+    engine: MaskEvaluator, limit: str, limits: ArrayLike | None = None, points: int = 200
 ) -> RemovalCurve:
     """Pixels a threshold removes (by itself) against its value, exactly.
 
@@ -160,7 +160,7 @@ def removal_curve(
 
 
 def sensitivity(
-    engine: MaskEngine, settings: MaskSettings, change: float = 0.2
+    engine: MaskEvaluator, settings: MaskSettings, change: float = 0.2
 ) -> tuple[Sensitivity, ...]:
     """How the number of masked pixels changes as each threshold is moved by ± `change`.
 
@@ -185,7 +185,9 @@ def sensitivity(
     return tuple(found)
 
 
-def suggest(engine: MaskEngine, pixels: NDArray[np.bool_] | None = None) -> tuple[Suggestion, ...]:
+def suggest(
+    engine: MaskEvaluator, pixels: NDArray[np.bool_] | None = None
+) -> tuple[Suggestion, ...]:
     """Values for the three thresholds, by stated rules that a few bad pixels cannot move.
 
     Parameters
@@ -213,13 +215,13 @@ def apply_suggestions(thresholds: Thresholds, suggestions: Sequence[Suggestion])
     return dataclasses.replace(thresholds, **found)
 
 
-def _image(engine: MaskEngine, limit: str) -> CodedImage:
+def _image(engine: MaskEvaluator, limit: str) -> CodedImage:
     if limit not in LIMITS:
         raise MaskError(f"There is no threshold {limit!r}; known are {', '.join(LIMITS)}.")
     return engine.coded[list(LIMITS).index(limit)]
 
 
-def _span(engine: MaskEngine, limit: str) -> tuple[float, float]:
+def _span(engine: MaskEvaluator, limit: str) -> tuple[float, float]:
     image = _image(engine, limit)
     low, high = image.quantile(0.0005), image.quantile(0.9995)
     if not (math.isfinite(low) and math.isfinite(high)):

@@ -14,8 +14,9 @@ from workbench.recipe.files import (
     recipe_to_text,
     write_recipe,
 )
-from workbench.recipe.mask import MaskSettings, Thresholds
+from workbench.recipe.mask import MaskSettings
 from workbench.recipe.model import Experiment, Images, Output, Recipe
+from workbench.recipe.rules import Thresholds
 
 __all__ = [
     "AlignmentSettings",

@@ -9,23 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from workbench.detector import ADC_MAX_ADU, COLUMNS, ROWS, SENSORS
 from workbench.recipe.fields import require, section, setting
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Limits a good pixel keeps: 0 < avg ≤ avg_max, 0 < std ≤ stddev_max, max ≥ maxproj_min.
-
-    The comparison operators are those of ``cxi.make_dials_mask`` (cctbx.xfel).
-    """
-
-    avg_max: float = setting(2000.0, "ADU; a good pixel has 0 < average <= this (dark run)")
-    stddev_max: float = setting(10.0, "ADU; a good pixel has 0 < stddev <= this (dark run)")
-    maxproj_min: float = setting(300.0, "ADU; a good pixel has maximum >= this (bright run)")
-
-    def __post_init__(self) -> None:
-        require(self.avg_max > 0, f"avg_max is {self.avg_max}; it must be above 0 ADU")
-        require(self.stddev_max > 0, f"stddev_max is {self.stddev_max}; it must be above 0 ADU")
-        require(not math.isnan(self.maxproj_min), "maxproj_min is not a number; 300 ADU is usual")
+from workbench.recipe.rules import Thresholds
 
 
 @dataclass(frozen=True)

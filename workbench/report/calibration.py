@@ -12,6 +12,7 @@ import numpy as np
 from workbench import figures
 from workbench.figures import Picture
 from workbench.figures.histograms import ThresholdView
+from workbench.mask.rules import IMAGES, LIMITS
 from workbench.progress import Progress
 from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
@@ -370,21 +371,19 @@ class CalibrationReport:
     def _arrays(self) -> dict[str, Any]:
         images = self.calibration.images
         named = {
-            "average of the dark run": images.average,
-            "standard deviation of the dark run": images.stddev,
-            "maximum of the bright runs": images.maximum,
+            f"{image.words} of the {image.runs}": getattr(images, name)
+            for name, image in IMAGES.items()
         }
         return {name: image.data for name, image in named.items() if image is not None}
 
     def _views(self) -> list[ThresholdView]:
-        arrays = list(self._arrays().items())
-        if len(arrays) < 3:
+        arrays = dict(zip(IMAGES, self._arrays().items(), strict=False))
+        if len(arrays) < len(IMAGES):
             return []
         limits = self.recipe.mask.thresholds
         return [
-            ThresholdView(*arrays[0], limits.avg_max, "above"),
-            ThresholdView(*arrays[1], limits.stddev_max, "above"),
-            ThresholdView(*arrays[2], limits.maxproj_min, "below"),
+            ThresholdView(*arrays[rule.image], getattr(limits, name), rule.side)
+            for name, rule in LIMITS.items()
         ]
 
 

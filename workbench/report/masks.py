@@ -65,13 +65,13 @@ def removed(mask: Any, limits: Thresholds) -> Iterator[tuple[str, RuleCount, Any
 
     Places are None for a rule that removed nothing.
     """
-    from workbench.mask.rules import THRESHOLD_RULES
+    from workbench.mask.rules import OF_IMAGES
 
     for one in mask.removals:
         if one.counts.total:
             words = one.label if one.layer is not None else words_of(one.rule, limits)
             yield words, one.counts, one.where
-        elif one.rule in THRESHOLD_RULES and one.rule != "not_a_number":
+        elif one.rule in OF_IMAGES and one.rule != "not_a_number":
             yield words_of(one.rule, limits), one.counts, None
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
     from workbench.geometry import Geometry
-    from workbench.mask import Mask, MaskEngine
+    from workbench.mask import Mask, MaskEvaluator
     from workbench.recipe import MaskSettings
 
 KEPT = "kept-averages"  # folder in the output folder
@@ -59,7 +59,7 @@ class Session(VersionWork):
     ) -> None:
         super().__init__(recipe, path)
         self._keep = keep
-        self._engine: MaskEngine | None = None
+        self._engine: MaskEvaluator | None = None
         self._known = pipeline.KeptAverages()
         self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
         self.images: pipeline.ImageSet | None = None
@@ -180,9 +180,9 @@ class Session(VersionWork):
             )
         settings = self.recipe.mask
         if engine is None:
-            from workbench.mask import MaskEngine
+            from workbench.mask import MaskEvaluator
 
-            engine = MaskEngine(
+            engine = MaskEvaluator(
                 images.average,
                 images.stddev,
                 images.maximum,

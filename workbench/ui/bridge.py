@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
+from workbench.mask.rules import LIMITS
 from workbench.recipe import mask as layers
 from workbench.session import Session
 from workbench.ui.layer_bits import layer_bits
-from workbench.ui.widgets.image_view import BRIGHT_RUNS, IMAGES, ImageView
+from workbench.ui.widgets.image_view import BRIGHT_RUNS, IMAGES, ImageView, low_gain_trait
 from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
-
-THRESHOLDS = {"average": "avg_max", "stddev": "stddev_max", "maximum": "maxproj_min"}
 
 
 class Bridge:
@@ -53,9 +52,9 @@ class Bridge:
         recipe, view = self.session.recipe, self.view
         if self.session.origin is None:  # a slider has told the view itself, and may be ahead
             high, low = recipe.mask.thresholds, recipe.mask.low_gain or recipe.mask.thresholds
-            for name in THRESHOLDS.values():
+            for name in LIMITS:
                 setattr(view, name, getattr(high, name))
-                setattr(view, f"low_{name}", getattr(low, name))
+                setattr(view, low_gain_trait(name), getattr(low, name))
         view.shapes = outlines(recipe.mask.layers)
         view.rules = [] if drawn_by_kernel(recipe.mask) else list(IMAGES)
 

@@ -27,7 +27,7 @@ class LayerBits(NamedTuple):
 
 
 def layer_bits(mask: Mask, by_kernel: bool = False) -> LayerBits:
-    """Bits of a mask made by `MaskEngine.mask`.
+    """Bits of a mask made by `MaskEvaluator.mask`.
 
     Parameters
     ----------

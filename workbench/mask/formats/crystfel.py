@@ -16,7 +16,7 @@ import numpy as np
 from workbench.detector import by_quadrant
 from workbench.files import replacing
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import CXI, CXI_NOTES, translated
+from workbench.mask.formats.bits import CXI_NOTES, all_bits, translated
 from workbench.mask.model import Mask
 
 POLARITY = "0 = good, bits say why not"
@@ -27,7 +27,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write the mask, and the geometry lines to ``<path>.geom``."""
 
     def fill(file: Any) -> None:
-        words = by_quadrant(translated(mask.reasons, CXI).astype(np.uint16))
+        words = by_quadrant(translated(mask.reasons, "cxi").astype(np.uint16))
         slab = np.ascontiguousarray(words.transpose(1, 2, 0, 3).reshape(1480, 1552))
         hdf5.dataset(file, PATH, slab).attrs["polarity"] = POLARITY
 
@@ -38,9 +38,6 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
 
 def geometry_lines(path: str | os.PathLike[str]) -> str:
     """Lines for a CrystFEL geometry file: where the mask is and which bits are bad."""
-    bad = 0
-    for bits in CXI.values():
-        bad |= bits
     return (
         f"; Trusted pixels: put these lines in place of those the geometry has for its mask,\n"
         f"; before its first panel.\n"
@@ -48,7 +45,7 @@ def geometry_lines(path: str | os.PathLike[str]) -> str:
         f"mask_file = {Path(path).name}\n"
         f"mask = /{PATH}\n"
         f"mask_good = 0x0000\n"
-        f"mask_bad = 0x{bad:04x}\n"
+        f"mask_bad = 0x{all_bits('cxi'):04x}\n"
     )
 
 

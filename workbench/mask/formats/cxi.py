@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import CXI, CXI_NOTES, translated
+from workbench.mask.formats.bits import CXI_NOTES, translated
 from workbench.mask.model import Mask
 
 POLARITY = "0 = good, bits say why not"
@@ -24,7 +24,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
 
     def fill(file: Any) -> None:
         file["cxi_version"] = 160
-        found = hdf5.dataset(file, PATH, translated(mask.reasons, CXI))
+        found = hdf5.dataset(file, PATH, translated(mask.reasons, "cxi"))
         found.attrs["axes"] = "module_identifier:y:x"
         found.attrs["polarity"] = POLARITY
 

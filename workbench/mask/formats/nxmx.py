@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench.detector import COLUMNS, ROWS, SENSORS, SENSORS_PER_QUADRANT
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import NXMX, translated
+from workbench.mask.formats.bits import translated
 from workbench.mask.model import Mask
 
 POLARITY = "0 = good, bits say why not"
@@ -33,7 +33,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
             ("entry/instrument/detector", "NXdetector"),
         ):
             file.create_group(name).attrs["NX_class"] = kind
-        words = translated(mask.reasons, NXMX).reshape(-1, COLUMNS)
+        words = translated(mask.reasons, "nxmx").reshape(-1, COLUMNS)
         hdf5.dataset(file, PATH, words).attrs["polarity"] = POLARITY
         detector = file["entry/instrument/detector"]
         for sensor in range(SENSORS):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from workbench.constants import deploy_constants, read_constants_file, write_constants
 from workbench.detector import DEFAULT_ADDRESS, PIXELS
 from workbench.errors import FileFormatError, MaskError
-from workbench.mask.formats.bits import PSANA_STATUS, translated
+from workbench.mask.formats.bits import translated
 from workbench.mask.model import Mask
 
 Kind = Literal["pixel_mask", "pixel_status"]
@@ -29,7 +29,7 @@ def numbers(mask: Mask, kind: Kind) -> NDArray[np.int32]:
     """Whole numbers ``(32, 185, 388)`` of one kind of file."""
     if kind == "pixel_mask":
         return mask.good.astype(np.int32)
-    return translated(mask.reasons, PSANA_STATUS).astype(np.int32)
+    return translated(mask.reasons, "psana").astype(np.int32)
 
 
 def write(mask: Mask, path: str | os.PathLike[str], format: str) -> None:

@@ -1,4 +1,4 @@
-"""The mask panel's limits: three controls for all pixels, and three more for those of low gain."""
+"""The mask panel's limits: one control for each threshold rule, one more for low gain."""
 
 from __future__ import annotations
 
@@ -9,41 +9,16 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from workbench.mask.rules import LIMITS
 from workbench.session import Session
 from workbench.ui.panels.base import row
-from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.image_view import ImageView, low_gain_trait
 from workbench.ui.widgets.limit_control import LimitControl
 from workbench.ui.widgets.styles import classed
 
-LIMITS: dict[str, dict[str, Any]] = {
-    "avg_max": {
-        "label": "Average ≤",
-        "max": 4000.0,
-        "step": 1.0,
-        "masks": "above",
-        "hint": "Pixels with a dark average of 0 or less, or above this (ADU), are masked",
-    },
-    "stddev_max": {
-        "label": "Std deviation ≤",
-        "max": 20.0,
-        "step": 0.05,
-        "masks": "above",
-        "hint": "Pixels with a dark standard deviation of 0, or above this (ADU), are masked",
-    },
-    "maxproj_min": {
-        "label": "Maximum ≥ (maxproj-min)",
-        "max": 1000.0,
-        "step": 1.0,
-        "masks": "below",
-        "hint": "Pixels whose maximum in the bright runs stays below this (ADU) are masked",
-    },
-}
-IMAGE_OF = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}
-_RULE_OF = {"avg_max": "average_high", "stddev_max": "stddev_high", "maxproj_min": "maximum_low"}
-
 
 class LimitRow:
-    """Three limits of one gain.
+    """Limits of one gain.
 
     Parameters
     ----------
@@ -51,7 +26,7 @@ class LimitRow:
 
     Attributes
     ----------
-    controls : the three `LimitControl`, by recipe name.
+    controls : the `LimitControl`, by recipe name.
     """
 
     def __init__(
@@ -65,13 +40,19 @@ class LimitRow:
         self.group = "low_gain" if low_gain else "thresholds"
         limits = self._limits()
         self.controls: dict[str, LimitControl] = {}
-        for name, made in LIMITS.items():
-            label = f"Low gain: {made['label'].lower()}" if low_gain else made["label"]
+        for name, rule in LIMITS.items():
             control = LimitControl(
-                value=getattr(limits, name), layout={"flex": "1 1 0"}, **{**made, "label": label}
+                value=getattr(limits, name),
+                label=f"Low gain: {rule.label.lower()}" if low_gain else rule.label,
+                hint=rule.hint,
+                unit=rule.unit,
+                masks=rule.side,
+                max=rule.slider[0],
+                step=rule.slider[1],
+                layout={"flex": "1 1 0"},
             )
             control.observe(partial(self._moved, name), "value")
-            control.drive(view, f"low_{name}" if low_gain else name)
+            control.drive(view, low_gain_trait(name) if low_gain else name)
             self.controls[name] = control
         self.widget = classed(
             widgets.HBox(
@@ -93,7 +74,7 @@ class LimitRow:
         images, split = self.session.images, self.session.recipe.mask.low_gain is not None
         low = getattr(images, "low_gain", None)
         for name, control in self.controls.items():
-            image = getattr(images, IMAGE_OF[name], None)
+            image = getattr(images, LIMITS[name].image, None)
             values = None if image is None else image.data
             if values is not None and low is not None and split:
                 values = values[low == self.low_gain]
@@ -105,8 +86,8 @@ class LimitRow:
         if mask is None or self.low_gain:
             return
         for name, control in self.controls.items():
-            total, alone, _ = mask.counts[_RULE_OF[name]]
-            control.note = f"removes {_number(total)}, alone {_number(alone)}"
+            total, alone, _ = mask.counts[LIMITS[name].name]
+            control.note = _masks(total, alone)
 
     def show_sensitivity(self, found: Any) -> None:
         """What ±20 % of each limit would change, once it rests."""
@@ -119,8 +100,8 @@ class LimitRow:
             here, less, more = one.masked
             text = f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels masked"
             if not self.low_gain:
-                total, alone, _ = mask.counts[_RULE_OF[name]]
-                text = f"removes {_number(total)}, alone {_number(alone)} · {text}"
+                total, alone, _ = mask.counts[LIMITS[name].name]
+                text = f"{_masks(total, alone)} · {text}"
             control.note = text
 
     def suggestions(self, take: Callable[..., widgets.Button]) -> list[widgets.Widget]:
@@ -154,6 +135,10 @@ class LimitRow:
             path = f"mask.{self.group}.{name}"
             self._guarded(lambda: self.session.change(path, control.value, origin=control))
             control.value = getattr(self._limits(), name)  # if it was refused
+
+
+def _masks(total: int, alone: int) -> str:
+    return f"masks {_number(total)} pixels, {_number(alone)} of them alone"
 
 
 def _number(value: int) -> str:

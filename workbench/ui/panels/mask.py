@@ -11,11 +11,12 @@ import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
+from workbench.mask.rules import IMAGES, LIMITS
 from workbench.session import Session
 from workbench.ui.folds import Folds
 from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
 from workbench.ui.panels.layers import LayersBox
-from workbench.ui.panels.limits import LIMITS, LimitRow
+from workbench.ui.panels.limits import LimitRow
 from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.image_view import ImageView
 
@@ -240,11 +241,10 @@ class MaskPanel(Panel):
             return
         masked = mask.removals[-1].counts.cumulative
         percent = 100 * masked / mask.pixels
-        average, stddev, maximum = mask.cctbx_counts or (0, 0, 0)
+        by_image = zip(IMAGES.values(), mask.cctbx_counts or (), strict=False)
         self.counts.value = (
             f"<b>Masked {number(masked)} of {number(mask.pixels)} pixels ({percent:.2f} %)</b>"
-            f" · average {number(average)} · std deviation {number(stddev)}"
-            f" · maximum {number(maximum)}"
+            + "".join(f" · {image.words} {number(pixels)}" for image, pixels in by_image)
         )
         self.high.show_counts()
         self.layers.show_counts()
@@ -325,21 +325,15 @@ def threshold_views(session: Session) -> list[Any]:
     shown = named_images(session.images)
     limits = session.recipe.mask.thresholds
     views = []
-    if "average" in shown:
-        views.append(ThresholdView("average", shown["average"].data, limits.avg_max, "above"))
-    if "standard deviation" in shown:
-        data = shown["standard deviation"].data
-        views.append(ThresholdView("standard deviation", data, limits.stddev_max, "above"))
-    if "maximum" in shown:
-        views.append(ThresholdView("maximum", shown["maximum"].data, limits.maxproj_min, "below"))
+    for name, rule in LIMITS.items():
+        words = IMAGES[rule.image].words
+        if words in shown:
+            limit = getattr(limits, name)
+            views.append(ThresholdView(words, shown[words].data, limit, rule.side))
     return views
 
 
 def named_images(images: ImageSet) -> dict[str, DetectorImage]:
     """The images there are, by the names used in pictures."""
-    named = {
-        "average": images.average,
-        "standard deviation": images.stddev,
-        "maximum": images.maximum,
-    }
+    named = {image.words: getattr(images, name) for name, image in IMAGES.items()}
     return {name: image for name, image in named.items() if image is not None}

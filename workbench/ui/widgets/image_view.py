@@ -27,13 +27,15 @@ from workbench.detector import (
     SHAPE,
 )
 from workbench.errors import WorkbenchError
+from workbench.mask.rules import IMAGES as RULE_IMAGES
+from workbench.mask.rules import LIMITS, front_end_rules
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
 FRONT_END = Path(__file__).parent / "detector_view"
 PARTS = ("data", "screen", "shapes", "lines", "tools", "input", "view")
-IMAGES = ("average", "stddev", "maximum")
+IMAGES = tuple(RULE_IMAGES)
 BRIGHT_RUNS = "bright runs"
 TILES = (
     "side by side", "average", "std deviation", "maximum", "mask", "all four", BRIGHT_RUNS,
@@ -61,26 +63,43 @@ def style_text() -> str:
     return (FRONT_END / "view.css").read_text("utf-8")
 
 
-class ImageView(anywidget.AnyWidget):
+def low_gain_trait(limit: str) -> str:
+    """Name of the trait with a limit of the low-gain pixels."""
+    return f"low_{limit}"
+
+
+_LimitTraits: Any = t.MetaHasTraits(
+    "_LimitTraits",
+    (t.HasTraits,),
+    {
+        trait: t.Float(rule.default, help=f"{rule.unit}; {rule.text}").tag(**LIVE)
+        for limit, rule in LIMITS.items()
+        for trait in (limit, low_gain_trait(limit))
+    },
+)
+"""A trait for each limit in the table of rules, and one for that of the low-gain pixels."""
+
+
+class ImageView(_LimitTraits, anywidget.AnyWidget):
     """Average, standard deviation and maximum of a CSPAD, with the mask laid over them.
 
-    The three thresholds are traits that the front end draws with at once; link a slider to them
-    with ``jslink`` and no message has to come back from the kernel before the picture changes.
+    Each limit (``avg_max stddev_max maxproj_min``, and for low gain ``low_avg_max`` …) is a trait
+    that the front end draws with at once; a slider sets it in the browser, so that no message has
+    to come back from the kernel before the picture changes. `limit_rules` says what they mean.
     """
 
     _esm = t.Unicode(module_text()).tag(sync=True)
     _css = t.Unicode(style_text()).tag(sync=True)
 
-    avg_max = t.Float(2000.0, help="ADU; pixels with a larger average are masked").tag(**LIVE)
-    stddev_max = t.Float(10.0, help="ADU; noisier pixels are masked").tag(**LIVE)
-    maxproj_min = t.Float(300.0, help="ADU; pixels with a smaller maximum are masked").tag(**LIVE)
+    limit_rules: t.List = t.List(
+        t.Dict(),
+        default_value=front_end_rules(),
+        help="threshold rules: rule, image, sign, limit (name of its trait, or a number), unit",
+    ).tag(sync=True)
     rules = t.List(t.Enum(IMAGES), default_value=list(IMAGES), help="threshold rules in force").tag(
         sync=True
     )
     two_gains = t.Bool(False, help="low-gain pixels have limits of their own").tag(sync=True)
-    low_avg_max = t.Float(2000.0, help="ADU; of low-gain pixels").tag(sync=True)
-    low_stddev_max = t.Float(10.0, help="ADU; of low-gain pixels").tag(sync=True)
-    low_maxproj_min = t.Float(300.0, help="ADU; of low-gain pixels").tag(sync=True)
     bit_names = t.List(t.Unicode(), help="name of each bit of the layers' array").tag(sync=True)
     keepers = t.List(t.Unicode(), help="layers that keep pixels from being masked").tag(sync=True)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.detector import SHAPE
 from workbench.errors import MaskError
-from workbench.mask import MaskEngine
+from workbench.mask import MaskEvaluator
 from workbench.mask.coded import CodedImage
 from workbench.mask.rules import count_reasons
 from workbench.recipe import MaskSettings, Thresholds
@@ -40,7 +40,7 @@ def pictures():
 def engine():
     low_gain = np.zeros(SHAPE, bool)
     low_gain[:, :, 250:] = True
-    return MaskEngine(*pictures(), low_gain=low_gain)
+    return MaskEvaluator(*pictures(), low_gain=low_gain)
 
 
 def same(quick, kept):
@@ -169,7 +169,7 @@ def test_layers_that_overlap_in_too_many_ways_are_still_exact(tmp_path):
     for bit in range(17):
         np.save(tmp_path / f"{bit}.npy", (words >> bit & 1) == 0)
         layers.append(FileLayer(str(bit), path=f"{bit}.npy"))
-    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)), folder=tmp_path)
+    engine = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)), folder=tmp_path)
     wanted = MaskSettings(Thresholds(maxproj_min=0), layers=tuple(layers))
     mask = engine.evaluate(wanted)
     np.testing.assert_array_equal(mask.good, words == 0)
@@ -190,7 +190,7 @@ def test_each_layer_is_counted_by_name(engine):
         PartLayer("trusted", mode="exclude", parts=("Q0S7",)),
     )
     every = MaskSettings(Thresholds(1e9, 1e9, -np.inf), layers=layers)
-    blank = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    blank = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
     for mask in (blank.evaluate(every), blank.mask(every)):
         left, right = mask.removals[-2:]
         sensor = 185 * 388
@@ -201,7 +201,7 @@ def test_each_layer_is_counted_by_name(engine):
         (trusted,) = mask.rescues
         assert (trusted.label, trusted.pixels) == ("layer 3 “trusted”", sensor)
     assert np.array_equal(mask.rescues[0].where, np.arange(32)[:, None, None] == np.full(SHAPE, 7))
-    with pytest.raises(MaskError, match=r"MaskEngine\.mask"):
+    with pytest.raises(MaskError, match=r"MaskEvaluator\.mask"):
         blank.evaluate(every).removals[0].where  # noqa: B018
 
 
@@ -214,7 +214,7 @@ def test_evaluate_reuses_its_arrays_and_mask_does_not(engine):
 
 
 def test_own_limits_of_low_gain_need_a_gain_map():
-    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    engine = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
     wanted = MaskSettings(low_gain=Thresholds(maxproj_min=50))
     for evaluate in (engine.mask, engine.evaluate):
         with pytest.raises(MaskError, match="gain map"):
@@ -222,7 +222,7 @@ def test_own_limits_of_low_gain_need_a_gain_map():
 
 
 def test_what_a_layer_lacks_is_said():
-    engine = MaskEngine(*(np.ones(SHAPE) for _ in range(3)))
+    engine = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
     with pytest.raises(MaskError, match="geometry"):
         engine.mask(MaskSettings(layers=(RadiusLayer(to_mm=3),)))
     with pytest.raises(MaskError, match="no_such"):
@@ -260,4 +260,4 @@ def test_the_public_call_is_the_engine():
     average, stddev, maximum = pictures()
     mask = wb.make_mask(average, stddev, maximum, wb.Thresholds(maxproj_min=500), border=2)
     wanted = MaskSettings(Thresholds(maxproj_min=500), border=2)
-    same(mask, MaskEngine(average, stddev, maximum).mask(wanted))
+    same(mask, MaskEvaluator(average, stddev, maximum).mask(wanted))

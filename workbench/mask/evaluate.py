@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _KEPT_LIVE = 2  # settings A and B
 
 
-class MaskEngine:
+class MaskEvaluator:
     """Masks for any settings over the same images.
 
     Parameters
