@@ -58,15 +58,15 @@ class FakeRun:
         )
         return chosen(made, selection, self.skipped)
 
-    def part(self, events):
-        """Only these events, as `workbench.runs.Run.part` gives them."""
-        return FakePart(self, [event.index for event in events])
+    def subset(self, events):
+        """Only these events, as `workbench.runs.Run.subset` gives them."""
+        return FakeSubset(self, [event.index for event in events])
 
     def describe(self):
         return {"experiment": self.experiment, "run": self.number, "files": []}
 
 
-class FakePart:
+class FakeSubset:
     def __init__(self, run, indices):
         self.run, self.indices = run, indices
         self.shape, self.calib_dir, self.low_gain = run.shape, run.calib_dir, run.low_gain

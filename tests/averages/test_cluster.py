@@ -112,7 +112,7 @@ class Slow(fake_runs.FakeRun):
             yield event
 
     def part(self, events):
-        return fake_runs.FakeRun(self.frames).part(events)  # the workers find theirs at once
+        return fake_runs.FakeRun(self.frames).subset(events)  # the workers find theirs at once
 
 
 def test_a_cancel_while_events_are_still_found_keeps_what_the_workers_have():

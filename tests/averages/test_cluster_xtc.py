@@ -93,9 +93,9 @@ def test_a_worker_killed_in_the_middle_changes_nothing(run, expected):
 
 def test_a_part_is_small_and_reads_nothing_but_its_events(run):
     events = list(run.events())
-    packed = pickle.dumps(run.part(events[4:6]))
+    packed = pickle.dumps(run.subset(events[4:6]))
     assert len(packed) < 300_000  # the gain maps of the configuration; the events are some bytes
-    assert len(pickle.dumps(run.part(events))) - len(packed) < 1000 * len(events)
+    assert len(pickle.dumps(run.subset(events))) - len(packed) < 1000 * len(events)
     part = pickle.loads(packed)
     found = list(part.events())
     assert part.event_count == 2
@@ -111,7 +111,7 @@ def test_a_file_that_is_shorter_where_the_worker_is_is_one_clear_error(sample, t
     for path in sample.xtc_dir.glob("*-r0074-*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     copied = wb.open_run("cxim1416", 74, xtc_dir=tmp_path)
-    packed = pickle.dumps(copied.part(list(copied.events())))
+    packed = pickle.dumps(copied.subset(list(copied.events())))
     for path in tmp_path.iterdir():
         os.truncate(path, path.stat().st_size // 2)
     part = pickle.loads(packed)

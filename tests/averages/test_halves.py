@@ -107,7 +107,7 @@ def test_halves_do_not_depend_on_blocks_nor_on_going_on(present, block, pieces, 
     job = Job(run, selection=every, halves=make_halves(split, run, every))
     whole = collect(job, threads=1)
     counts = [0 if part is None else part.count for part in whole.parts]
-    assert sum(counts) == whole.tally.used
+    assert sum(counts) == whole.counts.used
     assert split == "first-last" or counts[0] - counts[1] in (0, 1)
 
     found = collect(job, threads=2, block_events=block)

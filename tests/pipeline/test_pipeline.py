@@ -115,7 +115,7 @@ def divided(calibration, tmp_path_factory):
     recipe = recipe.changed("experiment.geometry", str(folder / "start.data"))
     recipe = recipe.changed("output.folder", str(folder / "out"))
     return pipeline.run_recipe(
-        recipe, known=pipeline.KeptAverages(folder / "kept")
+        recipe, known=pipeline.AverageCache(folder / "kept")
     ), folder / "kept"
 
 
@@ -146,7 +146,7 @@ class TestHalvesOfTheEvents:
     def test_are_kept_with_the_averages(self, divided):
         calibration, folder = divided
         recipe = calibration.recipe
-        known = pipeline.KeptAverages(folder)
+        known = pipeline.AverageCache(folder)
         assert pipeline.has_averages(recipe, known)
         key = pipeline.averaging_key(recipe, 74, recipe.bright_corrections, "odd-even")
         for kept, made in zip(known[key].halves, calibration.images.bright[0].halves, strict=True):

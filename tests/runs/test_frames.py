@@ -197,7 +197,7 @@ def test_a_part_of_the_frames_can_be_sent_elsewhere(tmp_path):
     frames = open_frames([tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "c.npy"])
     events = list(frames.events())
     assert len({event.key for event in events}) == 9
-    part = pickle.loads(pickle.dumps(frames.part([events[2], events[7]])))
+    part = pickle.loads(pickle.dumps(frames.subset([events[2], events[7]])))
     (tmp_path / "b.npy").unlink()  # no frame of it is in the part
     found = list(part.events())
     assert part.event_count == 2

@@ -86,9 +86,9 @@ def averaged(sample):
 def test_averages_come_back_from_files_as_they_were(averaged, tmp_path):
     key, images = averaged
     said = []
-    pipeline.KeptAverages(tmp_path / "kept", said.append)[key] = images
+    pipeline.AverageCache(tmp_path / "kept", said.append)[key] = images
     assert "kept in" in said[0]
-    again = pipeline.KeptAverages(tmp_path / "kept")
+    again = pipeline.AverageCache(tmp_path / "kept")
     assert key in again
     assert "other" not in again
     found = again[key]
@@ -104,28 +104,28 @@ def test_averages_come_back_from_files_as_they_were(averaged, tmp_path):
 
 def test_averages_of_other_software_or_damaged_ones_are_not_used(averaged, sample, tmp_path):
     key, images = averaged
-    pipeline.KeptAverages(tmp_path)[key] = images
+    pipeline.AverageCache(tmp_path)[key] = images
     facts = next(tmp_path.glob("*.json"))
     text = facts.read_text()
     facts.write_text(text.replace('"numpy": "', '"numpy": "0.'))
     with pytest.raises(KeyError):
-        pipeline.KeptAverages(tmp_path)[key]
+        pipeline.AverageCache(tmp_path)[key]
     found = pipeline.load_recipe(sample.recipe)
-    kept = pipeline.KeptAverages(tmp_path)
+    kept = pipeline.AverageCache(tmp_path)
     again = pipeline.average_one(found, found.experiment.dark, found.dark_corrections, known=kept)
     assert np.array_equal(again.average, images.average)  # averaged again, and kept anew
-    assert pipeline.KeptAverages(tmp_path)[key].count == images.count
+    assert pipeline.AverageCache(tmp_path)[key].count == images.count
     facts.write_text(text)
     next(tmp_path.glob("*.npz")).write_bytes(b"PK damaged")
     with pytest.raises(KeyError):
-        pipeline.KeptAverages(tmp_path)[key]
+        pipeline.AverageCache(tmp_path)[key]
 
 
 def test_where_nothing_can_be_written_averages_stay_in_memory(averaged, tmp_path):
     key, images = averaged
     (tmp_path / "kept").write_text("a file where the folder should be")
     said = []
-    kept = pipeline.KeptAverages(tmp_path / "kept", said.append)
+    kept = pipeline.AverageCache(tmp_path / "kept", said.append)
     kept[key] = images
     assert kept[key] is images
     assert "in memory only" in said[0]
@@ -133,7 +133,7 @@ def test_where_nothing_can_be_written_averages_stay_in_memory(averaged, tmp_path
 
 def test_in_memory_the_newest_of_each_run_stays(averaged):
     _, images = averaged
-    kept = pipeline.KeptAverages()
+    kept = pipeline.AverageCache()
     kept["a"] = kept["b"] = images
     assert list(kept) == ["b"]
     assert "a" not in kept
@@ -141,9 +141,9 @@ def test_in_memory_the_newest_of_each_run_stays(averaged):
 
 def test_of_each_run_the_newest_averages_stay_on_disk(averaged, tmp_path):
     _, images = averaged
-    kept = pipeline.KeptAverages(tmp_path)
+    kept = pipeline.AverageCache(tmp_path)
     for number in range(3):
         kept[f"{number}" * 64] = images
         time.sleep(0.01)
     assert len(list(tmp_path.glob("*.npz"))) == 1
-    assert "2" * 64 in pipeline.KeptAverages(tmp_path)
+    assert "2" * 64 in pipeline.AverageCache(tmp_path)

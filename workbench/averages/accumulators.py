@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.kernels import add_corrected, add_raw, finish_raw
+from workbench.averages.accumulate_loops import add_corrected, add_raw, finish_raw
 from workbench.averages.statistics import Statistics
 from workbench.corrections import Corrector
 from workbench.detector import SENSORS_PER_QUADRANT

@@ -91,11 +91,11 @@ def average_run(
         return _images(job, collected, detz_offset_mm, chosen, before, about)
 
     def show(collected: Collected) -> None:
-        if snapshot is not None and collected.tally.used:
+        if snapshot is not None and collected.counts.used:
             snapshot(make(collected))
 
     collected = chosen.collect(job, progress, None if snapshot is None else show, snapshot_seconds)
-    if not collected.tally.used and before is None:
+    if not collected.counts.used and before is None:
         name = f"{run.experiment} run {run.number}"
         if collected.partial:
             raise Cancelled(f"Averaging {name} was cancelled before its first event.")
@@ -133,9 +133,9 @@ def _images(
 ) -> RunImages:
     statistics = collected.whole()
     assert statistics is not None
-    run, tally = job.run, collected.tally
-    encoder = tally.encoder_mm.value
-    distance = tally.distance_mm.value
+    run, counts = job.run, collected.counts
+    encoder = counts.encoder_mm.value
+    distance = counts.distance_mm.value
     if detz_offset_mm is not None:
         distance = (encoder or 0.0) + detz_offset_mm
     warnings = list(collected.warnings)
@@ -154,8 +154,8 @@ def _images(
     told: dict[str, Any] = {}
     if job.halves is not None:
         of_halves = tuple(part for part in collected.parts if part is not None and part.count)
-        counts = [0 if part is None else part.count for part in collected.parts]
-        told = {**job.halves.describe(), "counts_of_halves": counts}
+        of_each = [0 if part is None else part.count for part in collected.parts]
+        told = {**job.halves.describe(), "counts_of_halves": of_each}
         if len(of_halves) < 2:
             of_halves = ()
             warnings.append(
@@ -166,14 +166,14 @@ def _images(
         run.experiment,
         run.number,
         run.address,
-        skipped=tally.skipped,
+        skipped=counts.skipped,
         encoder_mm=encoder,
         distance_mm=distance,
-        wavelength_angstrom=tally.wavelength_angstrom.value,
-        seconds=tally.seconds.value,
+        wavelength_angstrom=counts.wavelength_angstrom.value,
+        seconds=counts.seconds.value,
         provenance={
-            "count": tally.used,
-            "skipped": dict(tally.skipped),
+            "count": counts.used,
+            "skipped": dict(counts.skipped),
             "partial": collected.partial,
             "run": run.describe(),
             "corrections": collected.steps or "raw",
@@ -181,9 +181,9 @@ def _images(
             **told,
             "resumed": None
             if before is None
-            else {"events": before.collected.tally.used, **before.origin},
-            "first_event": tally.first,
-            "last_event": tally.last,
+            else {"events": before.collected.counts.used, **before.origin},
+            "first_event": counts.first,
+            "last_event": counts.last,
             "encoder_mm": encoder,
             "detz_offset_mm": detz_offset_mm,
             "runner": runner.describe(),
@@ -194,7 +194,7 @@ def _images(
         warnings=tuple(warnings),
         # going on goes through the run again: what is left out is counted anew then
         state=AveragingState(
-            about, replace(collected, tally=replace(tally, left_out=Counter())), {}
+            about, replace(collected, counts=replace(counts, left_out=Counter())), {}
         ),
         split=job.halves.split if job.halves is not None and of_halves else "",
         of_halves=of_halves,
@@ -203,7 +203,7 @@ def _images(
 
 def _nothing(name: str, run: Any, collected: Collected, selection: Events | None) -> str:
     """Say why there is nothing to average."""
-    reasons = ", ".join(f"{n} {why}" for why, n in collected.tally.skipped.most_common(4))
+    reasons = ", ".join(f"{n} {why}" for why, n in collected.counts.skipped.most_common(4))
     text = f"{name} has no events of {run.address} to average"
     if selection is not None and selection != Events():
         text += f" (asked for: {selection.describe()})"

@@ -24,7 +24,7 @@ from typing import Any
 
 from workbench import __version__
 from workbench.averages.collect import Collected, Job, Snapshot, available_cores, collect
-from workbench.averages.tally import Tally
+from workbench.averages.event_counts import EventCounts
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 
@@ -170,7 +170,7 @@ def deaf_to_signals() -> Iterator[None]:
 
 def _left_out(job: Job) -> Collected:
     """Of the job's events only why some were left out so far."""
-    return Collected(tally=Tally(left_out=Counter(job.run.skipped)))
+    return Collected(counts=EventCounts(left_out=Counter(job.run.skipped)))
 
 
 def address_in(path: Path) -> str:
@@ -261,7 +261,7 @@ class _Tree:
         import cloudpickle
 
         events, dealt = zip(*chunk, strict=True)
-        run = self.job.run.part(events)
+        run = self.job.run.subset(events)
         part = Job(run, self.job.corrections, halves=self.job.halves, dealt=bytes(dealt))
         # unpickled inside the task: what goes wrong there is told, and does not stop the worker
         future = self.client.submit(collect_chunk, cloudpickle.dumps(part), pure=False)

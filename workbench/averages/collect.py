@@ -14,9 +14,9 @@ from itertools import zip_longest
 from typing import Any
 
 from workbench.averages.accumulators import Accumulator, make_accumulator
+from workbench.averages.event_counts import EventCounts
 from workbench.averages.halves import Halves
 from workbench.averages.statistics import Statistics, merge_all
-from workbench.averages.tally import Tally
 from workbench.corrections import Corrector, make_corrector
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
@@ -38,7 +38,7 @@ class Collected:
     Attributes
     ----------
     parts : statistics of all events, or of each half of them; None where no event had data.
-    tally : events used and left out.
+    counts : events used and left out.
     partial : True if stopped before the end.
     absent_is_zero : False for stacks of frames, whose NaN pixels have no value.
     steps : corrections that were applied.
@@ -46,7 +46,7 @@ class Collected:
     """
 
     parts: tuple[Statistics | None, ...] = (None,)
-    tally: Tally = field(default_factory=Tally)
+    counts: EventCounts = field(default_factory=EventCounts)
     partial: bool = False
     absent_is_zero: bool = True
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Collected:
                 one.merge(two) if one is not None and two is not None else one or two
                 for one, two in zip_longest(self.parts, other.parts)
             ),
-            self.tally.merge(other.tally),
+            self.counts.merge(other.counts),
             self.partial or other.partial,
             self.absent_is_zero and other.absent_is_zero,
             self.steps or other.steps,
@@ -192,7 +192,7 @@ def collect(
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
         adding = _Adding(pool, helpers)
-        for parts, seen in _blocks(job, found.tally, block_events, progress, total):
+        for parts, seen in _blocks(job, found.counts, block_events, progress, total):
             if any(parts):
                 found.absent_is_zero = not is_frames(job.run)
                 if is_frames(job.run):
@@ -204,8 +204,8 @@ def collect(
                         accumulators[number] = present
                         work.append((present, present.load(events)))
                 adding.begin(work)
-            progress.update(seen, total, f"{found.tally.used} used")
-            if snapshot is not None and found.tally.used:
+            progress.update(seen, total, f"{found.counts.used} used")
+            if snapshot is not None and found.counts.used:
                 now = time.monotonic()
                 if now - shown >= snapshot_seconds:
                     adding.finish()
@@ -265,7 +265,7 @@ class _Adding:
 
 
 def _blocks(
-    job: Job, tally: Tally, size: int | None, progress: Progress, total: int | None
+    job: Job, counts: EventCounts, size: int | None, progress: Progress, total: int | None
 ) -> Iterator[tuple[list[list[Any]], int]]:
     """Blocks of events with data, by part, and how many were gone through; counts the others.
 
@@ -280,15 +280,15 @@ def _blocks(
     for event, part in job.events():
         seen += 1
         if getattr(event, "quads", None) or event.raw is not None:
-            tally.add(event)
+            counts.add(event)
             block[part].append(event)
         else:
-            tally.add_without_data(event)
+            counts.add_without_data(event)
         if seen % size == 0:
             yield block, seen
             block = [[] for _ in range(job.part_count)]
         elif seen % LOOK_EVERY == 0:
-            progress.update(seen, total, f"{tally.used} used")
+            progress.update(seen, total, f"{counts.used} used")
             if progress.cancelled:
                 break
     yield block, seen
@@ -297,10 +297,10 @@ def _blocks(
 def _finished(
     found: Collected, accumulators: list[Accumulator | None], job: Job, partial: bool
 ) -> Collected:
-    tally = found.tally.merge(Tally(left_out=job.run.skipped.copy()))
+    counts = found.counts.merge(EventCounts(left_out=job.run.skipped.copy()))
     return Collected(
         tuple(None if one is None else one.statistics() for one in accumulators),
-        tally,
+        counts,
         partial,
         found.absent_is_zero,
         found.steps,

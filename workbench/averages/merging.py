@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import provenance
+from workbench.averages.event_counts import Mean
 from workbench.averages.results import RunImages
 from workbench.averages.statistics import merge_all
-from workbench.averages.tally import Mean
 from workbench.errors import WorkbenchError
 from workbench.images import DetectorImage
 

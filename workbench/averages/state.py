@@ -16,8 +16,8 @@ import numpy as np
 
 from workbench import provenance
 from workbench.averages.collect import Collected, Job, is_frames
+from workbench.averages.event_counts import EventCounts, Mean
 from workbench.averages.statistics import FIELDS, Statistics
-from workbench.averages.tally import Mean, Tally
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 from workbench.recipe import Corrections
@@ -46,7 +46,7 @@ class AveragingState:
     @property
     def keys(self) -> tuple[tuple[int, ...], ...]:
         """Keys of the events gone through."""
-        rows = np.frombuffer(self.collected.tally.keys, np.uintc).reshape(-1, 3)
+        rows = np.frombuffer(self.collected.counts.keys, np.uintc).reshape(-1, 3)
         return tuple(map(tuple, rows.tolist()))
 
     def check(self, asked: dict[str, Any], name: object) -> None:
@@ -73,18 +73,18 @@ class AveragingState:
         WorkbenchError
             If nothing was collected yet, or the file cannot be written.
         """
-        parts, tally = self.collected.parts, self.collected.tally
+        parts, counts = self.collected.parts, self.collected.counts
         if not any(parts):
             raise WorkbenchError("There is no state to save: no event was averaged.")
         about = {
             "format": FORMAT,
             "version": VERSION if len(parts) == 1 else DIVIDED,
             "subject": self.subject,
-            "events": tally.used,
-            "without_data": dict(tally.without_data),
-            "means": {name: asdict(getattr(tally, name)) for name in _MEANS},
-            "first": tally.first,
-            "last": tally.last,
+            "events": counts.used,
+            "without_data": dict(counts.without_data),
+            "means": {name: asdict(getattr(counts, name)) for name in _MEANS},
+            "first": counts.first,
+            "last": counts.last,
             "partial": self.collected.partial,
             "absent_is_zero": self.collected.absent_is_zero,
             "steps": self.collected.steps,
@@ -96,7 +96,7 @@ class AveragingState:
             for prefix, part in zip(_prefixes(len(parts)), parts, strict=True)
             for name in (FIELDS if part is not None else ())
         }
-        arrays["keys"] = np.frombuffer(tally.keys, np.uintc).astype(np.uint32).reshape(-1, 3)
+        arrays["keys"] = np.frombuffer(counts.keys, np.uintc).astype(np.uint32).reshape(-1, 3)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
@@ -128,7 +128,7 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
             keys = stored["keys"]
         if keys.dtype != np.uint32 or keys.ndim != 2 or keys.shape[1] != 3:
             raise ValueError("the keys of the events are not what they should be")
-        tally = Tally(
+        counts = EventCounts(
             int(about["events"]),
             Counter(about["without_data"]),
             keys=array("I", keys.astype(np.uintc).tobytes()),
@@ -136,13 +136,13 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
             last=about["last"],
         )
         for name in _MEANS:
-            setattr(tally, name, Mean(**about["means"][name]))
+            setattr(counts, name, Mean(**about["means"][name]))
         counted = sum(part.count for part in parts if part is not None)
-        if len(keys) != tally.used + tally.without_data.total() or counted != tally.used:
+        if len(keys) != counts.used + counts.without_data.total() or counted != counts.used:
             raise ValueError("its counts contradict each other")
         collected = Collected(
             parts,
-            tally,
+            counts,
             bool(about["partial"]),
             bool(about["absent_is_zero"]),
             list(about["steps"]),

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.kernels import add_frame
+from workbench.averages.accumulate_loops import add_frame
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 

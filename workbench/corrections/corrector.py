@@ -144,7 +144,7 @@ class Corrector:
         ConstantsError
             If `raw` has not the shape of the constants.
         """
-        from workbench.corrections.kernels import BINS, correct_section
+        from workbench.corrections.correction_loops import BINS, correct_section
 
         if raw.shape != self.shape:
             raise ConstantsError(
@@ -175,7 +175,7 @@ class Corrector:
 
     def _apply_to_runs(self, raw: NDArray, out: NDArray[np.float32]) -> NDArray[np.float32]:
         # pixels in a row go on from one section to the next
-        from workbench.corrections.kernels import subtract_run_common_mode
+        from workbench.corrections.correction_loops import subtract_run_common_mode
 
         assert self.common_mode is not None
         tables = self.tables

@@ -1,5 +1,6 @@
 """Recipe in, results out: what panels, command line and report share."""
 
+from workbench.pipeline.average_cache import AverageCache
 from workbench.pipeline.averaging import (
     average_one,
     averaging_key,
@@ -11,7 +12,6 @@ from workbench.pipeline.averaging import (
     resolve,
 )
 from workbench.pipeline.frames import open_frames
-from workbench.pipeline.kept import KeptAverages
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.pipeline.results import deploy, geometry_store, save_results
 from workbench.pipeline.steps import (
@@ -25,9 +25,9 @@ from workbench.pipeline.steps import (
 )
 
 __all__ = [
+    "AverageCache",
     "Calibration",
     "ImageSet",
-    "KeptAverages",
     "align_recipe",
     "alignment_image",
     "average_one",

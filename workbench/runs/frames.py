@@ -186,15 +186,15 @@ class Frames:
             return sum(len(numbers) for numbers in self._only.values())
         return sum(count_frames(file.path, file.dataset) for file in self._files)
 
-    def part(self, events: Sequence[FrameEvent]) -> Frames:
+    def subset(self, events: Sequence[FrameEvent]) -> Frames:
         """Only these frames, for another process that sees the same files."""
-        part = copy.copy(self)
-        part.__dict__.pop("event_count", None)
-        part._only = {}
+        subset = copy.copy(self)
+        subset.__dict__.pop("event_count", None)
+        subset._only = {}
         for event in events:
             file, number = event.place
-            part._only.setdefault(file, {})[number] = event.index
-        return part
+            subset._only.setdefault(file, {})[number] = event.index
+        return subset
 
     def _frames(self, wanted: Wanted) -> Iterator[tuple[int, Frame, tuple[int, int]]]:
         """Index, frame, and place of each; without pixels if its index is not wanted."""

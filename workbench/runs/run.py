@@ -18,9 +18,9 @@ from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
 from workbench.runs.counting import estimate_events
 from workbench.runs.event import Event, MakeCorrector
-from workbench.runs.part import Part
 from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
 from workbench.runs.select import chosen
+from workbench.runs.subset import EventSubset
 from workbench.runs.xtc.datagram import TypeId
 from workbench.runs.xtc.events import EventReader
 from workbench.runs.xtc.sources import address_of, phy_of
@@ -120,9 +120,9 @@ class Run:
         events = (Event(record, self.shape, corrector, journal.note) for record in reader)
         return chosen(events, selection, journal.skipped)
 
-    def part(self, events: Sequence[Event]) -> Part:
+    def subset(self, events: Sequence[Event]) -> EventSubset:
         """Some of the run's events as a small thing that can be sent to another process."""
-        return Part(self, [event.record for event in events])
+        return EventSubset(self, [event.record for event in events])
 
     def describe(self) -> dict[str, Any]:
         """What was read, for provenance: names, files with sizes and times."""

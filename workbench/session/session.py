@@ -60,7 +60,7 @@ class Session(VersionWork):
         super().__init__(recipe, path)
         self._keep = keep
         self._engine: MaskEvaluator | None = None
-        self._known = pipeline.KeptAverages()
+        self._known = pipeline.AverageCache()
         self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
@@ -136,11 +136,11 @@ class Session(VersionWork):
             self.compute_mask()
 
     @property
-    def known(self) -> pipeline.KeptAverages:
+    def known(self) -> pipeline.AverageCache:
         """Averages made so far, by `pipeline.averaging_key`."""
         folder = Path(self.recipe.output.folder) / KEPT
         if self._keep and self._known.folder != folder:
-            self._known = pipeline.KeptAverages(folder, partial(self.log.note, "images"))
+            self._known = pipeline.AverageCache(folder, partial(self.log.note, "images"))
         return self._known
 
     def has_kept_images(self) -> bool:

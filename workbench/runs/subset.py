@@ -17,7 +17,7 @@ from workbench.runs.xtc.cspad import Config
 from workbench.runs.xtc.events import Record
 
 
-class Part:
+class EventSubset:
     """Events that were found before: where they lie in which files, and what the run told there.
 
     It pickles to some hundred bytes per event; whoever gets it sees the same files.
@@ -72,7 +72,7 @@ class Part:
             If a file is shorter here than where the run was divided.
         """
         if corrections is not None or selection is not None:
-            raise WorkbenchError("A part of a run gives all its events, as they are.")
+            raise WorkbenchError("A subset of a run gives all its events, as they are.")
         for record in self._records:
             datagram = record.datagram
             if datagram.end > datagram.file.size:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
-from workbench.corrections.kernels import BINS, correct, section_common_mode
+from workbench.corrections.correction_loops import BINS, correct, section_common_mode
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HALF_SUFFIXES = (".half0.npz", ".half1.npz")
 
 
-class KeptAverages(MutableMapping[str, "RunImages"]):
+class AverageCache(MutableMapping[str, "RunImages"]):
     """Results of `average_one` by `averaging_key`, in memory and in files of a folder.
 
     A key holds the sizes and times of all files a result was made from, so what is found here is

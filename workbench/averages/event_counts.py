@@ -39,7 +39,7 @@ class Mean:
 
 
 @dataclass
-class Tally:
+class EventCounts:
     """Events used and left out, and means of what they tell.
 
     Attributes
@@ -88,9 +88,9 @@ class Tally:
         self.keys.extend(event.key)
         self.without_data[event.missing or "no data"] += 1
 
-    def merge(self, other: Tally) -> Tally:
-        """Give the tally of the events of both."""
-        return Tally(
+    def merge(self, other: EventCounts) -> EventCounts:
+        """Give the counts of the events of both."""
+        return EventCounts(
             self.used + other.used,
             self.without_data + other.without_data,
             self.left_out + other.left_out,
