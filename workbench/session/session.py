@@ -1,54 +1,48 @@
-"""The state behind the panels: a recipe, its results, and what of them is stale. No widgets.
-
-Everything a button does is one call here. Calls return at once; the work is done on the threads of
-`RecipeWork`.
-"""
+"""A calibration that is observed and changed: what a person does, each act one call and logged."""
 
 from __future__ import annotations
 
+import math
 import os
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from workbench import pipeline
 from workbench.errors import WorkbenchError
-from workbench.recipe import Decisions, Images, Recipe
-from workbench.session.editor import told
-from workbench.session.status import (
-    PARTIAL,
-    STEPS,
-    Moment,
-    State,
-    Status,
-    describe_images,
-    same_pixels,
-)
-from workbench.session.store import VersionWork
-from workbench.session.worker import Task
+from workbench.recipe import Decisions, Recipe
+from workbench.session.history import History
+from workbench.session.jobs import Jobs
+from workbench.session.log import Log, Recorder, recorded
+from workbench.session.notifier import Notifier, Topic
+from workbench.session.results import Results
+from workbench.session.status import Status, Step
+from workbench.session.store import DeployedVersions
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
-    from workbench.geometry import Geometry
-    from workbench.mask import Mask, MaskEvaluator
-    from workbench.recipe import MaskSettings
-
-KEPT = "kept-averages"  # folder in the output folder
-
-__all__ = ["PARTIAL", "STEPS", "Moment", "Session", "State", "Status", "describe_images"]
+    from workbench.geometry import Deployment, Geometry, Version
+    from workbench.mask import Mask
+    from workbench.recipe.mask import Layer
 
 
-class Session(VersionWork):
-    """An observable calibration.
+class Session:
+    """A calibration without widgets: four parts, and what a person does with them.
+
+    Calls return at once; long work is done by `jobs`. Each act is logged as its line of Python.
 
     Parameters
     ----------
     recipe : to begin with; relative paths in it are taken from the current folder.
     path : the recipe's file, if it has one.
-    keep : keep averages in files of the output folder too, and use those found there.
+    keep : keep averages in files of the output folder too, and use those there.
+
+    Attributes
+    ----------
+    history : the recipe with undo and redo. results : images, mask, alignment, what is stale.
+    jobs : threads, progress, cancel. store : versions of the deployed geometry.
+    log : what happened. recorder : its `name` is what the session is called in the log.
     """
 
     def __init__(
@@ -57,186 +51,170 @@ class Session(VersionWork):
         path: str | os.PathLike[str] | None = None,
         keep: bool = False,
     ) -> None:
-        super().__init__(recipe, path)
-        self._keep = keep
-        self._engine: MaskEvaluator | None = None
-        self._known = pipeline.AverageCache()
-        self.snapshot_seconds = 3.0  # between pictures of what is averaged so far
-        self.images: pipeline.ImageSet | None = None
-        self.preview: RunImages | None = None
-        self.mask: Mask | None = None
-        self.counts: Mask | None = None  # the newest counts; its arrays are overwritten
-        self.found: Alignment | None = None
+        self.notifier = Notifier()
+        self.log = Log(self.notifier)
+        self.recorder = Recorder(self.log)
+        self.history = History(recipe, path, self.notifier)
+        self.jobs = Jobs(self.log, self.notifier)
+        self.results = Results(self.history, self.jobs, self.notifier, keep)
+        self.store = DeployedVersions(self.history, self.results, self.notifier)
 
-    # ---- what is up to date ------------------------------------------------------------------
-    def _recipe_changed(self) -> None:
-        super()._recipe_changed()
-        if self.images is not None:
-            if self._made_with.get("mask") != self._key("mask"):
-                self.compute_mask()
-            if self._made_with.get("images") != self._key("images"):
-                self.look("cheap images", self._compute_if_cheap)
-        if self.found is not None:
-            self.tell("alignment")
+    # ---- what there is -----------------------------------------------------------------------
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in force; assign a new one to change it (undoable)."""
+        return self.history.recipe
 
-    def _key(self, step: str) -> Any:
-        """Everything in the recipe that decides a step's result."""
-        recipe = self.recipe
-        images = (
-            recipe.experiment,
-            recipe.images,
-            recipe.events,
-            recipe.dark_corrections,
-            recipe.bright_corrections,
-            recipe.alignment.halves,
-        )
-        return {
-            "images": images,
-            "mask": (images, recipe.mask),
-            "alignment": (images, same_pixels(recipe.mask), recipe.alignment),
-            "geometry": (images, same_pixels(recipe.mask), recipe.alignment, recipe.decisions),
-        }[step]
-
-    def _compute_if_cheap(self) -> None:
-        """Follow a changed input at once where no run has to be read for it."""
-        stale = self.status("images").state == State.STALE
-        if stale and self.recipe.images == Images() and self.has_kept_images():
-            self.compute_images()
-
-    def status(self, step: str) -> Status:
-        """State of a step, computed from what its result was made with."""
-        found = super().status(step)
-        is_partial = step == "images" and self.images is not None and self.images.partial
-        return Status(State.PARTIAL, PARTIAL) if is_partial and found.state == State.DONE else found
-
-    # ---- images ------------------------------------------------------------------------------
-    @told
-    def compute_images(self) -> None:
-        """Average the runs of the recipe, or read the images it names."""
-        self._do("images", self._compute_images, self._slow)
-
-    def _compute_images(self, key: Any, task: Task) -> None:
-        recipe = self.recipe
-        images = pipeline.gather_images(
-            recipe,
-            progress=task,
-            snapshot=self._show_preview,
-            known=self.known,
-            snapshot_seconds=self.snapshot_seconds,
-        )
-        with self._lock:
-            if images.partial or (self.images is not None and self.images.partial):
-                # the same recipe, but other images: what came from those before is out of date
-                self._made_with.update(dict.fromkeys(self._made_with.keys() & set(STEPS[1:])))
-            self.images, self.preview, self._engine = images, None, None
-            self._made_with["images"] = key
-        self.log.note("images", describe_images(images))
-        self.tell("images")
-        if not images.partial or (images.average is not None and images.maximum is not None):
-            self.compute_mask()
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        self.set_recipe(recipe)
 
     @property
-    def known(self) -> pipeline.AverageCache:
-        """Averages made so far, by `pipeline.averaging_key`."""
-        folder = Path(self.recipe.output.folder) / KEPT
-        if self._keep and self._known.folder != folder:
-            self._known = pipeline.AverageCache(folder, partial(self.log.note, "images"))
-        return self._known
+    def images(self) -> pipeline.ImageSet | None:
+        """The images the calibration starts from."""
+        return self.results.images
 
-    def has_kept_images(self) -> bool:
-        """Whether `compute_images` needs to read no run: all averages are known, or are files."""
-        return pipeline.has_averages(self.recipe, self.known)
+    @property
+    def preview(self) -> RunImages | None:
+        """What is averaged so far."""
+        return self.results.preview
 
-    def use_images(self, images: pipeline.ImageSet) -> None:
-        """Calibrate with images that are in memory already."""
-        with self._lock:
-            self.images, self.preview, self._engine = images, None, None
-            self._made_with["images"] = self._key("images")
-        self.tell("images", "status")
-        self.compute_mask()
+    @property
+    def mask(self) -> Mask | None:
+        """The mask of the images."""
+        return self.results.mask
 
-    def _show_preview(self, images: RunImages) -> None:
-        self.preview = images
-        self.tell("preview")
+    @property
+    def counts(self) -> Mask | None:
+        """The newest counts of the mask; its arrays are overwritten."""
+        return self.results.counts
 
-    # ---- mask --------------------------------------------------------------------------------
-    def compute_mask(self) -> None:
-        """Make the mask of the recipe (it also follows each change by itself)."""
-        self._do("mask", self._compute_mask, self._quick)
+    @property
+    def alignment(self) -> Alignment | None:
+        """The alignment with what was decided by hand."""
+        return self.results.alignment
 
-    def _compute_mask(self, _: Any, __: Task) -> None:
-        with self._lock:
-            images, engine = self.images, self._engine
-            made_with = self._made_with.get("images")  # may be older than the recipe
-        if images is None:
-            raise WorkbenchError("There are no images yet; average the runs or open images first.")
-        missing = [
-            name for name in ("average", "stddev", "maximum") if getattr(images, name) is None
-        ]
-        if missing:
-            raise WorkbenchError(
-                f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
-                "or open the missing images."
-            )
-        settings = self.recipe.mask
-        if engine is None:
-            from workbench.mask import MaskEvaluator
+    @property
+    def corrected(self) -> Geometry | None:
+        """The geometry with the quadrants moved."""
+        return self.results.corrected
 
-            engine = MaskEvaluator(
-                images.average,
-                images.stddev,
-                images.maximum,
-                geometry=images.geometry,
-                low_gain=images.low_gain,
-                occupancy=images.occupancy,
-            )
-            with self._lock:
-                if self.images is not images:
-                    return  # newer images have come, and ask for their own mask
-                self._engine = engine
-        self.counts = engine.evaluate(settings)
-        self.tell("counts")
-        if self._quick.has_waiting("mask"):
-            return  # a newer value is on its way; the arrays to keep are made when it rests
-        mask = engine.mask(settings)
-        with self._lock:
-            self.mask = mask
-            self._made_with["mask"] = (made_with, settings)
-        self.tell("mask")
+    def status(self, step: Step) -> Status:
+        """State of a step, computed from what its result was made with."""
+        return self.results.status(step)
 
-    def mask_of(self, settings: MaskSettings) -> Mask | None:
-        """Mask that other settings would make of the images, for comparison; None without images.
+    def calibration(self) -> pipeline.Calibration:
+        """All results so far in one piece."""
+        return self.results.calibration()
 
-        To be called on the thread of `later`, which alone uses the engine.
-        """
-        return None if self._engine is None else self._engine.mask(settings)
+    # ---- listeners and work ------------------------------------------------------------------
+    def subscribe(self, topic: Topic, listener: Callable[[], None]) -> None:
+        """Call ``listener()`` whenever `topic` changes."""
+        self.notifier.subscribe(topic, listener)
 
-    def suggestions(self, low_gain: bool | None = None) -> Any:
-        """Limits proposed by stated rules; nothing is changed.
+    @property
+    def busy(self) -> bool:
+        """True while anything runs or waits."""
+        return self.jobs.busy
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all work is finished and raise the first error that occurred meanwhile."""
+        self.jobs.wait(timeout)
+
+    def later(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the quick thread; it replaces waiting work with the same key."""
+        self.jobs.quick.submit(key, lambda task: act())
+
+    def do_slowly(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the thread for what takes long."""
+        self.jobs.slow.submit(key, lambda task: act())
+
+    def look(self, key: str, act: Callable[[], None]) -> None:
+        """Run ``act()`` on the thread that looks around on disk; nobody waits for it."""
+        self.jobs.look.submit(key, lambda task: act())
+
+    @recorded
+    def cancel(self) -> None:
+        """Ask long work to stop; what it has so far is kept where that is valid."""
+        self.jobs.cancel()
+
+    # ---- recipe ------------------------------------------------------------------------------
+    def set_recipe(self, recipe: Recipe, reason: str = "recipe", dragging: bool = False) -> None:
+        """Make `recipe` the one in force; `dragging`: one step of undo with the last."""
+        within = math.inf if dragging else 0.0
+        self.recorder.run(
+            f"recipe = …  # {reason}", lambda: self.history.set(recipe, reason, within)
+        )
+
+    @recorded
+    def change(self, path: str, value: object, origin: object = None) -> None:
+        """Change one setting, e.g. ``change("mask.thresholds.maxproj_min", 250)``.
 
         Parameters
         ----------
-        low_gain : of the low-gain (True) or the other pixels (False) only.
+        origin : the control that shows this value already; listeners leave it alone.
+
+        Raises
+        ------
+        WorkbenchError
+            If the value is refused; the setting keeps its value.
         """
-        from workbench.mask import suggest
+        self.history.change(path, value, origin)
 
-        engine = self._engine
-        if engine is None:
-            raise WorkbenchError("There are no images yet; average the runs or open images first.")
-        low = engine.images.low_gain
-        pixels = None if low_gain is None or low is None else low == low_gain
-        return suggest(engine, pixels)
+    @recorded
+    def undo(self) -> None:
+        """Take the last change of the recipe back."""
+        self.history.undo()
 
-    def sensitivity(self) -> Any:
-        """How the mask changes as each limit is moved by ±20 %; empty without images.
+    @recorded
+    def redo(self) -> None:
+        """Make the change that was taken back again."""
+        self.history.redo()
 
-        To be called on the thread of `later`, which alone uses the engine.
-        """
-        from workbench.mask import sensitivity
+    @recorded
+    def save_recipe(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the recipe (default: its own file, else one in the output folder)."""
+        target = self.history.save(path)
+        self.log.note("recipe", f"written to {target}")
+        return target
 
-        return () if self._engine is None else sensitivity(self._engine, self.recipe.mask)
+    # ---- images and mask ---------------------------------------------------------------------
+    @recorded
+    def compute_images(self) -> None:
+        """Average the runs of the recipe, or read the images it names."""
+        self.results.compute_images()
 
-    @told
+    def use_images(self, images: pipeline.ImageSet) -> None:
+        """Calibrate with images that are in memory already."""
+        self.results.use_images(images)
+
+    @recorded
+    def add_layer(self, layer: Layer) -> None:
+        """Append a layer to the mask."""
+        self.history.change("mask.layers", (*self.recipe.mask.layers, layer))
+
+    @recorded
+    def set_layer(self, number: int, layer: Layer | None) -> None:
+        """Replace a layer of the mask (None: remove it)."""
+        present = self._layers(number)
+        present[number : number + 1] = [] if layer is None else [layer]
+        self.history.change("mask.layers", tuple(present))
+
+    @recorded
+    def move_layer(self, number: int, places: int) -> None:
+        """Move a layer up (-1) or down (+1) in the order."""
+        present = self._layers(number)
+        layer = present.pop(number)
+        present.insert(max(0, number + places), layer)
+        self.history.change("mask.layers", tuple(present))
+
+    def _layers(self, number: int) -> list[Layer]:
+        present = list(self.recipe.mask.layers)
+        if not 0 <= number < len(present):
+            raise WorkbenchError(f"There is no layer {number + 1}; there are {len(present)}.")
+        return present
+
+    @recorded
     def save_mask(
         self, path: str | os.PathLike[str] | None = None, format: str | None = None
     ) -> Path:
@@ -246,80 +224,41 @@ class Session(VersionWork):
         ----------
         format : a name of `workbench.mask.FORMATS`; by default the ending decides.
         """
-        from workbench.mask import write_mask
-
-        if self.mask is None or self.status("mask").state != State.DONE:
-            raise WorkbenchError("There is no finished mask to write; average the runs first.")
-        output = self.recipe.output
-        target = Path(path) if path is not None else Path(output.folder) / output.mask
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_mask(self.mask, target, format)
+        target = self.results.save_mask(None if path is None else Path(path), format)
         self.log.note("mask", f"written to {target}")
         return target
 
     # ---- quadrants ---------------------------------------------------------------------------
-    @told
+    @recorded
     def compute_alignment(self) -> None:
         """Find the quadrant offsets with the present mask."""
-        self._do("alignment", self._compute_alignment, self._slow)
+        self.results.compute_alignment()
 
-    @told
+    @recorded
     def align_on(self, image: str) -> None:
         """Find the offsets on another picture of the bright runs: ``average`` or ``maximum``."""
-        self.change("alignment.image", image)
-        self.compute_alignment()
+        self.history.change("alignment.image", image)
+        self.results.compute_alignment()
 
-    def _compute_alignment(self, _: Any, task: Task) -> None:
-        if self.images is not None and self.status("mask").state != State.DONE:
-            self._quick.wait(60)  # the mask of these very settings is on its way
-        with self._lock:
-            images, mask, recipe = self.images, self.mask, self.recipe
-            made_with = self._made_with.get("images")  # may be older than the recipe
-        found = None
-        if images is not None:
-            undecided = recipe.changed("decisions", Decisions())
-            found = pipeline.align_recipe(undecided, images, mask, task)
-        if found is None:
-            raise WorkbenchError(
-                "There is no image with powder rings yet; average a bright run or open one."
-            )
-        self.found = found
-        settings = recipe.mask if mask is None or mask.settings is None else mask.settings
-        self._made_with["alignment"] = (made_with, same_pixels(settings), recipe.alignment)
-        self._recognise()
-        self.log.note("alignment", f"average CC {found.mean_cc:.4f}")
-        self.tell("alignment")
-
-    @property
-    def alignment(self) -> Alignment | None:
-        """The alignment with what was decided by hand."""
-        return None if self.found is None else self.found.decided(self.recipe.decisions)
-
-    @property
-    def corrected(self) -> Geometry | None:
-        """The geometry with the quadrants moved."""
-        alignment = self.alignment
-        return None if alignment is None else alignment.geometry
-
-    @told
+    @recorded
     def overrule(
         self, quadrant: int, offset_px: tuple[float, float] | None, dragging: bool = False
     ) -> None:
-        """Set a quadrant's offset (x, y) by hand; None returns to the one found.
+        """Set a quadrant's offset (x, y) by hand; None returns to the one the search gave.
 
         Parameters
         ----------
         dragging : one step of undo with the setting before it.
         """
-        if self.found is None:
+        if self.results.search_result is None:
             raise WorkbenchError("Find the offsets first; then they can be overruled.")
         if offset_px is not None:
-            if not np.isfinite(offset_px).all():
+            if not all(map(math.isfinite, offset_px)):
                 raise WorkbenchError("An offset is two numbers (x, y) in pixels.")
             offset_px = (round(offset_px[0], 3), round(offset_px[1], 3))
         self._decide(self.recipe.decisions.overruling(quadrant, offset_px), quadrant, dragging)
 
-    @told
+    @recorded
     def nudge(self, quadrant: int, dx: float, dy: float) -> None:
         """Move a quadrant's offset by (dx, dy) pixels."""
         alignment = self.alignment
@@ -328,37 +267,52 @@ class Session(VersionWork):
         x, y = alignment.quadrants[quadrant].offset_px
         self.overrule(quadrant, (float(x) + dx, float(y) + dy))
 
-    @told
+    @recorded
     def accept(self, quadrant: int, accepted: bool = True) -> None:
         """Use a quadrant's offset, or leave the quadrant where it is."""
         decisions = self.recipe.decisions.rejecting(quadrant, not accepted)
-        found = None if self.found is None else self.found.decided(decisions).quadrants[quadrant]
-        if accepted and found is not None and not found.accepted:  # against the search's advice
-            if found.verdict == "not determined":
+        result = self.results.search_result
+        decided = None if result is None else result.decided(decisions).quadrants[quadrant]
+        if accepted and decided is not None and not decided.accepted:  # against the search's advice
+            if decided.verdict == "not determined":
                 raise WorkbenchError(
                     f"Quadrant {quadrant} has no offset to use; set one in its map or type it."
                 )
-            x, y = found.offset_px
+            x, y = decided.offset_px
             decisions = decisions.overruling(quadrant, (round(float(x), 3), round(float(y), 3)))
         self._decide(decisions, quadrant)
 
-    def _decide(self, decisions: Any, quadrant: int, dragging: bool = False) -> None:
-        self.set_recipe(
-            self.recipe.changed("decisions", decisions), f"offset of quadrant {quadrant}", dragging
-        )
+    def _decide(self, decisions: Decisions, quadrant: int, dragging: bool = False) -> None:
+        recipe = self.recipe.changed("decisions", decisions)
+        self.set_recipe(recipe, f"offset of quadrant {quadrant}", dragging)
 
-    # ---- results -----------------------------------------------------------------------------
-    def calibration(self) -> pipeline.Calibration:
-        """All results so far in one piece."""
-        if self.images is None:
-            raise WorkbenchError("There are no results yet; average the runs first.")
-        return pipeline.finish(self.recipe, self.images, self.mask, self.alignment, save=False)
+    # ---- versions and files ------------------------------------------------------------------
+    @recorded
+    def deploy(self, comment: str = "", previewed: Deployment | None = None) -> Version:
+        """Install the corrected geometry as a new version (see `DeployedVersions.deploy`)."""
+        version = self.store.deploy(comment, previewed)
+        self.log.note("geometry", f"deployed {version.path}")
+        return version
 
-    @told
+    @recorded
+    def rollback(self, number: int, comment: str = "") -> Version:
+        """Make an earlier version the current one again."""
+        version = self.store.rollback(number, comment)
+        self.log.note("geometry", f"rolled back to {version.path}")
+        return version
+
+    @recorded
+    def repair(self) -> list[str]:
+        """Give changed versions the content they were deployed with; says what was done."""
+        done = self.store.repair()
+        for line in done:
+            self.log.note("geometry", line)
+        return done
+
+    @recorded
     def save_results(self) -> dict[str, Path]:
         """Write averages, mask, corrected image, geometry and recipe into the output folder."""
-        calibration = self.calibration()
-        files = pipeline.save_results(calibration)
-        self.path = files["recipe"]
+        files = pipeline.save_results(self.calibration())
+        self.history.path = files["recipe"]
         self.log.note("results", f"{len(files)} files written to {self.recipe.output.folder}")
         return files

@@ -1,11 +1,11 @@
-"""Values that tell how far a calibration is: states of steps, progress, one line about images."""
+"""How far a calibration is: states of its steps, progress of work, one line about the images."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from workbench.recipe.mask import GrowLayer, MaskSettings
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from workbench import pipeline
 
 PARTIAL = "cancelled: the images are of the events until then; average again for all of them"
-STEPS = ("images", "mask", "alignment", "geometry")
+Step = Literal["images", "mask", "alignment", "geometry"]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 class State(StrEnum):
@@ -36,8 +37,8 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Progress of long work."""
+class JobProgress:
+    """How far long work is; `step` is a step or the name of other work."""
 
     step: str
     done: float = 0

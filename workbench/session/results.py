@@ -1,0 +1,321 @@
+"""Images, mask and alignment: what each was made with, and whether the recipe still says so."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench import pipeline
+from workbench.errors import WorkbenchError
+from workbench.recipe import Decisions, Images
+from workbench.session.history import History
+from workbench.session.jobs import Jobs, Key
+from workbench.session.notifier import Notifier
+from workbench.session.status import (
+    PARTIAL,
+    STEPS,
+    State,
+    Status,
+    Step,
+    describe_images,
+    same_pixels,
+)
+from workbench.session.worker import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workbench.alignment import Alignment
+    from workbench.averages import RunImages
+    from workbench.geometry import Geometry
+    from workbench.mask import Mask, MaskEvaluator
+    from workbench.mask.tuning import Sensitivity, Suggestion
+    from workbench.recipe import MaskSettings
+
+AVERAGES_FOLDER = "kept-averages"
+"""In the output folder: averages, so that a calibration goes on without reading its runs again."""
+
+
+class Results:
+    """Results of the steps, computed by jobs; the mask follows each change of the recipe by itself.
+
+    Parameters
+    ----------
+    history, jobs, notifier : the recipe, the threads, the listeners.
+    keep : keep averages in files of the output folder too, and use those there.
+
+    Attributes
+    ----------
+    images : what the calibration starts from. preview : what is averaged so far.
+    mask : of these images. counts : the newest counts; its arrays are overwritten.
+    search_result : the alignment as the search gave it, without what was decided by hand.
+    snapshot_seconds : time between previews.
+    """
+
+    def __init__(
+        self, history: History, jobs: Jobs, notifier: Notifier, keep: bool = False
+    ) -> None:
+        self.history, self.jobs = history, jobs
+        self._notifier = notifier
+        self._keep = keep
+        self._lock = threading.RLock()
+        self._evaluator: MaskEvaluator | None = None
+        self._averages = pipeline.AverageCache()
+        self._made_with: dict[Step, Key | None] = {}
+        self.snapshot_seconds = 3.0
+        self.images: pipeline.ImageSet | None = None
+        self.preview: RunImages | None = None
+        self.mask: Mask | None = None
+        self.counts: Mask | None = None
+        self.search_result: Alignment | None = None
+        notifier.subscribe("recipe", self._follow_recipe)
+
+    # ---- what is up to date ------------------------------------------------------------------
+    def key(self, step: Step) -> Key:
+        """Everything in the recipe that decides a step's result."""
+        recipe = self.history.recipe
+        images = (
+            recipe.experiment,
+            recipe.images,
+            recipe.events,
+            recipe.dark_corrections,
+            recipe.bright_corrections,
+            recipe.alignment.halves,
+        )
+        if step == "images":
+            return images
+        if step == "mask":
+            return images, recipe.mask
+        aligned = (images, same_pixels(recipe.mask), recipe.alignment)
+        return aligned if step == "alignment" else (*aligned, recipe.decisions)
+
+    def status(self, step: Step) -> Status:
+        """State of a step, computed from what its result was made with."""
+        key = self.key(step)
+        if step in self.jobs.running:
+            return Status(State.RUNNING)
+        failure = self.jobs.failures.get(step)
+        if failure is not None and failure.key == key:
+            return Status(State.FAILED, failure.message)
+        if step not in self._made_with:
+            return Status(State.NOT_STARTED)
+        if self._made_with[step] != key:
+            return Status(State.STALE, "something before it changed; run it again")
+        if step == "images" and self.images is not None and self.images.partial:
+            return Status(State.PARTIAL, PARTIAL)
+        return Status(State.DONE)
+
+    def set_done(self, step: Step, done: bool = True) -> None:
+        """Say that a step's result is that of the present recipe, or (False) is none of it."""
+        key = self.key(step)
+        if done:
+            self._made_with[step] = key
+        elif self._made_with.get(step) == key:
+            del self._made_with[step]
+
+    def _follow_recipe(self) -> None:
+        if self.images is not None:
+            if self._made_with.get("mask") != self.key("mask"):
+                self.compute_mask()
+            if self._made_with.get("images") != self.key("images"):
+                self.jobs.look.submit("cheap images", lambda task: self._compute_if_cheap())
+        if self.search_result is not None:
+            self._notifier.notify("alignment")
+
+    def _compute_if_cheap(self) -> None:
+        """Follow a changed input at once where no run has to be read for it."""
+        stale = self.status("images").state == State.STALE
+        if stale and self.history.recipe.images == Images() and self.has_averages():
+            self.compute_images()
+
+    # ---- images ------------------------------------------------------------------------------
+    def compute_images(self) -> None:
+        """Average the runs of the recipe, or read the images it names."""
+        self.jobs.start("images", self._compute_images, self.key, self.jobs.slow)
+
+    def _compute_images(self, task: Task, key: Key) -> None:
+        images = pipeline.gather_images(
+            self.history.recipe,
+            progress=task,
+            snapshot=self._show_preview,
+            known=self.averages,
+            snapshot_seconds=self.snapshot_seconds,
+        )
+        with self._lock:
+            if images.partial or (self.images is not None and self.images.partial):
+                # the same recipe, but other images: what came from those before is out of date
+                self._made_with.update(dict.fromkeys(self._made_with.keys() & set(STEPS[1:])))
+            self._take(images, key)
+        self.jobs.log.note("images", describe_images(images))
+        self._notifier.notify("images")
+        if not images.partial or (images.average is not None and images.maximum is not None):
+            self.compute_mask()
+
+    def use_images(self, images: pipeline.ImageSet) -> None:
+        """Calibrate with images that are in memory already."""
+        with self._lock:
+            self._take(images, self.key("images"))
+        self._notifier.notify("images", "status")
+        self.compute_mask()
+
+    def _take(self, images: pipeline.ImageSet, key: Key) -> None:
+        self.images, self.preview, self._evaluator = images, None, None
+        self._made_with["images"] = key
+
+    def _show_preview(self, images: RunImages) -> None:
+        self.preview = images
+        self._notifier.notify("preview")
+
+    @property
+    def averages(self) -> pipeline.AverageCache:
+        """Averages made so far, by `pipeline.averaging_key`."""
+        folder = Path(self.history.recipe.output.folder) / AVERAGES_FOLDER
+        if self._keep and self._averages.folder != folder:
+            note = partial(self.jobs.log.note, "images")
+            self._averages = pipeline.AverageCache(folder, note)
+        return self._averages
+
+    def has_averages(self) -> bool:
+        """Whether `compute_images` needs to read no run: all averages are known, or are files."""
+        return pipeline.has_averages(self.history.recipe, self.averages)
+
+    # ---- mask --------------------------------------------------------------------------------
+    def compute_mask(self) -> None:
+        """Make the mask of the recipe."""
+        self.jobs.start("mask", self._compute_mask, self.key, self.jobs.quick)
+
+    def _compute_mask(self, task: Task, key: Key) -> None:
+        with self._lock:
+            images, evaluator = self.images, self._evaluator
+            made_with = self._made_with.get("images")  # may be older than the recipe
+        if images is None:
+            raise WorkbenchError("There are no images yet; average the runs or open images first.")
+        if images.average is None or images.stddev is None or images.maximum is None:
+            missing = [
+                name for name in ("average", "stddev", "maximum") if getattr(images, name) is None
+            ]
+            raise WorkbenchError(
+                f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
+                "or open the missing images."
+            )
+        settings = self.history.recipe.mask
+        if evaluator is None:
+            from workbench.mask import MaskEvaluator
+
+            evaluator = MaskEvaluator(
+                images.average,
+                images.stddev,
+                images.maximum,
+                geometry=images.geometry,
+                low_gain=images.low_gain,
+                occupancy=images.occupancy,
+            )
+            with self._lock:
+                if self.images is not images:
+                    return  # newer images have come, and ask for their own mask
+                self._evaluator = evaluator
+        self.counts = evaluator.evaluate(settings)
+        self._notifier.notify("counts")
+        if self.jobs.quick.has_waiting("mask"):
+            return  # a newer value is on its way; the arrays to keep are made when it rests
+        mask = evaluator.mask(settings)
+        with self._lock:
+            self.mask = mask
+            self._made_with["mask"] = (made_with, settings)
+        self._notifier.notify("mask")
+
+    def mask_of(self, settings: MaskSettings) -> Mask | None:
+        """Mask that other settings would make of the images, for comparison; None without images.
+
+        To be called on the quick thread, which alone uses the evaluator.
+        """
+        return None if self._evaluator is None else self._evaluator.mask(settings)
+
+    def suggestions(self, low_gain: bool | None = None) -> Sequence[Suggestion]:
+        """Limits proposed by stated rules; nothing is changed.
+
+        Parameters
+        ----------
+        low_gain : of the low-gain (True) or the other pixels (False) only.
+        """
+        from workbench.mask import suggest
+
+        evaluator = self._evaluator
+        if evaluator is None:
+            raise WorkbenchError("There are no images yet; average the runs or open images first.")
+        low = evaluator.images.low_gain
+        pixels = None if low_gain is None or low is None else low == low_gain
+        return suggest(evaluator, pixels)
+
+    def sensitivity(self) -> Sequence[Sensitivity]:
+        """How the mask changes as each limit is moved by ±20 %; empty without images.
+
+        To be called on the quick thread, which alone uses the evaluator.
+        """
+        from workbench.mask import sensitivity
+
+        return () if self._evaluator is None else sensitivity(self._evaluator, self.history.recipe.mask)
+
+    def save_mask(self, path: Path | None = None, format: str | None = None) -> Path:
+        """Write the mask (default: the recipe's mask file in its output folder).
+
+        Parameters
+        ----------
+        format : a name of `workbench.mask.FORMATS`; by default the ending decides.
+        """
+        from workbench.mask import write_mask
+
+        if self.mask is None or self.status("mask").state != State.DONE:
+            raise WorkbenchError("There is no finished mask to write; average the runs first.")
+        output = self.history.recipe.output
+        target = path if path is not None else Path(output.folder) / output.mask
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(self.mask, target, format)
+        return target
+
+    # ---- alignment ---------------------------------------------------------------------------
+    def compute_alignment(self) -> None:
+        """Find the quadrant offsets with the present mask."""
+        self.jobs.start("alignment", self._compute_alignment, self.key, self.jobs.slow)
+
+    def _compute_alignment(self, task: Task, key: Key) -> None:
+        if self.images is not None and self.status("mask").state != State.DONE:
+            self.jobs.quick.wait(60)  # the mask of these very settings is on its way
+        with self._lock:
+            images, mask, recipe = self.images, self.mask, self.history.recipe
+            made_with = self._made_with.get("images")  # may be older than the recipe
+        result = None
+        if images is not None:
+            undecided = recipe.changed("decisions", Decisions())
+            result = pipeline.align_recipe(undecided, images, mask, task)
+        if result is None:
+            raise WorkbenchError(
+                "There is no image with powder rings yet; average a bright run or open one."
+            )
+        self.search_result = result
+        settings = recipe.mask if mask is None or mask.settings is None else mask.settings
+        self._made_with["alignment"] = (made_with, same_pixels(settings), recipe.alignment)
+        self.jobs.log.note("alignment", f"mean CC {result.mean_cc:.4f}")
+        self._notifier.notify("search", "alignment")
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """The alignment with what was decided by hand."""
+        result = self.search_result
+        return None if result is None else result.decided(self.history.recipe.decisions)
+
+    @property
+    def corrected(self) -> Geometry | None:
+        """The geometry with the quadrants moved."""
+        alignment = self.alignment
+        return None if alignment is None else alignment.geometry
+
+    # ---- all together ------------------------------------------------------------------------
+    def calibration(self) -> pipeline.Calibration:
+        """All results so far in one piece."""
+        if self.images is None:
+            raise WorkbenchError("There are no results yet; average the runs first.")
+        recipe = self.history.recipe
+        return pipeline.finish(recipe, self.images, self.mask, self.alignment, save=False)
