@@ -112,7 +112,7 @@ def test_two_workbenches_in_one_notebook(notebook, experiment):
     assert notebook.masked(0) == first
     assert notebook.drawn("maximum", 0) == pictures[0]
     notebook.until(lambda: notebook.drawn("maximum", 1) != pictures[1], what="another picture")
-    assert notebook.kernel("print(bench.session.undoable)") == "None"
+    assert notebook.kernel("print(bench.session.history.undoable)") == "None"
     assert notebook.problems == []
 
 

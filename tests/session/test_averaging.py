@@ -38,7 +38,7 @@ def endless(monkeypatch):
 def sampled(sample):
     """Session on the sample experiment, with pictures at short intervals."""
     made = Session(pipeline.load_recipe(sample.recipe))
-    made.snapshot_seconds = 0.05
+    made.results.snapshot_seconds = 0.05
     yield made
     made.cancel()
     made.wait(60)
@@ -90,7 +90,7 @@ def test_a_cancelled_bright_run_is_kept_and_marked_partial(sampled, endless):
     sampled.compute_alignment()
     sampled.wait(120)
     with pytest.raises(WorkbenchError, match="images step is not up to date"):
-        sampled.plan()
+        sampled.store.plan()
 
 
 def test_a_cancelled_dark_run_is_shown_too_and_averaging_again_completes_it(
@@ -152,7 +152,7 @@ def test_cancelling_before_the_first_event_leaves_a_clear_state(sampled, monkeyp
 def test_sliders_move_the_mask_while_averaging_goes_on(session, sample, endless):
     recipe = pipeline.load_recipe(sample.recipe)
     endless(recipe.experiment.dark)
-    session.snapshot_seconds = 0.05
+    session.results.snapshot_seconds = 0.05
     session.set_recipe(session.recipe.changed("experiment", recipe.experiment))
     session.compute_images()
     until(lambda: session.preview is not None)
@@ -172,7 +172,7 @@ def test_sliders_move_the_mask_while_averaging_goes_on(session, sample, endless)
 def test_the_view_shows_the_partial_images_after_a_cancel(sample, endless):
     bench = Workbench(sample.recipe)
     session = bench.session
-    session.snapshot_seconds = 0.05
+    session.results.snapshot_seconds = 0.05
     endless(session.recipe.experiment.bright[0])
     shown = []
     real = bench.view.set_image

@@ -74,10 +74,10 @@ def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offse
 def test_a_quadrant_kept_in_place_by_the_search_is_used_if_a_person_says_so(session):
     session.compute_alignment()
     session.wait(120)
-    doubted = session.found.with_accepted(1, False)
+    doubted = session.results.search_result.with_accepted(1, False)
     lost = dataclasses.replace(doubted.quadrants[2], verdict="not determined", accepted=False)
     quadrants = (*doubted.quadrants[:2], lost, doubted.quadrants[3])
-    session.found = dataclasses.replace(doubted, quadrants=quadrants)
+    session.results.search_result = dataclasses.replace(doubted, quadrants=quadrants)
     session.accept(1)
     assert session.alignment.applied_px[1] == pytest.approx(doubted.offsets_px[1], abs=1e-3)
     with pytest.raises(WorkbenchError, match="no offset to use"):
@@ -89,7 +89,7 @@ def test_a_refused_setting_changes_nothing(session):
     with pytest.raises(WorkbenchError, match="avg_max"):
         session.change("mask.thresholds.avg_max", -1.0)
     assert session.recipe == before
-    assert session.undoable is None
+    assert session.history.undoable is None
 
 
 def test_layers_are_added_replaced_moved_and_removed(session):
@@ -128,7 +128,7 @@ def test_work_before_its_input_says_what_to_do_first():
     with pytest.raises(WorkbenchError, match="first"):
         session.nudge(0, 0.1, 0)
     with pytest.raises(WorkbenchError, match="first"):
-        session.plan()
+        session.store.plan()
     with pytest.raises(WorkbenchError, match="first"):
         session.save_mask()
 
@@ -138,7 +138,7 @@ def test_a_stale_alignment_is_not_deployed(session):
     session.wait(120)
     session.change("alignment.range_px", 15)
     with pytest.raises(WorkbenchError, match="alignment step is not up to date"):
-        session.plan()
+        session.store.plan()
 
 
 def test_recipe_is_saved_and_read_again(session, tmp_path):
@@ -147,7 +147,7 @@ def test_recipe_is_saved_and_read_again(session, tmp_path):
     session.change("mask.border", 2)
     path = session.save_recipe(tmp_path / "mine.calibration.toml")
     assert read_recipe(path) == session.recipe
-    assert session.path == path
+    assert session.history.path == path
 
 
 def test_a_listener_that_fails_is_logged_and_the_others_are_told(session):
@@ -171,7 +171,7 @@ def test_sliders_stay_alive_while_long_work_runs(session):
     while session.status("mask").state != State.DONE:
         assert time.monotonic() - started < 30
         time.sleep(0.01)
-    assert session._slow.busy or time.monotonic() - started >= 1.0
+    assert session.jobs.slow.busy or time.monotonic() - started >= 1.0
 
 
 def key_changes(session, path, value):

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from workbench.errors import Cancelled, MaskError
-from workbench.session.worker import Log, Worker
+from workbench.session.log import Log
+from workbench.session.worker import Worker
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_different_work_keeps_its_order(worker):
     assert seen == ["first", "second", "third"]
 
 
-def test_an_exception_is_logged_and_raised_again_for_tests(worker, log):
+def test_an_error_is_logged_as_a_sentence_and_raised_again_for_tests(worker, log):
     def fail(task):
         raise MaskError("The mask has the wrong shape.")
 
@@ -54,7 +55,7 @@ def test_an_exception_is_logged_and_raised_again_for_tests(worker, log):
     worker.submit("next", lambda task: None)
     assert worker.wait(10)
     assert "wrong shape" in log.text()
-    assert "Traceback" in log.text(detail=True)
+    assert "Traceback" not in log.text(detail=True), "a mistake of the user needs none"
     with pytest.raises(MaskError):
         log.raise_unseen()
     log.raise_unseen()
@@ -100,3 +101,11 @@ def test_a_task_cannot_wait_for_its_own_worker(worker, log):
     assert worker.wait(10)
     with pytest.raises(RuntimeError):
         log.raise_unseen()
+
+
+def test_a_fault_of_the_program_is_logged_with_its_traceback(worker, log):
+    worker.submit("mask", lambda task: 1 / 0)
+    assert worker.wait(10)
+    assert "fault of the program" in log.text()
+    assert "Traceback" not in log.text()
+    assert "Traceback" in log.text(detail=True)

@@ -67,7 +67,7 @@ def test_an_error_in_a_callback_is_in_the_panel_in_the_head_and_in_the_log(bench
     def broken():
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(bench.mask.session, "suggestions", broken)
+    monkeypatch.setattr(bench.mask.session.results, "suggestions", broken)
     bench.mask.suggest.click()
     assert "of all things" in bench.mask.message.value
     assert "of all things" in bench.status.value

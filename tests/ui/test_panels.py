@@ -106,7 +106,7 @@ def test_the_view_can_blink_between_a_and_b(mask_panel, session, image_set):
         return int(np.count_nonzero(np.frombuffer(buffers[0], np.uint32)))
 
     masked_b, masked_a = other(), session.mask.masked
-    assert masked_b == session.mask_of(mask_panel._b).masked < masked_a
+    assert masked_b == session.results.mask_of(mask_panel._b).masked < masked_a
     mask_panel.swap.click()
     session.wait(60)
     assert (other(), session.mask.masked) == (masked_a, masked_b)

@@ -72,7 +72,7 @@ def test_lists_that_fill_later_lose_no_choice(sample):
     until(lambda: "12 events" in panel.runs.dark.options[1][0])
     assert panel.runs.dark.value == session.recipe.experiment.dark
     assert panel.runs.bright.value == session.recipe.experiment.bright
-    assert session.undoable is None
+    assert session.history.undoable is None
 
 
 def test_a_wrong_experiment_is_told_in_the_panel(tmp_path):
@@ -161,7 +161,7 @@ def test_recipes_nearby_are_offered_and_opened(recipe, tmp_path, monkeypatch):
     panel.saved.path.value = str(path)
     panel.saved.open.click()
     assert session.recipe == recipe
-    assert session.path == path
+    assert session.history.path == path
     assert panel.source.value == "runs on disk"
     session.undo()
     assert session.recipe.experiment.name == ""
@@ -169,7 +169,7 @@ def test_recipes_nearby_are_offered_and_opened(recipe, tmp_path, monkeypatch):
 
 # ---- where one left off ----------------------------------------------------------------------
 def remembered(bench):
-    until(lambda: not bench.session._look.busy)
+    until(lambda: not bench.session.jobs.look.busy)
 
 
 def test_what_was_done_lately_is_offered_and_nothing_happens_by_itself(recipe):

@@ -7,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
@@ -24,14 +23,14 @@ class History:
 
     Parameters
     ----------
-    recipe : to begin with; relative paths in it are taken from the current folder.
+    recipe : to begin with.
     path : the recipe's file, if it has one.
     notifier : listeners of ``recipe`` and ``status`` are called after each change.
     """
 
     def __init__(
         self,
-        recipe: Recipe | None = None,
+        recipe: Recipe,
         path: str | os.PathLike[str] | None = None,
         notifier: Notifier | None = None,
     ) -> None:
@@ -39,7 +38,7 @@ class History:
         self._notifier = notifier or Notifier()
         self._lock = threading.RLock()
         self._origin = threading.local()
-        self._recipes = [pipeline.resolve(recipe or Recipe(), Path.cwd())]
+        self._recipes = [recipe]
         self._reasons = ["start"]
         self._at = 0
         self._last = 0.0

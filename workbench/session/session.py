@@ -54,6 +54,7 @@ class Session:
         self.notifier = Notifier()
         self.log = Log(self.notifier)
         self.recorder = Recorder(self.log)
+        recipe = pipeline.resolve(recipe or Recipe(), Path.cwd())
         self.history = History(recipe, path, self.notifier)
         self.jobs = Jobs(self.log, self.notifier)
         self.results = Results(self.history, self.jobs, self.notifier, keep)

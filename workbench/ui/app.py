@@ -94,7 +94,7 @@ class Workbench:
         if output is not None:
             recipe = recipe.changed("output.folder", os.fspath(output))
         self.session = Session(recipe, path, keep=True)
-        self.session.name = "bench.session"
+        self.session.recorder.name = "bench.session"
         self.view = ImageView()
         self.bridge = Bridge(self.session, self.view)
         self.run = RunPanel(self.session, self.view)
@@ -180,7 +180,7 @@ class Workbench:
     def _restore(self) -> None:
         """Bring back what needs no run to be read; what goes wrong is told in its panel."""
         session = self.session
-        if not session.has_kept_images():
+        if not session.results.has_averages():
             return
         earlier = recent.same_calibration(session.recipe)
         where = {} if earlier is None else earlier.where
@@ -216,7 +216,10 @@ class Workbench:
     def _write_state(self) -> None:
         while (left := self._changed + 1.0 - time.monotonic()) > 0:
             time.sleep(left)  # a slider is still moving
-        where = {"panel": self.panel.step, "aligned": self.session.found is not None}
+        where = {
+            "panel": self.panel.step,
+            "aligned": self.session.results.search_result is not None,
+        }
         try:
             recent.remember(self.recipe, where)
         except (WorkbenchError, OSError) as error:
@@ -273,7 +276,7 @@ class Workbench:
         session.subscribe("recipe", self._recipe)
         session.subscribe("images", self._arrange)
         session.subscribe("preview", self._arrange)
-        session.log.subscribe(lambda entry: self._log())
+        session.subscribe("log", self._log)
         self.drawer.observe(lambda change: self._drawer(), "selected_index")
         self._status()
         self._recipe()
@@ -335,10 +338,10 @@ class Workbench:
         self.report_button.tooltip = (
             f"Write an executed notebook and an HTML page of this calibration into {folder}"
         )
-        self.undo.disabled = self.session.undoable is None
-        self.redo.disabled = self.session.redoable is None
-        self.undo.tooltip = f"Take back: {self.session.undoable or 'nothing'}"
-        self.redo.tooltip = f"Make again: {self.session.redoable or 'nothing'}"
+        self.undo.disabled = self.session.history.undoable is None
+        self.redo.disabled = self.session.history.redoable is None
+        self.undo.tooltip = f"Take back: {self.session.history.undoable or 'nothing'}"
+        self.redo.tooltip = f"Make again: {self.session.history.redoable or 'nothing'}"
         if self.drawer.selected_index == 1:
             from workbench.recipe import recipe_to_text
 

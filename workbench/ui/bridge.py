@@ -50,7 +50,7 @@ class Bridge:
     # ---- session to view ---------------------------------------------------------------------
     def _recipe(self) -> None:
         recipe, view = self.session.recipe, self.view
-        if self.session.origin is None:  # a slider has told the view itself, and may be ahead
+        if self.session.history.origin is None:  # else a slider has set the view itself
             high, low = recipe.mask.thresholds, recipe.mask.low_gain or recipe.mask.thresholds
             for name in LIMITS:
                 setattr(view, name, getattr(high, name))

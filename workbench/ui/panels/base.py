@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
-from workbench.session import Session, State
+from workbench.session import Session, State, Step
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, png
 
@@ -48,7 +48,7 @@ class Panel:
     """
 
     title = ""
-    step = ""
+    step: ClassVar[Step]
     arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
     looks: ClassVar[dict[str, Any]] = {}
 

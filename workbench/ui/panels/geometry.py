@@ -125,7 +125,7 @@ class GeometryPanel(Panel):
     # ---- what the buttons do -----------------------------------------------------------------
     def show_plan(self) -> None:
         """Show what would be written."""
-        plan = self.previewed = self.session.plan()
+        plan = self.previewed = self.session.store.plan()
         files = ", ".join(map(str, plan.writes))
         self.plan_text.value = (
             f"<b>This will be written:</b><pre>{html.escape(str(plan))}\n\n"
@@ -168,7 +168,7 @@ class GeometryPanel(Panel):
         from workbench import figures
 
         older, newer = (self._geometry(self._chosen(box)) for box in (self.older, self.newer))
-        diff = self.session.store().diff(older, newer)
+        diff = self.session.store.open().diff(older, newer)
         self.diff.value = difference_table(diff)
         self.comparison.layout.display = ""
         names = (str(self.older.label), str(self.newer.label))
@@ -198,12 +198,12 @@ class GeometryPanel(Panel):
 
     def _geometry(self, chosen: Any) -> Any:
         if chosen == PRESENT:
-            return self.session.store().geometry()
+            return self.session.store.open().geometry()
         if chosen == CORRECTED:
             if self.session.corrected is None:
                 raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
             return self.session.corrected
-        return self.session.store().version(int(chosen)).geometry()
+        return self.session.store.open().version(int(chosen)).geometry()
 
     def _alignment(self) -> None:
         self.close_plan()
@@ -223,7 +223,7 @@ class GeometryPanel(Panel):
     def show(self) -> None:
         """List the versions."""
         try:
-            store = self.session.store()
+            store = self.session.store.open()
             history = store.history()
             problems = store.verify() if history else []
             line = time_line(store)
@@ -273,7 +273,7 @@ class GeometryPanel(Panel):
         """Versions, one per line."""
         lines = [super().summary()]
         try:
-            for version in self.session.store().history():
+            for version in self.session.store.open().history():
                 mark = "*" if version.current else " "
                 lines.append(f"{mark} {version.name} {version.when} {version.comment}".rstrip())
         except (WorkbenchError, OSError) as error:

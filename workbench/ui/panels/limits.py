@@ -66,7 +66,7 @@ class LimitRow:
         limits = self._limits()
         for name, control in self.controls.items():
             value = getattr(limits, name)
-            if self.session.origin is not control and control.value != value:
+            if self.session.history.origin is not control and control.value != value:
                 control.value = value
 
     def show_images(self) -> None:
@@ -108,7 +108,7 @@ class LimitRow:
         """Lines with suggested limits, each with a button (made by `take`) that takes it."""
         session, split = self.session, self.session.recipe.mask.low_gain is not None
         lines = []
-        for found in session.suggestions(self.low_gain) if split else session.suggestions():
+        for found in session.results.suggestions(self.low_gain if split else None):
             label = self.controls[found.limit].label
             reason = widgets.HTML(f'<span class="cw-note">{html.escape(found.text)}</span>')
             if found.value is None:

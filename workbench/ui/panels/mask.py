@@ -190,7 +190,7 @@ class MaskPanel(Panel):
         self._b_of = self.session.images
 
         def show() -> None:
-            made = None if self._b is None else self.session.mask_of(self._b)
+            made = None if self._b is None else self.session.results.mask_of(self._b)
             self.view.set_other_mask(None if made is None else ~made.good)
 
         self.session.later("mask B", show)
@@ -264,7 +264,7 @@ class MaskPanel(Panel):
             self.session.later("mask figures", self._draw)
 
     def _sensitivity(self) -> None:
-        found = self.session.sensitivity()
+        found = self.session.results.sensitivity()
         self.high.show_sensitivity(found)
         self.low.show_sensitivity(found)
 

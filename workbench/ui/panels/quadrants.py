@@ -232,7 +232,7 @@ class QuadrantsPanel(Panel):
         for topic in ("status", "recipe", "alignment"):
             session.subscribe(topic, self._tell_stale)
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
-        if session.found is not None:
+        if session.results.search_result is not None:
             self._alignment()
 
     def _find(self) -> None:
@@ -276,19 +276,19 @@ class QuadrantsPanel(Panel):
             self.brighter.description = f"Align on the maximum of {len(images.bright)} runs"
 
     def _show(self, arrangement: str) -> None:
-        if self.session.found is None:
+        if self.session.results.search_result is None:
             raise WorkbenchError("Find the offsets first; then before and after can be compared.")
         self.blink.value = False
         self.view.arrangement = arrangement
 
     def _progress(self) -> None:
-        moment = self.session.moment
-        running = moment is not None and moment.step == self.step
+        progress = self.session.jobs.progress
+        running = progress is not None and progress.step == self.step
         self.cancel.disabled = not running
         self.find.disabled = running
         self.progress.layout.visibility = "visible" if running else "hidden"
-        if running and moment is not None:
-            self.progress.value = moment.done
+        if running and progress is not None:
+            self.progress.value = progress.done
 
     def _tell_stale(self) -> None:
         stale, text = self.session.status(self.step).state == State.STALE, ""

@@ -172,22 +172,22 @@ class RunPanel(Panel):
         self.events_form.show(recipe.events)
 
     def _progress(self) -> None:
-        moment = self.session.moment
-        running = moment is not None and moment.step == self.step
+        progress = self.session.jobs.progress
+        running = progress is not None and progress.step == self.step
         self.cancel.disabled = not running
         self.average.disabled = running
         self.progress.layout.display = "" if running else "none"
-        if not running or moment is None:
+        if not running or progress is None:
             self.progress_text.value = ""
             return
-        self.progress.max = moment.total or max(1.0, moment.done)
-        self.progress.value = moment.done
-        text = f"{moment.done:.0f}"
-        text += f" of {moment.total:.0f}" if moment.total else ""
-        text += f" events · {moment.rate:.0f} events/s"
-        if moment.remaining is not None:
-            text += f" · {moment.remaining:.0f} s left"
-        self.progress_text.value = text + (f" · {moment.message}" if moment.message else "")
+        self.progress.max = progress.total or max(1.0, progress.done)
+        self.progress.value = progress.done
+        text = f"{progress.done:.0f}"
+        text += f" of {progress.total:.0f}" if progress.total else ""
+        text += f" events · {progress.rate:.0f} events/s"
+        if progress.remaining is not None:
+            text += f" · {progress.remaining:.0f} s left"
+        self.progress_text.value = text + (f" · {progress.message}" if progress.message else "")
 
     def _images(self) -> None:
         if self.session.images is not None:

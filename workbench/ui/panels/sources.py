@@ -330,7 +330,7 @@ class RecipeChoice:
         if path is None:
             raise WorkbenchError(f"Type the path of a recipe (…{SUFFIX}) first.")
         self.session.set_recipe(pipeline.load_recipe(path), f"open {path}")
-        self.session.path = Path(path)
+        self.session.history.path = Path(path)
         self._opened()
 
 
