@@ -256,7 +256,11 @@ class Results:
         """
         from workbench.mask import sensitivity
 
-        return () if self._evaluator is None else sensitivity(self._evaluator, self.history.recipe.mask)
+        return (
+            ()
+            if self._evaluator is None
+            else sensitivity(self._evaluator, self.history.recipe.mask)
+        )
 
     def save_mask(self, path: Path | None = None, format: str | None = None) -> Path:
         """Write the mask (default: the recipe's mask file in its output folder).
