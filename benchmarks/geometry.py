@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pycbf
 
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.geometry import Geometry, GeometryStore, pixels
 from workbench.images import DetectorImage, read_image, write_image
 
@@ -33,9 +33,9 @@ def best(function, repeat=5):
 
 def positions_step_by_step(geometry):
     """Rotate whole coordinate arrays about z, y, x and shift them, level by level."""
-    columns, rows = pixels.sensor_coordinates_um()
+    columns, rows = CSPAD.module_coordinates_um()
     x0, y0 = np.meshgrid(columns, rows)
-    found = np.empty((*SHAPE, 3))
+    found = np.empty((*CSPAD.shape, 3))
     for place, sensor in enumerate(geometry.sensors):
         x, y, z = x0, y0, np.zeros_like(x0)
         one = sensor
@@ -95,7 +95,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "x.cbf"
-        image = DetectorImage(rng.normal(300, 90, SHAPE), geometry, 121.5, 1.305)
+        image = DetectorImage(rng.normal(300, 90, CSPAD.shape), geometry, 121.5, 1.305)
         write_image(image, path)
         assert np.array_equal(cbflib_read(path), read_image(path).data.ravel())
         store = GeometryStore(folder, "CxiDs1.0:Cspad.0")

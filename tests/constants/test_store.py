@@ -10,7 +10,7 @@ from workbench.constants import (
     read_constants,
     write_constants,
 )
-from workbench.detector import SHAPE, SHAPE_2X2
+from workbench.detectors import CSPAD, CSPAD_2X2
 from workbench.errors import ConstantsError, FileFormatError
 
 ADDRESS = "CxiDs1.0:Cspad.0"
@@ -18,7 +18,7 @@ ADDRESS = "CxiDs1.0:Cspad.0"
 
 @pytest.fixture(scope="module")
 def pedestals():
-    return np.random.default_rng(1).normal(1200, 50, SHAPE).astype(np.float32)
+    return np.random.default_rng(1).normal(1200, 50, CSPAD.shape).astype(np.float32)
 
 
 def test_deployed_pedestals_come_back_and_have_the_usual_shape(tmp_path, pedestals):
@@ -43,7 +43,7 @@ def test_another_shape_with_the_right_count_keeps_the_linear_order(tmp_path, ped
 
 
 def test_nothing_deployed_is_ever_replaced(tmp_path):
-    status = np.zeros(SHAPE, np.int32)
+    status = np.zeros(CSPAD.shape, np.int32)
     path = deploy_constants(status, tmp_path, ADDRESS, "pixel_status", 1, 10)
     before = path.read_bytes()
     with pytest.raises(ConstantsError, match="deployed already"):
@@ -53,7 +53,7 @@ def test_nothing_deployed_is_ever_replaced(tmp_path):
 
 
 def test_status_is_written_and_read_as_whole_numbers(tmp_path):
-    status = np.zeros(SHAPE)
+    status = np.zeros(CSPAD.shape)
     status[3, 4, 5] = 65535
     deploy_constants(status, tmp_path, ADDRESS, "pixel_status", 0)
     read = read_constants(tmp_path, ADDRESS, "pixel_status", 5)
@@ -65,7 +65,7 @@ def test_status_is_written_and_read_as_whole_numbers(tmp_path):
 
 def test_pixels_of_a_2x2_are_interleaved_in_the_file(tmp_path):
     address = "XppGon.0:Cspad2x2.0"
-    values = np.arange(np.prod(SHAPE_2X2), dtype=np.float32).reshape(SHAPE_2X2)
+    values = np.arange(np.prod(CSPAD_2X2.shape), dtype=np.float32).reshape(CSPAD_2X2.shape)
     path = deploy_constants(values, tmp_path, address, "pedestals", 0)
     first = next(line for line in path.read_text().splitlines() if not line.startswith("#"))
     assert [float(word) for word in first.split()[:4]] == [0, 71780, 1, 71781]
@@ -74,7 +74,7 @@ def test_pixels_of_a_2x2_are_interleaved_in_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "complaint"),
-    [(np.zeros((2, 3)), "shape"), (np.full(SHAPE, np.nan), "NaN")],
+    [(np.zeros((2, 3)), "shape"), (np.full(CSPAD.shape, np.nan), "NaN")],
 )
 def test_arrays_that_are_no_constants_are_refused(tmp_path, values, complaint):
     with pytest.raises(ConstantsError, match=complaint):
@@ -84,7 +84,7 @@ def test_arrays_that_are_no_constants_are_refused(tmp_path, values, complaint):
 
 def test_a_range_of_no_runs_is_refused(tmp_path):
     with pytest.raises(ConstantsError, match="no range"):
-        deploy_constants(np.zeros(SHAPE), tmp_path, ADDRESS, "pedestals", 10, 9)
+        deploy_constants(np.zeros(CSPAD.shape), tmp_path, ADDRESS, "pedestals", 10, 9)
 
 
 def test_common_mode_parameters(tmp_path):

@@ -1,5 +1,6 @@
 """Geometry formats: every one gives back all pixel positions, or says what it cannot hold."""
 
+import dataclasses
 import json
 import subprocess
 
@@ -9,13 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.detector import asic_names
+from workbench.detectors import CSPAD, CSPAD_2X2, GeometryTree, Placement
+from workbench.detectors.base import equal_groups
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
-from workbench.geometry import Geometry, crystfel
-from workbench.geometry.checks import overlapping_sensors
-from workbench.geometry.exports import pixel_corners_m
-from workbench.geometry.formats import read_with_beam, write_geometry
-from workbench.geometry.imgcif import GeometryWarning
+from workbench.geometry import (
+    FORMATS,
+    Geometry,
+    GeometryWarning,
+    checks,
+    overlapping_modules,
+    read_geometry_file,
+    write_geometry,
+)
+from workbench.geometry.formats import coordinates, crystfel
+from workbench.geometry.formats.pyfai import pixel_corners_m
 
 READ_BACK = (".data", ".cbf", ".geom", ".npy")
 
@@ -41,7 +49,7 @@ def largest_difference_um(found, expected):
 def test_all_pixel_positions_come_back(tmp_path, suffix):
     geometry = jittered()
     write_geometry(geometry, tmp_path / f"x{suffix}", distance_mm=121.5)
-    found = read_with_beam(tmp_path / f"x{suffix}")
+    found = read_geometry_file(tmp_path / f"x{suffix}")
     assert largest_difference_um(found.geometry, geometry) < 1e-6
     if suffix in (".cbf", ".geom"):
         assert found.distance_mm == pytest.approx(121.5, abs=1e-9)
@@ -69,17 +77,64 @@ def test_a_cbf_carries_the_slac_file_to_the_last_byte(tmp_path, cxi_file):
 
 
 def test_unknown_suffixes_are_refused(tmp_path):
-    with pytest.raises(GeometryError, match=r"known are \.data"):
+    with pytest.raises(GeometryError, match=r"known are .*\.data \(SLAC geometry\)"):
         write_geometry(Geometry.ideal(), tmp_path / "x.xyz")
 
 
-def test_a_2x2_detector_is_refused_where_a_format_has_no_place_for_it(tmp_path):
-    rows = [f"CSPAD2X2:V1 0 SENS2X1:V1 {i} 0 {23000 * i} 0 0 0 0 0 0 0" for i in range(2)]
-    geometry = Geometry.parse("\n".join([*rows, "IP 0 CSPAD2X2:V1 0 0 0 0 0 0 0 0 0 0"]))
-    for suffix in (".cbf", ".geom", ".expt"):
-        with pytest.raises(GeometryError, match=r"CSPAD"):
-            write_geometry(geometry, tmp_path / f"x{suffix}")
+def test_a_cbf_which_names_its_detector_holds_the_full_cspad_only(tmp_path):
+    with pytest.raises(GeometryError, match=r"hold the full detector .CSPAD., this is a CSPAD 2×2"):
+        Geometry.ideal(CSPAD_2X2).write(tmp_path / "x.cbf")
     assert list(tmp_path.iterdir()) == []
+
+
+GRID = dataclasses.replace(
+    CSPAD, name="Grid", module_shape=(40, 80), asic_grid=(2, 4), groups=equal_groups("Q", 3, 2),
+    unbonded_in_asic=(),
+    tree=GeometryTree(
+        "GRID:V1", None, "GRIDS:V1",
+        tuple(Placement(7000.0 * (i // 2), 12000.0 * (i % 2), 90.0 * (i % 4)) for i in range(6)),
+    ),
+)  # fmt: skip
+"""A detector that nobody has built: six modules of 2 × 4 ASICs, directly below the detector."""
+
+
+@pytest.fixture
+def another_detector(monkeypatch):
+    for room in (checks, crystfel, coordinates):
+        monkeypatch.setattr(room, "DETECTORS", (CSPAD, CSPAD_2X2, GRID))
+
+
+@pytest.mark.parametrize("detector", [CSPAD_2X2, GRID], ids=lambda detector: detector.name)
+def test_any_detector_can_be_written_moved_and_drawn(tmp_path, detector, another_detector):
+    rng = np.random.default_rng(5)
+    geometry = Geometry.ideal(detector)
+    for module in geometry.modules:
+        geometry = geometry.rotate(module, z=rng.normal(0, 0.3), y=rng.normal(0, 0.1))
+    geometry = geometry.move_quadrants(rng.normal(0, 3, (len(detector.groups), 2)))
+    for suffix in (".data", ".geom", ".npy"):
+        write_geometry(geometry, tmp_path / f"x{suffix}")
+        found = Geometry.read(tmp_path / f"x{suffix}")
+        assert found.detector is detector
+        assert largest_difference_um(found, geometry) < 1e-6
+    for suffix in (".h5", ".expt"):
+        write_geometry(geometry, tmp_path / f"x{suffix}")
+    bare, full = geometry.snapped(fill=False), geometry.snapped()
+    shown = bare.index >= 0
+    assert np.array_equal(full.index[shown], bare.index[shown])
+    assert (full.index >= 0).sum() > shown.sum()
+
+
+@pytest.mark.parametrize("known", list(FORMATS), ids=lambda known: known.name)
+def test_every_ending_is_written_in_its_format(tmp_path, known):
+    for ending in known.endings:
+        path = tmp_path / f"x{ending}"
+        Geometry.ideal().write(path)
+        if known.recognises:
+            assert known.recognises(path.read_bytes()[:65536])
+            assert FORMATS.of_path(path) is known
+            assert largest_difference_um(known.read(path).geometry, Geometry.ideal()) < 1e-6
+        with pytest.raises(WorkbenchError, match="exists already"):
+            Geometry.ideal().write(path, overwrite=False)
 
 
 # ---- CrystFEL ----------------------------------------------------------------------------------
@@ -136,7 +191,7 @@ def test_asics_moved_on_their_own_are_said(tmp_path):
     line = next(one for one in text.splitlines() if one.startswith("q1a3/corner_x"))
     value = float(line.split("=")[1])
     (tmp_path / "x.geom").write_text(text.replace(line, f"q1a3/corner_x = {value + 0.5}"))
-    with pytest.warns(GeometryWarning, match="ASICs are not those of rigid sensors"):
+    with pytest.warns(GeometryWarning, match="ASICs are not those of rigid modules"):
         Geometry.read(tmp_path / "x.geom")
 
 
@@ -189,11 +244,11 @@ def test_coordinates_of_bent_sensors_are_said_and_of_wrong_size_refused(tmp_path
     positions = np.moveaxis(Geometry.ideal().pixel_positions_um(), -1, 0).copy()
     positions[0, 3, 100:] += 20
     np.save(tmp_path / "bent.npy", positions)
-    with pytest.warns(GeometryWarning, match="from those of flat, regular sensors"):
+    with pytest.warns(GeometryWarning, match="from those of flat, regular modules"):
         Geometry.read(tmp_path / "bent.npy")
     np.save(tmp_path / "nan.npy", np.where(positions > 90000, np.nan, positions))
     np.save(tmp_path / "flat.npy", positions * 0)
-    np.save(tmp_path / "small.npy", positions[:, :2])
+    np.save(tmp_path / "small.npy", positions[:, :3])
     np.save(tmp_path / "text.npy", np.array("abc"))
     for name in ("nan", "flat", "small", "text"):
         with pytest.raises(FileFormatError):
@@ -254,7 +309,7 @@ print(json.dumps([[p.get_name(), p.get_origin(), p.get_fast_axis(), p.get_slow_a
     )  # fmt: skip
     *panels, wavelength, quadrants = json.loads(done.stdout.splitlines()[-1])
     assert (wavelength, quadrants) == (1.305, 4)
-    assert [panel[0] for panel in panels] == asic_names()
+    assert [panel[0] for panel in panels] == CSPAD.panel_names()
     positions = geometry.pixel_positions_um()
     for place, (_, origin, fast, slow) in enumerate(panels):
         sensor, asic = divmod(place, 2)
@@ -266,12 +321,12 @@ print(json.dumps([[p.get_name(), p.get_origin(), p.get_fast_axis(), p.get_slow_a
             assert np.abs(1000 * at - ours)[:2].max() < 1e-6
 
 
-def test_overlapping_sensors_are_found(cxi_file, xpp_file):
+def test_overlapping_modules_are_found(cxi_file, xpp_file):
     for path in (cxi_file, xpp_file):
-        assert overlapping_sensors(Geometry.read(path)) == []
+        assert overlapping_modules(Geometry.read(path)) == {}
     ideal = Geometry.ideal()
-    assert overlapping_sensors(ideal) == []
+    assert overlapping_modules(ideal) == {}
     moved = ideal.move(("QUAD:V1", 1, "SENS2X1:V1", 0), (0, -2500, 0))
-    ((first, second, depth),) = overlapping_sensors(moved)
-    assert {first, second} == {8, 9}
+    ((pair, depth),) = overlapping_modules(moved).items()
+    assert pair == (8, 9)
     assert 0 < depth < 200

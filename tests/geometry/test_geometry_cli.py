@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from workbench.cli import main
-from workbench.geometry import Geometry, GeometryStore, cif
+from workbench.geometry import Geometry, GeometryStore
+from workbench.geometry.formats import cif
 from workbench.geometry.rotations import rotation_matrix
 from workbench.images import DetectorImage, read_image, write_image
 

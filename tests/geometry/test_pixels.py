@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.detector import PIXEL_SIZE_UM, PIXELS
+from workbench.detectors import CSPAD
 from workbench.errors import GeometryError
 from workbench.geometry import Geometry
 
@@ -16,10 +16,10 @@ def ideal():
 def test_cells_follow_psanas_rule(ideal):
     snapped = ideal.snapped(fill=False)
     x = ideal.pixel_positions_um()[..., 0]
-    rows = ((x - x.min() + PIXEL_SIZE_UM / 2) / PIXEL_SIZE_UM).astype(int)
+    rows = ((x - x.min() + CSPAD.pixel_um / 2) / CSPAD.pixel_um).astype(int)
     assert np.array_equal(snapped.rows, rows)
     assert snapped.columns.max() + 1 == snapped.shape[1]
-    assert np.unique(snapped.index).size == PIXELS + 1  # a design geometry hides no pixel
+    assert np.unique(snapped.index).size == CSPAD.pixels + 1  # a design geometry hides no pixel
 
 
 def test_picture_shape_of_the_real_files(cxi_file, xpp_file):
@@ -28,7 +28,7 @@ def test_picture_shape_of_the_real_files(cxi_file, xpp_file):
 
 
 def test_assembled_values_are_those_of_the_pixels(ideal):
-    values = np.arange(PIXELS, dtype=float).reshape(ideal.shape)
+    values = np.arange(CSPAD.pixels, dtype=float).reshape(ideal.shape)
     for fill in (False, True):
         snapped = ideal.snapped(fill=fill)
         picture = snapped.assemble(values)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.detector import PIXEL_SIZE_UM
+from workbench.detectors import CSPAD, CSPAD_2X2
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.rotations import rotation_matrix
-from workbench.geometry.slac import number_text, rounded_copy
+from workbench.geometry.slac import number_text
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_quadrant_moves_are_in_the_lab_frame_whatever_is_above(ideal):
     offsets = np.array([(1.25, -2.0), (0, 0), (-14, -3), (6.5, 11)])
     for geometry in (ideal, tilted, Geometry.parse(flat_text())):
         moved = geometry.move_quadrants(offsets)
-        shift = (moved.pixel_positions_um() - geometry.pixel_positions_um()) / PIXEL_SIZE_UM
+        shift = (moved.pixel_positions_um() - geometry.pixel_positions_um()) / CSPAD.pixel_um
         by_quadrant = shift.reshape(4, -1, 3)
         expected = np.column_stack([-offsets, np.zeros(4)])[:, None, :]
         assert np.abs(by_quadrant - expected).max() < 1e-7
@@ -164,20 +164,35 @@ def test_lab_and_parent_frames_of_a_move(ideal):
     assert (parent.x0 - sensor.x0, parent.z0) == (10, 30)
 
 
-def test_a_2x2_detector_has_two_sensors():
+def test_the_modules_of_a_tree_tell_the_detector(ideal, cxi_file, xpp_file):
+    assert ideal.detector is CSPAD
+    assert Geometry.read(cxi_file).detector is CSPAD
+    flat = Geometry.read(xpp_file)
+    assert flat.detector is CSPAD
+    assert flat.quadrants == ()
+    assert [len(group) for group in flat.groups] == [8, 8, 8, 8]
+    assert flat.groups[1][0] == flat.modules[8]
+    assert [len(group) for group in ideal.groups] == [1, 1, 1, 1]
+    assert Geometry.ideal(CSPAD_2X2).detector is CSPAD_2X2
+
+
+def test_the_modules_of_a_2x2_move_together():
     text = "\n".join(
         [*(f"CSPAD2X2:V1 0 SENS2X1:V1 {i} 0 {23000 * i} 0 0 0 0 0 0 0" for i in range(2)),
          "IP 0 CSPAD2X2:V1 0 0 0 100000 0 0 0 0 0 0"]
     )  # fmt: skip
     geometry = Geometry.parse(text)
     assert geometry.pixel_positions_um().shape == (2, 185, 388, 3)
-    with pytest.raises(GeometryError, match="no quadrants"):
+    moved = geometry.move_quadrants([(1.5, -2)])
+    shift = (moved.pixel_positions_um() - geometry.pixel_positions_um()) / CSPAD_2X2.pixel_um
+    assert np.abs(shift - [-1.5, 2, 0]).max() < 1e-7
+    with pytest.raises(GeometryError, match=r"shape \(1, 2\), found \(4, 2\)"):
         geometry.move_quadrants(np.zeros((4, 2)))
 
 
 def test_rounded_copy_keeps_whole_micrometres(ideal):
     moved = ideal.move_quadrants(np.full((4, 2), 0.3))
-    rounded = rounded_copy(moved)
+    rounded = moved.rounded()
     step = np.abs(rounded.pixel_positions_um() - moved.pixel_positions_um()).max()
     assert 0 < step <= 0.5 * np.sqrt(2)
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.detector import SHAPE, asic_names, asic_stack
+from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.geometry import Geometry, cif, imgcif, imgcif_header
+from workbench.geometry import Geometry
+from workbench.geometry.formats import cif, imgcif, imgcif_header
 from workbench.images import DetectorImage, cbf, read_image, write_image
 
 
@@ -23,8 +24,9 @@ def image():
     for one in geometry.objects[:37]:
         geometry = geometry.rotate(one, z=rng.normal(0, 0.2), y=rng.normal(0, 0.1), x=0.01)
     return DetectorImage(
-        rng.normal(300, 900, SHAPE), geometry, 121.25, 1.3052, "maximum", "cxim1416_max-r0074",
-        1456012000.248, {"count": 59, "note": "; it's µ " * 60, "nested": {"a": [1, None]}},
+        rng.normal(300, 900, CSPAD.shape), geometry, 121.25, 1.3052, "maximum",
+        "cxim1416_max-r0074", 1456012000.248,
+        {"count": 59, "note": "; it's µ " * 60, "nested": {"a": [1, None]}},
     )  # fmt: skip
 
 
@@ -74,8 +76,8 @@ def test_pixels_without_a_value_are_kept_apart_from_every_real_value(tmp_path, i
 
 def test_what_cannot_be_held_is_refused(tmp_path, image):
     for data, says in (
-        (np.full(SHAPE, np.inf), "infinite"),
-        (np.full(SHAPE, 2**40), "32-bit integers"),
+        (np.full(CSPAD.shape, np.inf), "infinite"),
+        (np.full(CSPAD.shape, 2**40), "32-bit integers"),
         (np.zeros((2, 185, 388)), "full detector"),
     ):
         with pytest.raises(WorkbenchError, match=says):
@@ -209,11 +211,13 @@ def test_sections_compressed_by_cbflib_are_read_exactly(image, written, tmp_path
 def test_files_with_one_section_for_each_asic_are_read(image, tmp_path):
     """Older CSPAD CBFs have 64 arrays of 185 × 194."""
     text = "".join(imgcif_header.header_text(image.geometry, 100.0))
-    data = np.arange(np.prod(SHAPE), dtype="<i4").reshape(SHAPE)
+    data = np.arange(np.prod(CSPAD.shape), dtype="<i4").reshape(CSPAD.shape)
     with (tmp_path / "x.cbf").open("wb") as file:
         file.write(f"###CBF: VERSION 1.5\n\ndata_old\n\n{text}".encode())
         file.write(b"loop_\n_array_data.array_id\n_array_data.binary_id\n_array_data.data\n")
-        for number, (name, asic) in enumerate(zip(asic_names(), asic_stack(data), strict=True)):
+        for number, (name, asic) in enumerate(
+            zip(CSPAD.panel_names(), CSPAD.asic_stack(data), strict=True)
+        ):
             cbf._write_section(file, asic[None], name, number + 1)
     assert np.array_equal(read_image(tmp_path / "x.cbf").data, data)
 
@@ -256,18 +260,22 @@ def dials_positions_um(seen):
         np.array(o) + 0.10992 * (np.outer(fast, f)[None] + np.outer(slow, s)[:, None])
         for o, f, s in zip(seen["origins"], seen["fast"], seen["slow"], strict=True)
     ]
-    return 1000 * np.stack(panels).reshape(32, 2, 185, 194, 3).swapaxes(1, 2).reshape(*SHAPE, 3)
+    return 1000 * np.stack(panels).reshape(32, 2, 185, 194, 3).swapaxes(1, 2).reshape(
+        *CSPAD.shape, 3
+    )
 
 
 @pytest.mark.dials
 def test_dials_sees_64_panels_the_right_place_and_every_value(image, written, tmp_path):
     seen, raw = look_with_dials(written, tmp_path)
     assert seen["format"] == "FormatCBFCspad"
-    assert seen["names"] == asic_names()
+    assert seen["names"] == CSPAD.panel_names()
     assert seen["sizes"] == [[194, 185]]
     assert seen["wavelength"] == image.wavelength_angstrom
     assert seen["root"][2] == pytest.approx(-image.distance_mm, abs=1e-12)
-    assert np.array_equal(raw.reshape(32, 2, 185, 194).swapaxes(1, 2).reshape(SHAPE), image.data)
+    assert np.array_equal(
+        raw.reshape(32, 2, 185, 194).swapaxes(1, 2).reshape(CSPAD.shape), image.data
+    )
     difference = dials_positions_um(seen) - image.geometry.pixel_positions_um()
     assert np.abs(difference[..., :2]).max() < 1e-6
     assert np.ptp(difference[..., 2]) < 1e-6
@@ -275,10 +283,10 @@ def test_dials_sees_64_panels_the_right_place_and_every_value(image, written, tm
 
 @pytest.mark.dials
 def test_dials_opens_an_image_of_which_nothing_is_known(tmp_path):
-    data = np.arange(np.prod(SHAPE), dtype=np.int32).reshape(SHAPE)
+    data = np.arange(np.prod(CSPAD.shape), dtype=np.int32).reshape(CSPAD.shape)
     write_image(DetectorImage(data), tmp_path / "x.cbf")
     seen, raw = look_with_dials(tmp_path / "x.cbf", tmp_path)
-    assert seen["names"] == asic_names()
+    assert seen["names"] == CSPAD.panel_names()
     assert raw.sum() == data.sum()
 
 

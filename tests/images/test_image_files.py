@@ -4,12 +4,12 @@ import h5py
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE, asic_stack
+from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, as_detector_array, read_image, write_image
 
-VALUES = np.arange(np.prod(SHAPE)).reshape(SHAPE)
+VALUES = np.arange(np.prod(CSPAD.shape)).reshape(CSPAD.shape)
 
 
 def cheetah_slab(values):
@@ -24,7 +24,7 @@ def cheetah_slab(values):
 LAYOUTS = {
     "psana text": lambda v: v.reshape(5920, 388),
     "quadrants": lambda v: v.reshape(4, 8, 185, 388),
-    "panels": asic_stack,
+    "panels": CSPAD.asic_stack,
     "cheetah": cheetah_slab,
     "half rows": lambda v: v.reshape(11840, 194),
     "flat": lambda v: v.ravel(),
@@ -42,11 +42,11 @@ def test_every_layout_becomes_sensors_rows_columns(layout):
     "shape", [(), (3, 3), (40, 32, 185, 388), (1480, 1553), (0,), (16, 185, 388)]
 )
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(WorkbenchError, match="expected a CSPAD image"):
+    with pytest.raises(WorkbenchError, match="expected a detector image"):
         DetectorImage(np.zeros(shape))
 
 
-@pytest.mark.parametrize("values", [np.zeros(SHAPE, complex), np.full((2, 185, 388), "x")])
+@pytest.mark.parametrize("values", [np.zeros(CSPAD.shape, complex), np.full((2, 185, 388), "x")])
 def test_values_that_are_no_real_numbers_are_refused(values):
     with pytest.raises(WorkbenchError, match="real numbers"):
         DetectorImage(values)
@@ -90,7 +90,7 @@ def test_the_only_cspad_dataset_of_an_hdf5_file_is_found_or_one_is_named(tmp_pat
     assert np.array_equal(read_image(path).data, VALUES)
     with h5py.File(path, "a") as file:
         file["data/second"] = VALUES.astype("f4")
-    with pytest.raises(FileFormatError, match="holds 2 CSPAD images"):
+    with pytest.raises(FileFormatError, match="holds 2 detector images"):
         read_image(path)
     assert read_image(f"{path}:/data/second").data.dtype == np.float32
     with pytest.raises(FileFormatError, match="no dataset /data/third"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from workbench.alignment.evidence import RingEvidence
 from workbench.alignment.refine import Refinement
 from workbench.alignment.result import QuadrantAlignment, Verdict
-from workbench.detector import PIXEL_SIZE_UM, SENSORS_PER_QUADRANT
+from workbench.detector import SENSORS_PER_QUADRANT
+from workbench.geometry import Geometry, overlapping_modules
 
 MIN_EVIDENCE_SIGMAS = 15.0
 """Agreement with the other quadrants' rings below this is what structure without rings reaches."""
@@ -128,39 +128,10 @@ def largest_sigma(covariance: NDArray[np.float64]) -> float:
     return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[-1], 0.0)))
 
 
-def sensor_corners_um(geometry: Any) -> NDArray[np.float64]:
-    """Corners of the sensors' pixel areas in lab x, y, float64 ``(32, 4, 2)``, in order around."""
-    positions = geometry.pixel_positions_um()[..., :2]
-    corners = positions[:, [0, 0, -1, -1], [0, -1, -1, 0]]
-    along = positions[:, 0, -1] - positions[:, 0, 0]
-    down = positions[:, -1, 0] - positions[:, 0, 0]
-    along *= PIXEL_SIZE_UM / 2 / np.linalg.norm(along, axis=1, keepdims=True)
-    down *= PIXEL_SIZE_UM / 2 / np.linalg.norm(down, axis=1, keepdims=True)
-    signs = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    half = signs[:, :1] * along[:, None] + signs[:, 1:] * down[:, None]
-    return np.asarray(corners + half)
-
-
-def overlaps_px(geometry: Any) -> dict[tuple[int, int], float]:
-    """Depth in pixels by which pairs of sensors (0 … 31) overlap; pairs that do not are absent.
-
-    Sensors are convex, so two are apart if some edge's direction separates them.
-    """
-    corners = sensor_corners_um(geometry) / PIXEL_SIZE_UM
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    found = {}
-    for a, b in combinations(range(len(corners)), 2):
-        if (low[a] > high[b]).any() or (low[b] > high[a]).any():
-            continue
-        depth = np.inf
-        for box in (corners[a], corners[b]):
-            for edge in (box[1] - box[0], box[2] - box[1]):
-                normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
-                one, two = corners[a] @ normal, corners[b] @ normal
-                depth = min(depth, one.max() - two.min(), two.max() - one.min())
-        if depth > 0:
-            found[(a, b)] = float(depth)
-    return found
+def overlaps_px(geometry: Geometry) -> dict[tuple[int, int], float]:
+    """Depth in pixels by which pairs of modules overlap; pairs that do not are absent."""
+    pixel_um = geometry.detector.pixel_um
+    return {pair: depth / pixel_um for pair, depth in overlapping_modules(geometry).items()}
 
 
 def overlap_warnings(before: Any, after: Any) -> dict[int, str]:

@@ -9,11 +9,20 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import CSPAD
 from workbench.errors import GeometryError, WorkbenchError
-from workbench.geometry.imgcif import GeometryWarning
+from workbench.geometry import (
+    FORMATS,
+    Geometry,
+    GeometryDiff,
+    GeometryStore,
+    GeometryWarning,
+    Version,
+    compare,
+    read_geometry_file,
+    write_geometry,
+)
 
 HELP = "convert, deploy, compare and roll back geometry files"
 
@@ -25,59 +34,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     def verb(name: str, summary: str, action: Callable[..., int | None]) -> argparse.ArgumentParser:
-        one = verbs.add_parser(
+        added = verbs.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
-        one.set_defaults(geometry_action=action)
-        one.add_argument("--json", action="store_true", help="print the result as JSON")
-        return one
+        added.set_defaults(geometry_action=action)
+        added.add_argument("--json", action="store_true", help="print the result as JSON")
+        return added
 
-    one = verb("convert", "write a geometry in another format", _convert)
-    one.add_argument(
+    convert = verb("convert", "write a geometry in another format", _convert)
+    convert.add_argument(
         "files", nargs="+", metavar="FILE",
         help="input and output (default 0-end.data), or cbf_header=IN out_metrology_file=OUT, "
         "or metrology_file=IN out=OUT",
     )  # fmt: skip
-    one.add_argument("--overwrite", action="store_true", help="replace an output that differs")
-    one.add_argument(
+    formats = "; ".join(f"{known.name} {known.endings[0]}, {known.text}" for known in FORMATS)
+    convert.add_argument(
+        "--format", metavar="NAME", choices=[known.name for known in FORMATS],
+        help=f"format of the output, if its ending does not say ({formats})",
+    )  # fmt: skip
+    convert.add_argument("--overwrite", action="store_true", help="replace an output that differs")
+    convert.add_argument(
         "--rounded", action="store_true",
         help="write whole µm and 1e-5 degrees, as cxi.cbfheader2slaccalib does",
     )  # fmt: skip
-    one.add_argument("--distance", type=float, metavar="MM", help="detector distance to write")
-    one.add_argument("--wavelength", type=float, metavar="Å", help="wavelength to write (.expt)")
-    one.add_argument("--like", metavar="GEOM", help="CrystFEL file whose header lines to keep")
+    convert.add_argument("--distance", type=float, metavar="MM", help="detector distance to write")
+    convert.add_argument(
+        "--wavelength", type=float, metavar="Å", help="wavelength to write (.expt)"
+    )
+    convert.add_argument("--like", metavar="GEOM", help="CrystFEL file whose header lines to keep")
 
-    one = verb("deploy", "make a geometry the current version", _deploy)
-    one.add_argument("file", help="geometry to deploy (.data, .cbf or .geom)")
-    _store_arguments(one)
-    one.add_argument("--comment", default="", help="why, one line")
-    one.add_argument(
+    deploy = verb("deploy", "make a geometry the current version", _deploy)
+    readable = ", ".join(known.endings[0] for known in FORMATS if known.read)
+    deploy.add_argument("file", help=f"geometry to deploy ({readable})")
+    _store_arguments(deploy)
+    deploy.add_argument("--comment", default="", help="why, one line")
+    deploy.add_argument(
         "--recipe", metavar="TOML",
         help="recipe the geometry was made with; recorded, so that its report finds the version",
     )  # fmt: skip
-    one.add_argument("--dry-run", action="store_true", help="show what would be written, only")
+    deploy.add_argument("--dry-run", action="store_true", help="show what would be written, only")
 
-    one = verb("history", "list the versions", _history)
-    _store_arguments(one)
+    _store_arguments(verb("history", "list the versions", _history))
 
-    one = verb("diff", "compare two versions or two files", _diff)
-    one.add_argument("older", nargs="?", default=None, help="version number or file")
-    one.add_argument("newer", nargs="?", default=None, help="version number, file or 'current'")
-    _store_arguments(one, required=False)
+    diff = verb("diff", "compare two versions or two files", _diff)
+    diff.add_argument("older", nargs="?", default=None, help="version number or file")
+    diff.add_argument("newer", nargs="?", default=None, help="version number, file or 'current'")
+    _store_arguments(diff, required=False)
 
-    one = verb("rollback", "make an earlier version current again", _rollback)
-    one.add_argument("version", help="number of the version, e.g. 0 or v0")
-    _store_arguments(one)
-    one.add_argument("--comment", default="", help="why, one line")
+    rollback = verb("rollback", "make an earlier version current again", _rollback)
+    rollback.add_argument("version", help="number of the version, e.g. 0 or v0")
+    _store_arguments(rollback)
+    rollback.add_argument("--comment", default="", help="why, one line")
 
-    one = verb("verify", "check that every version is as it was deployed", _verify)
-    _store_arguments(one)
-    one.add_argument("--repair", action="store_true", help="put back what was changed")
+    verify = verb("verify", "check that every version is as it was deployed", _verify)
+    _store_arguments(verify)
+    verify.add_argument(
+        "--repair", action="store_true", help="put back what was changed or deleted"
+    )
 
-    one = verb("show", "show a geometry, or which file serves a run", _show)
-    one.add_argument("file", nargs="?", help="geometry file; without it, the deployed one")
-    _store_arguments(one, required=False)
-    one.add_argument("-r", "--run", type=int, help="run to look up in the calibration directory")
+    show = verb("show", "show a geometry, or which file serves a run", _show)
+    show.add_argument("file", nargs="?", help="geometry file; without it, the deployed one")
+    _store_arguments(show, required=False)
+    show.add_argument("-r", "--run", type=int, help="run to look up in the calibration directory")
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -85,7 +103,8 @@ def run(options: argparse.Namespace) -> int | None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GeometryWarning)
         try:
-            return options.geometry_action(options)
+            status: int | None = options.geometry_action(options)
+            return status
         finally:
             for warning in caught:
                 print(f"workbench geometry: note: {warning.message}", file=sys.stderr)
@@ -96,16 +115,14 @@ def _store_arguments(parser: argparse.ArgumentParser, *, required: bool = True) 
         "-C", "--calib-dir", required=required, metavar="DIR", help="calibration directory"
     )
     parser.add_argument(
-        "-a", "--address", default=DEFAULT_ADDRESS, help=f"detector (default {DEFAULT_ADDRESS})"
+        "-a", "--address", default=CSPAD.address, help=f"detector (default {CSPAD.address})"
     )
     parser.add_argument(
         "--run-range", default="0-end", metavar="N-M", help="runs it is for (default 0-end)"
     )
 
 
-def _store(options: argparse.Namespace) -> Any:
-    from workbench.geometry import GeometryStore
-
+def _store(options: argparse.Namespace) -> GeometryStore:
     if not Path(options.calib_dir).is_dir():
         raise GeometryError(f"{options.calib_dir}: there is no such calibration directory.")
     return GeometryStore(options.calib_dir, options.address, options.run_range)
@@ -114,66 +131,58 @@ def _store(options: argparse.Namespace) -> Any:
 # ---- convert -------------------------------------------------------------------------------------
 
 _INPUTS = ("cbf_header", "metrology_file")
-_OUTPUTS = {"out_metrology_file": ".data", "out": ".cbf"}
+_OUTPUTS = {"out_metrology_file": "slac", "out": "cbf"}
 """Names by which cctbx's converters know their output, and the format they write to it."""
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from workbench.geometry import slac
-    from workbench.geometry.formats import read_with_beam, write_geometry
-
-    source, target, kind = _input_and_output(options.files)
-    geometry, distance, wavelength = read_with_beam(source)
+    source, target, format = _input_and_output(options.files)
+    geometry, distance, wavelength = read_geometry_file(source)
     if options.rounded:
-        geometry = slac.rounded_copy(geometry)
+        geometry = geometry.rounded()
     distance = distance if options.distance is None else options.distance
     wavelength = wavelength if options.wavelength is None else options.wavelength
     if os.path.lexists(target) and not options.overwrite:
-        if Path(target).suffix == ".data" and Path(target).is_file():
-            _accept_same(geometry, target)
+        if Path(target).suffix == ".data" and Path(target).is_file() and _holds(target, geometry):
             print(f"{target} holds this geometry already.")
             return
         raise GeometryError(f"{target} exists already; give --overwrite to replace it.")
     write_geometry(
-        geometry, target, distance_mm=distance, wavelength_angstrom=wavelength,
-        like=options.like, kind=kind,
+        geometry, target, options.format or format, distance_mm=distance,
+        wavelength_angstrom=wavelength, like=options.like,
     )  # fmt: skip
     result = {
         "input": source,
         "output": target,
-        "sensors": len(geometry.sensors),
+        "sensors": len(geometry.modules),
         "distance_mm": distance,
         "wavelength_angstrom": wavelength,
     }
     if options.json:
         print(json.dumps(result))
     else:
-        print(f"{source} → {target} ({len(geometry.sensors)} sensors)")
+        print(f"{source} → {target} ({len(geometry.modules)} sensors)")
 
 
-def _accept_same(geometry: Any, target: str) -> None:
-    """Let an output pass that is there already with the same geometry; refuse any other."""
-    from workbench.geometry import Geometry
-
+def _holds(path: str, geometry: Geometry) -> bool:
+    """Whether a file holds this geometry."""
     try:
-        same = Geometry.read(target) == geometry
+        return Geometry.read(path) == geometry
     except WorkbenchError:
-        same = False
-    if not same:
-        raise GeometryError(f"{target} exists already and differs; give --overwrite to replace it.")
+        return False
 
 
 def _input_and_output(words: list[str]) -> tuple[str, str, str | None]:
     """Input, output, and the format of the output where its spelling says so."""
     source: str | None = None
     target: str | None = None
-    kind: str | None = None
+    format: str | None = None
     for word in words:
         name, equals, value = word.partition("=")
         if equals and name in _INPUTS:
             source = value
         elif equals and name in _OUTPUTS:
-            target, kind = value, _OUTPUTS[name]
+            target, format = value, _OUTPUTS[name]
         elif source is None:
             source = word
         elif target is None:
@@ -182,7 +191,7 @@ def _input_and_output(words: list[str]) -> tuple[str, str, str | None]:
             raise GeometryError(f"expected an input and an output, found also {word!r}.")
     if not source:
         raise GeometryError("no input given; give a CBF, .data or .geom file.")
-    return source, target or "0-end.data", kind
+    return source, target or "0-end.data", format
 
 
 # ---- versions ------------------------------------------------------------------------------------
@@ -233,8 +242,6 @@ def _history(options: argparse.Namespace) -> None:
 
 
 def _diff(options: argparse.Namespace) -> None:
-    from workbench.geometry import Geometry, compare
-
     older, newer = options.older, options.newer
     if options.calib_dir is None:
         if older is None or newer is None:
@@ -247,13 +254,11 @@ def _diff(options: argparse.Namespace) -> None:
             if len(versions) < 2:
                 raise GeometryError(f"{store.folder}: fewer than two versions to compare.")
             older = versions[-2]
-        difference = store.diff(*(_version_or_file(one) for one in (older, newer or "current")))
+        difference = store.diff(_version_or_file(older), _version_or_file(newer or "current"))
     print(json.dumps(_diff_facts(difference)) if options.json else difference)
 
 
-def _version_or_file(word: str | int) -> Any:
-    from workbench.geometry import Geometry
-
+def _version_or_file(word: str | int) -> int | str | Geometry:
     text = str(word)
     if text == "current":
         return text
@@ -282,8 +287,6 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from workbench.geometry import Geometry
-
     if options.file is None:
         if options.calib_dir is None:
             raise GeometryError("give a file, or --calib-dir to look at what is deployed.")
@@ -297,9 +300,9 @@ def _show(options: argparse.Namespace) -> None:
     geometry = Geometry.read(path)
     target = os.readlink(path) if path.is_symlink() else None
     objects = [
-        {"object": str(one.key), "origin_um": one.origin_um.tolist(),
-         "angles_deg": one.angles_deg.tolist()}
-        for one in geometry.objects
+        {"object": str(row.key), "origin_um": row.origin_um.tolist(),
+         "angles_deg": row.angles_deg.tolist()}
+        for row in geometry.objects
     ]  # fmt: skip
     shape = geometry.snapped().shape
     if options.json:
@@ -308,16 +311,15 @@ def _show(options: argparse.Namespace) -> None:
                           "objects": objects}))  # fmt: skip
         return
     print(f"{path}{f' → {target}' if target else ''}")
-    print(f"{len(geometry.sensors)} sensors, picture of {shape[0]} × {shape[1]} pixels")
+    print(f"{len(geometry.modules)} sensors, picture of {shape[0]} × {shape[1]} pixels")
     if not geometry.is_in_index_order:
         print("note: rows are out of index order; psana reads sensors in the order of the rows")
-    chosen = [*geometry.quadrants] or list(geometry.sensors)
-    for one in chosen:
-        x, y, z = one.origin_um
-        print(f"  {one.key!s:<28s} {x:10.2f} {y:10.2f} {z:9.2f} µm  {one.angles_deg[2]:9.4f}°")
+    for row in geometry.quadrants or geometry.modules:
+        x, y, z = row.origin_um
+        print(f"  {row.key!s:<28s} {x:10.2f} {y:10.2f} {z:9.2f} µm  {row.angles_deg[2]:9.4f}°")
 
 
-def _version_facts(version: Any) -> dict[str, Any]:
+def _version_facts(version: Version) -> dict[str, object]:
     return {
         "version": version.number,
         "path": str(version.path),
@@ -331,7 +333,7 @@ def _version_facts(version: Any) -> dict[str, Any]:
     }
 
 
-def _diff_facts(difference: Any) -> dict[str, Any]:
+def _diff_facts(difference: GeometryDiff) -> dict[str, object]:
     return {
         "changes": [
             {

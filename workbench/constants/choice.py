@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from workbench.detector import GROUP, GROUP_2X2
+from workbench.detectors import find
 from workbench.errors import ConstantsError
 
 _NAME = re.compile(r"([0-9]+)-([0-9]+|end)\.data")
@@ -30,22 +30,23 @@ def constants_folder(calib_dir: str | os.PathLike[str], address: str, kind: str)
     ------
     ConstantsError
         If `address` or `kind` cannot be the name of a folder.
+    WorkbenchError
+        If no detector has such an address.
     """
     for name, value in (("address", address), ("kind of constants", kind)):
         if not value or value in (".", "..") or "/" in value or "\0" in value:
             raise ConstantsError(
                 f"{value!r} is no {name}; expected e.g. CxiDs1.0:Cspad.0 and pedestals."
             )
-    group = GROUP_2X2 if ":cspad2x2." in address.lower() else GROUP
-    return Path(calib_dir) / group / address / kind
+    return Path(calib_dir) / find(address).calib_group / address / kind
 
 
 def run_range(name: str) -> tuple[int, float] | None:
     """First and last run that a file named `name` serves (``inf`` for ``end``), else None."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         return None
-    begin, end = found.groups()
+    begin, end = match.groups()
     return int(begin), math.inf if end == "end" else int(end)
 
 

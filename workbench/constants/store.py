@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from datetime import datetime
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 
 from workbench.constants.choice import constants_folder, file_for_run
 from workbench.constants.text import read_constants_file, write_constants_file
-from workbench.detector import SHAPE, SHAPE_2X2
+from workbench.detectors import find
 from workbench.errors import ConstantsError, FileFormatError
-from workbench.files import replacing
 from workbench.provenance import user
 
 WHOLE_NUMBER_KINDS = frozenset({"pixel_status", "status_data", "status_extra", "pixel_mask"})
@@ -32,8 +30,8 @@ def read_constants(
 
     Returns
     -------
-    Read-only array ``(32, 185, 388)`` (``(2, 185, 388)`` of a 2x2), int64 for status words and
-    masks, else float32 unless the file declares another type.
+    Read-only array ``(modules, rows, columns)``, int64 for status words and masks, else float32
+    unless the file declares another type.
 
     Raises
     ------
@@ -58,20 +56,16 @@ def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArra
 @lru_cache(maxsize=6)
 def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int) -> NDArray:
     # parsing 2.3 million numbers takes half a second; a file that changed has another key
-    shape = pixel_shape(address)
+    detector = find(address)
     dtype = np.int64 if kind in WHOLE_NUMBER_KINDS else None
-    values = read_constants_file(path, math.prod(shape), dtype)
-    if shape == SHAPE_2X2:  # its files are interleaved: the section is the fastest index
-        pixels = np.ascontiguousarray(np.moveaxis(values.reshape(*shape[1:], 2), -1, 0))
+    values = read_constants_file(path, detector.pixels, dtype)
+    if detector.interleaved_constants:
+        modules_last = values.reshape(*detector.module_shape, detector.modules)
+        pixels = np.ascontiguousarray(np.moveaxis(modules_last, -1, 0))
     else:
-        pixels = values.reshape(shape)
+        pixels = values.reshape(detector.shape)
     pixels.flags.writeable = False
     return pixels
-
-
-def pixel_shape(address: str) -> tuple[int, int, int]:
-    """Shape of the detector's arrays."""
-    return SHAPE_2X2 if ":cspad2x2." in address.lower() else SHAPE
 
 
 def read_common_mode(
@@ -104,18 +98,18 @@ def write_constants(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write per-pixel constants in the form psana reads (5920 lines × 388 numbers).
+    """Write per-pixel constants in the form psana reads (a CSPAD: 5920 lines × 388 numbers).
 
     Raises
     ------
     ConstantsError
         If the array has not the detector's shape, or status words are not whole numbers.
     """
-    shape = pixel_shape(address)
+    detector = find(address)
     values = np.asarray(values)
-    if values.shape != shape:
+    if values.shape != detector.shape:
         raise ConstantsError(
-            f"{kind} of {address} must have the shape {shape}, not {values.shape}."
+            f"{kind} of {address} must have the shape {detector.shape}, not {values.shape}."
         )
     if kind in WHOLE_NUMBER_KINDS:
         if not np.array_equal(values, np.rint(values)):
@@ -123,10 +117,10 @@ def write_constants(
         values = values.astype(np.int64)
     elif not np.isfinite(values).all():
         raise ConstantsError(f"{kind} holds NaN or infinite values; set such pixels first.")
-    if shape == SHAPE_2X2:
-        table = np.moveaxis(values, 0, -1).reshape(shape[1], -1)
+    if detector.interleaved_constants:
+        table = np.moveaxis(values, 0, -1).reshape(detector.rows, -1)
     else:
-        table = values.reshape(-1, shape[2])
+        table = values.reshape(-1, detector.columns)
     header = {"CALIB_TYPE": kind, "DETECTOR": address,
               "DATE_TIME": datetime.now().astimezone().isoformat(timespec="seconds")}  # fmt: skip
     if comment:
@@ -182,11 +176,3 @@ def append_history(folder: str | os.PathLike[str], file: str, comment: str = "")
             history.write(line + "\n")
     except OSError as error:
         raise ConstantsError(f"{path} cannot be written ({error.strerror}).") from error
-
-
-def write_common_mode(
-    parameters: tuple[float, ...], path: str | os.PathLike[str], *, overwrite: bool = False
-) -> None:
-    """Write a common_mode file, e.g. ``(1, 25, 25, 100, 1)``."""
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(" ".join(f"{value:g}" for value in parameters) + "\n")

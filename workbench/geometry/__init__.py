@@ -1,18 +1,24 @@
 """Detector geometry: the tree, its file formats, pixel positions and the versioned store."""
 
 from workbench.geometry.compare import GeometryDiff, ObjectChange, compare
+from workbench.geometry.formats import FORMATS, read_geometry_file, write_geometry
 from workbench.geometry.objects import GeometryObject, ObjectKey, Transform
+from workbench.geometry.overlap import overlapping_modules
 from workbench.geometry.pixels import Snapped
-from workbench.geometry.store_model import Deployment, Switch, Version
+from workbench.geometry.registry import GeometryFile, GeometryWarning
+from workbench.geometry.store.model import Deployment, Switch, Version
+from workbench.geometry.store.store import GeometryStore
 from workbench.geometry.tree import Geometry
-from workbench.geometry.versions import GeometryStore
 
 __all__ = [
+    "FORMATS",
     "Deployment",
     "Geometry",
     "GeometryDiff",
+    "GeometryFile",
     "GeometryObject",
     "GeometryStore",
+    "GeometryWarning",
     "ObjectChange",
     "ObjectKey",
     "Snapped",
@@ -20,4 +26,7 @@ __all__ = [
     "Transform",
     "Version",
     "compare",
+    "overlapping_modules",
+    "read_geometry_file",
+    "write_geometry",
 ]

@@ -1,173 +1,172 @@
-"""What makes a set of geometry objects one usable CSPAD tree."""
+"""What makes a set of geometry objects one usable tree of a known detector."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import numpy as np
-
-from workbench import detector
-from workbench.detector import ASIC_COLUMNS, PIXEL_SIZE_UM, ROWS, WIDE_PIXEL_SIZE_UM
-from workbench.errors import FileFormatError, GeometryError
-from workbench.geometry.objects import ANGLES, POSITIONS, SENSOR_TYPE
-
-if TYPE_CHECKING:
-    from workbench.geometry.objects import GeometryObject
-from workbench.geometry.tree import Geometry
+from workbench.detectors import DETECTORS, Detector
+from workbench.errors import FileFormatError, GeometryError, WorkbenchError
+from workbench.geometry.objects import (
+    ANGLES,
+    POSITIONS,
+    GeometryObject,
+    Name,
+    SourceLine,
+    children_by_parent,
+    modules_below,
+    top_of,
+)
 
 LARGEST_UM = 1e9
 LARGEST_DEG = 3600.0
 
 
-def check_objects(geometry: Geometry) -> None:
-    """Refuse what is not one tree with all sensors.
+def check_objects(
+    objects: Sequence[GeometryObject], layout: Sequence[SourceLine], source: str
+) -> tuple[Detector, tuple[GeometryObject, ...]]:
+    """Refuse what is not one tree with all modules of a detector; give detector and modules.
 
     Raises
     ------
     FileFormatError
-        With file and line, if the geometry was read from a file.
+        With file and line, if the geometry was read from a file (`layout` has its lines).
     GeometryError
         Otherwise.
     """
-    if not geometry.objects:
-        raise GeometryError(f"{geometry.source}: there is no geometry in it (no object rows).")
-    _check_numbers(geometry)
-    _check_names(geometry)
-    _check_tree(geometry)
-    _check_sensors(geometry)
+    if not objects:
+        raise GeometryError(f"{source}: there is no geometry in it (no object rows).")
+    checked = _Rows(objects, layout, source)
+    checked.check_numbers()
+    checked.check_names()
+    return recognise(objects, checked.check_tree(), source)
 
 
-def overlapping_sensors(geometry: Geometry) -> list[tuple[int, int, float]]:
-    """Pairs of sensors that overlap in the plane of the detector, with the depth in µm.
+class _Rows:
+    """Rows with what a message needs: where each stands in its file."""
 
-    Two rectangles are apart if and only if they are so along one of their own axes.
+    def __init__(
+        self, objects: Sequence[GeometryObject], layout: Sequence[SourceLine], source: str
+    ) -> None:
+        self.objects, self.source = objects, source
+        self.lines = [
+            number for number, line in enumerate(layout, start=1) if line.object is not None
+        ]
+
+    def refusal(self, place: int, problem: str) -> WorkbenchError:
+        if not self.lines:
+            return GeometryError(f"{self.source}: {problem}")
+        return FileFormatError(self.source, problem, line=self.lines[place])
+
+    def check_numbers(self) -> None:
+        """Refuse numbers beyond any detector, and negative indices."""
+        for place, row in enumerate(self.objects):
+            for names, limit, unit in (
+                (POSITIONS, LARGEST_UM, "µm"),
+                (ANGLES, LARGEST_DEG, "degrees"),
+            ):
+                for name in names:
+                    value = getattr(row, name)
+                    if not math.isfinite(value) or abs(value) > limit:
+                        problem = f"{name} of {row.key} is {value:g}; at most {limit:g} {unit} "
+                        raise self.refusal(place, problem + "is sane.")
+            if row.index < 0 or row.parent_index < 0:
+                raise self.refusal(place, f"the index of {row.key} is negative.")
+
+    def check_names(self) -> None:
+        """Refuse an object defined twice, and one that is its own parent."""
+        seen: dict[object, int] = {}
+        parents = {row.parent_name for row in self.objects}
+        for place, row in enumerate(self.objects):
+            for key in (row.key, row.own_name):
+                if key in seen and (key == row.key or key in parents):
+                    where = f" (first in line {self.lines[seen[key]]})" if self.lines else ""
+                    raise self.refusal(place, f"{row.key} is defined twice{where}.")
+                seen[key] = place
+            if row.parent_name == row.own_name:
+                raise self.refusal(place, f"{row.name} {row.index} is its own parent.")
+
+    def check_tree(self) -> Name:
+        """Refuse circles and parents that no row places; gives the top of the tree."""
+        top = top_of(self.objects)
+        if top is None:
+            raise self.refusal(0, "the objects form a circle: each is below another one.")
+        known = {row.own_name for row in self.objects}
+        children = children_by_parent(self.objects)
+        reached = {top}
+        queue = [top]
+        while queue:
+            for child in children.get(queue.pop(), []):
+                if child.own_name not in reached:
+                    reached.add(child.own_name)
+                    queue.append(child.own_name)
+        for place, row in enumerate(self.objects):
+            if row.parent_name not in known and row.parent_name != top:
+                problem = f"{row.key}: no row says where its parent {row.parent} "
+                raise self.refusal(place, f"{problem}{row.parent_index} is.")
+        for place, row in enumerate(self.objects):
+            if row.parent_name not in reached:
+                problem = f"{row.key} is part of a circle of parents or hangs below one."
+                raise self.refusal(place, problem)
+        return top
+
+
+def recognise(
+    objects: Sequence[GeometryObject], top: Name, source: str
+) -> tuple[Detector, tuple[GeometryObject, ...]]:
+    """Detector whose modules a tree has, and these in the order of the pixel arrays.
+
+    Raises
+    ------
+    GeometryError
+        If it has another number of modules than every known detector, or they are not grouped as
+        that detector's are.
     """
-    half = np.array(
-        [WIDE_PIXEL_SIZE_UM + PIXEL_SIZE_UM * (ASIC_COLUMNS - 1), ROWS / 2 * PIXEL_SIZE_UM]
+    children = children_by_parent(objects)
+    nearest: tuple[Detector, list[GeometryObject]] = (DETECTORS[0], [])
+    for detector in DETECTORS:
+        modules = modules_below(top, children, detector.tree.module_type)
+        if len(modules) == detector.modules:
+            _check_groups(detector, modules, source)
+            return detector, tuple(modules)
+        if modules and not nearest[1]:
+            nearest = detector, modules
+    expected = " or ".join(
+        f"the {detector.modules} modules ({detector.tree.module_type}) of a {detector.name}"
+        for detector in DETECTORS
     )
-    signs = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)]) * half
-    frames = [geometry.transform(sensor) for sensor in geometry.sensors]
-    corners = [signs @ one.rotation[:2, :2].T + one.origin_um[:2] for one in frames]
-    found = []
-    for i, first in enumerate(frames):
-        for j in range(i):
-            axes = np.concatenate([first.rotation[:2, :2].T, frames[j].rotation[:2, :2].T])
-            a, b = corners[i] @ axes.T, corners[j] @ axes.T
-            depth = np.minimum(a.max(axis=0), b.max(axis=0)) - np.maximum(
-                a.min(axis=0), b.min(axis=0)
-            )
-            if depth.min() > 0:
-                found.append((j, i, float(depth.min())))
-    return sorted(found)
+    found = f"{len(nearest[1]) or 'none'}{_missing(*nearest)}"
+    raise GeometryError(f"{source}: expected {expected}, found {found}.")
 
 
-def _check_numbers(geometry: Geometry) -> None:
-    for place, one in enumerate(geometry.objects):
-        for names, limit, unit in ((POSITIONS, LARGEST_UM, "µm"), (ANGLES, LARGEST_DEG, "degrees")):
-            for name in names:
-                value = getattr(one, name)
-                if not math.isfinite(value) or abs(value) > limit:
-                    problem = f"{name} of {one.key} is {value:g}; at most {limit:g} {unit} is sane."
-                    raise _refusal(geometry, place, problem)
-        if one.index < 0 or one.parent_index < 0:
-            raise _refusal(geometry, place, f"the index of {one.key} is negative.")
-
-
-def _check_names(geometry: Geometry) -> None:
-    seen: dict[object, int] = {}
-    parents = {(one.parent, one.parent_index) for one in geometry.objects}
-    for place, one in enumerate(geometry.objects):
-        for key in (one.key, (one.name, one.index)):
-            if key in seen and (key == one.key or key in parents):
-                first = _line_of(geometry, seen[key])
-                where = f" (first in line {first})" if first else ""
-                raise _refusal(geometry, place, f"{one.key} is defined twice{where}.")
-            seen[key] = place
-        if (one.parent, one.parent_index) == (one.name, one.index):
-            raise _refusal(geometry, place, f"{one.name} {one.index} is its own parent.")
-
-
-def _check_tree(geometry: Geometry) -> None:
-    known = {(one.name, one.index) for one in geometry.objects}
-    tops = Counter(
-        (one.parent, one.parent_index)
-        for one in geometry.objects
-        if (one.parent, one.parent_index) not in known
-    )
-    if not tops:
-        raise _refusal(geometry, 0, "the objects form a circle: each is below another one.")
-    # one top is right; of several, those not called IP are misspelt or missing parents
-    real = next((top for top in tops if top[0].startswith("IP")), tops.most_common(1)[0][0])
-    reached = {real}
-    queue = [real]
-    while queue:
-        for child in geometry._children.get(queue.pop(), []):
-            if (child.name, child.index) not in reached:
-                reached.add((child.name, child.index))
-                queue.append((child.name, child.index))
-    for place, one in enumerate(geometry.objects):
-        parent = (one.parent, one.parent_index)
-        if parent in tops and parent != real:
-            problem = f"{one.key}: no row says where its parent {one.parent} {one.parent_index} is."
-            raise _refusal(geometry, place, problem)
-    for place, one in enumerate(geometry.objects):
-        if (one.parent, one.parent_index) not in reached:
-            chain = f"{one.key} is part of a circle of parents or hangs below one."
-            raise _refusal(geometry, place, chain)
-
-
-def _check_sensors(geometry: Geometry) -> None:
-    sensors = geometry.sensors
-    if len(sensors) not in (detector.SENSORS, detector.SHAPE_2X2[0]):
+def _check_groups(detector: Detector, modules: Sequence[GeometryObject], source: str) -> None:
+    """Refuse modules that are neither grouped as the detector's nor all below one object."""
+    groups: dict[Name, list[int]] = {}
+    for module in modules:
+        groups.setdefault(module.parent_name, []).append(module.index)
+    if len(groups) not in (1, len(detector.groups)):
         raise GeometryError(
-            f"{geometry.source}: expected the {detector.SENSORS} sensors ({SENSOR_TYPE}) of a "
-            f"CSPAD or 2 of a 2×2, found {len(sensors)}{_missing(sensors)}."
+            f"{source}: expected the {detector.modules} modules of a {detector.name} below "
+            f"{len(detector.groups)} groups or below one object, found them below {len(groups)}."
         )
-    groups: dict[tuple[str, int], list[int]] = {}
-    for sensor in sensors:
-        groups.setdefault((sensor.parent, sensor.parent_index), []).append(sensor.index)
-    if len(sensors) == detector.SENSORS and len(groups) not in (1, detector.QUADRANTS):
-        raise GeometryError(
-            f"{geometry.source}: expected 4 quadrants of 8 sensors or 32 sensors under one object, "
-            f"found the sensors under {len(groups)} objects."
-        )
+    many = len(modules) // len(groups)
     for (name, index), indices in groups.items():
-        if indices != list(range(len(sensors) // len(groups))):
+        if indices != list(range(many)):
             raise GeometryError(
-                f"{geometry.source}: {name} {index} should have sensors 0 to "
-                f"{len(sensors) // len(groups) - 1}, found {', '.join(map(str, indices))}."
+                f"{source}: {name} {index} should have modules 0 to {many - 1}, "
+                f"found {', '.join(map(str, indices))}."
             )
 
 
-def _missing(sensors: tuple[GeometryObject, ...]) -> str:
-    """Say which sensors of which quadrant are not there."""
-    groups: dict[tuple[str, int], set[int]] = {}
-    for sensor in sensors:
-        groups.setdefault((sensor.parent, sensor.parent_index), set()).add(sensor.index)
-    many = detector.SENSORS_PER_QUADRANT if len(groups) > 1 else detector.SENSORS
+def _missing(detector: Detector, modules: Sequence[GeometryObject]) -> str:
+    """Say which modules of which group are not there."""
+    groups: dict[Name, set[int]] = {}
+    for module in modules:
+        groups.setdefault(module.parent_name, set()).add(module.index)
+    wanted = set(range(detector.modules_per_group if len(groups) > 1 else detector.modules))
     lacks = [
-        f"{name} {index} lacks {', '.join(map(str, sorted(set(range(many)) - there)))}"
-        for (name, index), there in groups.items()
-        if set(range(many)) - there
+        f"{name} {index} lacks {', '.join(map(str, sorted(wanted - indices)))}"
+        for (name, index), indices in groups.items()
+        if wanted - indices
     ]
     return f" ({'; '.join(lacks)})" if lacks else ""
-
-
-def _line_of(geometry: Geometry, place: int) -> int | None:
-    """One-based line of the object at `place` in the file it was read from."""
-    count = -1
-    for number, line in enumerate(geometry.layout, start=1):
-        if line.object is not None:
-            count += 1
-            if count == place:
-                return number
-    return None
-
-
-def _refusal(geometry: Geometry, place: int, problem: str) -> Exception:
-    line = _line_of(geometry, place)
-    if line is None:
-        return GeometryError(f"{geometry.source}: {problem}")
-    return FileFormatError(geometry.source, problem, line=line)

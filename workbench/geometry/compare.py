@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import PIXEL_SIZE_UM
 from workbench.geometry.objects import ObjectKey
 from workbench.geometry.tree import Geometry
 
@@ -25,16 +24,18 @@ class ObjectChange:
     key : the object.
     shift_um : shift of its origin along the axes of the top frame (lab), µm, shape (3,).
     rotation_deg : its own turn about lab x, y, z, degrees, shape (3,) (rotation vector).
+    pixel_um : size of the detector's pixels.
     """
 
     key: ObjectKey
     shift_um: NDArray[np.float64]
     rotation_deg: NDArray[np.float64]
+    pixel_um: float
 
     @property
     def shift_px(self) -> NDArray[np.float64]:
-        """Shift in pixels of 109.92 µm, shape (3,)."""
-        return self.shift_um / PIXEL_SIZE_UM
+        """Shift in pixels, shape (3,)."""
+        return self.shift_um / self.pixel_um
 
     def __str__(self) -> str:
         dx, dy, dz = self.shift_um
@@ -52,8 +53,8 @@ class GeometryDiff:
     ----------
     changes : objects that moved on their own, in the order of the newer geometry.
     added, removed : objects that only the newer, only the older one has.
-    sensor_shift_um : displacement of each sensor's centre in the lab, (sensors, 3), with all that
-        its parents do; None if the detectors have different numbers of sensors.
+    sensor_shift_um : displacement of each module's centre in the lab, (modules, 3), with all that
+        its parents do; None if the geometries are of different detectors.
     """
 
     changes: tuple[ObjectChange, ...]
@@ -72,7 +73,7 @@ class GeometryDiff:
 
     @property
     def largest_shift_um(self) -> float:
-        """Largest displacement of a sensor's centre in the plane of the detector, µm."""
+        """Largest displacement of a module's centre in the plane of the detector, µm."""
         if self.sensor_shift_um is None:
             return math.nan
         return float(np.linalg.norm(self.sensor_shift_um[:, :2], axis=1).max())
@@ -80,8 +81,8 @@ class GeometryDiff:
 
 def compare(older: Geometry, newer: Geometry) -> GeometryDiff:
     """Differences of `newer` from `older`."""
-    before = {one.key: one for one in older.objects}
-    after = {one.key: one for one in newer.objects}
+    before = {row.key: row for row in older.objects}
+    after = {row.key: row for row in newer.objects}
     changes = []
     for key, new in after.items():
         old = before.get(key)
@@ -93,20 +94,20 @@ def compare(older: Geometry, newer: Geometry) -> GeometryDiff:
         shift[np.abs(shift) < NEGLIGIBLE_UM] = 0.0
         turn[np.abs(turn) < NEGLIGIBLE_DEG] = 0.0
         if shift.any() or turn.any():
-            changes.append(ObjectChange(key, shift, turn))
-    sensors = None
-    if len(older.sensors) == len(newer.sensors):
-        sensors = np.array(
+            changes.append(ObjectChange(key, shift, turn, newer.detector.pixel_um))
+    shifts = None
+    if older.detector is newer.detector:
+        shifts = np.array(
             [
                 newer.transform(new).origin_um - older.transform(old).origin_um
-                for old, new in zip(older.sensors, newer.sensors, strict=True)
+                for old, new in zip(older.modules, newer.modules, strict=True)
             ]
         )
     return GeometryDiff(
         tuple(changes),
         tuple(key for key in after if key not in before),
         tuple(key for key in before if key not in after),
-        sensors,
+        shifts,
     )
 
 

@@ -1,4 +1,4 @@
-"""The SLAC geometry file (``geometry/0-end.data``), read and written without loss.
+"""The text of a SLAC geometry file (``geometry/0-end.data``): rows to text and back, losslessly.
 
 A line that starts with ``#`` is a comment; any other line that is not blank has 13 columns:
 parent and its index, object and its index, origin x, y, z (µm), design angles about z, y, x and
@@ -10,18 +10,15 @@ written anew, with all their digits, and keep their columns where they fit.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import FileFormatError, GeometryError
-from workbench.files import replacing
+from workbench.detectors import Detector
+from workbench.errors import FileFormatError
 from workbench.geometry.objects import ANGLES, POSITIONS, GeometryObject, SourceLine
-from workbench.geometry.tree import Geometry
 
 COLUMNS = ("parent", "parent_index", "name", "index", *POSITIONS, *ANGLES)
 LARGEST_FILE = 1 << 20
@@ -43,22 +40,6 @@ _PARAMETERS = (
 )
 
 
-def read(path: str | os.PathLike[str]) -> Geometry:
-    """Geometry of a SLAC file.
-
-    Raises
-    ------
-    FileFormatError
-        If it cannot be read or is not such a file; the message names the line.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
-    return parse(decode(content, os.fspath(path)), os.fspath(path))
-
-
 def decode(content: bytes, name: str) -> str:
     """Text of a geometry file; bytes that are not UTF-8 survive as surrogates.
 
@@ -78,20 +59,23 @@ def decode(content: bytes, name: str) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def parse(text: str, name: str = "geometry") -> Geometry:
-    """Geometry from the text of a SLAC file; `name` is used in messages."""
-    layout, objects = [], []
+def parse_rows(text: str, name: str) -> tuple[tuple[GeometryObject, ...], tuple[SourceLine, ...]]:
+    """Objects and lines of the text of a SLAC file; `name` is used in messages.
+
+    Raises
+    ------
+    FileFormatError
+        If a row is not made of 13 columns of the right kind; the message names the line.
+    """
+    layout: list[SourceLine] = []
     for number, line in enumerate(re.split(r"(?<=\n)", text), start=1):
         words = line.split()
-        if not words or words[0].startswith("#"):
-            layout.append(SourceLine(line))
-            continue
-        one = _parse_row(words, name, number)
-        layout.append(SourceLine(line, one))
-        objects.append(one)
+        is_row = words and not words[0].startswith("#")
+        layout.append(SourceLine(line, _parse_row(words, name, number) if is_row else None))
+    objects = tuple(line.object for line in layout if line.object is not None)
     if not objects:
         raise FileFormatError(name, "no geometry in it (no row of 13 columns).")
-    return Geometry(tuple(objects), tuple(layout), name)
+    return objects, tuple(layout)
 
 
 def _parse_row(words: list[str], name: str, number: int) -> GeometryObject:
@@ -120,25 +104,14 @@ def _refuse() -> int:
     raise ValueError
 
 
-def to_text(geometry: Geometry) -> str:
+def rows_text(objects: Iterable[GeometryObject], layout: Iterable[SourceLine]) -> str:
     """Text of a SLAC file: lines as read, changed rows with their new numbers."""
-    layout = geometry.layout or standard_layout(geometry.objects)
-    objects = iter(geometry.objects)
+    rows = iter(objects)
     lines = []
     for line in layout:
-        if line.object is None:
-            lines.append(line.text)
-            continue
-        one = next(objects)
-        lines.append(line.text if one == line.object else _rewrite(line.text, one))
+        row = None if line.object is None else next(rows)
+        lines.append(line.text if row is None or row == line.object else _rewrite(line.text, row))
     return "".join(lines)
-
-
-def write(geometry: Geometry, path: Path, *, overwrite: bool = True) -> None:
-    """Write a SLAC file atomically."""
-    content = to_text(geometry).encode("utf-8", "surrogateescape")
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(content)
 
 
 def number_text(value: float) -> str:
@@ -146,13 +119,13 @@ def number_text(value: float) -> str:
     return np.format_float_positional(value + 0.0, trim="-")
 
 
-def _rewrite(text: str, one: GeometryObject) -> str:
-    """Row `text` with the numbers of `one`; what did not change keeps its digits and column."""
+def _rewrite(text: str, row: GeometryObject) -> str:
+    """Line `text` with the numbers of `row`; what did not change keeps its digits and column."""
     parts = re.findall(r"(\s*)(\S+)", text)
     rest = text[len(text.rstrip()) :]
     line, late = "", 0
     for place, ((gap, word), column) in enumerate(zip(parts, COLUMNS, strict=True)):
-        value = getattr(one, column)
+        value = getattr(row, column)
         if column in ("parent", "name"):
             fresh = value
         elif float(word) == value:
@@ -168,10 +141,9 @@ def _rewrite(text: str, one: GeometryObject) -> str:
 
 def standard_layout(
     objects: Iterable[GeometryObject],
+    detector: Detector,
     comments: Sequence[str] = (),
     *,
-    experiment: str = "",
-    author: str = "",
     rounded: bool = False,
 ) -> tuple[SourceLine, ...]:
     """Lines of a new file: header comments and one line for each object.
@@ -179,11 +151,9 @@ def standard_layout(
     `rounded` writes whole µm and 1e-5°, as PSCalib's own writer does.
     """
     header = [
-        "TITLE       Geometry parameters of CSPAD",
+        f"TITLE       Geometry parameters of {detector.name}",
         f"DATE_TIME   {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}",
-        *([f"AUTHOR      {author}"] if author else []),
-        *([f"EXPERIMENT  {experiment}"] if experiment else []),
-        "DETECTOR    CSPAD",
+        f"DETECTOR    {detector.name}",
         "CALIB_TYPE  geometry",
         "COMMENT:01  Each object is placed in the Cartesian frame of its parent object",
         *(f"COMMENT:{place:02d}  {comment}" for place, comment in enumerate(comments, start=2)),
@@ -196,29 +166,20 @@ def standard_layout(
     ]
     lines = [SourceLine(f"# {' '.join(line.split(chr(10)))}\n") for line in header]
     lines.append(SourceLine("\n"))
-    for one in objects:
-        lines.append(SourceLine(_row_text(one, rounded), one))
+    lines += [SourceLine(_row_text(row, rounded), row) for row in objects]
     return tuple(lines)
 
 
-def _row_text(one: GeometryObject, rounded: bool) -> str:
+def _row_text(row: GeometryObject, rounded: bool) -> str:
+    origin, design, tilt = (
+        [getattr(row, name) for name in names] for names in (POSITIONS, ANGLES[:3], ANGLES[3:])
+    )
     if rounded:
-        origin = "".join(f" {value:8.0f}" for value in one.origin_um)
-        design = "".join(f" {getattr(one, name):8.1f}" for name in ANGLES[:3])
-        tilt = "".join(f" {getattr(one, name):8.5f}" for name in ANGLES[3:])
-        numbers = f"{origin} {design}  {tilt}"
+        numbers = "".join(f" {value:8.0f}" for value in origin)
+        numbers += " " + "".join(f" {value:8.1f}" for value in design)
+        numbers += "  " + "".join(f" {value:8.5f}" for value in tilt)
     else:
-        origin = "".join(f" {number_text(getattr(one, name)):>10s}" for name in POSITIONS)
-        design = "".join(f" {number_text(getattr(one, name)):>8s}" for name in ANGLES[:3])
-        tilt = "".join(f" {number_text(getattr(one, name)):>10s}" for name in ANGLES[3:])
-        numbers = f"{origin} {design} {tilt}"
-    return f"{one.parent:<11s} {one.parent_index:3d} {one.name:<11s} {one.index:3d} {numbers}\n"
-
-
-def rounded_copy(geometry: Geometry) -> Geometry:
-    """Geometry on whole µm and 1e-5° (what PSCalib's writer keeps), with a fresh header."""
-    layout = standard_layout(geometry.objects, rounded=True)
-    try:
-        return parse("".join(line.text for line in layout), geometry.source)
-    except FileFormatError as error:  # cannot happen for a checked geometry
-        raise GeometryError(str(error)) from error
+        numbers = "".join(f" {number_text(value):>10s}" for value in origin)
+        numbers += " " + "".join(f" {number_text(value):>8s}" for value in design)
+        numbers += " " + "".join(f" {number_text(value):>10s}" for value in tilt)
+    return f"{row.parent:<11s} {row.parent_index:3d} {row.name:<11s} {row.index:3d} {numbers}\n"

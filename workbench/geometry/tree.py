@@ -1,12 +1,12 @@
 """The geometry of a detector: an immutable tree of objects in the SLAC convention.
 
-Each object (sensor, quadrant, detector, rail) sits in the frame of its parent: a point ``r`` of
+Each object (module, group, detector, rail) sits in the frame of its parent: a point ``r`` of
 the object is at ``Rx(x) · Ry(y) · Rz(z) · r + (x0, y0, z0)`` there, with the angles
 ``rot + tilt`` (design plus correction, degrees, right-handed, z acts first) and the origin in µm.
 The frame is that of psana: x down and y right in an image, z against the beam
 (PSCalib ``GeometryObject``, lcls-psana/PSCalib@b9f60ba).
 
-The place of a sensor in the pixel arrays follows from the *index* columns, never from the order
+The place of a module in the pixel arrays follows from the *index* columns, never from the order
 of the lines (psana itself counts lines; `Geometry.in_index_order` makes the two agree).
 """
 
@@ -14,28 +14,32 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench import detector
+from workbench.detectors import CSPAD, Detector
 from workbench.errors import GeometryError
+from workbench.geometry.checks import check_objects
+from workbench.geometry.ideal import ideal_objects
 from workbench.geometry.objects import (
     POSITIONS,
-    SENSOR_TYPE,
+    TOP_FRAME,
     GeometryObject,
+    Name,
     ObjectKey,
+    Selector,
     SourceLine,
     Transform,
+    children_by_parent,
+    top_of,
 )
-
-if TYPE_CHECKING:
-    from workbench.geometry.pixels import Snapped
+from workbench.geometry.pixels import Snapped, positions_um, snap
+from workbench.geometry.registry import FormatTable, WriteOptions
+from workbench.geometry.slac import parse_rows, rows_text, standard_layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,7 @@ class Geometry:
     Raises
     ------
     GeometryError
-        If the objects do not form one tree with the sensors of a CSPAD.
+        If the objects do not form one tree with the modules of a known detector.
     """
 
     objects: tuple[GeometryObject, ...]
@@ -62,9 +66,7 @@ class Geometry:
     source: str = field(default="geometry")
 
     def __post_init__(self) -> None:
-        from workbench.geometry.checks import check_objects
-
-        check_objects(self)
+        self._recognised  # noqa: B018 (refuses what is no geometry)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Geometry):
@@ -75,82 +77,121 @@ class Geometry:
         return hash(frozenset(self.objects))
 
     def __repr__(self) -> str:
-        return f"<Geometry {self.source}: {len(self.objects)} objects, {len(self.sensors)} sensors>"
+        return f"<Geometry {self.source}: {len(self.objects)} objects, {self.detector.name}>"
 
     # ---- files -------------------------------------------------------------------------------
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Geometry:
-        """Geometry of a SLAC ``.data``, CSPAD CBF or CrystFEL ``.geom`` file (told by content).
+        """Geometry of a file in any known format; its content says which.
+
+        SLAC ``.data``, CSPAD CBF, CrystFEL ``.geom``, psana's pixel coordinates ``.npy``.
 
         Raises
         ------
         FileFormatError
             If the file cannot be read; the message names file and line.
         """
-        from workbench.geometry.formats import read_geometry
+        return FORMATS.read(path).geometry
 
-        return read_geometry(path)
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Write a file atomically, in the format of its ending.
+
+        A SLAC file (``.data``) of a geometry that was read and not changed is byte-identical.
+
+        Raises
+        ------
+        GeometryError
+            If no format has this ending, or it cannot hold the geometry.
+        """
+        FORMATS.write(self, path, options=WriteOptions(overwrite=overwrite))
 
     @classmethod
     def parse(cls, text: str, name: str = "geometry") -> Geometry:
         """Geometry from the text of a SLAC file; `name` is used in messages."""
-        from workbench.geometry.slac import parse
-
-        return parse(text, name)
+        return cls(*parse_rows(text, name), name)
 
     def to_text(self) -> str:
         """Text of a SLAC file; unchanged rows and all comments are as they were read."""
-        from workbench.geometry.slac import to_text
-
-        return to_text(self)
-
-    def write(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
-        """Write a SLAC file atomically; unread and unchanged, it is byte-identical."""
-        from workbench.geometry.slac import write
-
-        write(self, Path(path), overwrite=overwrite)
+        layout = self.layout or standard_layout(self.objects, self.detector)
+        return rows_text(self.objects, layout)
 
     @classmethod
-    def ideal(cls) -> Geometry:
-        """Design geometry of a CXI CSPAD (see `workbench.geometry.ideal`)."""
-        from workbench.geometry.ideal import ideal_geometry
-
-        return ideal_geometry()
+    def ideal(cls, detector: Detector = CSPAD) -> Geometry:
+        """Design geometry of a detector."""
+        objects = ideal_objects(detector)
+        return cls(objects, standard_layout(objects, detector), "ideal geometry")
 
     # ---- the tree ----------------------------------------------------------------------------
 
     @cached_property
+    def _recognised(self) -> tuple[Detector, tuple[GeometryObject, ...]]:
+        return check_objects(self.objects, self.layout, self.source)
+
+    @cached_property
     def _by_key(self) -> dict[ObjectKey, GeometryObject]:
-        return {one.key: one for one in self.objects}
+        return {row.key: row for row in self.objects}
 
     @cached_property
-    def _by_name(self) -> dict[tuple[str, int], list[GeometryObject]]:
-        found: dict[tuple[str, int], list[GeometryObject]] = {}
-        for one in self.objects:
-            found.setdefault((one.name, one.index), []).append(one)
-        return found
+    def _by_name(self) -> dict[Name, list[GeometryObject]]:
+        rows: dict[Name, list[GeometryObject]] = {}
+        for row in self.objects:
+            rows.setdefault(row.own_name, []).append(row)
+        return rows
 
     @cached_property
-    def _children(self) -> dict[tuple[str, int], list[GeometryObject]]:
-        found: dict[tuple[str, int], list[GeometryObject]] = {}
-        for one in self.objects:
-            found.setdefault((one.parent, one.parent_index), []).append(one)
-        for children in found.values():
-            children.sort(key=lambda child: (child.index, child.name))
-        return found
+    def _children(self) -> dict[Name, list[GeometryObject]]:
+        return children_by_parent(self.objects)
 
     @cached_property
-    def top(self) -> tuple[str, int]:
+    def top(self) -> Name:
         """Name and index of the top of the tree (``IP``, 0), which is only ever a parent."""
-        tops = [
-            (one.parent, one.parent_index)
-            for one in self.objects
-            if (one.parent, one.parent_index) not in self._by_name
-        ]
-        return next((top for top in tops if top[0].startswith("IP")), tops[0])
+        top = top_of(self.objects)
+        assert top is not None  # a checked tree has one
+        return top
 
-    def find(self, what: GeometryObject | ObjectKey | tuple) -> GeometryObject:
+    @property
+    def detector(self) -> Detector:
+        """The detector whose modules the tree has."""
+        return self._recognised[0]
+
+    @property
+    def modules(self) -> tuple[GeometryObject, ...]:
+        """The detector's modules, in the order of the pixel arrays."""
+        return self._recognised[1]
+
+    @property
+    def sensors(self) -> tuple[GeometryObject, ...]:
+        """The modules, by the word for those of a CSPAD."""
+        return self.modules
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the pixel arrays: modules, rows, columns."""
+        return self.detector.shape
+
+    @cached_property
+    def quadrants(self) -> tuple[GeometryObject, ...]:
+        """Objects of the detector's groups, in order; empty for a tree without that level."""
+        parents = [self.parent(module) for module in self.modules]
+        groups = list(dict.fromkeys(parent for parent in parents if parent is not None))
+        grouped = self.detector.tree.group and len(groups) == len(self.detector.groups)
+        return tuple(groups) if grouped else ()
+
+    @cached_property
+    def groups(self) -> tuple[tuple[GeometryObject, ...], ...]:
+        """Objects that move as one: of each group its own object, in a flat tree its modules."""
+        if self.quadrants:
+            return tuple((quadrant,) for quadrant in self.quadrants)
+        return tuple(self.modules[group.slice] for group in self.detector.groups)
+
+    @cached_property
+    def base(self) -> Transform:
+        """Frame of the object that carries the (first) group: where distances are measured to."""
+        parent = self.parent(self.groups[0][0])
+        return TOP_FRAME if parent is None else self.transform(parent)
+
+    def find(self, what: Selector) -> GeometryObject:
         """Give the object of a key, or of ``(name, index)`` where that is unique.
 
         Raises
@@ -163,102 +204,62 @@ class Geometry:
         elif isinstance(what, tuple) and len(what) == 4:
             what = ObjectKey(*what)
         if isinstance(what, ObjectKey):
-            found = self._by_key.get(what)
-            if found is not None:
-                return found
+            candidates = [self._by_key[what]] if what in self._by_key else []
         else:
             candidates = self._by_name.get((what[0], what[1]), [])
-            if len(candidates) == 1:
-                return candidates[0]
-            if candidates:
-                raise GeometryError(
-                    f"{self.source}: {what[0]} {what[1]} is there {len(candidates)} times; "
-                    "name its parent as well."
-                )
+        if len(candidates) == 1:
+            return candidates[0]
         described = " ".join(map(str, what)) if isinstance(what, tuple) else what
+        if candidates:
+            raise GeometryError(
+                f"{self.source}: {described} is there {len(candidates)} times; "
+                "name its parent as well."
+            )
         raise GeometryError(f"{self.source}: there is no object {described}.")
 
-    def children(
-        self, parent: GeometryObject | tuple[str, int] | None = None
-    ) -> list[GeometryObject]:
+    def children(self, parent: GeometryObject | Name | None = None) -> list[GeometryObject]:
         """Children of an object (None: of the top), sorted by index."""
-        if parent is None:
-            key = self.top
-        elif isinstance(parent, GeometryObject):
-            key = (parent.name, parent.index)
-        else:
-            key = parent
-        return list(self._children.get(key, []))
+        if isinstance(parent, GeometryObject):
+            parent = parent.own_name
+        return list(self._children.get(parent or self.top, []))
 
     def parent(self, child: GeometryObject) -> GeometryObject | None:
         """Parent of an object; None if that is the top."""
-        found = self._by_name.get((child.parent, child.parent_index))
-        return found[0] if found else None
+        candidates = self._by_name.get(child.parent_name)
+        return candidates[0] if candidates else None
 
     @cached_property
     def _transforms(self) -> dict[GeometryObject, Transform]:
         return {}  # filled by `transform`
 
-    @cached_property
-    def sensors(self) -> tuple[GeometryObject, ...]:
-        """Sensors (2×1 modules) in the order of the pixel arrays: 32, or 2 of a 2×2 detector."""
-        found: list[GeometryObject] = []
-
-        def walk(key: tuple[str, int]) -> None:
-            for child in self._children.get(key, []):
-                if child.name.partition(":")[0] == SENSOR_TYPE:
-                    found.append(child)
-                else:
-                    walk((child.name, child.index))
-
-        walk(self.top)
-        return tuple(found)
-
-    @cached_property
-    def quadrants(self) -> tuple[GeometryObject, ...]:
-        """Give the four quadrant objects in order; empty for a flat tree or a 2×2 detector."""
-        found: list[GeometryObject] = []
-        for sensor in self.sensors:
-            above = self.parent(sensor)
-            if above is not None and above not in found:
-                found.append(above)
-        return tuple(found) if len(found) == detector.QUADRANTS else ()
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the pixel arrays: (32, 185, 388) or (2, 185, 388)."""
-        return (len(self.sensors), detector.ROWS, detector.COLUMNS)
-
-    def transform(self, what: GeometryObject | ObjectKey | tuple) -> Transform:
+    def transform(self, what: Selector) -> Transform:
         """Rotation and origin (µm) of an object in the top frame."""
-        one = self.find(what)
-        found = self._transforms.get(one)
-        if found is None:
-            above = self.parent(one)
-            rotation, origin = one.rotation, one.origin_um
-            if above is not None:
-                outer = self.transform(above)
+        row = self.find(what)
+        known = self._transforms.get(row)
+        if known is None:
+            parent = self.parent(row)
+            rotation, origin = row.rotation, row.origin_um
+            if parent is not None:
+                outer = self.transform(parent)
                 rotation = outer.rotation @ rotation
                 origin = outer.rotation @ origin + outer.origin_um
             rotation.flags.writeable = origin.flags.writeable = False
-            found = self._transforms[one] = Transform(rotation, origin)
-        return found
+            known = self._transforms[row] = Transform(rotation, origin)
+        return known
 
     def parent_rotation(self, what: GeometryObject) -> NDArray[np.float64]:
         """Rotation (3, 3) from the frame of an object's parent to the top frame."""
-        above = self.parent(self.find(what))
-        return np.eye(3) if above is None else self.transform(above).rotation
+        parent = self.parent(self.find(what))
+        return TOP_FRAME.rotation if parent is None else self.transform(parent).rotation
 
     # ---- changes: each gives a new tree ------------------------------------------------------
 
-    def replace(self, what: GeometryObject | ObjectKey | tuple, **changes: float) -> Geometry:
+    def replace(self, what: Selector, **changes: float) -> Geometry:
         """Copy with some numbers of one object changed, e.g. ``x0=…, tilt_z=…`` (µm, degrees)."""
         old = self.find(what)
         return self._with({old.key: dataclasses.replace(old, **changes)})  # type: ignore[arg-type]
 
-    def move(
-        self, what: GeometryObject | ObjectKey | tuple, shift_um: ArrayLike, *, frame: str = "lab"
-    ) -> Geometry:
+    def move(self, what: Selector, shift_um: ArrayLike, *, frame: str = "lab") -> Geometry:
         """Copy with one object (and all below it) displaced by ``(dx, dy, dz)`` µm.
 
         `frame` says in which frame the shift is given: ``lab`` (the top frame) or ``parent``.
@@ -275,7 +276,7 @@ class Geometry:
 
     def rotate(
         self,
-        what: GeometryObject | ObjectKey | tuple,
+        what: Selector,
         *,
         z: float = 0.0,
         y: float = 0.0,
@@ -288,35 +289,33 @@ class Geometry:
         )
 
     def move_quadrants(self, offsets_px: ArrayLike) -> Geometry:
-        """Copy with each quadrant's origin moved by *minus* its offset.
+        """Copy with the origin of each of the detector's groups moved by *minus* its offset.
 
         Parameters
         ----------
-        offsets_px : shape (4, 2), pixels of 109.92 µm along lab (top frame) x, y: where the centre
-            of the rings is seen by each quadrant in the present geometry. The rotation of what is
-            above the quadrants is taken into account. In a flat tree the eight sensors of each
-            quadrant move together.
+        offsets_px : shape (groups, 2), pixels along lab (top frame) x, y: where the centre of the
+            rings is seen by each group (quadrant) in the present geometry. The rotation of what
+            is above the groups is taken into account. In a flat tree the modules of each group
+            move together.
+
+        Raises
+        ------
+        GeometryError
+            If the offsets are not one finite pair for each group.
         """
         offsets = np.asarray(offsets_px, dtype=float)
-        if offsets.shape != (detector.QUADRANTS, 2) or not np.isfinite(offsets).all():
+        if offsets.shape != (len(self.groups), 2) or not np.isfinite(offsets).all():
             raise GeometryError(
-                f"quadrant offsets are finite numbers of shape (4, 2); found {offsets.shape}."
+                f"{self.source}: offsets of a {self.detector.name} are finite numbers of shape "
+                f"({len(self.groups)}, 2), found {offsets.shape}."
             )
-        groups: Iterable[tuple[GeometryObject, ...]]
-        if self.quadrants:
-            groups = [(quadrant,) for quadrant in self.quadrants]
-        elif len(self.sensors) == detector.SENSORS:
-            step = detector.SENSORS_PER_QUADRANT
-            groups = [self.sensors[i : i + step] for i in range(0, detector.SENSORS, step)]
-        else:
-            raise GeometryError(f"{self.source}: this detector has no quadrants to move.")
         changed = {}
-        for group, offset in zip(groups, offsets, strict=True):
+        for group, offset in zip(self.groups, offsets, strict=True):
             if not offset.any():
                 continue
-            shift = np.array([*-offset, 0.0]) * detector.PIXEL_SIZE_UM
-            for one in group:
-                changed[one.key] = _moved(one, self.parent_rotation(one).T @ shift)
+            shift = np.array([*-offset, 0.0]) * self.detector.pixel_um
+            for row in group:
+                changed[row.key] = _moved(row, self.parent_rotation(row).T @ shift)
         return self._with(changed)
 
     def with_psana_z(self) -> Geometry:
@@ -327,28 +326,27 @@ class Geometry:
         """
         return self._with(
             {
-                one.key: dataclasses.replace(one, z0=-one.z0)
-                for one in self.objects
-                if one.parent.startswith("IP") and one.z0 > 0
+                row.key: dataclasses.replace(row, z0=-row.z0)
+                for row in self.objects
+                if row.parent.startswith("IP") and row.z0 > 0
             }
         )
 
     @property
     def is_in_index_order(self) -> bool:
-        """True if psana, which counts lines, reads the sensors in the order of their indices."""
-        order: dict[tuple[str, int], int] = {}
-        for one in self.objects:
-            parent = (one.parent, one.parent_index)
-            if one.index < order.get(parent, -1):
+        """True if psana, which counts lines, reads the modules in the order of their indices."""
+        last: dict[Name, int] = {}
+        for row in self.objects:
+            if row.index < last.get(row.parent_name, -1):
                 return False
-            order[parent] = one.index
+            last[row.parent_name] = row.index
         return True
 
     def in_index_order(self) -> Geometry:
         """Copy whose rows stand in index order among the children of one parent."""
-        slots: dict[tuple[str, int], list[int]] = {}
-        for place, one in enumerate(self.objects):
-            slots.setdefault((one.parent, one.parent_index), []).append(place)
+        slots: dict[Name, list[int]] = {}
+        for place, row in enumerate(self.objects):
+            slots.setdefault(row.parent_name, []).append(place)
         order = list(range(len(self.objects)))
         for places in slots.values():
             wanted = sorted(places, key=lambda place: self.objects[place].index)
@@ -360,35 +358,45 @@ class Geometry:
         layout = tuple(line if line.object is None else next(moved) for line in self.layout)
         return Geometry(objects, layout, self.source)
 
+    def rounded(self) -> Geometry:
+        """Copy on whole µm and 1e-5° (what PSCalib's writer keeps), with a fresh header."""
+        layout = standard_layout(self.objects, self.detector, rounded=True)
+        return Geometry.parse("".join(line.text for line in layout), self.source)
+
     def _with(self, changed: Mapping[ObjectKey, GeometryObject]) -> Geometry:
-        objects = tuple(changed.get(one.key, one) for one in self.objects)
+        objects = tuple(changed.get(row.key, row) for row in self.objects)
         return Geometry(objects, self.layout, self.source)
 
     # ---- pixels ------------------------------------------------------------------------------
 
+    @cached_property
+    def _module_transforms(self) -> bytes:
+        """Rotation and origin of each module, float64 ``(modules, 3, 4)``, as bytes."""
+        frames = [np.column_stack(self.transform(module)) for module in self.modules]
+        return np.stack(frames).tobytes()
+
     def pixel_positions_um(self, *, wide_pixel_centre: bool = False) -> NDArray[np.float64]:
-        """Position of each pixel in the top frame, µm: read-only ``(32, 185, 388, 3)``, cached.
+        """Position of each pixel in the top frame, µm: ``(modules, rows, columns, 3)``, float64.
 
-        `wide_pixel_centre` puts the two wide columns (193, 194) at their centres, 137.40 µm from
-        the seam; by default they are, as in psana, at 219.84 µm, on the regular grid of their ASIC.
+        The array is read-only and cached. `wide_pixel_centre` puts the wide pixels at the seams
+        of the ASICs at their centres; by default they are, as in psana, on the regular grid of
+        their ASIC (of a CSPAD 219.84 instead of 137.40 µm from the seam).
         """
-        from workbench.geometry.pixels import positions_um
-
-        key = np.stack([np.column_stack(self.transform(one)) for one in self.sensors])
-        return positions_um(key.tobytes(), wide_pixel_centre)
+        return positions_um(self.detector, self._module_transforms, wide_pixel_centre)
 
     def snapped(self, *, fill: bool = True) -> Snapped:
-        """Assembly on whole pixels, for display (see `workbench.geometry.pixels.Snapped`)."""
-        from workbench.geometry.pixels import snap
-
-        key = np.stack([np.column_stack(self.transform(one)) for one in self.sensors])
-        return snap(key.tobytes(), fill)
+        """Assembly on whole pixels, for display (see `workbench.geometry.Snapped`)."""
+        return snap(self.detector, self._module_transforms, fill)
 
 
-def _moved(one: GeometryObject, shift: NDArray[np.float64]) -> GeometryObject:
+FORMATS: FormatTable[Geometry] = FormatTable()
+"""The geometry file formats; `workbench.geometry.formats` fills the table."""
+
+
+def _moved(row: GeometryObject, shift: NDArray[np.float64]) -> GeometryObject:
     """Object displaced in its parent's frame, on whole 1e-6 µm so that files stay readable."""
     origin = {
-        name: round(getattr(one, name) + float(delta), 6) if delta else getattr(one, name)
+        name: round(getattr(row, name) + float(delta), 6) if delta else getattr(row, name)
         for name, delta in zip(POSITIONS, shift, strict=True)
     }
-    return dataclasses.replace(one, **origin)
+    return dataclasses.replace(row, **origin)

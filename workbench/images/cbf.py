@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench import detector
+from workbench.detectors import Detector
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
-from workbench.geometry import Geometry, cif, imgcif, imgcif_header
+from workbench.geometry import Geometry
+from workbench.geometry.formats import cif, imgcif, imgcif_header
 from workbench.images.model import DetectorImage
 
 UNDERLOAD, OVERLOAD = -400, 90001
@@ -56,11 +57,11 @@ def write_cbf(
     Raises
     ------
     WorkbenchError
-        If the image cannot be written without loss (2×2 detector, infinite values, integers
+        If the image cannot be written without loss (another detector, infinite values, integers
         beyond 32 bits) or the place not be written to.
     """
     data, undefined, count = _storable(image.data)
-    geometry = image.geometry or Geometry.ideal()
+    geometry = image.geometry or Geometry.ideal(image.detector)
     tables, own_geometry = imgcif_header.header_text(geometry, image.distance_mm)
     own = cif.item_text(imgcif_header.OWN, _own_items(image, count)) + own_geometry
     block = re.sub(r"[^\w.:+-]", "_", image.name, flags=re.ASCII)[:70] or "cspad_image"
@@ -69,18 +70,14 @@ def write_cbf(
     text += "loop_\n_array_data.array_id\n_array_data.binary_id\n_array_data.data\n"
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         file.write(text.replace("\n", "\r\n").encode("ascii", "replace"))
-        for quadrant, part in enumerate(detector.by_quadrant(data)):
-            _write_section(file, part, f"ARRAY_D0Q{quadrant}", quadrant + 1)
+        for number, group in enumerate(image.detector.groups, start=1):
+            name = imgcif_header.array_name(group.name)
+            _write_section(file, data[group.slice], name, number)
 
 
 def _storable(data: NDArray) -> tuple[NDArray, int, int]:
     """Data as int32 or float64, the value of undefined pixels, and how many there are."""
     undefined = UNDERLOAD - 1
-    if data.shape != detector.SHAPE:
-        raise WorkbenchError(
-            f"a CSPAD CBF holds the full detector {detector.SHAPE}, this image has {data.shape}; "
-            "write it as .npy or .h5."
-        )
     if data.dtype.kind in "biu":
         whole = np.iinfo(np.int32)
         if data.dtype.kind != "b" and data.dtype.itemsize >= 4 and data.size:
@@ -120,7 +117,7 @@ def _own_items(image: DetectorImage, undefined_count: int) -> dict[str, str]:
 def _frame_tables(image: DetectorImage, data: NDArray, undefined: int) -> str:
     known = image.wavelength_angstrom is not None
     wavelength = repr(float(image.wavelength_angstrom or PLACEHOLDER_WAVELENGTH))
-    arrays = [f"ARRAY_D0Q{quadrant}" for quadrant in range(detector.QUADRANTS)]
+    arrays = [imgcif_header.array_name(group.name) for group in image.detector.groups]
     kind = "signed 32-bit integer" if data.dtype.kind == "i" else "signed 64-bit real IEEE"
     return "".join(
         [
@@ -216,12 +213,12 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     except OSError as error:
         raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
     parsed = cif.parse_cbf(content, name)
-    imgcif.require_cspad(parsed)
+    detector = imgcif.detector_of(parsed)
     if not parsed.binaries:
         raise FileFormatError(path, "it holds a geometry but no pixel data.")
     known = parsed.table(imgcif_header.OWN)
     located = imgcif.geometry_of(parsed)
-    data = _pixel_data(content, parsed)
+    data = _pixel_data(content, parsed, detector)
     if int(_real(known.value("undefined_pixels", "0")) or 0) > 0:
         undefined = _real(parsed.table("array_intensities").value("undefined_value"))
         data = np.where(data == undefined, np.nan, data)
@@ -237,7 +234,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     )
 
 
-def _pixel_data(content: bytes, parsed: cif.CbfFile) -> NDArray:
+def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDArray:
     arrays: dict[str, NDArray] = {}
     rows = parsed.table("array_data").rows()
     packed = None
@@ -253,20 +250,19 @@ def _pixel_data(content: bytes, parsed: cif.CbfFile) -> NDArray:
         else:
             packed = packed or _Cbflib(parsed.name)
             arrays[name] = packed.section(number, binary)
-    quadrants = [f"ARRAY_D0Q{quadrant}" for quadrant in range(detector.QUADRANTS)]
-    wanted = quadrants if quadrants[0] in arrays else detector.asic_names()
+    of_groups = [imgcif_header.array_name(group.name) for group in detector.groups]
+    wanted = of_groups if of_groups[0] in arrays else detector.panel_names()
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise FileFormatError(parsed.name, f"the pixel data of {missing[0]} are missing.")
-    size = detector.PIXELS // len(wanted)
+    size = detector.pixels // len(wanted)
     for name in wanted:
         if arrays[name].size != size:
-            problem = f"{name} has {arrays[name].size} pixels, a CSPAD has {size}."
+            problem = f"{name} has {arrays[name].size} pixels, expected {size}."
             raise FileFormatError(parsed.name, problem)
-    if wanted is quadrants:
-        return np.concatenate([arrays[name] for name in wanted]).reshape(detector.SHAPE)
-    shape = (detector.ROWS, detector.ASIC_COLUMNS)
-    return detector.from_asic_stack(np.stack([arrays[name].reshape(shape) for name in wanted]))
+    if wanted is of_groups:
+        return np.concatenate([arrays[name] for name in wanted]).reshape(detector.shape)
+    return detector.from_asic_stack(np.stack([arrays[name] for name in wanted]))
 
 
 def _is_plain(binary: cif.Binary) -> bool:

@@ -10,25 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import as_detector_array
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
 from workbench.geometry import Geometry
 from workbench.images.cbf import read_cbf, write_cbf
-from workbench.images.model import DetectorImage
+from workbench.images.model import DetectorImage, as_detector_array
 
 WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
 
 
 def read_image(path: str | os.PathLike[str]) -> DetectorImage:
-    """Read one CSPAD image: CBF, HDF5 (also ``file.h5:/dataset``), npy, or what fabio reads.
+    """Read one detector image: CBF, HDF5 (also ``file.h5:/dataset``), npy, or what fabio reads.
 
     Files other than CBF and the workbench's own HDF5 carry no geometry and no beam.
 
     Raises
     ------
     FileFormatError
-        If the file cannot be read or does not hold one CSPAD image; one line says why.
+        If the file cannot be read or does not hold one detector image; one line says why.
     """
     name = os.fspath(path)
     file, _, dataset = name.partition(".h5:") if ".h5:" in name else (name, "", "")
@@ -63,7 +62,7 @@ def write_image(
     """Write an image atomically, in the format of the suffix.
 
     ``.cbf`` and ``.h5`` keep everything; ``.npy``, ``.edf`` and ``.tif`` the values alone, the
-    latter two as 5920 × 388 pixels.
+    latter two as the modules below one another (CSPAD: 5920 × 388).
 
     Raises
     ------
@@ -186,7 +185,7 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
 
 
 def _find_dataset(file: Any, path: str, dataset: str) -> Any:
-    """Dataset asked for, or the only one in the file that is a CSPAD image."""
+    """Dataset asked for, or the only one in the file that is a detector image."""
     import h5py
 
     found: list[Any] = []
@@ -212,9 +211,9 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
     if usable:
         names = ", ".join(item.name for item in usable[:5])
         hint = f"Name one: {path}:{usable[0].name}"
-        raise FileFormatError(path, f"it holds {len(usable)} CSPAD images ({names}).", hint=hint)
+        raise FileFormatError(path, f"it holds {len(usable)} detector images ({names}).", hint=hint)
     shapes = ", ".join(f"{item.name} {item.shape}" for item in found[:3]) or "nothing of that size"
-    raise FileFormatError(path, f"expected one CSPAD image, found {shapes}.")
+    raise FileFormatError(path, f"expected one detector image, found {shapes}.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,20 +7,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from workbench.detector import as_detector_array
+from workbench.detectors import Detector, recognise
+from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
+
+
+def as_detector_array(array: ArrayLike) -> NDArray:
+    """Array as ``(modules, rows, columns)``, a view where that is possible.
+
+    Any layout that `workbench.detectors.Detector.as_array` knows, of any known detector.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is no image of a known detector, or does not hold real numbers.
+    """
+    return recognise(array)[1]
 
 
 @dataclass(frozen=True, eq=False)
 class DetectorImage:
-    """Pixel values of a CSPAD with their geometry, beam and origin.
+    """Pixel values of a detector with their geometry, beam and origin.
 
     Parameters
     ----------
-    data : ``(32, 185, 388)``, any real type; other CSPAD layouts are brought into this one
-        (see `workbench.detector.as_detector_array`). NaN marks a pixel without a value.
+    data : ``(modules, rows, columns)``, any real type; other layouts are brought into this one
+        (see `as_detector_array`). NaN marks a pixel without a value.
     geometry : None if it is not known.
     distance_mm : distance from sample to detector; None if not known.
     wavelength_angstrom : None if not known.
@@ -29,10 +43,14 @@ class DetectorImage:
     timestamp : seconds since 1970 UTC; None if not known.
     provenance : where it comes from, a plain dictionary that can be written as JSON.
 
+    Attributes
+    ----------
+    detector : the one whose image the array is.
+
     Raises
     ------
     WorkbenchError
-        If the array is not one CSPAD image.
+        If the array is not one image of a known detector, or the geometry is another detector's.
     """
 
     data: NDArray
@@ -43,9 +61,17 @@ class DetectorImage:
     name: str = ""
     timestamp: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    detector: Detector = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data", as_detector_array(self.data))
+        detector, data = recognise(self.data)
+        if self.geometry is not None and self.geometry.detector is not detector:
+            raise WorkbenchError(
+                f"the image is of a {detector.name}, its geometry ({self.geometry.source}) of a "
+                f"{self.geometry.detector.name}."
+            )
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "detector", detector)
 
     def __repr__(self) -> str:
         return f"<DetectorImage {self.name or self.kind}: {self.data.shape} {self.data.dtype}>"
@@ -62,4 +88,4 @@ class DetectorImage:
 
     def assemble(self, fill: float = np.nan) -> NDArray:
         """Picture in detector geometry, rows along psana x (down), columns along y (right)."""
-        return (self.geometry or Geometry.ideal()).snapped().assemble(self.data, fill)
+        return (self.geometry or Geometry.ideal(self.detector)).snapped().assemble(self.data, fill)

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.ui.panels.base import note_text, table
 
 if TYPE_CHECKING:
-    from workbench.geometry import GeometryStore
-    from workbench.geometry.compare import GeometryDiff
-    from workbench.geometry.versions import Version
+    from workbench.geometry import GeometryDiff, GeometryStore, Version
 
 
 def quality(record: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from workbench.geometry.compare import GeometryDiff
 from workbench.geometry.tree import Geometry
@@ -79,7 +79,7 @@ class Deployment:
     diff : against what is current; None if nothing (readable) is.
     warnings : sentences about what is odd.
     text : content of the new version.
-    found : newest version and SHA-256 of what psana reads, when this was made.
+    fingerprint : newest version and SHA-256 of what psana reads, when this was made.
     """
 
     version: int
@@ -90,7 +90,7 @@ class Deployment:
     diff: GeometryDiff | None
     warnings: tuple[str, ...]
     text: str = field(repr=False, default="")
-    found: tuple[int, str] = field(repr=False, default=(-1, ""))
+    fingerprint: tuple[int, str] = field(repr=False, default=(-1, ""))
 
     def __str__(self) -> str:
         lines = [f"new version {self.path.name} in {self.path.parent}"]
@@ -102,11 +102,14 @@ class Deployment:
         return "\n".join([*lines, *(f"note: {warning}" for warning in self.warnings)])
 
 
+StateKind: TypeAlias = Literal["absent", "version", "plain", "foreign", "dangling"]
+
+
 @dataclass(frozen=True)
 class State:
-    """What is found under the name psana reads."""
+    """What the name that psana reads is."""
 
-    kind: str  # absent, version, plain, foreign (link to elsewhere), dangling
+    kind: StateKind  # foreign: a link to elsewhere
     version: int | None = None
     content: bytes | None = None
     target: str = ""

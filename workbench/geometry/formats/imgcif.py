@@ -15,19 +15,26 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import warnings
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from workbench import detector
+from workbench.detectors import Detector
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
-from workbench.geometry import cif
 from workbench.geometry.fit import placed_object
+from workbench.geometry.formats import cif
+from workbench.geometry.formats.imgcif_header import (
+    OWN,
+    ROOT,
+    TYPES,
+    Axis,
+    asic_corner_mm,
+    axes_of,
+)
 from workbench.geometry.ideal import RAIL_Z_UM
-from workbench.geometry.imgcif_header import ASIC_OFFSET_MM, OWN, axis_frames
 from workbench.geometry.objects import ANGLES, POSITIONS, GeometryObject, Transform
+from workbench.geometry.registry import GeometryFile, GeometryWarning
 from workbench.geometry.rotations import about_axis
 from workbench.geometry.slac import standard_layout
 from workbench.geometry.tree import Geometry
@@ -36,69 +43,51 @@ SAME_UM = 1e-4
 """Axes that agree within this with the SLAC text in the file are its axes."""
 
 
-class GeometryWarning(UserWarning):
-    """Something of a geometry could not be carried over."""
-
-
-@dataclass(frozen=True)
-class CbfGeometry:
-    """Geometry, detector distance and wavelength of a CSPAD CBF (None: not in the file)."""
-
-    geometry: Geometry
-    distance_mm: float | None
-    wavelength_angstrom: float | None = None
-
-
-def is_cspad(cbf: cif.CbfFile) -> bool:
-    """True if the detector of the file is a CSPAD."""
-    return cbf.table("diffrn_detector").columns.get("type") == ["CS PAD"]
-
-
-def require_cspad(cbf: cif.CbfFile) -> None:
-    """Refuse a CBF of another detector, in one line that says which.
+def detector_of(cbf: cif.CbfFile) -> Detector:
+    """Detector of a CBF.
 
     Raises
     ------
     FileFormatError
-        If the detector is not one full CSPAD.
+        If it is another one than `TYPES` has; the message says which.
     """
-    if is_cspad(cbf):
-        return
     table = cbf.table("diffrn_detector")
+    kinds = table.columns.get("type", [])
+    if len(kinds) == 1 and kinds[0] in TYPES:
+        return TYPES[kinds[0]]
     kind = table.value("type", "") or "an unnamed detector"
     panels = max(len(cbf.table("diffrn_detector_element")), 1)
+    known = ", ".join(f"{one.name} images of {one.asics} ASICs" for one in TYPES.values())
     raise FileFormatError(
         cbf.name,
-        f"expected a CSPAD, this is an image of {kind} ({panels} panel{'s' * (panels > 1)}).",
-        hint="The workbench handles CSPAD images of 64 ASICs only.",
+        f"expected a {' or '.join(one.name for one in TYPES.values())}, this is an image of {kind} "
+        f"({panels} panel{'s' * (panels > 1)}).",
+        hint=f"The workbench reads {known} from CBF files only.",
     )
 
 
-def read_geometry(path: str | os.PathLike[str]) -> CbfGeometry:
-    """Geometry and distance of a CSPAD CBF, with or without pixel data."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise FileFormatError(path, f"cannot read this CBF ({error.strerror}).") from error
-    return geometry_of(cif.parse_cbf(content, os.fspath(path)))
+def read_geometry(path: Path) -> GeometryFile[Geometry]:
+    """Geometry, distance and wavelength of a CSPAD CBF, with or without pixel data."""
+    return geometry_of(cif.parse_cbf(path.read_bytes(), os.fspath(path)))
 
 
-def geometry_of(cbf: cif.CbfFile) -> CbfGeometry:
-    """Geometry and distance from the tables of a CSPAD CBF.
+def geometry_of(cbf: cif.CbfFile) -> GeometryFile[Geometry]:
+    """Geometry, distance and wavelength from the tables of a CSPAD CBF.
 
     Raises
     ------
     FileFormatError
         If axes are missing or are not numbers.
     """
-    require_cspad(cbf)
+    detector = detector_of(cbf)
     axes = _Axes(cbf)
     z = axes.setting("AXIS_D0_Z")[1]
-    from_axes = _tree_from_axes(axes, cbf.name)
+    from_axes = _tree_from_axes(detector, axes, cbf.name)
     carried = _carried_tree(cbf)
-    geometry = from_axes if carried is None else _merged(carried, from_axes, axes)
-    return CbfGeometry(geometry, -z if z else None, wavelength_of(cbf))
+    geometry = from_axes
+    if carried is not None and carried.detector is detector:
+        geometry = _merged(carried, from_axes, axes)
+    return GeometryFile(geometry, -z if z else None, wavelength_of(cbf))
 
 
 def wavelength_of(cbf: cif.CbfFile) -> float | None:
@@ -152,39 +141,40 @@ class _Axes:
         return value
 
 
-def _tree_from_axes(axes: _Axes, name: str) -> Geometry:
-    objects, worst = [], (0.0, "")
-    for q in range(detector.QUADRANTS):
-        for s in range(detector.SENSORS_PER_QUADRANT):
-            sensor = f"FS_D0Q{q}S{s}"
-            own = max(_asic_deviation_um(axes, f"{sensor}A{a}", a) for a in (0, 1))
-            worst = max(worst, (own, f"quadrant {q} sensor {s}"))
-            objects.append(placed_object(axes.transform(sensor), "QUAD:V1", q, "SENS2X1:V1", s))
+def _tree_from_axes(detector: Detector, axes: _Axes, name: str) -> Geometry:
+    design = Geometry.ideal(detector)
+    rows: dict[GeometryObject, GeometryObject] = {}
+    worst = (0.0, "")
+    for axis_name, axis in axes_of(design).items():
+        if axis.row is not None:
+            rows[axis.row] = placed_object(axes.transform(axis_name), axis.row.key)
+        elif axis.component == "detector_asic":
+            away = _asic_deviation_um(detector, axes.transform(axis_name), axis.frame)
+            worst = max(worst, (away, axis_name.removeprefix("FS_D0")))
     if worst[0] > 0.01:
         warnings.warn(
             f"{name}: ASICs are moved on their own (by up to {worst[0]:.2f} µm, {worst[1]}); "
-            "sensor geometry has no place for that, it was left out.",
+            "a geometry of rigid modules has no place for that, it was left out.",
             GeometryWarning,
             stacklevel=2,
         )
-    for q in range(detector.QUADRANTS):
-        objects.append(placed_object(axes.transform(f"FS_D0Q{q}"), "CSPAD:V1", 0, "QUAD:V1", q))
-    root = axes.transform("AXIS_D0_R")
+    root = axes.transform(ROOT)
     x, y = (axes.setting(f"AXIS_D0_{axis}")[1] * 1000 for axis in "XY")
     origin = np.array([root.origin_um[0] + x, root.origin_um[1] + y, RAIL_Z_UM])
-    objects.append(placed_object(Transform(root.rotation, origin), "RAIL", 0, "CSPAD:V1", 0))
-    objects.append(GeometryObject("IP", 0, "RAIL", 0))
-    rows = tuple(objects)
-    from_file = os.path.basename(name)
-    return Geometry(rows, standard_layout(rows, [f"from the header of {from_file}"]), name)
+    base = design.parent(design.groups[0][0])
+    if base is not None:
+        rows[base] = placed_object(Transform(root.rotation, origin), base.key)
+    objects = tuple(rows.get(row, row) for row in design.objects)
+    comments = [f"from the header of {os.path.basename(name)}"]
+    return Geometry(objects, standard_layout(objects, detector, comments), name)
 
 
-def _asic_deviation_um(axes: _Axes, axis: str, side: int) -> float:
-    """How far the corners of an ASIC are from where the sensor's layout puts them, µm."""
-    frame = axes.transform(axis)
-    corners = np.array([[x, y, 0] for x in (-1, 1) for y in (-1, 1)]) * [10662, 10168, 0]
-    ideal = corners + np.array([(-1, 1)[side] * ASIC_OFFSET_MM * 1000, 0, 0])
-    return float(np.abs(corners @ frame.rotation.T + frame.origin_um - ideal).max())
+def _asic_deviation_um(detector: Detector, frame: Transform, design: Transform) -> float:
+    """How far the corners of an ASIC are from where the module's layout puts them, µm."""
+    x, y = (1000 * along for along in asic_corner_mm(detector))
+    corners = np.array([(-x, -y, 0), (-x, y, 0), (x, -y, 0), (x, y, 0)])
+    there = corners @ frame.rotation.T + frame.origin_um
+    return float(np.abs(there - (corners + design.origin_um)).max())
 
 
 def _carried_tree(cbf: cif.CbfFile) -> Geometry | None:
@@ -203,46 +193,36 @@ def _carried_tree(cbf: cif.CbfFile) -> Geometry | None:
 
 def _merged(carried: Geometry, from_axes: Geometry, axes: _Axes) -> Geometry:
     """Tree carried along, with the objects that were moved since taken from the axes."""
-    if len(carried.sensors) != detector.SENSORS:
-        return from_axes
-    expected = axis_frames(carried)
-    moved = {
-        name
-        for name, frame in expected.items()
-        if not re.fullmatch(r"FS_D0Q\dS\dA\d", name) and not _same(axes, name, frame)
-    }
+    present = axes_of(from_axes)
+    moved = [
+        (axis.row, present[name].row)
+        for name, axis in axes_of(carried).items()
+        if axis.component != "detector_asic" and not _same(axes, name, axis)
+    ]
     if not moved:
         return carried
     if not carried.quadrants:
         return from_axes
     merged = carried
-    for name in moved:
-        digits = [int(digit) for digit in re.findall(r"\d", name.removeprefix("FS_D0"))]
-        if name == "AXIS_D0_R" or len(digits) > 2:
+    for row, source in moved:
+        if row is None or source is None:
             return from_axes
-        quadrant = carried.quadrants[digits[0]]
-        one = quadrant if len(digits) == 1 else carried.children(quadrant)[digits[1]]
-        source = from_axes.find(
-            ("CSPAD:V1", 0, "QUAD:V1", digits[0])
-            if len(digits) == 1
-            else ("QUAD:V1", digits[0], "SENS2X1:V1", digits[1])
-        )
-        turned = np.abs(source.rotation - one.rotation).max() > 1e-9
+        turned = np.abs(source.rotation - row.rotation).max() > 1e-9
         names = [*POSITIONS, *(ANGLES if turned else ())]
-        merged = merged.replace(one, **{key: getattr(source, key) for key in names})
+        merged = merged.replace(row, **{key: getattr(source, key) for key in names})
     try:  # only a tree whose every number now agrees with the axes may stand for them
-        same = all(_same(axes, name, frame) for name, frame in axis_frames(merged).items())
+        same = all(_same(axes, name, axis) for name, axis in axes_of(merged).items())
     except GeometryError:
         same = False
     return merged if same else from_axes
 
 
-def _same(axes: _Axes, name: str, frame: Transform) -> bool:
-    found = axes.transform(name)
-    origin = frame.origin_um
-    if name == "AXIS_D0_R":  # its place is in the X and Y settings; z is the distance
-        shift = [axes.setting(f"AXIS_D0_{axis}")[1] * 1000 for axis in "XY"]
-        close = np.abs(found.origin_um[:2] + shift - origin[:2]).max() < SAME_UM
+def _same(axes: _Axes, name: str, axis: Axis) -> bool:
+    present, expected = axes.transform(name), axis.frame
+    if name == ROOT:  # its place is in the X and Y settings; z is the distance
+        shift = [axes.setting(f"AXIS_D0_{along}")[1] * 1000 for along in "XY"]
+        away = np.abs(present.origin_um[:2] + shift - expected.origin_um[:2]).max()
     else:
-        close = np.abs(found.origin_um - origin).max() < SAME_UM
-    return bool(close and np.abs(found.rotation - frame.rotation).max() * 1e5 < SAME_UM)
+        away = np.abs(present.origin_um - expected.origin_um).max()
+    turn = np.abs(present.rotation - expected.rotation).max()
+    return bool(away < SAME_UM and turn * 1e5 < SAME_UM)

@@ -1,0 +1,1 @@
+"""Versions of a deployed geometry in a calibration directory."""
