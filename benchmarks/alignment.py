@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from workbench.alignment import align_quadrants
-from workbench.detector import PIXEL_SIZE_UM, SHAPE
+from workbench.detectors import CSPAD
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
@@ -76,7 +76,7 @@ def scene(name: str, seed: int) -> tuple[DetectorImage, np.ndarray, np.ndarray]:
     for quadrant in present.quadrants:
         present = present.rotate(quadrant, z=float(random.normal(0, turn)))
     data = (traced_powder if "cones" in case else powder_image)(true, seed=seed, **case)
-    mask = np.ones(SHAPE, bool)
+    mask = np.ones(CSPAD.shape, bool)
     mask[case.get("dead_sensors", [])] = False
     image = DetectorImage(data, present, distance_mm=121.0, wavelength_angstrom=1.3051)
     return image, mask, centres_px(present, true)
@@ -91,7 +91,7 @@ def centres_px(present: Geometry, true: Geometry) -> np.ndarray:
     found = []
     for one, other in zip(seen, meant, strict=True):
         terms = np.column_stack([other, np.ones(len(other))])
-        found.append(np.linalg.lstsq(terms, one, rcond=None)[0][2] / PIXEL_SIZE_UM)
+        found.append(np.linalg.lstsq(terms, one, rcond=None)[0][2] / CSPAD.pixel_um)
     return np.array(found)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from workbench.alignment import align_quadrants, cctbx
 from workbench.cli import main
-from workbench.detector import PIXEL_SIZE_UM
+from workbench.detectors import CSPAD, CSPAD_2X2
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, read_image, write_image
@@ -34,7 +34,7 @@ def pinned_image():
     for number, sensor in enumerate(geometry.sensors):
         tilt = {"x": 0.02 * (number % 5 - 2), "y": 0.03 * (number % 3 - 1), "z": 0.1}
         geometry = geometry.rotate(sensor, **tilt)
-    x, y, _ = np.moveaxis(geometry.pixel_positions_um() / PIXEL_SIZE_UM, -1, 0)
+    x, y, _ = np.moveaxis(geometry.pixel_positions_um() / CSPAD.pixel_um, -1, 0)
     rings = 200 * np.exp(-np.hypot(x, y) / 300) * (1 + np.cos(np.hypot(x, y) / 6))
     number = np.arange(x.size, dtype=np.uint64).reshape(x.shape)
     grain = number * 2654435761 % 4294967296 % 101
@@ -105,7 +105,7 @@ def test_several_angles_give_their_maximum():
 
 def test_asic_nearest_the_beam_and_offsets_within_its_bias(image):
     found = align_quadrants(image, settings=SINGLE)
-    assert found.details["panels"] == [f"ARRAY_D0Q{q}S1A0" for q in range(4)]
+    assert [one.panel for one in found.quadrants] == [f"ARRAY_D0Q{q}S1A0" for q in range(4)]
     assert np.abs(found.offsets_px - TRUTH).max() <= 3
     assert np.array_equal(found.offsets_px, np.round(found.offsets_px))
     lines = found.lines()
@@ -135,10 +135,10 @@ def test_attenuation_of_silicon_is_that_of_dxtbx():
 
 def test_parallax_moves_a_corner_as_in_dxtbx(image):
     """Pixel (0, 0) of a panel does not lie at 0 mm: a fifth to a half of a pixel off."""
-    panel = cctbx.panels(image.geometry, 0, 121.0, 1.305)[15]
+    panel = cctbx.panels(image.geometry, CSPAD, 0, 121.0, 1.305)[15]
     x, y = panel.pixel_to_mm(0, 0)
     assert 0.02 < np.hypot(x, y) < 0.1
-    assert cctbx.panels(image.geometry, 0, 121.0, None)[15].pixel_to_mm(0, 0) == (0.0, 0.0)
+    assert cctbx.panels(image.geometry, CSPAD, 0, 121.0, None)[15].pixel_to_mm(0, 0) == (0.0, 0.0)
     back = panel.mm_to_pixel(*panel.pixel_to_mm(3, 5))
     assert back == pytest.approx((3, 5), abs=0.01)
 
@@ -167,5 +167,11 @@ def test_command_prints_the_programs_lines_first_and_moves_only_quadrants(tmp_pa
     assert np.array_equal(moved.data, image.data)
     shift = moved.geometry.pixel_positions_um() - image.geometry.pixel_positions_um()
     for quadrant, offset in enumerate([(-4, 1), (4, -4), (-6, -1), (2, 5)]):
-        expected = [*(-np.array(offset) * PIXEL_SIZE_UM), 0]
+        expected = [*(-np.array(offset) * CSPAD.pixel_um), 0]
         assert np.abs(shift[8 * quadrant : 8 * quadrant + 8] - expected).max() < 1e-3
+
+
+def test_other_detectors_are_refused(image):
+    data = np.zeros(CSPAD_2X2.shape)
+    with pytest.raises(AlignmentError, match="for the CSPAD only"):
+        cctbx.quadrant_map(data, image.geometry, 0, 2, (45.0,))

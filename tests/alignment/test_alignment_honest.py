@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.alignment import align_quadrants
-from workbench.alignment.unseen import middles_px, turns_alike_deg
+from workbench.alignment.degeneracies import middles_px, turns_alike_deg
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
@@ -60,7 +60,7 @@ def test_turns_about_the_beam_are_invisible_and_about_the_middle_look_like_offse
     assert np.abs(expected[2:]).max() > 1
     assert np.abs(found.offsets_px - expected).max() < 0.1
     assert turns_alike_deg(found.offsets_px, middles)[2:] == pytest.approx(degrees[2:], abs=0.02)
-    assert found.quadrants[3].measures["turn_alike_deg"] == pytest.approx(-0.3, abs=0.02)
+    assert found.quadrants[3].measures.turn_alike_deg == pytest.approx(-0.3, abs=0.02)
     assert any("about the beam changes no ring" in note for note in found.notes)
     assert any("the detector or the beam moved" in note for note in found.notes)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.alignment import align_quadrants
-from workbench.detector import PIXEL_SIZE_UM, SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
@@ -20,7 +20,7 @@ def powder(truth, spacing=24.6, photons=30.0, seed=0):
     """Rings every `spacing` px about the lab origin, seen with quadrants off by `truth`."""
     present = Geometry.ideal().move_quadrants(-np.asarray(truth))
     x, y = np.moveaxis(present.move_quadrants(truth).pixel_positions_um()[..., :2], -1, 0)
-    radius = np.hypot(x, y) / PIXEL_SIZE_UM
+    radius = np.hypot(x, y) / CSPAD.pixel_um
     distance = radius - spacing * np.round(radius / spacing)
     rings = np.exp(-0.5 * (distance / 2.0) ** 2) * np.exp(-radius / 400)
     water = 5 * np.exp(-0.5 * ((radius - 500) / 150) ** 2)
@@ -40,18 +40,18 @@ def test_corrected_geometry_is_the_true_one():
     image, present = powder(TRUTH)
     corrected = align_quadrants(image, present).geometry.pixel_positions_um()
     true = present.move_quadrants(TRUTH).pixel_positions_um()
-    assert np.abs(corrected - true).max() / PIXEL_SIZE_UM < 0.25
+    assert np.abs(corrected - true).max() / CSPAD.pixel_um < 0.25
 
 
 def test_masked_and_saturated_pixels_take_no_part():
     image, present = powder(TRUTH)
-    mask = np.ones(SHAPE, bool)
+    mask = np.ones(CSPAD.shape, bool)
     mask[:, 40:80, 30:90] = False
     image[~mask] = np.random.default_rng(1).uniform(0, 1e4, np.count_nonzero(~mask))
     image[:, 100:110, 200:260] = 16383
     found = align_quadrants(image, present, mask)
     assert np.abs(found.offsets_px - TRUTH).max() < 0.3
-    assert found.details["saturated_pixels"] > 0
+    assert found.saturated_pixels > 0
 
 
 def test_a_peak_beyond_the_grid_widens_it():
@@ -66,11 +66,11 @@ def test_a_peak_beyond_the_grid_widens_it():
 @pytest.mark.parametrize(
     "image",
     [
-        np.zeros(SHAPE),
-        np.full(SHAPE, 7.3),
-        np.full(SHAPE, np.nan),
-        np.random.default_rng(0).normal(10, 3, SHAPE),
-        np.random.default_rng(0).poisson(0.01, SHAPE).astype(float),
+        np.zeros(CSPAD.shape),
+        np.full(CSPAD.shape, 7.3),
+        np.full(CSPAD.shape, np.nan),
+        np.random.default_rng(0).normal(10, 3, CSPAD.shape),
+        np.random.default_rng(0).poisson(0.01, CSPAD.shape).astype(float),
     ],
     ids=["zero", "uniform", "nan", "noise", "dark counts"],
 )
@@ -86,7 +86,7 @@ def test_without_rings_nothing_is_determined_and_nothing_moves(image):
 
 def test_a_missing_quadrant_does_not_disturb_the_others():
     image, present = powder(TRUTH)
-    mask = np.ones(SHAPE, bool)
+    mask = np.ones(CSPAD.shape, bool)
     mask[8:16] = False
     found = align_quadrants(image, present, mask)
     assert found.quadrants[1].verdict == "not determined"
@@ -98,11 +98,11 @@ def test_wrong_shapes_are_refused_in_one_sentence():
     with pytest.raises(AlignmentError, match="shape"):
         align_quadrants(np.zeros((4, 8, 185, 388)), Geometry.ideal())
     with pytest.raises(AlignmentError, match="mask"):
-        align_quadrants(np.zeros(SHAPE), Geometry.ideal(), np.ones((64, 185, 194), bool))
+        align_quadrants(np.zeros(CSPAD.shape), Geometry.ideal(), np.ones((64, 185, 194), bool))
     with pytest.raises(AlignmentError, match="no geometry"):
-        align_quadrants(np.zeros(SHAPE))
+        align_quadrants(np.zeros(CSPAD.shape))
     with pytest.raises(AlignmentError, match="no method"):
-        align_quadrants(np.zeros(SHAPE), Geometry.ideal(), method="best")
+        align_quadrants(np.zeros(CSPAD.shape), Geometry.ideal(), method="best")
 
 
 def test_a_person_can_overrule_nudge_and_refuse_a_quadrant():

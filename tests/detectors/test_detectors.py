@@ -139,3 +139,14 @@ def test_asics_stand_on_regular_grids_about_their_centres():
     assert [x for x, _ in centres[:4]] == [-1.5 * (20 + gap), -0.5 * (20 + gap),
                                            0.5 * (20 + gap), 1.5 * (20 + gap)]  # fmt: skip
     assert [y for _, y in centres[::4]] == [(20 + gap) / 2, -(20 + gap) / 2]
+
+
+@each
+def test_each_pixel_knows_its_asic_and_each_group_its_asics(detector):
+    number = np.broadcast_to(detector.asic_of_pixel(), detector.shape)
+    for asic, pixels in enumerate(np.moveaxis(detector.by_asic(number), 1, 0)):
+        assert (pixels == asic).all()
+    together = np.concatenate(
+        [np.arange(detector.asics)[detector.asics_of(g)] for g in detector.groups]
+    )
+    assert np.array_equal(together, np.arange(detector.asics))

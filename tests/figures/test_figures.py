@@ -53,10 +53,12 @@ def quadrants(sigma=0.05, lost=None):
         values = 0.2 + 0.5 * np.exp(-((x - dx) ** 2 + (y - dy) ** 2) / 20)
         if number == lost:
             values, dx, dy = np.full_like(values, np.nan), np.nan, np.nan
+        covariance = np.diag([sigma**2, sigma**2])
         found.append(
             SimpleNamespace(
                 map=values, trials_px=trials, offset_px=np.array([dx, dy]),
-                sigma_px=np.array([sigma, sigma]), cc=0.7,
+                sigma_px=np.array([sigma, sigma]), covariance_px2=covariance, cc=0.7,
+                verdict="not determined" if number == lost else "good",
             )
         )  # fmt: skip
     return found
@@ -182,7 +184,7 @@ def test_profile_finds_the_rings(ideal, rings):
 def test_quadrant_profiles_move_apart_in_a_wrong_geometry(ideal, rings, good):
     profile = figures.radial_profile(rings, ideal.move_quadrants(OFFSETS), good)
     near = np.abs(profile.radius_px - 400) < 20
-    peaks = [profile.radius_px[near][np.nanargmax(q[near])] for q in profile.quadrants]
+    peaks = [profile.radius_px[near][np.nanargmax(q[near])] for q in profile.groups]
     assert max(peaks) - min(peaks) > 3
 
 

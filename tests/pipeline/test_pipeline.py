@@ -122,7 +122,7 @@ def divided(calibration, tmp_path_factory):
 class TestHalvesOfTheEvents:
     def test_are_compared_where_the_recipe_asks_for_it(self, divided, calibration):
         found = divided[0].alignment
-        apart = [one.measures["event_halves_apart_px"] for one in found.quadrants]
+        apart = [one.measures.event_halves_apart_px for one in found.quadrants]
         assert max(apart) < 0.2
         np.testing.assert_allclose(found.offsets_px, calibration.alignment.offsets_px, atol=1e-3)
         np.testing.assert_array_equal(divided[0].mask.good, calibration.mask.good)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from workbench.alignment.result import Measures
 from workbench.detector import SHAPE
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
@@ -320,9 +321,9 @@ def test_numbers_for_people():
 
 def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
     def shown(split, **measured):
-        one = SimpleNamespace(measures={"halves_apart_px": 0.1, **measured}, pairs=1000)
+        one = SimpleNamespace(measures=Measures(sensor_split_px=0.1, **measured), pairs=1000)
         found = SimpleNamespace(
-            quadrants=[one] * 4, settings=SimpleNamespace(halves=split), details={},
+            quadrants=[one] * 4, settings=SimpleNamespace(halves=split), sharpness=None,
             calibrant_line="AgBeh: 31 rings.",
         )  # fmt: skip
         return measures(found).plain

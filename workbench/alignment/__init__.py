@@ -2,14 +2,14 @@
 
 from workbench.alignment.align import align_quadrants
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
+from workbench.alignment.overlap import overlaps_px
 from workbench.alignment.peak import Peak, find_peak
+from workbench.alignment.polarisation import PolarisationCheck, polarisation_check
 from workbench.alignment.prepare import Prepared, prepare
-from workbench.alignment.quality import overlaps_px
 from workbench.alignment.rank import RankedImage, rank_images
 from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import Alignment, QuadrantAlignment
 from workbench.alignment.sharpness import RingSharpness, ring_sharpness
-from workbench.alignment.swapped import PolarisationCheck, polarisation_check
 
 __all__ = [
     "Alignment",

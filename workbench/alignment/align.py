@@ -1,65 +1,125 @@
-"""Find the offsets of the four quadrants."""
+"""Find the offsets of the quadrants: of the groups of a detector."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment import halves as compare
-from workbench.alignment import quality
-from workbench.alignment.calibrant import CalibrantFit, fit_calibrant, with_calibrant
+from workbench.alignment import event_halves, quality
+from workbench.alignment.calibrant import (
+    CalibrantFit,
+    CalibrantMismatch,
+    fit_calibrant,
+    with_calibrant,
+)
 from workbench.alignment.cctbx import MULTI_ANGLES, SINGLE_ANGLE, align_as_cctbx
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
-from workbench.alignment.evidence import ring_evidence
+from workbench.alignment.degeneracies import degeneracy_notes, middles_px, turns_alike_deg
+from workbench.alignment.overlap import overlap_warnings
 from workbench.alignment.peak import Peak, find_peak
-from workbench.alignment.prepare import Prepared, image_data, prepare
+from workbench.alignment.polarisation import polarisation_check
+from workbench.alignment.prepare import (
+    GroupPixels,
+    ImageLike,
+    MaskOrArray,
+    Prepared,
+    detector_data,
+    distance_mm,
+    geometry_of,
+    prepare,
+    wavelength_angstrom,
+)
 from workbench.alignment.refine import Refinement, refine_rings
-from workbench.alignment.result import Alignment, QuadrantAlignment, Verdict
+from workbench.alignment.result import (
+    Alignment,
+    Measures,
+    QuadrantAlignment,
+    Seconds,
+    SharpnessChange,
+    Verdict,
+)
+from workbench.alignment.ring_fit import RING_FIT
+from workbench.alignment.ring_significance import ring_significance
 from workbench.alignment.search import search_offsets
 from workbench.alignment.sharpness import ring_sharpness
-from workbench.alignment.swapped import polarisation_check
-from workbench.alignment.unseen import middles_px, turns_alike_deg, unseen_by_rings
-from workbench.detector import QUADRANTS
 from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import AlignmentSettings
 from workbench.recipe.alignment import Method
 
-WIDEST_RANGE_PX = 60
-"""A peak on the edge of the grid widens the grid up to this."""
-MIN_SIGNIFICANCE = 8.0
-"""Correlation over its standard deviation for unrelated noise that counts as rings."""
-HOPELESS_SIGMAS = 4.0
-"""If no quadrant agrees with the others by more after the search, there is nothing to refine."""
-CLEAR_SIGNIFICANCE = 40.0
-"""Maps this clear start the joint refinement; below it all offsets are searched together."""
-MAP_ERROR_PX = 0.25
-"""Systematic part of a map's peak, mostly radial (benchmarks/alignment.py)."""
-_STEPS = QUADRANTS + 2
+
+@dataclass(frozen=True)
+class MapVerdict:
+    """What a correlation map is worth.
+
+    Attributes
+    ----------
+    widest_range_px : a peak on the edge of the grid widens the grid up to this.
+    least_significance : correlation over its standard deviation for unrelated noise that counts
+        as rings.
+    clear_significance : maps this clear start the joint refinement; below it all offsets are
+        searched together.
+    hopeless_sigmas : if no quadrant agrees with the others by more after the search, there is
+        nothing to refine.
+    ambiguous_ratio : a second peak higher than this share of the first makes a map ambiguous.
+    error_px : systematic part of a map's peak, mostly radial (benchmarks/alignment.py).
+    """
+
+    widest_range_px: float = 60.0
+    least_significance: float = 8.0
+    clear_significance: float = 40.0
+    hopeless_sigmas: float = 4.0
+    ambiguous_ratio: float = 0.9
+    error_px: float = 0.25
+
+
+MAP_VERDICT = MapVerdict()
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What the joint refinement gives.
+
+    Attributes
+    ----------
+    quadrants : judged by it.
+    refinement : None if nothing could be fitted.
+    calibrant : None without a calibrant, or if its rings do not fit.
+    warnings : sentences.
+    """
+
+    quadrants: tuple[QuadrantAlignment, ...]
+    refinement: Refinement | None = None
+    calibrant: CalibrantFit | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def align_quadrants(
-    image: Any,
-    geometry: Any = None,
-    mask: Any = None,
+    image: ImageLike,
+    geometry: Geometry | None = None,
+    mask: MaskOrArray | None = None,
     method: str | None = None,
     settings: AlignmentSettings | None = None,
     progress: Progress | None = None,
-    halves: Sequence[Any] | None = None,
+    halves: Sequence[ImageLike] | None = None,
 ) -> Alignment:
     """Find where each quadrant sees the centre of the powder rings.
 
+    A quadrant is a group of the detector: what is mounted and moves as one piece.
+
     Parameters
     ----------
-    image : DetectorImage, or array ``(32, 185, 388)`` in ADU
+    image : DetectorImage, or array ``(modules, rows, columns)`` in ADU
         Average or maximum of a run with powder rings (averages are less noisy).
     geometry : Geometry, default that of the image.
-    mask : Mask, or bool array ``(32, 185, 388)``, True = good; default: all pixels.
+    mask : Mask, or bool array of the image's shape, True = good; default: all pixels.
     method : ``quadrant`` (default: all sensors, sub-pixel) or ``cctbx`` (as cspad.quadrants_cbf).
     settings : default `AlignmentSettings()`; `method` takes precedence over the one in it.
     progress : told after each quadrant and after the joint refinement.
@@ -84,113 +144,114 @@ def align_quadrants(
         if method not in ("quadrant", "cctbx"):
             raise AlignmentError(f"There is no method {method!r}; use 'quadrant' or 'cctbx'.")
         settings = dataclasses.replace(settings, method=cast(Method, method))
-    of_halves = tuple(() if halves is None else halves)
-    if len(of_halves) not in (0, 2):
-        raise AlignmentError(f"Halves of the events are two images, not {len(of_halves)}.")
-    present = geometry if geometry is not None else getattr(image, "geometry", None)
-    started = time.perf_counter()
+    divided = tuple(() if halves is None else halves)
+    if len(divided) not in (0, 2):
+        raise AlignmentError(f"Halves of the events are two images, not {len(divided)}.")
+    detector_data(image)
+    present = geometry_of(image, geometry)
     if settings.method == "cctbx":
-        return _as_cctbx(image, present, mask, settings, progress, bool(of_halves))
+        return _as_cctbx(image, present, mask, settings, progress, bool(divided))
+    started = time.perf_counter()
     prepared = prepare(image, present, mask, settings)
+    steps = prepared.groups + 2
     quadrants = []
-    for quadrant in range(QUADRANTS):
+    for group in range(prepared.groups):
         raise_if_cancelled(progress, "The alignment")
-        quadrants.append(_from_map(prepared.quadrant(quadrant), quadrant, settings))
+        quadrants.append(_from_map(prepared.group(group), group, settings))
         if progress is not None:
-            progress.update(quadrant + 1, _STEPS, f"map of quadrant {quadrant}")
-    seconds = {"maps": time.perf_counter() - started}
-    refined, told = None, None
+            progress.update(group + 1, steps, f"map of quadrant {group}")
+    middle = time.perf_counter()
+    joint, seconds = Joint(tuple(quadrants)), Seconds(middle - started)
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
-        refined, quadrants, told = _refined(prepared, quadrants, settings, image, progress)
+        joint = _refined(prepared, joint.quadrants, settings, image, progress)
         raise_if_cancelled(progress, "The alignment")
-        seconds["refinement"] = time.perf_counter() - started - seconds["maps"]
-    if of_halves and refined is not None:
-        apart = [compare.refined_half(one, refined, present, mask, settings) for one in of_halves]
-        quadrants = compare.compared_halves(quadrants, refined, apart, compare.origin(of_halves))
+        seconds = Seconds(seconds.maps, time.perf_counter() - middle)
+    refined, judged = joint.refinement, list(joint.quadrants)
+    if divided and refined is not None:
+        apart = [
+            event_halves.refined_half(half, refined, present, mask, settings) for half in divided
+        ]
+        judged = event_halves.compared_halves(judged, refined, apart, event_halves.origin(divided))
     middles = middles_px(present)
-    quadrants = _with_turns(_without_overlap(quadrants, present), middles)
+    judged = _with_turns(_without_overlap(judged, present), middles)
     swapped = polarisation_check(image, present, mask).warning()
     if progress is not None:
-        progress.update(_STEPS, _STEPS, "aligned")
-    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
-    details = {
-        "seconds": seconds,
-        "ring_sharpness": {
-            "before": ring_sharpness(prepared, np.zeros((QUADRANTS, 2))).to_dict(),
-            "after": ring_sharpness(prepared, applied).to_dict(),
-        },
-        "calibrant": told.to_dict() if isinstance(told, CalibrantFit) else told,
-        "saturated_pixels": prepared.saturated,
-        "usable_pixels": int(np.count_nonzero(prepared.good)),
-    }
-    unused = of_halves and settings.refine == "none"
+        progress.update(steps, steps, "aligned")
+    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in judged])
+    unused = divided and settings.refine == "none"
     return Alignment(
-        tuple(quadrants),
+        tuple(judged),
         present,
         settings.method,
         settings,
-        warnings=_open_combinations(refined, quadrants)
-        + ((told,) if isinstance(told, str) else ())
+        warnings=_open_combinations(refined, judged)
+        + joint.warnings
         + ((swapped,) if swapped else ())
-        + ((compare.UNUSED,) if unused else ()),
+        + ((event_halves.UNUSED,) if unused else ()),
+        notes=_notes(refined, judged, middles),
         refinement=refined,
-        details=details,
-        notes=_notes(refined, quadrants, middles),
+        calibrant=joint.calibrant,
+        sharpness=SharpnessChange(
+            ring_sharpness(prepared, np.zeros_like(applied)), ring_sharpness(prepared, applied)
+        ),
+        usable_pixels=int(np.count_nonzero(prepared.good)),
+        saturated_pixels=prepared.saturated,
+        seconds=seconds,
     )
 
 
 def _as_cctbx(
-    image: Any,
-    present: Any,
-    mask: Any,
+    image: ImageLike,
+    present: Geometry,
+    mask: MaskOrArray | None,
     settings: AlignmentSettings,
     progress: Progress | None,
     divided: bool,
 ) -> Alignment:
-    image_data(image)
-    if present is None:
-        raise AlignmentError("The image has no geometry; give one with geometry=…")
     raise_if_cancelled(progress, "The alignment")
     angles = MULTI_ANGLES if settings.multi_angle else SINGLE_ANGLE
     started = time.perf_counter()
-    quadrants, names = align_as_cctbx(image, present, settings.range_px, angles)
+    quadrants = align_as_cctbx(image, present, settings.range_px, angles)
     if progress is not None:
-        progress.update(_STEPS, _STEPS, "aligned")
-    told = "Method cctbx looks at no mask; the one given is unused."
-    warnings = ((told,) if mask is not None else ()) + ((compare.UNUSED,) if divided else ())
-    details = {"panels": names, "seconds": {"maps": time.perf_counter() - started}}
+        progress.update(len(quadrants) + 2, len(quadrants) + 2, "aligned")
+    warnings = []
+    if mask is not None:
+        warnings.append("Method cctbx looks at no mask; the one given is unused.")
+    if divided:
+        warnings.append(event_halves.UNUSED)
     return Alignment(
-        tuple(quadrants), present, settings.method, settings, warnings=warnings, details=details
-    )
+        quadrants, present, settings.method, settings, warnings=tuple(warnings),
+        seconds=Seconds(time.perf_counter() - started),
+    )  # fmt: skip
 
 
-def _from_map(pixels: Prepared, quadrant: int, settings: AlignmentSettings) -> QuadrantAlignment:
+def _from_map(pixels: GroupPixels, quadrant: int, settings: AlignmentSettings) -> QuadrantAlignment:
     """Answer of one quadrant's correlation map alone."""
     reach = float(settings.range_px)
     widened = False
     while True:
         trials = trial_offsets(reach, settings.step_px)
-        found = correlation_map(pixels, trials, settings.angles_deg, settings.min_overlap)
-        peak = find_peak(found.cc, trials)
-        if peak is None or not peak.at_edge or reach >= WIDEST_RANGE_PX:
+        surface = correlation_map(pixels, trials, settings.angles_deg, settings.min_overlap)
+        peak = find_peak(surface.cc, trials)
+        if peak is None or not peak.at_edge or reach >= MAP_VERDICT.widest_range_px:
             break
-        if _significance(found, peak) < MIN_SIGNIFICANCE:
+        if _significance(surface, peak) < MAP_VERDICT.least_significance:
             break
-        reach, widened = min(2 * reach, WIDEST_RANGE_PX), True
-    return _judged(found, peak, quadrant, int(np.count_nonzero(pixels.good)), widened)
+        reach, widened = min(2 * reach, MAP_VERDICT.widest_range_px), True
+    return _judged(surface, peak, quadrant, int(np.count_nonzero(pixels.good)), widened)
 
 
 def _judged(
-    found: CorrelationMap, peak: Peak | None, quadrant: int, usable: int, widened: bool
+    surface: CorrelationMap, peak: Peak | None, quadrant: int, usable: int, widened: bool
 ) -> QuadrantAlignment:
     nothing = QuadrantAlignment(
         quadrant=quadrant,
         offset_px=np.zeros(2),
         covariance_px2=np.full((2, 2), np.nan),
         cc=0.0,
-        map=found.cc,
-        trials_px=found.trials_px,
+        map=surface.cc,
+        trials_px=surface.trials_px,
         peak_px=np.full(2, np.nan),
         pairs=0,
         verdict="not determined",
@@ -199,25 +260,25 @@ def _judged(
     if peak is None:
         reason = (
             f"only {usable} usable pixels; look at the mask"
-            if not found.by_angle
+            if not surface.by_angle
             else "no correlation with the rotated quadrant: the image shows no rings"
         )
         return dataclasses.replace(nothing, warnings=(reason.capitalize() + ".",))
-    significance = _significance(found, peak)
+    significance = _significance(surface, peak)
     curved = np.isfinite(peak.curvature).all()
     known = dataclasses.replace(
         nothing,
         cc=peak.cc,
-        pairs=int(found.pairs[peak.trial]),
+        pairs=int(surface.pairs[peak.trial]),
         peak_px=peak.offset_px,
-        measures={
-            "significance": significance,
-            "second_peak_ratio": peak.second_ratio,
-            "peak_height_sigmas": peak.height_sigmas,
-            "curvature_weak": float(-np.linalg.eigvalsh(peak.curvature)[-1]) if curved else np.nan,
-        },
+        measures=Measures(
+            significance=significance,
+            second_peak_ratio=peak.second_ratio,
+            peak_height_sigmas=peak.height_sigmas,
+            curvature_weak=float(-np.linalg.eigvalsh(peak.curvature)[-1]) if curved else np.nan,
+        ),
     )
-    if significance < MIN_SIGNIFICANCE or not curved:
+    if significance < MAP_VERDICT.least_significance or not curved:
         return quality.undetermined(
             known,
             f"Rings too weak: correlation {peak.cc:.4f} is {significance:.1f} times its noise; "
@@ -231,9 +292,9 @@ def _judged(
     if widened:
         warnings.append(
             "The peak lay at the edge of the grid, which was widened to "
-            f"±{found.trials_px[-1]:g} px."
+            f"±{surface.trials_px[-1]:g} px."
         )
-    if peak.second_ratio > 0.9:
+    if peak.second_ratio > MAP_VERDICT.ambiguous_ratio:
         warnings.append(
             f"The map alone is ambiguous: a second peak is {100 * peak.second_ratio:.0f} % as high."
         )
@@ -241,92 +302,100 @@ def _judged(
     return dataclasses.replace(
         known,
         offset_px=peak.offset_px,
-        covariance_px2=_map_covariance(found, peak),
+        covariance_px2=_map_covariance(surface, peak),
         verdict=verdict,
         warnings=tuple(warnings),
         accepted=True,
     )
 
 
-def _significance(found: CorrelationMap, peak: Peak) -> float:
+def _significance(surface: CorrelationMap, peak: Peak) -> float:
     """Correlation over the standard deviation it has for unrelated noise.
 
     Grid points share pixels with their neighbours, so a pair counts as about half a pair.
     """
-    return float(peak.cc * np.sqrt(_independent_pairs(found, peak)))
+    return float(peak.cc * np.sqrt(_independent_pairs(surface, peak)))
 
 
-def _independent_pairs(found: CorrelationMap, peak: Peak) -> float:
-    return float(found.pairs[peak.trial]) / max(len(found.by_angle), 1) / 2
+def _independent_pairs(surface: CorrelationMap, peak: Peak) -> float:
+    return float(surface.pairs[peak.trial]) / max(len(surface.by_angle), 1) / 2
 
 
-def _map_covariance(found: CorrelationMap, peak: Peak) -> NDArray[np.float64]:
+def _map_covariance(surface: CorrelationMap, peak: Peak) -> NDArray[np.float64]:
     """Covariance of a map's peak from its curvature, noise and the map's systematic error.
 
     For a matched filter the log-likelihood is about ``n cc² / (2 (1 - cc²))``.
     """
     cc = min(peak.cc, 0.999)
-    scale = (1 - cc * cc) / (_independent_pairs(found, peak) * cc)
-    return np.asarray(scale * np.linalg.inv(-peak.curvature) + MAP_ERROR_PX**2 * np.eye(2))
+    scale = (1 - cc * cc) / (_independent_pairs(surface, peak) * cc)
+    noise = scale * np.linalg.inv(-peak.curvature)
+    return np.asarray(noise + MAP_VERDICT.error_px**2 * np.eye(2))
 
 
 def _refined(
     prepared: Prepared,
-    quadrants: list[QuadrantAlignment],
+    quadrants: tuple[QuadrantAlignment, ...],
     settings: AlignmentSettings,
-    image: Any,
+    image: ImageLike,
     progress: Progress | None,
-) -> tuple[Refinement | None, list[QuadrantAlignment], CalibrantFit | str | None]:
+) -> Joint:
     """All quadrants together, from the maps where they are clear, else from a joint search."""
-    used = np.array([np.count_nonzero(prepared.quadrant(q).value) > 5000 for q in range(QUADRANTS)])
+    used = prepared.filled(RING_FIT.least_pixels)
     present = [one for one in quadrants if used[one.quadrant]]
     if not present:
-        return None, quadrants, None
+        return Joint(quadrants)
     start = np.array([one.offset_px for one in quadrants])
     clear = all(
-        one.verdict == "good" and one.measures["significance"] > CLEAR_SIGNIFICANCE
+        one.verdict == "good" and one.measures.significance > MAP_VERDICT.clear_significance
         for one in present
     )
     reach = float(max(one.trials_px[-1] for one in quadrants))
     if not clear:
-        found = search_offsets(prepared, used, reach)
-        if found is not None:
-            start = found.offsets_px
-        if not (ring_evidence(prepared, start, used).sigmas >= HOPELESS_SIGMAS).any():
-            return None, [_hopeless(one) if used[one.quadrant] else one for one in quadrants], None
+        searched = search_offsets(prepared, used, reach)
+        if searched is not None:
+            start = searched.offsets_px
+        sigmas = ring_significance(prepared, start, used).sigmas
+        if not (sigmas >= MAP_VERDICT.hopeless_sigmas).any():
+            return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
     refined = refine_rings(prepared, start, used, progress)
     if refined is None:
-        return None, quadrants, None
-    told = _calibrant(refined, settings, image)
-    if isinstance(told, CalibrantFit):
-        refined = with_calibrant(refined, told)
-    evidence = ring_evidence(prepared, refined.offsets_px, refined.used)
-    judged = [
-        quality.judge(one, refined, evidence, reach) if used[one.quadrant] else one
+        return Joint(quadrants)
+    warnings: tuple[str, ...] = ()
+    calibrant = None
+    try:
+        calibrant = _calibrant(refined, settings, image, prepared.detector.pixel_um)
+    except CalibrantMismatch as problem:
+        warnings = (str(problem),)
+    if calibrant is not None:
+        refined = with_calibrant(refined, calibrant)
+    significance = ring_significance(prepared, refined.offsets_px, refined.used)
+    judged = tuple(
+        quality.judge(one, refined, significance, reach) if used[one.quadrant] else one
         for one in quadrants
-    ]
-    return refined, judged, told
+    )
+    return Joint(judged, refined, calibrant, warnings)
 
 
-def _hopeless(one: QuadrantAlignment) -> QuadrantAlignment:
+def _hopeless(quadrant: QuadrantAlignment) -> QuadrantAlignment:
     """A quadrant of an image in which no offsets make the quadrants agree."""
     return quality.undetermined(
-        one,
-        f"Rings too weak: no offsets make the quadrants agree on rings by {HOPELESS_SIGMAS:.0f} "
-        f"sigmas; {quality.WEAK}.",
+        quadrant,
+        "Rings too weak: no offsets make the quadrants agree on rings by "
+        f"{MAP_VERDICT.hopeless_sigmas:.0f} sigmas; {quality.WEAK}.",
     )
 
 
 def _calibrant(
-    refined: Refinement, settings: AlignmentSettings, image: Any
-) -> CalibrantFit | str | None:
+    refined: Refinement, settings: AlignmentSettings, image: ImageLike, pixel_um: float
+) -> CalibrantFit | None:
     if settings.calibrant == "unknown":
         return None
-    distance = getattr(image, "distance_mm", None)
-    wavelength = getattr(image, "wavelength_angstrom", None)
+    distance, wavelength = distance_mm(image), wavelength_angstrom(image)
     if not distance or not wavelength:
-        return f"Rings of {settings.calibrant} need the image's distance and wavelength."
-    return fit_calibrant(refined, settings.calibrant, distance, wavelength)
+        raise CalibrantMismatch(
+            f"Rings of {settings.calibrant} need the image's distance and wavelength."
+        )
+    return fit_calibrant(refined, settings.calibrant, distance, wavelength, pixel_um)
 
 
 def _open_combinations(
@@ -346,7 +415,9 @@ def _with_turns(
     return [
         one
         if one.verdict == "not determined"
-        else dataclasses.replace(one, measures=one.measures | {"turn_alike_deg": float(turn)})
+        else dataclasses.replace(
+            one, measures=dataclasses.replace(one.measures, turn_alike_deg=float(turn))
+        )
         for one, turn in zip(quadrants, turns, strict=True)
     ]
 
@@ -359,23 +430,22 @@ def _notes(
     if refined is None:
         return ()
     known = np.array([one.verdict != "not determined" for one in quadrants]) & refined.used
-    return unseen_by_rings(refined.offsets_px, refined.covariance_px2, known, middles)
+    return degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
 
 
-def _without_overlap(quadrants: list[QuadrantAlignment], present: Any) -> list[QuadrantAlignment]:
+def _without_overlap(
+    quadrants: list[QuadrantAlignment], present: Geometry
+) -> list[QuadrantAlignment]:
     """Do not accept offsets that would put one sensor on another."""
     applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
     if not applied.any():
         return quadrants
-    warnings = quality.overlap_warnings(present, present.move_quadrants(applied))
-    changed = []
-    for one in quadrants:
-        if one.quadrant in warnings and one.accepted:
-            one = dataclasses.replace(
-                one,
-                verdict="uncertain",
-                accepted=False,
-                warnings=(*one.warnings, warnings[one.quadrant]),
-            )
-        changed.append(one)
-    return changed
+    overlaps = overlap_warnings(present, present.move_quadrants(applied))
+    return [
+        dataclasses.replace(
+            one, verdict="uncertain", accepted=False,
+            warnings=(*one.warnings, overlaps[one.quadrant]),
+        )
+        if one.quadrant in overlaps and one.accepted else one
+        for one in quadrants
+    ]  # fmt: skip

@@ -1,11 +1,12 @@
 """cspad.quadrants_cbf of cctbx.xfel, restated: the same scores, maximum and printed lines.
 
-Per quadrant one ASIC, the one nearest the beam, is correlated with itself rotated about each
-trial centre of an integer grid: nearest neighbour, no mask, no upper limit, and with the program's
-own conventions for corners and origin, which bias the answer by about half a pixel. It is here so
-that an answer can be compared with what people trust; `method="quadrant"` is the better one. One
-thing differs: the shift applied is the printed one (the program adds the parallax of a corner
-pixel to it, some 0.4 px). Pixels without a value are left out, as with a dxtbx newer than 2022.
+It is made for the CSPAD and refuses other detectors. Per quadrant one ASIC, the one nearest the
+beam, is correlated with itself rotated about each trial centre of an integer grid: nearest
+neighbour, no mask, no upper limit, and with the program's own conventions for corners and origin,
+which bias the answer by about half a pixel. It is here so that an answer can be compared with what
+people trust; `method="quadrant"` is the better one. One thing differs: the shift applied is the
+printed one (the program adds the parallax of a corner pixel to it, some 0.4 px). Pixels without a
+value are left out, as with a dxtbx newer than 2022.
 
 Compared with the program itself on eight simulated and two real images, all 41 x 41 trials at 45
 degrees and over 21 angles: scores equal within 2e-12, printed lines the same, shifts apart by that
@@ -18,24 +19,19 @@ xfel/metrology/legacy_scale/quadrants.h of cctbx_project, read and measured.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment import prepare
 from workbench.alignment.correlation import trial_offsets
-from workbench.alignment.prepare import image_data
+from workbench.alignment.correlation_loops import cctbx_scores
+from workbench.alignment.prepare import ImageLike
 from workbench.alignment.result import QuadrantAlignment
-from workbench.detector import (
-    ASIC_COLUMNS,
-    PIXEL_SIZE_UM,
-    QUADRANTS,
-    ROWS,
-    SENSORS_PER_QUADRANT,
-    asic_name,
-    by_asic,
-)
+from workbench.detectors import CSPAD, Detector
 from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
+from workbench.quantities import HC_EV_ANGSTROM
 
 MULTI_ANGLES = tuple(float(angle) for angle in np.arange(20, 70.1, 2.5))
 """The 21 angles of ``multi_angle=True``, degrees; their maximum counts."""
@@ -50,8 +46,8 @@ HEADING = """Based on the file %s,
     independently and scores based on self-correlation upon 45-degree rotation.
     """
 """What the program prints first."""
-PIXEL_MM = PIXEL_SIZE_UM / 1000
 SENSOR_MM = 0.5
+"""Thickness of the sensors."""
 
 # Mass attenuation of silicon, NIST (Hubbell & Seltzer 1995), cm²/g at keV; log-log in between.
 _SILICON_KEV = (3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50)
@@ -67,6 +63,8 @@ class Panel:
     origin: NDArray[np.float64]
     fast: NDArray[np.float64]
     slow: NDArray[np.float64]
+    shape: tuple[int, int]
+    pixel_mm: float
     attenuation_per_mm: float
 
     def to_lab(self, x_mm: float, y_mm: float) -> NDArray[np.float64]:
@@ -75,18 +73,18 @@ class Panel:
 
     def pixel_to_mm(self, x: float, y: float) -> tuple[float, float]:
         """Panel coordinates of a pixel's corner, less the depth at which rays are absorbed."""
-        x_mm, y_mm = x * PIXEL_MM, y * PIXEL_MM
+        x_mm, y_mm = x * self.pixel_mm, y * self.pixel_mm
         dx, dy = self._parallax(x_mm, y_mm)
         return x_mm - dx, y_mm - dy
 
     def mm_to_pixel(self, x_mm: float, y_mm: float) -> tuple[float, float]:
         """Pixel coordinates of panel coordinates."""
         dx, dy = self._parallax(x_mm, y_mm)
-        return (x_mm + dx) / PIXEL_MM, (y_mm + dy) / PIXEL_MM
+        return (x_mm + dx) / self.pixel_mm, (y_mm + dy) / self.pixel_mm
 
     def corners(self) -> NDArray[np.float64]:
         """Lab positions of the program's four corners, float64 ``(4, 3)``."""
-        w, h = ASIC_COLUMNS - 1, ROWS - 1
+        w, h = self.shape[1] - 1, self.shape[0] - 1
         places = ((0, 0), (w, 0), (w, h), (0, h))
         return np.array([self.to_lab(*self.pixel_to_mm(*place)) for place in places])
 
@@ -130,35 +128,41 @@ class CctbxMap:
 
 def silicon_attenuation_per_mm(wavelength_angstrom: float) -> float:
     """Linear attenuation of silicon, 1/mm, for 0.25 … 4.1 Å."""
-    energy = 12.39842 / wavelength_angstrom
+    energy = HC_EV_ANGSTROM / 1000 / wavelength_angstrom
     log = np.interp(np.log(energy), np.log(_SILICON_KEV), np.log(_SILICON_CM2_PER_G))
     return float(np.exp(log) * _SILICON_G_PER_CM3 / 10)
 
 
 def panels(
-    geometry: Any, quadrant: int, distance_mm: float, wavelength_angstrom: float | None
+    geometry: Geometry,
+    detector: Detector,
+    quadrant: int,
+    distance_mm: float,
+    wavelength_angstrom: float | None,
 ) -> list[Panel]:
-    """Give the 16 ASICs of a quadrant; without a wavelength there is no parallax."""
+    """Give the ASICs of a quadrant; without a wavelength there is no parallax."""
     positions = geometry.pixel_positions_um() / 1000
     height = float(np.round(positions[..., 2].mean(), 0))  # files put the detector at whole mm
     mu = silicon_attenuation_per_mm(wavelength_angstrom) if wavelength_angstrom else 0.0
-    found = []
-    for sensor in range(SENSORS_PER_QUADRANT):
-        place = positions[quadrant * SENSORS_PER_QUADRANT + sensor]
-        for asic in (0, 1):
-            first = asic * ASIC_COLUMNS
-            fast = place[0, first + ASIC_COLUMNS - 1] - place[0, first]
-            slow = place[ROWS - 1, first] - place[0, first]
+    rows, columns = detector.asic_shape
+    pixel_mm = detector.pixel_um / 1000
+    names = detector.panel_names()
+    made = []
+    for module in detector.groups[quadrant].modules:
+        for asic in range(detector.asics_per_module):
+            corner = positions[module, :, asic * columns : (asic + 1) * columns]
+            fast, slow = corner[0, -1] - corner[0, 0], corner[-1, 0] - corner[0, 0]
             fast, slow = fast / np.linalg.norm(fast), slow / np.linalg.norm(slow)
-            origin = place[0, first] - (fast + slow) * PIXEL_MM / 2
+            origin = corner[0, 0] - (fast + slow) * pixel_mm / 2
             origin = origin - [0, 0, height + distance_mm]
-            found.append(Panel(asic_name(quadrant, sensor, asic), origin, fast, slow, mu))
-    return found
+            name = names[module * detector.asics_per_module + asic]
+            made.append(Panel(name, origin, fast, slow, (rows, columns), pixel_mm, mu))
+    return made
 
 
-def nearest_panel(found: list[Panel]) -> int:
+def nearest_panel(candidates: list[Panel]) -> int:
     """Index of the panel nearest the beam."""
-    return int(np.argmin([panel.beam_distance() for panel in found]))
+    return int(np.argmin([panel.beam_distance() for panel in candidates]))
 
 
 def score_map(
@@ -168,8 +172,6 @@ def score_map(
     angles_deg: tuple[float, ...],
 ) -> NDArray[np.float64]:
     """Scores ``(n, n)`` of a turned ASIC array at trial offsets, the maximum over the angles."""
-    from workbench.alignment.kernels import cctbx_scores
-
     scores = np.full((len(trials_px), len(trials_px)), -np.inf)
     values = np.ascontiguousarray(array, dtype=np.float64)
     cctbx_scores(values, *origin_px, trials_px, np.radians(angles_deg), LOWEST_ADU, scores)
@@ -177,26 +179,38 @@ def score_map(
 
 
 def quadrant_map(
-    image: Any, geometry: Any, quadrant: int, range_px: int, angles_deg: tuple[float, ...]
+    image: ImageLike,
+    geometry: Geometry,
+    quadrant: int,
+    range_px: int,
+    angles_deg: tuple[float, ...],
 ) -> CctbxMap:
     """Map of one quadrant.
 
     Raises
     ------
     AlignmentError
-        If the image has no distance.
+        If the image has no distance, or is of another detector than the CSPAD.
     """
-    distance = getattr(image, "distance_mm", None)
+    detector, data = prepare.detector_data(image)
+    if detector is not CSPAD:
+        raise AlignmentError(
+            f"Method cctbx is for the {CSPAD.name} only, this image is of the {detector.name}; "
+            "use method quadrant."
+        )
+    distance = prepare.distance_mm(image)
     if distance is None:
         raise AlignmentError(
             "Method cctbx needs the detector distance, which this image does not carry; "
             "use method quadrant or an image with a distance."
         )
-    found = panels(geometry, quadrant, distance, getattr(image, "wavelength_angstrom", None))
-    chosen = nearest_panel(found)
-    panel = found[chosen]
-    sensor = quadrant * SENSORS_PER_QUADRANT + chosen // 2
-    array = np.rot90(by_asic(image_data(image))[sensor, chosen % 2], QUARTER_TURNS[quadrant])
+    wavelength = prepare.wavelength_angstrom(image)
+    candidates = panels(geometry, detector, quadrant, distance, wavelength)
+    chosen = nearest_panel(candidates)
+    panel = candidates[chosen]
+    module, asic = divmod(chosen, detector.asics_per_module)
+    module += detector.groups[quadrant].modules.start
+    array = np.rot90(detector.by_asic(data)[module, asic], QUARTER_TURNS[quadrant])
     low = panel.corners()[:, :2].min(axis=0)
     trials = trial_offsets(range_px)
     cc = score_map(array, panel.mm_to_pixel(*low), trials, angles_deg)
@@ -208,32 +222,33 @@ def quadrant_map(
 
 
 def align_as_cctbx(
-    image: Any, geometry: Any, range_px: int, angles_deg: tuple[float, ...]
-) -> tuple[list[QuadrantAlignment], list[str]]:
-    """All quadrants, and the names of the ASICs used."""
-    quadrants, names = [], []
-    for quadrant in range(QUADRANTS):
-        found = quadrant_map(image, geometry, quadrant, range_px, angles_deg)
-        offset = found.trials_px[list(found.best)]
-        warnings: tuple[str, ...] = ()
-        if found.best_cc <= 0:
-            warnings = ("No score above 0: the program prints (0, 0) and moves nothing.",)
-        elif max(found.best) >= 2 * range_px or min(found.best) == 0:
-            warnings = ("The peak lies at the edge of the grid; the offset may be larger.",)
-        quadrants.append(
-            QuadrantAlignment(
-                quadrant=quadrant,
-                offset_px=offset,
-                covariance_px2=np.full((2, 2), np.nan),
-                cc=found.best_cc,
-                map=found.cc,
-                trials_px=found.trials_px,
-                peak_px=offset.copy(),
-                pairs=0,
-                verdict="uncertain" if found.best_cc > 0 else "not determined",
-                warnings=warnings,
-                accepted=found.best_cc > 0,
-            )
-        )
-        names.append(found.panel)
-    return quadrants, names
+    image: ImageLike, geometry: Geometry, range_px: int, angles_deg: tuple[float, ...]
+) -> tuple[QuadrantAlignment, ...]:
+    """All quadrants."""
+    return tuple(
+        _quadrant(quadrant_map(image, geometry, quadrant, range_px, angles_deg), quadrant, range_px)
+        for quadrant in range(len(CSPAD.groups))
+    )
+
+
+def _quadrant(scores: CctbxMap, quadrant: int, range_px: int) -> QuadrantAlignment:
+    offset = scores.trials_px[list(scores.best)]
+    warnings: tuple[str, ...] = ()
+    if scores.best_cc <= 0:
+        warnings = ("No score above 0: the program prints (0, 0) and moves nothing.",)
+    elif max(scores.best) >= 2 * range_px or min(scores.best) == 0:
+        warnings = ("The peak lies at the edge of the grid; the offset may be larger.",)
+    return QuadrantAlignment(
+        quadrant=quadrant,
+        offset_px=offset,
+        covariance_px2=np.full((2, 2), np.nan),
+        cc=scores.best_cc,
+        map=scores.cc,
+        trials_px=scores.trials_px,
+        peak_px=offset.copy(),
+        pairs=0,
+        verdict="uncertain" if scores.best_cc > 0 else "not determined",
+        warnings=warnings,
+        accepted=scores.best_cc > 0,
+        panel=scores.panel,
+    )

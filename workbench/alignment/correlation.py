@@ -1,9 +1,9 @@
-"""Correlation of a whole quadrant with itself rotated about every trial centre at once.
+"""Correlation of a whole group with itself rotated about every trial centre at once.
 
 A powder pattern is the same after a rotation about its centre. For the rotation R by the angle a
 about the trial centre c a pixel at p meets the place ``R (p - c) + c = R p + (1 - R) c``: the
-rotated quadrant is the same for all trial centres except for the translation ``t = (1 - R) c``.
-So the quadrant is rotated once, and the correlation of all translations comes from fast Fourier
+rotated group is the same for all trial centres except for the translation ``t = (1 - R) c``.
+So the group is rotated once, and the correlation of all translations comes from fast Fourier
 transforms (masked normalised correlation: D. Padfield, IEEE Trans. Image Process. 21 (2012)
 2706). The map over trial centres is that surface read at ``t = (1 - R) c``.
 """
@@ -14,19 +14,39 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import map_coordinates
 
-from workbench.alignment.prepare import Prepared
+from workbench.alignment.correlation_loops import deposit
+from workbench.alignment.prepare import GroupPixels
 
-MIN_PIXELS = 2000
-"""Fewest usable pixels of a quadrant that are worth correlating."""
-MIN_PAIRS = 1000
-"""Fewest pairs of grid points a trial may rest on, whatever the overlap setting."""
-_NEAR = 0.35  # bilinear weight a grid point needs to count as measured
+
+@dataclass(frozen=True)
+class MapSettings:
+    """How a correlation map is made.
+
+    Attributes
+    ----------
+    least_pixels : fewest usable pixels of a group that are worth correlating.
+    least_pairs : fewest pairs of grid points a trial may rest on, whatever the overlap setting.
+    measured_weight : bilinear weight a grid point needs to count as measured.
+    """
+
+    least_pixels: int = 2000
+    least_pairs: int = 1000
+    measured_weight: float = 0.35
+
+
+MAP = MapSettings()
+
+
+Spectra = tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.complex64]]
+"""Transforms of weights, values and squared values."""
 
 
 @dataclass(frozen=True)
 class CorrelationMap:
-    """Correlation of a quadrant with itself rotated, over trial centres.
+    """Correlation of a group with itself rotated, over trial centres.
 
     Attributes
     ----------
@@ -60,16 +80,17 @@ def rotation(angle_deg: float) -> NDArray[np.float64]:
 
 
 def correlation_map(
-    pixels: Prepared,
+    pixels: GroupPixels,
     trials_px: NDArray[np.float64],
     angles_deg: tuple[float, ...] = (45.0,),
     min_overlap: float = 0.3,
+    settings: MapSettings = MAP,
 ) -> CorrelationMap:
-    """Map of one quadrant.
+    """Map of one group.
 
     Parameters
     ----------
-    pixels : one quadrant of a prepared image (`Prepared.quadrant`).
+    pixels : one group of a prepared image (`Prepared.group`).
     trials_px : trial offsets along both axes, float64 ``(n,)``.
     angles_deg : rotation angles. Several are combined as evidence: the mean of their Fisher
         transforms ``atanh(cc)``, each weighted by its number of pairs.
@@ -78,16 +99,16 @@ def correlation_map(
     count = len(trials_px)
     empty = np.full((count, count), np.nan)
     none = np.zeros((count, count))
-    if np.count_nonzero(pixels.good) < MIN_PIXELS:
+    if np.count_nonzero(pixels.good) < settings.least_pixels:
         return CorrelationMap(empty, trials_px, none, {})
-    grid = _Grid.around(pixels, float(np.max(np.abs(trials_px))), angles_deg)
+    grid = _Grid.around(pixels, float(np.max(np.abs(trials_px))), angles_deg, settings)
     fixed = grid.transforms(*grid.deposit(pixels))
     evidence, weight, total = none.copy(), none.copy(), none.copy()
     by_angle: dict[float, NDArray[np.float64]] = {}
     for angle in angles_deg:
         turned = grid.transforms(*grid.deposit(pixels, rotation(angle)))
         cc, pairs = grid.at_trials(*grid.correlate(fixed, turned), trials_px, angle)
-        cc[pairs < max(min_overlap * pairs.max(initial=0.0), MIN_PAIRS)] = np.nan
+        cc[pairs < max(min_overlap * pairs.max(initial=0.0), settings.least_pairs)] = np.nan
         by_angle[angle] = cc
         known = np.isfinite(cc)
         evidence[known] += pairs[known] * np.arctanh(np.clip(cc[known], -0.999999, 0.999999))
@@ -102,49 +123,47 @@ def correlation_map(
 
 @dataclass(frozen=True)
 class _Grid:
-    """A regular lab grid of 1 px over a quadrant with a margin for the largest translation."""
+    """A regular lab grid of 1 px over a group with a margin for the largest translation."""
 
     origin: tuple[float, float]
     shape: tuple[int, int]
     fft_shape: tuple[int, int]
     reach: int
+    measured_weight: float
 
     @classmethod
-    def around(cls, pixels: Prepared, range_px: float, angles_deg: tuple[float, ...]) -> _Grid:
-        from scipy.fft import next_fast_len
-
+    def around(
+        cls,
+        pixels: GroupPixels,
+        range_px: float,
+        angles_deg: tuple[float, ...],
+        settings: MapSettings,
+    ) -> _Grid:
         longest = max(2 * abs(np.sin(np.radians(angle) / 2)) for angle in angles_deg)
         reach = int(np.ceil(longest * range_px * np.sqrt(2))) + 3
         x, y = pixels.x[pixels.good], pixels.y[pixels.good]
         low = np.floor([x.min(), y.min()]) - reach
         high = np.ceil([x.max(), y.max()]) + reach + 1
-        shape = tuple(int(n) + 1 for n in high - low)
-        fft = tuple(next_fast_len(n, real=True) for n in shape)
-        return cls((low[0], low[1]), shape, fft, reach)  # type: ignore[arg-type]
+        shape = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
+        fft = (next_fast_len(shape[0], real=True), next_fast_len(shape[1], real=True))
+        return cls((float(low[0]), float(low[1])), shape, fft, reach, settings.measured_weight)
 
     def deposit(
-        self, pixels: Prepared, turn: NDArray[np.float64] | None = None
+        self, pixels: GroupPixels, turn: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Values and 0/1 weights on the grid; each pixel is shared by its four neighbours."""
-        values, weights = _deposit(
-            pixels.x,
-            pixels.y,
-            pixels.value,
-            pixels.good,
-            np.eye(2) if turn is None else turn,
-            np.asarray(self.origin, dtype=np.float64),
-            self.shape,
-        )
-        inside = weights > _NEAR
+        values = np.zeros(self.shape, dtype=np.float32)
+        weights = np.zeros(self.shape, dtype=np.float32)
+        deposit(
+            pixels.x.ravel(), pixels.y.ravel(), pixels.value.ravel(), pixels.good.ravel(),
+            np.eye(2) if turn is None else turn, np.asarray(self.origin), values, weights,
+        )  # fmt: skip
+        inside = weights > self.measured_weight
         values[inside] /= weights[inside]
         values[~inside] = 0
         return values, inside.astype(np.float32)
 
-    def transforms(
-        self, values: NDArray[np.float32], weights: NDArray[np.float32]
-    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.complex64]]:
-        from scipy.fft import rfft2
-
+    def transforms(self, values: NDArray[np.float32], weights: NDArray[np.float32]) -> Spectra:
         return (
             rfft2(weights, self.fft_shape),
             rfft2(values, self.fft_shape),
@@ -152,18 +171,16 @@ class _Grid:
         )
 
     def correlate(
-        self, fixed: tuple[NDArray, NDArray, NDArray], turned: tuple[NDArray, NDArray, NDArray]
+        self, fixed: Spectra, turned: Spectra
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Normalised correlation and number of pairs at lags ``-reach … reach`` in x and y."""
-        from scipy.fft import irfft2
-
         w1, v1, s1 = fixed
         w2, v2, s2 = (np.conj(part) for part in turned)
 
-        def lags(spectrum: NDArray) -> NDArray[np.float64]:
+        def lags(spectrum: NDArray[np.complex64]) -> NDArray[np.float64]:
             full = irfft2(spectrum, self.fft_shape)
             index = np.arange(-self.reach, self.reach + 1)
-            return full[np.ix_(index, index)].astype(np.float64)
+            return np.asarray(full[np.ix_(index, index)].astype(np.float64))
 
         pairs = np.maximum(np.round(lags(w1 * w2)), 0)
         sum1, sum2, cross = lags(v1 * w2), lags(w1 * v2), lags(v1 * v2)
@@ -184,28 +201,9 @@ class _Grid:
         angle_deg: float,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Read lag surfaces at ``t = (1 - R) c`` for all trial centres c (cubic spline)."""
-        from scipy.ndimage import map_coordinates
-
         centre = np.stack(np.meshgrid(trials_px, trials_px, indexing="ij"))
         shift = np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) + self.reach
         return (
             np.clip(map_coordinates(cc, shift, order=3, mode="nearest"), -1, 1),
             map_coordinates(pairs, shift, order=1, mode="nearest"),
         )
-
-
-def _deposit(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    value: NDArray[np.float32],
-    good: NDArray[np.bool_],
-    turn: NDArray[np.float64],
-    origin: NDArray[np.float64],
-    shape: tuple[int, int],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    from workbench.alignment.kernels import deposit
-
-    values = np.zeros(shape, dtype=np.float32)
-    weights = np.zeros(shape, dtype=np.float32)
-    deposit(x.ravel(), y.ravel(), value.ravel(), good.ravel(), turn, origin, values, weights)
-    return values, weights

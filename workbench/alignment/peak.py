@@ -6,9 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
-FIT_RADIUS_PX = 3.0
-"""The paraboloid is fitted to trials this near the peak (at least two steps)."""
+from workbench.quantities import MAD_TO_SIGMA
+
+
+@dataclass(frozen=True)
+class PeakSettings:
+    """How the peak of a map is found.
+
+    Attributes
+    ----------
+    fit_radius_px : the paraboloid is fitted to trials this near the peak (at least two steps).
+    other_peak_px : a local maximum farther away is another peak.
+    away_px : trials farther away tell the scatter of the map.
+    """
+
+    fit_radius_px: float = 3.0
+    other_peak_px: float = 2.5
+    away_px: float = 6.0
+
+
+PEAK = PeakSettings()
 
 
 @dataclass(frozen=True)
@@ -62,7 +81,7 @@ def _paraboloid(
     step = float(trials_px[1] - trials_px[0]) if len(trials_px) > 1 else 1.0
     centre = np.array([trials_px[i], trials_px[j]])
     failed = centre, np.full((2, 2), np.nan)
-    radius = max(FIT_RADIUS_PX, 2 * step)
+    radius = max(PEAK.fit_radius_px, 2 * step)
     x, y = np.meshgrid(trials_px - centre[0], trials_px - centre[1], indexing="ij")
     near = (np.hypot(x, y) <= radius) & np.isfinite(cc)
     if np.count_nonzero(near) < 8:
@@ -84,15 +103,15 @@ def _surroundings(
     cc: NDArray[np.float64], trials_px: NDArray[np.float64], i: int, j: int
 ) -> tuple[float, float]:
     """Highest local maximum elsewhere (0 if none), and the peak's height in sigmas."""
-    from scipy.ndimage import maximum_filter
-
     filled = np.where(np.isfinite(cc), cc, -1.0)
     x, y = np.meshgrid(trials_px - trials_px[i], trials_px - trials_px[j], indexing="ij")
-    local = (filled == maximum_filter(filled, size=3, mode="nearest")) & (np.hypot(x, y) > 2.5)
+    local = (filled == maximum_filter(filled, size=3, mode="nearest")) & (
+        np.hypot(x, y) > PEAK.other_peak_px
+    )
     second = float(filled[local].max(initial=0.0))
-    away = cc[np.isfinite(cc) & (np.hypot(x, y) > 6)]
+    away = cc[np.isfinite(cc) & (np.hypot(x, y) > PEAK.away_px)]
     if away.size < 20:
         return second, np.nan
     median = float(np.median(away))
-    spread = 1.4826 * float(np.median(np.abs(away - median)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(away - median)))
     return second, float((cc[i, j] - median) / max(spread, 1e-12))

@@ -4,51 +4,95 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.background import flattened
-from workbench.detector import (
-    ADC_MAX_ADU,
-    PIXEL_SIZE_UM,
-    QUADRANTS,
-    SENSORS_PER_QUADRANT,
-    SHAPE,
-    WIDE_COLUMNS,
-    unbonded_pixels,
-)
-from workbench.errors import AlignmentError
+from workbench.detectors import Detector, find
+from workbench.errors import AlignmentError, WorkbenchError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
 
-WORKERS = QUADRANTS
-"""Threads: one per quadrant, as many as there are cores run at once."""
+WORKERS = 4
+"""Threads: as many groups as there are cores are worked on at once."""
+
+
+class MaskLike(Protocol):
+    """A mask: which pixels can be used."""
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Bool in the detector's shape, True = good."""
+
+
+ImageLike = DetectorImage | NDArray[Any]
+MaskOrArray = MaskLike | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class GroupPixels:
+    """Prepared pixels of one group; arrays ``(modules, rows, columns)`` as in `Prepared`.
+
+    Attributes
+    ----------
+    asic_of_pixel : uint16 ``(rows, columns)``, ASIC of the module to which a pixel belongs.
+    asics_per_module : number of ASICs of a module.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    stretch: NDArray[np.float32]
+    value: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    transformed: NDArray[np.float32]
+    width: int
+    asic_of_pixel: NDArray[np.uint16]
+    asics_per_module: int
+
+    @property
+    def modules(self) -> int:
+        """Number of modules of the group."""
+        return len(self.x)
+
+    @property
+    def asics(self) -> int:
+        """Number of ASICs of the group."""
+        return self.modules * self.asics_per_module
+
+    def asic(self) -> NDArray[np.uint16]:
+        """ASIC of the group to which each pixel belongs, uint16 in the group's shape."""
+        module = np.arange(self.modules, dtype=np.uint16)[:, None, None]
+        return np.asarray(module * np.uint16(self.asics_per_module) + self.asic_of_pixel)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image ready for alignment.
+    """An image ready for alignment; arrays in the detector's shape ``(modules, rows, columns)``.
 
     Attributes
     ----------
-    x, y : float32 ``(32, 185, 388)``
-        Pixel centres in the lab frame (psana x, y) in pixels of 109.92 µm.
-    stretch : float32 ``(32, 185, 388)``
+    detector : whose image it is.
+    x, y : float32
+        Pixel centres in the lab frame (psana x, y) in pixels.
+    stretch : float32
         Factor that projects a pixel from its own plane to the detector's mean plane as seen from
         the sample; 1 where the distance is unknown.
-    value : float32 ``(32, 185, 388)``
+    value : float32
         Transformed intensity minus its local mean, spots pulled in; 0 where not good.
-    good : bool ``(32, 185, 388)``
+    good : bool
         Pixels that take part.
     saturated : int
         Pixels left out because they reached the ADC's limit.
-    transformed : float32 ``(32, 185, 388)``
+    transformed : float32
         Transformed intensity, 0 where not good; background and spots are still in it.
     width : int
         Width of the running means that make up the background, pixels.
     """
 
+    detector: Detector
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     stretch: NDArray[np.float32]
@@ -58,31 +102,39 @@ class Prepared:
     transformed: NDArray[np.float32]
     width: int
 
-    def quadrant(self, index: int) -> Prepared:
-        """View of one quadrant: arrays of shape ``(8, 185, 388)``."""
-        part = slice(index * SENSORS_PER_QUADRANT, (index + 1) * SENSORS_PER_QUADRANT)
-        return Prepared(
-            self.x[part],
-            self.y[part],
-            self.stretch[part],
-            self.value[part],
-            self.good[part],
-            self.saturated,
-            self.transformed[part],
-            self.width,
-        )
+    @property
+    def groups(self) -> int:
+        """Number of groups of the detector."""
+        return len(self.detector.groups)
+
+    def group(self, index: int) -> GroupPixels:
+        """View of one group."""
+        part = self.detector.groups[index].slice
+        return GroupPixels(
+            self.x[part], self.y[part], self.stretch[part], self.value[part], self.good[part],
+            self.transformed[part], self.width, self.detector.asic_of_pixel(),
+            self.detector.asics_per_module,
+        )  # fmt: skip
+
+    def filled(self, least_pixels: int) -> NDArray[np.bool_]:
+        """Groups with more flattened values than `least_pixels`, bool ``(groups,)``."""
+        count = [np.count_nonzero(self.group(g).value) for g in range(self.groups)]
+        return np.array([number > least_pixels for number in count])
 
 
 def prepare(
-    image: Any, geometry: Any = None, mask: Any = None, settings: AlignmentSettings | None = None
+    image: ImageLike,
+    geometry: Geometry | None = None,
+    mask: MaskOrArray | None = None,
+    settings: AlignmentSettings | None = None,
 ) -> Prepared:
     """Choose the usable pixels of an image and flatten their values.
 
     Parameters
     ----------
-    image : DetectorImage, or array ``(32, 185, 388)`` in ADU.
-    geometry : Geometry, default that of the image.
-    mask : Mask, or bool array ``(32, 185, 388)``, True = good; default: all pixels.
+    image : DetectorImage, or array ``(modules, rows, columns)`` in ADU.
+    geometry : default that of the image.
+    mask : Mask, or bool array of the same shape, True = good; default: all pixels.
     settings : transform, background width and saturation limit.
 
     Raises
@@ -91,87 +143,129 @@ def prepare(
         If a shape is wrong or there is no geometry.
     """
     settings = settings or AlignmentSettings()
-    data = image_data(image)
-    good = usable_pixels(data, mask, settings.saturation_adu)
+    detector, data = detector_data(image)
+    good = usable_pixels(detector, data, mask, settings.saturation_adu)
     positions = pixel_positions(image, geometry)
+    limit = _saturation(detector, settings.saturation_adu)
     with np.errstate(invalid="ignore"):
-        saturated = int(np.count_nonzero(data >= settings.saturation_adu))
-    transformed, value = flatten(data, good, settings.transform, settings.background_px)
-    return Prepared(*positions, value, good, saturated, transformed, settings.background_px)
+        saturated = int(np.count_nonzero(data >= limit))
+    width = settings.background_px
+    transformed, value = flatten(detector, data, good, settings.transform, width)
+    return Prepared(detector, *positions, value, good, saturated, transformed, width)
 
 
-def image_data(image: Any) -> NDArray[Any]:
-    """Pixel values of a DetectorImage or an array, checked for shape and type."""
-    data = np.asarray(getattr(image, "data", image) if not isinstance(image, np.ndarray) else image)
-    if data.shape != SHAPE:
-        raise AlignmentError(
-            f"The image has the shape {data.shape}; expected {SHAPE} "
-            "(sensor, row, column), as read_image and average_run give it."
-        )
+def detector_data(image: ImageLike) -> tuple[Detector, NDArray[Any]]:
+    """Detector and pixel values of an image or an array, checked for shape and type."""
+    if isinstance(image, DetectorImage):
+        detector, data = image.detector, np.asarray(image.data)
+    else:
+        detector, data = _recognised(np.asarray(image))
     if not (np.issubdtype(data.dtype, np.number) or data.dtype == bool) or np.iscomplexobj(data):
         raise AlignmentError(f"The image holds {data.dtype} values; expected real numbers in ADU.")
-    return data
+    return detector, data
+
+
+def _recognised(data: NDArray[Any]) -> tuple[Detector, NDArray[Any]]:
+    try:
+        return find(data.shape), data
+    except WorkbenchError:
+        raise AlignmentError(
+            f"The image has the shape {data.shape}; expected that of a detector "
+            "(module, row, column), as read_image and average_run give it."
+        ) from None
 
 
 def usable_pixels(
-    data: NDArray[Any], mask: Any = None, saturation_adu: float = ADC_MAX_ADU
+    detector: Detector,
+    data: NDArray[Any],
+    mask: MaskOrArray | None = None,
+    saturation_adu: float | None = None,
 ) -> NDArray[np.bool_]:
     """Pixels that take part: finite, unsaturated, bonded, of normal width, and good in `mask`."""
     with np.errstate(invalid="ignore"):
-        good = np.isfinite(data) & (data < saturation_adu)
-    good[..., list(WIDE_COLUMNS)] = False
-    good &= ~unbonded_pixels()
+        good = np.isfinite(data) & (data < _saturation(detector, saturation_adu))
+    good[..., list(detector.wide_columns)] = False
+    good[:, list(detector.wide_rows)] = False
+    good &= ~detector.unbonded_pixels()
     if mask is not None:
-        allowed = np.asarray(getattr(mask, "good", mask))
-        if allowed.shape != SHAPE:
-            raise AlignmentError(f"The mask has the shape {allowed.shape}; expected {SHAPE}.")
+        allowed = np.asarray(mask if isinstance(mask, np.ndarray) else mask.good)
+        if allowed.shape != detector.shape:
+            raise AlignmentError(
+                f"The mask has the shape {allowed.shape}; expected {detector.shape}."
+            )
         good &= allowed.astype(bool)
-    return good
+    return np.asarray(good)
+
+
+def _saturation(detector: Detector, given_adu: float | None) -> float:
+    return float(detector.adc_max_adu) if given_adu is None else given_adu
+
+
+def geometry_of(image: ImageLike, geometry: Geometry | None = None) -> Geometry:
+    """Give the geometry, or that of the image.
+
+    Raises
+    ------
+    AlignmentError
+        If there is none.
+    """
+    if geometry is None and isinstance(image, DetectorImage):
+        geometry = image.geometry
+    if geometry is None:
+        raise AlignmentError("The image has no geometry; give one with geometry=…")
+    return geometry
+
+
+def distance_mm(image: ImageLike) -> float | None:
+    """Distance of the detector, None if the image does not tell."""
+    return image.distance_mm if isinstance(image, DetectorImage) else None
+
+
+def wavelength_angstrom(image: ImageLike) -> float | None:
+    """Wavelength, None if the image does not tell."""
+    return image.wavelength_angstrom if isinstance(image, DetectorImage) else None
 
 
 def pixel_positions(
-    image: Any, geometry: Any = None
+    image: ImageLike, geometry: Geometry | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Lab x and y of all pixels in pixels, and the stretch to the detector's mean plane.
 
     psana's z runs against the beam, so a pixel at height z over the mean plane is z closer to the
     sample and its ray meets the mean plane farther out by ``D / (D - z)``.
     """
-    geometry = geometry if geometry is not None else getattr(image, "geometry", None)
-    if geometry is None:
-        raise AlignmentError("The image has no geometry; give one with geometry=…")
-    positions = geometry.pixel_positions_um()
-    x = (positions[..., 0] / PIXEL_SIZE_UM).astype(np.float32)
-    y = (positions[..., 1] / PIXEL_SIZE_UM).astype(np.float32)
-    distance_mm = getattr(image, "distance_mm", None)
-    if distance_mm is not None and np.isfinite(distance_mm) and distance_mm > 10:
+    pixel_um = detector_data(image)[0].pixel_um
+    positions = geometry_of(image, geometry).pixel_positions_um()
+    x = (positions[..., 0] / pixel_um).astype(np.float32)
+    y = (positions[..., 1] / pixel_um).astype(np.float32)
+    distance = distance_mm(image)
+    if distance is not None and np.isfinite(distance) and distance > 10:
         height = positions[..., 2] - positions[..., 2].mean()
-        stretch = (distance_mm * 1e3 / (distance_mm * 1e3 - height)).astype(np.float32)
+        stretch = (distance * 1e3 / (distance * 1e3 - height)).astype(np.float32)
     else:
-        stretch = np.ones(SHAPE, dtype=np.float32)
+        stretch = np.ones(x.shape, dtype=np.float32)
     return x, y, stretch
 
 
 def flatten(
-    data: NDArray[Any], good: NDArray[np.bool_], transform: str, width: int
+    detector: Detector, data: NDArray[Any], good: NDArray[np.bool_], transform: str, width: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Values with equal noise, without smooth background and without the power of single spots.
 
     1. `transform`: ``sqrt`` (variance-stabilising for photon counts), ``log``, ``rank`` (order
-       among the pixels of the quadrant) or ``linear``.
+       among the pixels of the group) or ``linear``.
     2. The local mean is subtracted: three running means of `width` × `width` pixels inside each
-       sensor over the good pixels (close to a Gaussian of sigma ``width / 2``). It needs no
+       module over the good pixels (close to a Gaussian of sigma ``width / 2``). It needs no
        centre, so it cannot pull the answer towards the present one.
     3. Values beyond 4 local standard deviations are set to that limit.
 
     Returns
     -------
-    Two arrays float32 ``(32, 185, 388)``, 0 where not good: after step 1 and after step 3.
+    Two arrays float32 in the detector's shape, 0 where not good: after step 1 and after step 3.
     """
-    transformed, value = np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32)
+    transformed, value = (np.zeros(data.shape, dtype=np.float32) for _ in range(2))
 
-    def one(quadrant: int) -> None:
-        part = slice(quadrant * SENSORS_PER_QUADRANT, (quadrant + 1) * SENSORS_PER_QUADRANT)
+    def one(part: slice) -> None:
         use = good[part]
         if not use.any():
             return
@@ -182,7 +276,7 @@ def flatten(
         value[part] = flattened(transformed[part], use, width)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(one, range(QUADRANTS)))
+        list(pool.map(one, [group.slice for group in detector.groups]))
     return transformed, value
 
 
@@ -205,5 +299,5 @@ def _transformed(
     knee = np.float32(max((middle - low) / 2, 1e-3 * (abs(middle) + 1e-6), 1e-6))
     scaled = (raw - np.float32(min(low, 0.0))) / knee
     if transform == "log":
-        return np.arcsinh(scaled)
-    return np.sign(scaled) * (np.sqrt(1 + np.abs(scaled)) - 1)
+        return np.asarray(np.arcsinh(scaled))
+    return np.asarray(np.sign(scaled) * (np.sqrt(1 + np.abs(scaled)) - 1))

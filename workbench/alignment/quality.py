@@ -1,119 +1,150 @@
-"""What an alignment is worth: verdicts, and sensors that would overlap."""
+"""What an alignment is worth: verdicts."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.evidence import RingEvidence
 from workbench.alignment.refine import Refinement
 from workbench.alignment.result import QuadrantAlignment, Verdict
-from workbench.detector import SENSORS_PER_QUADRANT
-from workbench.geometry import Geometry, overlapping_modules
+from workbench.alignment.ring_significance import RingSignificance
 
-MIN_EVIDENCE_SIGMAS = 15.0
-"""Agreement with the other quadrants' rings below this is what structure without rings reaches."""
-CLEAR_EVIDENCE_SIGMAS, MIN_CONSISTENCY = 60.0, 4.0
-"""Agreement below the first needs most ASICs to share in it: this many standard errors. Stripes
-and plaids reach 22 sigmas through a few ASICs (consistency up to 2)."""
-FAINT_EVIDENCE_SIGMAS = 40.0
-"""Agreement below this is of rings so faint that noise in the curvature can fake a small sigma
-(Si and CeO2 under 40 times their photons of water: errors up to 1 px)."""
-MAX_SIGMA_PX = 1.5
-"""An offset less certain than this is not determined."""
-SURE_SIGMA_PX = 0.5
-"""An offset less certain than this, in any direction, is called uncertain."""
-MAX_OVERLAP_PX = 2.0
-"""Sensors are measured to better than this, so deeper overlap is impossible."""
+
+@dataclass(frozen=True)
+class VerdictLimits:
+    """When an offset is good, uncertain or not determined.
+
+    Attributes
+    ----------
+    least_significance : agreement with the other groups' rings, in sigmas, below which structure
+        without rings comes.
+    clear_significance, least_consistency : agreement below the first needs most ASICs to share in
+        it: this many standard errors. Stripes and plaids reach 22 sigmas through a few ASICs
+        (consistency up to 2).
+    faint_significance : agreement below this is of rings so faint that noise in the curvature can
+        fake a small sigma (Si and CeO2 under 40 times their photons of water: errors up to 1 px).
+    most_sigma_px, sure_sigma_px : an offset less certain than the first, in any direction, is not
+        determined, less certain than the second is called uncertain.
+    most_split_px, most_split_sigmas : even and odd modules further apart than both decide nothing.
+    doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of.
+    """
+
+    least_significance: float = 15.0
+    clear_significance: float = 60.0
+    least_consistency: float = 4.0
+    faint_significance: float = 40.0
+    most_sigma_px: float = 1.5
+    sure_sigma_px: float = 0.5
+    most_split_px: float = 3.0
+    most_split_sigmas: float = 8.0
+    doubtful_split_px: float = 0.5
+    doubtful_split_sigmas: float = 5.0
+
+
+LIMITS = VerdictLimits()
 WEAK = "use the maximum or the average of several runs"
 
 
 def judge(
-    one: QuadrantAlignment, refined: Refinement, evidence: RingEvidence, range_px: float
+    quadrant: QuadrantAlignment,
+    refined: Refinement,
+    significance: RingSignificance,
+    range_px: float,
+    limits: VerdictLimits = LIMITS,
 ) -> QuadrantAlignment:
     """One quadrant's final answer from the joint refinement."""
-    q = one.quadrant
+    q = quadrant.quadrant
     block = slice(2 * q, 2 * q + 2)
     offset, covariance = refined.offsets_px[q], refined.covariance_px2[block, block]
-    halves = refined.halves_px[:, q]
-    apart = float(np.hypot(*(halves[0] - halves[1])))
+    split = refined.sensor_split_px[:, q]
+    apart = float(np.hypot(*(split[0] - split[1])))
     sigma = largest_sigma(covariance)
-    measures = dict(one.measures)
-    measures |= {
-        "ring_evidence_sigmas": float(evidence.sigmas[q]),
-        "ring_consistency": float(evidence.consistency[q]),
-        "halves_apart_px": apart,
-        "largest_sigma_px": sigma,
-    }
-    one = dataclasses.replace(one, measures=measures)
-    problem = _refusal(refined, float(evidence.sigmas[q]), sigma, apart)
+    agreement = float(significance.sigmas[q])
+    measures = dataclasses.replace(
+        quadrant.measures,
+        ring_significance=agreement,
+        ring_consistency=float(significance.consistency[q]),
+        sensor_split_px=apart,
+        largest_sigma_px=sigma,
+    )
+    quadrant = dataclasses.replace(quadrant, measures=measures)
+    problem = _refusal(agreement, sigma, apart, limits)
     if problem:
-        return undetermined(one, problem)
-    warnings = [text for text in one.warnings if "Rings too weak" not in text]
-    verdict: Verdict = "good"
-    if (
-        not evidence.sigmas[q] >= CLEAR_EVIDENCE_SIGMAS
-        and not evidence.consistency[q] >= MIN_CONSISTENCY
-    ):
-        warnings.append(
-            "Few of the quadrant's ASICs see the rings of the others; look at the picture whether "
-            "they are rings."
-        )
-        verdict = "uncertain"
-    if not evidence.sigmas[q] >= FAINT_EVIDENCE_SIGMAS:
-        warnings.append(
-            f"The rings are faint: agreement with the other quadrants is {evidence.sigmas[q]:.0f} "
-            f"sigmas ({FAINT_EVIDENCE_SIGMAS:.0f} are clear); {WEAK}."
-        )
-        verdict = "uncertain"
-    if sigma > SURE_SIGMA_PX:
-        warnings.append(
-            f"The offset is known to {sigma:.1f} px only in its weakest direction; {WEAK}."
-        )
-        verdict = "uncertain"
-    if apart > max(0.5, 5 * sigma):
-        warnings.append(
-            f"Even and odd sensors give offsets {apart:.1f} px apart; look for a shadow or a "
-            "sensor out of place."
-        )
-        verdict = "uncertain"
+        return undetermined(quadrant, problem)
+    warnings = [text for text in quadrant.warnings if "Rings too weak" not in text]
+    doubts = _doubts(refined, significance, q, sigma, apart, limits)
     if np.abs(offset).max() > range_px + 1:
-        warnings.append("The offset lies beyond the searched range; widen it.")
-        verdict = "uncertain"
+        doubts.append("The offset lies beyond the searched range; widen it.")
     if not refined.converged:
-        warnings.append("The refinement did not settle; the uncertainty may be larger.")
-        verdict = "uncertain"
+        doubts.append("The refinement did not settle; the uncertainty may be larger.")
+    verdict: Verdict = "uncertain" if doubts else "good"
     return dataclasses.replace(
-        one,
+        quadrant,
         offset_px=offset,
         covariance_px2=covariance,
         verdict=verdict,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *doubts),
         accepted=True,
     )
 
 
-def _refusal(refined: Refinement, agreement: float, sigma: float, apart: float) -> str:
-    if not agreement >= MIN_EVIDENCE_SIGMAS:
+def _doubts(
+    refined: Refinement,
+    significance: RingSignificance,
+    q: int,
+    sigma: float,
+    apart: float,
+    limits: VerdictLimits,
+) -> list[str]:
+    """Reasons why an offset is uncertain."""
+    doubts = []
+    agreement = significance.sigmas[q]
+    if (
+        not agreement >= limits.clear_significance
+        and not significance.consistency[q] >= limits.least_consistency
+    ):
+        doubts.append(
+            "Few of the quadrant's ASICs see the rings of the others; look at the picture whether "
+            "they are rings."
+        )
+    if not agreement >= limits.faint_significance:
+        doubts.append(
+            f"The rings are faint: agreement with the other quadrants is {agreement:.0f} "
+            f"sigmas ({limits.faint_significance:.0f} are clear); {WEAK}."
+        )
+    if sigma > limits.sure_sigma_px:
+        doubts.append(
+            f"The offset is known to {sigma:.1f} px only in its weakest direction; {WEAK}."
+        )
+    if apart > max(limits.doubtful_split_px, limits.doubtful_split_sigmas * sigma):
+        doubts.append(
+            f"Even and odd sensors give offsets {apart:.1f} px apart; look for a shadow or a "
+            "sensor out of place."
+        )
+    return doubts
+
+
+def _refusal(agreement: float, sigma: float, apart: float, limits: VerdictLimits) -> str:
+    if not agreement >= limits.least_significance:
         return (
             f"Rings too weak: agreement with the other quadrants is {max(agreement, 0):.0f} "
-            f"sigmas ({MIN_EVIDENCE_SIGMAS:.0f} are needed); {WEAK}."
+            f"sigmas ({limits.least_significance:.0f} are needed); {WEAK}."
         )
-    if not sigma <= MAX_SIGMA_PX:
+    if not sigma <= limits.most_sigma_px:
         return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {WEAK}."
-    if apart > max(3.0, 8 * sigma):
+    if apart > max(limits.most_split_px, limits.most_split_sigmas * sigma):
         return f"Even and odd sensors give offsets {apart:.1f} px apart; nothing is decided."
     return ""
 
 
-def undetermined(one: QuadrantAlignment, reason: str) -> QuadrantAlignment:
+def undetermined(quadrant: QuadrantAlignment, reason: str) -> QuadrantAlignment:
     """The same quadrant without an offset; it stays where it is."""
-    others = tuple(text for text in one.warnings if "Rings too weak" not in text)
+    others = tuple(text for text in quadrant.warnings if "Rings too weak" not in text)
     return dataclasses.replace(
-        one,
+        quadrant,
         offset_px=np.zeros(2),
         covariance_px2=np.full((2, 2), np.nan),
         verdict="not determined",
@@ -123,29 +154,7 @@ def undetermined(one: QuadrantAlignment, reason: str) -> QuadrantAlignment:
 
 
 def largest_sigma(covariance: NDArray[np.float64]) -> float:
+    """Standard deviation in the weakest direction; infinite where unknown."""
     if not np.isfinite(covariance).all():
         return float("inf")
     return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[-1], 0.0)))
-
-
-def overlaps_px(geometry: Geometry) -> dict[tuple[int, int], float]:
-    """Depth in pixels by which pairs of modules overlap; pairs that do not are absent."""
-    pixel_um = geometry.detector.pixel_um
-    return {pair: depth / pixel_um for pair, depth in overlapping_modules(geometry).items()}
-
-
-def overlap_warnings(before: Any, after: Any) -> dict[int, str]:
-    """Warnings per quadrant about sensors that overlap after the shift by over 2 px more."""
-    already = overlaps_px(before)
-    found: dict[int, str] = {}
-    for (a, b), depth in overlaps_px(after).items():
-        if depth - already.get((a, b), 0.0) <= MAX_OVERLAP_PX:
-            continue
-        first, second = a // SENSORS_PER_QUADRANT, b // SENSORS_PER_QUADRANT
-        text = (
-            f"After the shift sensor {a % SENSORS_PER_QUADRANT} of quadrant {first} and sensor "
-            f"{b % SENSORS_PER_QUADRANT} of quadrant {second} would overlap by {depth:.1f} px."
-        )
-        found.setdefault(first, text)
-        found.setdefault(second, text)
-    return found

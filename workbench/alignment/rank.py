@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.alignment.align import CLEAR_SIGNIFICANCE, align_quadrants
-from workbench.alignment.result import plain
+from workbench.alignment.align import MAP_VERDICT, align_quadrants
+from workbench.alignment.plain import plain
+from workbench.alignment.prepare import ImageLike, MaskOrArray
+from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
 
 
@@ -18,9 +20,9 @@ class RankedImage:
     Attributes
     ----------
     name : as given.
-    mean_cc : mean of the four largest correlations.
-    cc : the four.
-    clear : quadrants (0 … 4) whose map is far above its noise.
+    mean_cc : mean of the quadrants' largest correlations.
+    cc : these.
+    clear : number of quadrants whose map is far above its noise.
     """
 
     name: str
@@ -39,26 +41,26 @@ class RankedImage:
 
 
 def rank_images(
-    images: Mapping[str, Any],
-    geometry: Any = None,
-    mask: Any = None,
+    images: Mapping[str, ImageLike],
+    geometry: Geometry | None = None,
+    mask: MaskOrArray | None = None,
     settings: AlignmentSettings | None = None,
 ) -> list[RankedImage]:
     """Rank images by the mean correlation of their maps, the clearest first.
 
     Parameters
     ----------
-    images : DetectorImages or arrays ``(32, 185, 388)`` by name.
+    images : DetectorImages or arrays ``(modules, rows, columns)`` by name.
     geometry, mask, settings : as for `align_quadrants`; maps are not refined.
     """
     settings = replace(settings or AlignmentSettings(), refine="none")
-    found = []
+    ranked = []
     for name, image in images.items():
         alignment = align_quadrants(image, geometry, mask, settings=settings)
         clear = sum(
-            one.measures.get("significance", 0.0) > CLEAR_SIGNIFICANCE
+            one.measures.significance > MAP_VERDICT.clear_significance
             for one in alignment.quadrants
         )
         cc = tuple(one.cc for one in alignment.quadrants)
-        found.append(RankedImage(str(name), alignment.mean_cc, cc, clear))
-    return sorted(found, key=lambda one: (-one.mean_cc, one.name))
+        ranked.append(RankedImage(str(name), alignment.mean_cc, cc, clear))
+    return sorted(ranked, key=lambda image: (-image.mean_cc, image.name))

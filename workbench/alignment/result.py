@@ -10,20 +10,59 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.unseen import middles_px, turns_alike_deg, unseen_by_rings
+from workbench.alignment.calibrant import CalibrantFit
+from workbench.alignment.degeneracies import degeneracy_notes, middles_px, turns_alike_deg
+from workbench.alignment.overlap import overlap_warnings
+from workbench.alignment.plain import plain
+from workbench.alignment.refine import Refinement
+from workbench.alignment.sharpness import RingSharpness
 from workbench.errors import AlignmentError
+from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings, Decisions
 
 Verdict = Literal["good", "uncertain", "not determined", "overruled"]
 
 
 @dataclass(frozen=True)
-class QuadrantAlignment:
-    """What is known of one quadrant.
+class Measures:
+    """Numbers behind the verdict on a quadrant; NaN where not measured.
 
     Attributes
     ----------
-    quadrant : 0 … 3.
+    significance : correlation of the map's peak over its standard deviation for unrelated noise.
+    second_peak_ratio : highest other local maximum of the map over the peak.
+    peak_height_sigmas : peak above the map's median in robust standard deviations.
+    curvature_weak : least curvature of the peak, per px².
+    ring_significance : agreement with the rings that the other quadrants see, standard deviations.
+    ring_consistency : the same as Student's t over the quadrant's ASICs.
+    sensor_split_px : distance of the offsets from even and from odd sensors alone.
+    largest_sigma_px : standard deviation of the offset in its weakest direction.
+    event_halves_apart_px : distance of the offsets from the two halves of the events.
+    turn_alike_deg : turn about the quadrant's middle that would look like the offset.
+    cc_here : correlation of the map at an offset set by hand, NaN outside the map; None without
+        one.
+    """
+
+    significance: float = np.nan
+    second_peak_ratio: float = np.nan
+    peak_height_sigmas: float = np.nan
+    curvature_weak: float = np.nan
+    ring_significance: float = np.nan
+    ring_consistency: float = np.nan
+    sensor_split_px: float = np.nan
+    largest_sigma_px: float = np.nan
+    event_halves_apart_px: float = np.nan
+    turn_alike_deg: float = np.nan
+    cc_here: float | None = None
+
+
+@dataclass(frozen=True)
+class QuadrantAlignment:
+    """What is known of one quadrant, a group of the detector.
+
+    Attributes
+    ----------
+    quadrant : its index among the groups, 0 … 3.
     offset_px : float64 ``(2,)``
         Displacement (x, y) of the ring centre as seen in the present geometry; (0, 0) where it is
         not determined.
@@ -39,8 +78,9 @@ class QuadrantAlignment:
     pairs : pixel pairs the largest correlation rests on.
     verdict : ``good``, ``uncertain``, ``not determined`` or ``overruled`` (set by a person).
     warnings : sentences for a person.
-    measures : numbers behind the verdict, by name.
+    measures : numbers behind the verdict.
     accepted : whether the corrected geometry uses the offset.
+    panel : ASIC that was correlated, with method ``cctbx``.
     """
 
     quadrant: int
@@ -53,8 +93,9 @@ class QuadrantAlignment:
     pairs: int
     verdict: Verdict
     warnings: tuple[str, ...] = ()
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
     accepted: bool = True
+    panel: str = ""
 
     @property
     def sigma_px(self) -> NDArray[np.float64]:
@@ -78,7 +119,7 @@ class QuadrantAlignment:
     @property
     def halves_text(self) -> str:
         """How far apart the halves of the events put it, in words; empty if that is not known."""
-        apart = self.measures.get("event_halves_apart_px", np.nan)
+        apart = self.measures.event_halves_apart_px
         known = np.isfinite(apart) and self.verdict in ("good", "uncertain")
         return f"halves of the events {apart:.2f} px apart" if known else ""
 
@@ -97,7 +138,7 @@ class QuadrantAlignment:
 
     def to_dict(self, maps: bool = False) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers become None. `maps` adds the map."""
-        found = {
+        values = {
             "quadrant": self.quadrant,
             "offset_px": plain(self.offset_px),
             "sigma_px": plain(self.sigma_px),
@@ -109,70 +150,91 @@ class QuadrantAlignment:
             "verdict": self.verdict,
             "accepted": self.accepted,
             "warnings": list(self.warnings),
-            "measures": {name: plain(value) for name, value in self.measures.items()},
+            "measures": plain(self.measures),
         }
         if maps:
-            found |= {"map": plain(self.map), "trials_px": plain(self.trials_px)}
-        return found
+            values |= {"map": plain(self.map), "trials_px": plain(self.trials_px)}
+        return values
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Time taken, seconds: for the correlation maps, and for the joint refinement."""
+
+    maps: float
+    refinement: float | None = None
+
+
+@dataclass(frozen=True)
+class SharpnessChange:
+    """Sharpness of the rings in the present and in the corrected geometry."""
+
+    before: RingSharpness
+    after: RingSharpness
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Offsets of the four quadrants and the geometry corrected by them.
+    """Offsets of the quadrants (groups of the detector) and the geometry corrected by them.
 
     Attributes
     ----------
-    quadrants : the four quadrants in order.
-    present : Geometry the offsets refer to.
+    quadrants : the quadrants in order.
+    present : geometry the offsets refer to.
     method : ``quadrant`` or ``cctbx``.
     settings : everything the answer depends on besides image, geometry and mask.
     warnings : sentences about the alignment as a whole.
     notes : what rings cannot tell, as sentences; no fault of this alignment.
     refinement : the joint refinement of all quadrants, if there was one.
-    details : further plain values (times, counts).
+    calibrant : what the rings of a calibrant tell, None without one or if they do not fit.
+    sharpness : of the rings, before and after; None with method ``cctbx``.
+    usable_pixels, saturated_pixels : pixels that took part, and that were left out because they
+        reached the ADC's limit; None with method ``cctbx``, which looks at no mask.
+    seconds : time taken.
     """
 
     quadrants: tuple[QuadrantAlignment, ...]
-    present: Any
+    present: Geometry
     method: str
     settings: AlignmentSettings
     warnings: tuple[str, ...] = ()
-    refinement: Any = None
-    details: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refinement: Refinement | None = None
+    calibrant: CalibrantFit | None = None
+    sharpness: SharpnessChange | None = None
+    usable_pixels: int | None = None
+    saturated_pixels: int | None = None
+    seconds: Seconds | None = None
 
     @property
     def offsets_px(self) -> NDArray[np.float64]:
-        """Offsets (x, y) of the quadrants, float64 ``(4, 2)``."""
+        """Offsets (x, y) of the quadrants, float64 ``(groups, 2)``."""
         return np.array([one.offset_px for one in self.quadrants])
 
     @property
     def sigmas_px(self) -> NDArray[np.float64]:
-        """Standard deviations of the offsets, float64 ``(4, 2)``."""
+        """Standard deviations of the offsets, float64 ``(groups, 2)``."""
         return np.array([one.sigma_px for one in self.quadrants])
 
     @property
     def applied_px(self) -> NDArray[np.float64]:
-        """Offsets the corrected geometry uses: (0, 0) for quadrants not accepted, ``(4, 2)``."""
+        """Offsets the corrected geometry uses: (0, 0) for quadrants not accepted."""
         return np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in self.quadrants])
 
     @property
-    def geometry(self) -> Any:
+    def geometry(self) -> Geometry:
         """Corrected Geometry: accepted quadrants moved by minus their offset."""
         return self.present.move_quadrants(self.applied_px)
 
     @property
     def mean_cc(self) -> float:
-        """Mean of the four largest correlations ("Average CC")."""
+        """Mean of the largest correlations ("Average CC")."""
         return float(np.mean([one.cc for one in self.quadrants]))
 
     @property
     def calibrant_line(self) -> str:
         """What a calibrant's rings tell of distance and wavelength; empty without them."""
-        from workbench.alignment.calibrant import CalibrantFit
-
-        fit = self.details.get("calibrant")
-        return CalibrantFit(**fit).line() if isinstance(fit, dict) else ""
+        return "" if self.calibrant is None else self.calibrant.line()
 
     @property
     def determined(self) -> bool:
@@ -200,10 +262,12 @@ class Alignment:
         if sigma_px is None:
             covariance[:] = np.nan
         one = self._quadrant(quadrant)
-        measures = one.measures | {"cc_here": one.cc_at(offset)}
-        if self.present is not None:
-            middle = middles_px(self.present)[quadrant : quadrant + 1]
-            measures["turn_alike_deg"] = float(turns_alike_deg(offset[None], middle)[0])
+        middle = middles_px(self.present)[quadrant : quadrant + 1]
+        measures = dataclasses.replace(
+            one.measures,
+            cc_here=one.cc_at(offset),
+            turn_alike_deg=float(turns_alike_deg(offset[None], middle)[0]),
+        )
         return self._with(
             quadrant, offset_px=offset, covariance_px2=covariance, measures=measures,
             verdict="overruled", accepted=True,
@@ -232,8 +296,8 @@ class Alignment:
         return report_lines(self)
 
     def to_dict(self, maps: bool = False) -> dict[str, Any]:
-        """Plain values for JSON; `maps` adds the four correlation maps."""
-        found = {
+        """Plain values for JSON; `maps` adds the correlation maps."""
+        values = {
             "method": self.method,
             "mean_cc": plain(self.mean_cc),
             "determined": self.determined,
@@ -242,40 +306,47 @@ class Alignment:
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "settings": plain(dataclasses.asdict(self.settings)),
-            "details": plain(self.details),
+            "details": self._details(),
         }
         if self.refinement is not None:
-            found["refinement"] = self.refinement.to_dict()
-        return found
+            values["refinement"] = self.refinement.to_dict()
+        return values
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "calibrant": None if self.calibrant is None else self.calibrant.to_dict(),
+            "ring_sharpness": plain(self.sharpness),
+            "usable_pixels": self.usable_pixels,
+            "saturated_pixels": self.saturated_pixels,
+            "panels": [one.panel for one in self.quadrants if one.panel],
+            "seconds": plain(self.seconds),
+        }
 
     def _checked(self) -> Alignment:
         """Copy that warns of sensors that offsets set by hand would put on each other."""
-        from workbench.alignment.quality import overlap_warnings
-
-        found = {}
-        if self.present is not None:
-            found = overlap_warnings(self.present, self.geometry)
+        overlaps = overlap_warnings(self.present, self.geometry)
         quadrants = [
-            dataclasses.replace(one, warnings=(*one.warnings, found[one.quadrant]))
-            if one.verdict == "overruled" and one.accepted and one.quadrant in found
-            and found[one.quadrant] not in one.warnings else one
+            dataclasses.replace(one, warnings=(*one.warnings, overlaps[one.quadrant]))
+            if one.verdict == "overruled" and one.accepted and one.quadrant in overlaps
+            and overlaps[one.quadrant] not in one.warnings else one
             for one in self.quadrants
         ]  # fmt: skip
         return dataclasses.replace(self, quadrants=tuple(quadrants), notes=self._notes())
 
     def _notes(self) -> tuple[str, ...]:
-        """What rings cannot tell, of the offsets in force."""
-        if not self.notes or self.refinement is None or self.present is None:
+        """Notes about the offsets as they are now."""
+        if not self.notes or self.refinement is None:
             return self.notes
         known = np.array([one.verdict != "not determined" for one in self.quadrants])
         by_hand = np.array([one.verdict == "overruled" for one in self.quadrants])
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
-        return unseen_by_rings(self.offsets_px, covariance, known, middles_px(self.present))
+        return degeneracy_notes(self.offsets_px, covariance, known, middles_px(self.present))
 
     def _quadrant(self, quadrant: int) -> QuadrantAlignment:
         if quadrant not in range(len(self.quadrants)):
-            raise AlignmentError(f"There is no quadrant {quadrant}; they are 0, 1, 2 and 3.")
+            last = len(self.quadrants) - 1
+            raise AlignmentError(f"There is no quadrant {quadrant}; they are 0 to {last}.")
         return self.quadrants[quadrant]
 
     def _with(self, quadrant: int, **changes: Any) -> Alignment:
@@ -298,8 +369,7 @@ def program_lines(alignment: Alignment) -> list[str]:
     lines = []
     for one in alignment.quadrants:
         if alignment.method == "cctbx":
-            panel = alignment.details.get("panels", [""] * 4)[one.quadrant]
-            lines.append(f"Doing cross-correlation on panel {panel}")
+            lines.append(f"Doing cross-correlation on panel {one.panel}")
         else:
             lines.append(f"Doing cross-correlation on quadrant {one.quadrant}")
         lines.append(f"Searching a grid with dimensions {one.map.shape}")
@@ -331,20 +401,3 @@ def offset_line(one: QuadrantAlignment) -> str:
     return f"Quadrant {one.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {one.verdict}" + (
         f"; {halves}" if halves else ""
     )
-
-
-def plain(value: Any) -> Any:
-    """Arrays as lists, numpy numbers as Python's, non-finite numbers as None."""
-    if isinstance(value, dict):
-        return {str(name): plain(entry) for name, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

@@ -1,7 +1,7 @@
 """Search of all offsets together by the strength of the radial profile, for weak rings.
 
 The sum over radii of (sum of values)² / (number of pixels) is what a radial profile explains. It
-uses every pair of pixels on a ring, in one quadrant or in two, where the rotated correlation uses
+uses every pair of pixels on a ring, in one group or in two, where the rotated correlation uses
 one partner per pixel; so it finds rings that single maps miss, at the price of some seconds.
 """
 
@@ -9,28 +9,47 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.prepare import Prepared
-from workbench.detector import QUADRANTS
-
-BIN_PX = 2.0
-COARSE_PX = 2.0
-"""Radial bins and trial steps of the search, about a ring's width."""
-SWEEPS = 4
+from workbench.alignment.correlation_loops import TrialPixels, trial_profiles
+from workbench.alignment.prepare import WORKERS, GroupPixels, Prepared
+from workbench.quantities import MAD_TO_SIGMA
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchSettings:
+    """How the search goes.
+
+    Attributes
+    ----------
+    bin_px, step_px : radial bins and trial steps, about a ring's width.
+    reach_px : radius of the largest ring.
+    sweeps : rounds over the groups at most.
+    away_px : trials farther from the best one tell the scatter of the strength.
+    """
+
+    bin_px: float = 2.0
+    step_px: float = 2.0
+    reach_px: float = 1300.0
+    sweeps: int = 4
+    away_px: float = 6.0
+
+
+SEARCH = SearchSettings()
+
+
+@dataclass(frozen=True)
+class SearchResult:
     """Offsets found by the search.
 
     Attributes
     ----------
-    offsets_px : float64 ``(4, 2)``.
-    height_sigmas : float64 ``(4,)``, for each quadrant the strength at its offset above that at
-        other offsets, the other quadrants fixed, in robust standard deviations.
+    offsets_px : float64 ``(groups, 2)``.
+    height_sigmas : float64 ``(groups,)``, for each group the strength at its offset above that at
+        other offsets, the other groups fixed, in robust standard deviations.
     """
 
     offsets_px: NDArray[np.float64]
@@ -38,82 +57,86 @@ class Found:
 
 
 def search_offsets(
-    prepared: Prepared, used: NDArray[np.bool_], range_px: float = 20.0
-) -> Found | None:
-    """Offsets of the `used` quadrants (bool ``(4,)``) on a 2 px grid; None if none is used."""
-    quadrants = [q for q in range(QUADRANTS) if used[q]]
-    if not quadrants:
+    prepared: Prepared,
+    used: NDArray[np.bool_],
+    range_px: float = 20.0,
+    settings: SearchSettings = SEARCH,
+) -> SearchResult | None:
+    """Offsets of the `used` groups (bool ``(groups,)``) on a coarse grid; None if none is used."""
+    groups = [g for g in range(prepared.groups) if used[g]]
+    if not groups:
         return None
-    steps = int(np.ceil(range_px / COARSE_PX))
-    axis = np.arange(-steps, steps + 1) * COARSE_PX
+    steps = int(np.ceil(range_px / settings.step_px))
+    axis = np.arange(-steps, steps + 1) * settings.step_px
     trials = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-    bins = int(1300 / BIN_PX)
+    bins = int(settings.reach_px / settings.bin_px)
 
-    def one(q: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        from workbench.alignment.kernels import trial_profiles
-
-        x, y, stretch, value, weight = _paired(prepared.quadrant(q))
+    def profile(g: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         sums = np.zeros((len(trials), bins), dtype=np.float32)
         counts = np.zeros((len(trials), bins), dtype=np.float32)
-        trial_profiles(x, y, stretch, value, weight, trials, BIN_PX, sums, counts)
+        trial_profiles(_paired(prepared.group(g)), trials, settings.bin_px, sums, counts)
         return sums, counts
 
-    with ThreadPoolExecutor(QUADRANTS) as pool:
-        profiles = dict(zip(quadrants, pool.map(one, quadrants), strict=True))
-    return _ascend(profiles, trials, quadrants)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        profiles = dict(zip(groups, pool.map(profile, groups), strict=True))
+    return _ascend(profiles, trials, prepared.groups, settings)
 
 
 def _ascend(
     profiles: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]],
     trials: NDArray[np.float64],
-    quadrants: list[int],
-) -> Found:
-    """Best trial of one quadrant after the other, the clearest first, until none changes."""
+    count: int,
+    settings: SearchSettings,
+) -> SearchResult:
+    """Best trial of one group after the other, the clearest first, until none changes."""
+    groups = list(profiles)
 
     def strength(q: int, chosen: dict[int, int]) -> NDArray[np.float64]:
         others = [p for p in chosen if p != q]
         total = sum((profiles[p][0][chosen[p]] for p in others), np.float32(0))
-        count = sum((profiles[p][1][chosen[p]] for p in others), np.float32(0))
+        number = sum((profiles[p][1][chosen[p]] for p in others), np.float32(0))
         sums, counts = profiles[q]
-        both = (sums + total) ** 2 / np.maximum(counts + count, 1)
+        both = (sums + total) ** 2 / np.maximum(counts + number, 1)
         return np.asarray(both.sum(axis=1, dtype=np.float64))
 
     chosen: dict[int, int] = {}
-    waiting = list(quadrants)
+    waiting = list(groups)
     while waiting:
         maps = {q: strength(q, chosen) for q in waiting}
-        best = max(waiting, key=lambda q: _height(maps[q], trials))
+        best = max(waiting, key=lambda q: _height(maps[q], trials, settings))
         chosen[best] = int(np.argmax(maps[best]))
         waiting.remove(best)
-    for _ in range(SWEEPS):
+    for _ in range(settings.sweeps):
         before = dict(chosen)
-        for q in quadrants:
+        for q in groups:
             chosen[q] = int(np.argmax(strength(q, chosen)))
         if chosen == before:
             break
-    offsets = np.zeros((QUADRANTS, 2))
-    heights = np.full(QUADRANTS, np.nan)
-    for q in quadrants:
+    offsets = np.zeros((count, 2))
+    heights = np.full(count, np.nan)
+    for q in groups:
         offsets[q] = trials[chosen[q]]
-        heights[q] = _height(strength(q, chosen), trials)
-    return Found(offsets, heights)
+        heights[q] = _height(strength(q, chosen), trials, settings)
+    return SearchResult(offsets, heights)
 
 
-def _height(values: NDArray[np.float64], trials: NDArray[np.float64]) -> float:
+def _height(
+    values: NDArray[np.float64], trials: NDArray[np.float64], settings: SearchSettings
+) -> float:
     best = int(np.argmax(values))
-    away = values[np.hypot(*(trials - trials[best]).T) > 6]
+    away = values[np.hypot(*(trials - trials[best]).T) > settings.away_px]
     median = float(np.median(away))
-    spread = 1.4826 * float(np.median(np.abs(away - median)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(away - median)))
     return float((values[best] - median) / max(spread, 1e-30))
 
 
-def _paired(pixels: Prepared) -> tuple[NDArray[np.float32], ...]:
-    """Means of 2 × 2 pixels: x, y, stretch, summed value and number of good pixels, flat."""
+def _paired(pixels: GroupPixels) -> TrialPixels:
+    """Means of 2 × 2 pixels, those with a good pixel among them, flat."""
     rows, columns = pixels.x.shape[1] // 2 * 2, pixels.x.shape[2] // 2 * 2
 
-    def blocks(array: NDArray) -> NDArray[np.float32]:
+    def blocks(array: NDArray[Any]) -> NDArray[np.float32]:
         cut = array[:, :rows, :columns].astype(np.float32, copy=False)
-        return (
+        return np.asarray(
             cut[:, ::2, ::2] + cut[:, 1::2, ::2] + cut[:, ::2, 1::2] + cut[:, 1::2, 1::2]
         ).ravel()
 
@@ -121,4 +144,4 @@ def _paired(pixels: Prepared) -> tuple[NDArray[np.float32], ...]:
     use = weight > 0
     quarter = np.float32(0.25)
     x, y, stretch = (quarter * blocks(p)[use] for p in (pixels.x, pixels.y, pixels.stretch))
-    return x, y, stretch, blocks(pixels.value)[use], weight[use]
+    return TrialPixels(x, y, stretch, blocks(pixels.value)[use], weight[use])

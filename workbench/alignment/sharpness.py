@@ -8,15 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.prepare import Prepared
-from workbench.detector import QUADRANTS
 
-BIN_PX = 0.5
-_LEAST_PIXELS = 100
+
+@dataclass(frozen=True)
+class SharpnessSettings:
+    """How the sharpness is measured.
+
+    Attributes
+    ----------
+    bin_px, reach_px : width of the radial bins, radius of the last.
+    least_pixels : a bin with fewer pixels counts as not measured.
+    """
+
+    bin_px: float = 0.5
+    reach_px: float = 1500.0
+    least_pixels: int = 100
+
+
+SHARPNESS = SharpnessSettings()
 
 
 @dataclass(frozen=True)
 class RingSharpness:
-    """Rings of the radial profile of all quadrants together.
+    """Rings of the radial profile of all groups together.
 
     Attributes
     ----------
@@ -30,35 +44,34 @@ class RingSharpness:
     radius_px: float
     explained: float
 
-    def to_dict(self) -> dict[str, float | None]:
-        """Plain values for JSON."""
-        from workbench.alignment.result import plain
 
-        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
-
-
-def ring_sharpness(prepared: Prepared, offsets_px: NDArray[np.float64]) -> RingSharpness:
-    """Sharpness of the rings with quadrants seen at `offsets_px`, float64 ``(4, 2)``."""
-    bins = int(1500 / BIN_PX)
+def ring_sharpness(
+    prepared: Prepared,
+    offsets_px: NDArray[np.float64],
+    settings: SharpnessSettings = SHARPNESS,
+) -> RingSharpness:
+    """Sharpness of the rings with groups seen at `offsets_px`, float64 ``(groups, 2)``."""
+    bin_px = settings.bin_px
+    bins = int(settings.reach_px / bin_px)
     total, number, square = np.zeros(bins), np.zeros(bins), 0.0
-    for q in range(QUADRANTS):
-        part = prepared.quadrant(q)
+    for q in range(prepared.groups):
+        part = prepared.group(q)
         use = part.good & (part.value != 0)
         value = part.value[use]
         radius = np.hypot(part.x[use] - offsets_px[q, 0], part.y[use] - offsets_px[q, 1])
-        place = np.minimum((radius * part.stretch[use] / BIN_PX).astype(np.int64), bins - 1)
+        place = np.minimum((radius * part.stretch[use] / bin_px).astype(np.int64), bins - 1)
         total += np.bincount(place, value, bins)
         number += np.bincount(place, minlength=bins)
         square += float(value.astype(np.float64) @ value)
-    known = number > _LEAST_PIXELS
+    known = number > settings.least_pixels
     if not known.any() or square <= 0:
         return RingSharpness(float("nan"), float("nan"), 0.0)
     profile = np.where(known, total / np.maximum(number, 1), 0.0)
     explained = float(np.sum(profile[known] ** 2 * number[known]) / square)
     # The noise of a mean is 1 / sqrt(number): the ring that stands out most is the strongest.
     strongest = int(np.argmax(profile * np.sqrt(np.where(known, number, 0))))
-    width = _width(profile, strongest) * BIN_PX
-    return RingSharpness(width, (strongest + 0.5) * BIN_PX, explained)
+    width = _width(profile, strongest) * bin_px
+    return RingSharpness(width, (strongest + 0.5) * bin_px, explained)
 
 
 def _width(profile: NDArray[np.float64], top: int) -> float:

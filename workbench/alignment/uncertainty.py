@@ -9,76 +9,90 @@ grains, because then much of the fitted profile is noise:
   slopes of the noise in the profile for information.
 * **V** comes from leaving out one ASIC at a time: the profile is fitted again without it and the
   gradient of the rest taken there, exactly. Nothing is assumed about the noise: grains, spots,
-  extreme values and wrong strengths all show. If the two ASICs of a sensor err alike (a sensor is
-  not where the geometry puts it), their correlation over all sensors widens V.
+  extreme values and wrong strengths all show. If the ASICs of a module err alike (a module is
+  not where the geometry puts it), their correlation over all modules widens V.
 
-All of it works on sums per ASIC (`kernels.block_sums`), so it costs one pass over the pixels.
+All of it works on sums per ASIC (`correlation_loops.block_sums`): one pass over the pixels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
 
-from workbench.detector import ASICS_PER_QUADRANT, QUADRANTS
+from workbench.alignment.correlation_loops import AsicSums, quadratic
 
-SIZE = 2 * QUADRANTS
-LEAST_CURVATURE = 0.05
-"""Observed curvature below this share of the Gauss-Newton one is taken for this share."""
-MOST_LEVERAGE = 0.9
+
+@dataclass(frozen=True)
+class UncertaintySettings:
+    """How the covariance is computed.
+
+    Attributes
+    ----------
+    least_curvature : observed curvature below this share of the Gauss-Newton one is taken for it.
+    most_leverage : an ASIC counts as having at most this share of the curvature.
+    """
+
+    least_curvature: float = 0.05
+    most_leverage: float = 0.9
+
+
+UNCERTAINTY = UncertaintySettings()
 
 
 @dataclass(frozen=True)
 class BlockSums:
-    """Sums of the quadrants that take part; arrays as `kernels.block_sums` fills them.
+    """Sums of the groups that take part.
 
     Attributes
     ----------
-    quadrant : int ``(n,)``, to which quadrant each ASIC belongs.
+    groups : the groups that take part.
+    place : int ``(n,)``, to which of these each ASIC belongs.
+    asics_per_module : number of ASICs of a module.
     profile : float64 ``(k,)``, at which the sums were taken.
     ridge : float64 ``(k,)``, draws the profile towards 0.
-    band … own : per ASIC, first axis ``n``; bend_band … squares : per quadrant that takes part.
+    sums : as `correlation_loops.AsicSums` says; the first axis of ``band`` … ``own`` are the ASICs
+        ``n`` of all groups, that of ``bend_band`` … ``squares`` the groups.
     """
 
-    quadrant: NDArray[np.int64]
+    groups: tuple[int, ...]
+    place: NDArray[np.int64]
+    asics_per_module: int
     profile: NDArray[np.float64]
     ridge: NDArray[np.float64]
-    band: NDArray[np.float64]
-    right: NDArray[np.float64]
-    slope: NDArray[np.float64]
-    mixed: NDArray[np.float64]
-    own: NDArray[np.float64]
-    bend_band: NDArray[np.float64]
-    bend_cross: NDArray[np.float64]
-    bend: NDArray[np.float64]
-    squares: NDArray[np.float64]
+    sums: AsicSums
 
     @classmethod
     def empty(
-        cls, quadrants: list[int], profile: NDArray[np.float64], ridge: NDArray[np.float64]
+        cls,
+        asics: dict[int, int],
+        asics_per_module: int,
+        profile: NDArray[np.float64],
+        ridge: NDArray[np.float64],
     ) -> BlockSums:
-        """Zeros for these quadrants."""
-        q, n, k = len(quadrants), ASICS_PER_QUADRANT * len(quadrants), ridge.size
-        return cls(
-            np.repeat(quadrants, ASICS_PER_QUADRANT), profile, ridge,
+        """Zeros for groups with these numbers of ASICs."""
+        g, n, k = len(asics), sum(asics.values()), ridge.size
+        sums = AsicSums(
             np.zeros((n, k, 4)), np.zeros((n, k)), np.zeros((n, k, 2)), np.zeros((n, k, 7, 2)),
-            np.zeros((n, 2, 2)), np.zeros((q, k, 4)), np.zeros((q, k, 2)), np.zeros((q, 2, 2)),
-            np.zeros((q, 2)),
+            np.zeros((n, 2, 2)), np.zeros((g, k, 4)), np.zeros((g, k, 2)), np.zeros((g, 2, 2)),
+            np.zeros((g, 2)),
         )  # fmt: skip
+        place = np.repeat(np.arange(g), list(asics.values()))
+        return cls(tuple(asics), place, asics_per_module, profile, ridge, sums)
 
-    @property
-    def quadrants(self) -> list[int]:
-        """Quadrants that take part."""
-        return [int(q) for q in self.quadrant[::ASICS_PER_QUADRANT]]
-
-    def of(self, place: int) -> tuple[NDArray[np.float64], ...]:
-        """Views of the sums of the quadrant at `place`, in the kernel's order."""
-        n = slice(place * ASICS_PER_QUADRANT, (place + 1) * ASICS_PER_QUADRANT)
-        return (
-            self.band[n], self.right[n], self.slope[n], self.mixed[n], self.own[n],
-            self.bend_band[place], self.bend_cross[place], self.bend[place], self.squares[place],
+    def of(self, group: int) -> AsicSums:
+        """Views of the sums of one group."""
+        place = self.groups.index(group)
+        own = np.flatnonzero(self.place == place)
+        n = slice(int(own[0]), int(own[-1]) + 1)
+        sums = self.sums
+        return AsicSums(
+            sums.band[n], sums.right[n], sums.slope[n], sums.mixed[n], sums.own[n],
+            sums.bend_band[place], sums.bend_cross[place], sums.bend[place], sums.squares[place],
         )  # fmt: skip
 
 
@@ -88,11 +102,11 @@ class Uncertainty:
 
     Attributes
     ----------
-    covariance : float64 ``(m, m)`` over the offsets (x, y) of the quadrants that take part.
+    covariance : float64 ``(m, m)`` over the offsets (x, y) of the groups that take part.
     curvature : float64 ``(m, m)``, observed.
     score, information : ``(n, m)``, ``(n, m, m)``: gradient of each ASIC at the fit, the profile
         eliminated, and its Gauss-Newton matrix.
-    alike : correlation of the errors of a sensor's two ASICs, 0 … 1.
+    alike : correlation of the errors of a module's ASICs, 0 … 1.
     """
 
     covariance: NDArray[np.float64]
@@ -102,33 +116,39 @@ class Uncertainty:
     alike: float
 
 
-def uncertainty(sums: BlockSums) -> Uncertainty:
+def uncertainty(blocks: BlockSums, settings: UncertaintySettings = UNCERTAINTY) -> Uncertainty:
     """Covariance of offsets that maximise the sharpness of the rings."""
+    sums = blocks.sums
     total = sums.band.sum(axis=0)
-    total[:, 0] += sums.ridge
+    total[:, 0] += blocks.ridge
     right = sums.right.sum(axis=0)
-    mixed = _times_mixed(sums.mixed, sums.profile)
-    cross = _spread([-mixed[sums.quadrant == q].sum(axis=0) for q in sums.quadrants])
+    mixed = _times_mixed(sums.mixed, blocks.profile)
+    places = range(len(blocks.groups))
+    cross = _spread([-mixed[blocks.place == place].sum(axis=0) for place in places])
     response = _solve(total, cross)
-    score, information = _each(sums, mixed, response)
+    score, information = _each(blocks, mixed, response)
     gauss_newton = _lifted(information.sum(axis=0))
-    curvature = _observed(sums, gauss_newton)
-    changes = _changes(_left_out(sums, total, right), information, gauss_newton, curvature)
-    alike = _alike(changes)
-    covariance = _shrunk(changes, curvature) * (1 + alike)
+    curvature = _observed(blocks, gauss_newton, settings)
+    left_out = _left_out(blocks, total, right)
+    changes = _changes(left_out, information, gauss_newton, curvature, settings)
+    alike = _alike(changes, blocks.asics_per_module)
+    covariance = _shrunk(changes, curvature) * (1 + (blocks.asics_per_module - 1) * alike)
     return Uncertainty(covariance, curvature, score, information, alike)
 
 
-def _observed(sums: BlockSums, gauss_newton: NDArray[np.float64]) -> NDArray[np.float64]:
+def _observed(
+    blocks: BlockSums, gauss_newton: NDArray[np.float64], settings: UncertaintySettings
+) -> NDArray[np.float64]:
     """Second derivatives of the robust cost, the profile eliminated, kept positive."""
+    sums = blocks.sums
     band = sums.bend_band.sum(axis=0)
-    band[:, 0] += sums.ridge
+    band[:, 0] += blocks.ridge
     cross = _spread(list(sums.bend_cross))
-    found = -cross.T @ _solve(band, cross)
+    curved = -cross.T @ _solve(band, cross)
     for place in range(len(sums.bend)):
         own = slice(2 * place, 2 * place + 2)
-        found[own, own] += sums.bend[place]
-    return observed_curvature(found, gauss_newton, LEAST_CURVATURE)
+        curved[own, own] += sums.bend[place]
+    return observed_curvature(curved, gauss_newton, settings.least_curvature)
 
 
 def observed_curvature(
@@ -147,6 +167,7 @@ def _changes(
     information: NDArray[np.float64],
     gauss_newton: NDArray[np.float64],
     curvature: NDArray[np.float64],
+    settings: UncertaintySettings,
 ) -> NDArray[np.float64]:
     """Change of the offsets ``(n, m)`` by leaving out each ASIC, about their mean.
 
@@ -157,17 +178,24 @@ def _changes(
     changes = np.empty_like(gradients)
     for k, gradient in enumerate(gradients):
         share, axes = np.linalg.eigh(back @ information[k] @ back.T)
-        rest = 1 / (1 - np.clip(share, 0.0, MOST_LEVERAGE))
+        rest = 1 / (1 - np.clip(share, 0.0, settings.most_leverage))
         white = np.linalg.solve(lower, gradient)
         changes[k] = np.linalg.solve(lower.T, axes @ (rest * (axes.T @ white)))
     return np.asarray(changes - changes.mean(axis=0))
 
 
-def _alike(changes: NDArray[np.float64]) -> float:
-    """Correlation of the two ASICs of a sensor over all sensors and combinations, 0 … 1."""
+def _alike(changes: NDArray[np.float64], each: int) -> float:
+    """Correlation of a module's `each` ASICs over all modules and combinations, 0 … 1."""
+    if each < 2:
+        return 0.0
     white = np.linalg.pinv(changes.T @ changes, rcond=1e-10, hermitian=True)
-    both = np.einsum("ki,ij,kj->", changes[0::2], white, changes[1::2])
-    alone = np.einsum("ki,ij,kj->", changes, white, changes) / 2
+    both = np.mean(
+        [
+            np.einsum("ki,ij,kj->", changes[a::each], white, changes[b::each])
+            for a, b in combinations(range(each), 2)
+        ]
+    )
+    alone = np.einsum("ki,ij,kj->", changes, white, changes) / each
     return float(np.clip(both / max(alone, 1e-30), 0.0, 1.0))
 
 
@@ -192,41 +220,38 @@ def _shrunk(changes: NDArray[np.float64], curvature: NDArray[np.float64]) -> NDA
 
 
 def _left_out(
-    sums: BlockSums, total: NDArray[np.float64], right: NDArray[np.float64]
+    blocks: BlockSums, total: NDArray[np.float64], right: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Gradient ``(n, m)`` of what the other ASICs explain, for each ASIC left out."""
-    from workbench.alignment.kernels import quadratic
-
-    quadrants = sums.quadrants
-    own = [sums.quadrant == q for q in quadrants]
+    sums, places = blocks.sums, range(len(blocks.groups))
+    own = [blocks.place == place for place in places]
     slope = [sums.slope[part].sum(axis=0) for part in own]
     mixed = [sums.mixed[part].sum(axis=0) for part in own]
-    found = np.zeros((len(sums.quadrant), 2 * len(quadrants)))
-    for k in range(len(found)):
+    gradients = np.zeros((len(blocks.place), 2 * len(places)))
+    for k in range(len(gradients)):
         p = _solve(total - sums.band[k], right - sums.right[k])
-        for place in range(len(quadrants)):
+        for place in places:
             gradient = quadratic(slope[place], mixed[place], p)
             if own[place][k]:
                 gradient -= quadratic(sums.slope[k], sums.mixed[k], p)
-            found[k, 2 * place : 2 * place + 2] = gradient
-    return found
+            gradients[k, 2 * place : 2 * place + 2] = gradient
+    return gradients
 
 
 def _each(
-    sums: BlockSums,
+    blocks: BlockSums,
     mixed: NDArray[np.float64],
     response: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Score and Gauss-Newton matrix of each ASIC, the profile eliminated."""
-    size = response.shape[1]
-    score = np.zeros((len(sums.quadrant), size))
-    information = np.zeros((len(sums.quadrant), size, size))
-    for k in range(len(score)):
-        place = 2 * (k // ASICS_PER_QUADRANT)
-        own = slice(place, place + 2)
-        residual = sums.right[k] - _times_band(sums.band[k], sums.profile)
+    sums, size = blocks.sums, response.shape[1]
+    score = np.zeros((len(blocks.place), size))
+    information = np.zeros((len(blocks.place), size, size))
+    for k, place in enumerate(blocks.place):
+        own = slice(2 * place, 2 * place + 2)
+        residual = sums.right[k] - _times_band(sums.band[k], blocks.profile)
         score[k] = -response.T @ residual
-        score[k, own] += sums.profile @ (mixed[k] - sums.slope[k])
+        score[k, own] += blocks.profile @ (mixed[k] - sums.slope[k])
         both = response.T @ -mixed[k]
         information[k] = response.T @ _times_band(sums.band[k], response)
         information[k, :, own] -= both
@@ -236,7 +261,7 @@ def _each(
 
 
 def _spread(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Columns of each quadrant side by side, ``(k, m)``."""
+    """Columns of each group side by side, ``(k, m)``."""
     return np.concatenate(parts, axis=1)
 
 
@@ -247,22 +272,20 @@ def _lifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _solve(band: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve with a symmetric matrix given as ``band[j, o]`` = entry (j, j + o)."""
-    from scipy.linalg import solveh_banded
-
     return np.asarray(solveh_banded(band.T, right, lower=True))
 
 
 def _times_band(band: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Product of such a matrix with ``(k,)`` or ``(k, m)``."""
     p2 = p.reshape(len(p), -1)
-    found = band[:, :1] * p2
+    product = band[:, :1] * p2
     for o in range(1, 4):
-        found[:-o] += band[:-o, o : o + 1] * p2[o:]
-        found[o:] += band[:-o, o : o + 1] * p2[:-o]
-    return found.reshape(p.shape)
+        product[:-o] += band[:-o, o : o + 1] * p2[o:]
+        product[o:] += band[:-o, o : o + 1] * p2[:-o]
+    return product.reshape(p.shape)
 
 
 def _times_mixed(mixed: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     """``E p`` of `mixed` ``(n, k, 7, 2)``: ``(n, k, 2)``."""
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(p, 3), 7)  # p[j + o - 3]
-    return np.einsum("njoc,jo->njc", mixed, windows, optimize=False)
+    return np.asarray(np.einsum("njoc,jo->njc", mixed, windows, optimize=False))

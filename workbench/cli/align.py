@@ -6,10 +6,16 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import AlignmentError
 from workbench.recipe import AlignmentSettings
+
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment
+    from workbench.geometry import Geometry
+    from workbench.images import DetectorImage
+    from workbench.mask import Mask
 
 HELP = "find the quadrant offsets that make powder rings concentric"
 
@@ -77,22 +83,22 @@ def run(args: argparse.Namespace) -> int:
     if args.rank:
         return _rank(args, mask, geometry, settings)
     halves = (read_image(args.halves[0]), read_image(args.halves[1])) if args.halves else None
-    told = []
+    results = []
     for path in args.images:
         image = read_image(path)
         alignment = align_quadrants(image, geometry, mask, args.method, settings, halves=halves)
         written = None
         if not args.no_save:
             written = _save(image, alignment, args.output or cc_path(path))
-        told.append({"image": str(path), "written": written} | alignment.to_dict())
+        results.append({"image": str(path), "written": written} | alignment.to_dict())
         if not args.json:
             print("\n".join(_lines(path, alignment, written)))
     if args.json:
-        print(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+        print(json.dumps(results[0] if len(results) == 1 else results, indent=2))
     return 0
 
 
-def _lines(path: str, alignment: Any, written: str | None) -> list[str]:
+def _lines(path: str, alignment: Alignment, written: str | None) -> list[str]:
     """What is printed of one image; with method cctbx what the program prints, then ours."""
     from workbench.alignment.cctbx import HEADING
     from workbench.alignment.result import own_lines, program_lines
@@ -104,7 +110,12 @@ def _lines(path: str, alignment: Any, written: str | None) -> list[str]:
     return program_lines(alignment) + own_lines(alignment) + saved
 
 
-def _rank(args: argparse.Namespace, mask: Any, geometry: Any, settings: AlignmentSettings) -> int:
+def _rank(
+    args: argparse.Namespace,
+    mask: Mask | None,
+    geometry: Geometry | None,
+    settings: AlignmentSettings,
+) -> int:
     from workbench.alignment import rank_images
     from workbench.images import read_image
 
@@ -114,7 +125,7 @@ def _rank(args: argparse.Namespace, mask: Any, geometry: Any, settings: Alignmen
         print(json.dumps([one.to_dict() for one in ranked], indent=2))
         return 0
     for one in ranked:
-        print(f"{one.mean_cc:7.4f}  {one.clear} of 4 quadrants clear  {one.name}")
+        print(f"{one.mean_cc:7.4f}  {one.clear} of {len(one.cc)} quadrants clear  {one.name}")
     if len(ranked) > 1:
         print("The merged maximum of several runs is often clearer: workbench merge …")
     return 0
@@ -126,7 +137,7 @@ def cc_path(path: str | Path) -> Path:
     return source.with_name(f"{source.stem}_cc.cbf")
 
 
-def _save(image: Any, alignment: Any, path: str | Path) -> str:
+def _save(image: DetectorImage, alignment: Alignment, path: str | Path) -> str:
     from workbench.images import write_image
 
     corrected = dataclasses.replace(image, geometry=alignment.geometry)
@@ -134,7 +145,7 @@ def _save(image: Any, alignment: Any, path: str | Path) -> str:
     return str(path)
 
 
-def _mask(path: str | None) -> Any:
+def _mask(path: str | None) -> Mask | None:
     if path is None:
         return None
     from workbench.mask import read_mask

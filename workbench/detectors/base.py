@@ -194,6 +194,11 @@ class Detector:
         (size,) = {len(group.modules) for group in self.groups}
         return size
 
+    def asics_of(self, group: Group) -> slice:
+        """ASICs of a group, as an index of arrays over all ASICs in panel order."""
+        each = self.asics_per_module
+        return slice(group.modules.start * each, group.modules.stop * each)
+
     # ---- arrays ------------------------------------------------------------------------------
 
     def by_group(self, array: NDArray) -> NDArray:
@@ -212,6 +217,13 @@ class Detector:
             return array.reshape(-1, rows, across, columns).swapaxes(1, 2)
         tiles = array.reshape(-1, down, rows, across, columns).swapaxes(2, 3)
         return tiles.reshape(-1, down * across, rows, columns)
+
+    def asic_of_pixel(self) -> NDArray[np.uint16]:
+        """Which ASIC of its module each pixel belongs to, ``(rows, columns)``, as in `by_asic`."""
+        height, width = self.asic_shape
+        down = np.arange(self.rows, dtype=np.uint16)[:, None] // np.uint16(height)
+        across = np.arange(self.columns, dtype=np.uint16) // np.uint16(width)
+        return np.asarray(down * np.uint16(self.asic_grid[1]) + across)
 
     def asic_stack(self, array: NDArray) -> NDArray:
         """Copy ``(ASICs, rows, columns of an ASIC)`` of a detector array, in panel order."""

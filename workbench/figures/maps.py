@@ -1,11 +1,12 @@
-"""Correlation maps of the four quadrants."""
+"""Correlation maps of the quadrants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.figures.frame import frame_of
 from workbench.figures.style import (
@@ -22,6 +23,7 @@ from workbench.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
     from workbench.alignment import Alignment
     from workbench.geometry import Geometry
@@ -29,46 +31,66 @@ if TYPE_CHECKING:
 _SMALLEST_ELLIPSE_PX = 0.6
 
 
+class MapOfQuadrant(Protocol):
+    """What is drawn of a quadrant: see `workbench.alignment.QuadrantAlignment`."""
+
+    @property
+    def map(self) -> NDArray[np.float64]: ...
+    @property
+    def trials_px(self) -> NDArray[np.float64]: ...
+    @property
+    def offset_px(self) -> NDArray[np.float64]: ...
+    @property
+    def sigma_px(self) -> NDArray[np.float64]: ...
+    @property
+    def covariance_px2(self) -> NDArray[np.float64]: ...
+    @property
+    def cc(self) -> float: ...
+    @property
+    def verdict(self) -> str: ...
+
+
 @styled
 def correlation_maps(
-    alignment: Alignment | Sequence[Any],
+    alignment: Alignment | Sequence[MapOfQuadrant],
     geometry: Geometry | None = None,
     *,
     figure: Figure | None = None,
 ) -> Figure:
-    """Four correlation maps in the detector's layout with peak, uncertainty and cross-section.
+    """Correlation maps in the detector's layout with peak, uncertainty and cross-section.
 
     Parameters
     ----------
-    alignment : result of `workbench.align_quadrants`, or its four quadrants. Each has ``map``
-        ``(n, n)`` indexed [x, y], ``trials_px`` ``(n,)``, ``offset_px``, ``sigma_px`` and ``cc``.
+    alignment : result of `workbench.align_quadrants`, or its quadrants.
     geometry : decides which quadrant stands where; None: the ideal CSPAD.
     """
     figure = empty(figure, 10.0, 6.4)
-    quadrants: Any = getattr(alignment, "quadrants", alignment)
+    quadrants = alignment if isinstance(alignment, Sequence) else alignment.quadrants
     maps = [np.asarray(quadrant.map, dtype=float) for quadrant in quadrants]
     finite = np.concatenate([values[np.isfinite(values)] for values in maps])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    grid = figure.add_gridspec(2, 4, width_ratios=(1.0, 0.62, 1.0, 0.62))
-    shown: Any = None
-    told = []
-    for number, ((row, column), quadrant) in enumerate(
-        zip(frame_of(geometry).grid(), quadrants, strict=True)
-    ):
+    places = frame_of(geometry).grid()
+    rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
+    grid = figure.add_gridspec(rows, 2 * columns, width_ratios=(1.0, 0.62) * columns)
+    shown = None
+    sentences = []
+    for number, ((row, column), quadrant) in enumerate(zip(places, quadrants, strict=True)):
         place = figure.add_subplot(grid[row, 2 * column])
         section = figure.add_subplot(grid[row, 2 * column + 1])
         image = draw_map(place, quadrant, limits)
         shown = image or shown
         place.set_title(_title(number, quadrant), loc="left", fontsize=9)
         draw_section(section, quadrant)
-        told.append(_told(number, quadrant))
+        sentences.append(_title(number, quadrant).replace("\n", ", ") + ".")
     if shown is not None:
         bar = figure.colorbar(shown, ax=figure.axes, shrink=0.5, pad=0.01, aspect=35)
         bar.set_label("correlation")
-    return describe(figure, "Correlation maps of the quadrants. " + " ".join(told))
+    return describe(figure, "Correlation maps of the quadrants. " + " ".join(sentences))
 
 
-def draw_map(axes: Axes, quadrant: Any, limits: tuple[float, float] | None = None) -> Any:
+def draw_map(
+    axes: Axes, quadrant: MapOfQuadrant, limits: tuple[float, float] | None = None
+) -> AxesImage | None:
     """Draw the map of one quadrant, x down and y to the right as in the detector pictures."""
     values = np.asarray(quadrant.map, dtype=float)
     trials = np.asarray(quadrant.trials_px, dtype=float)
@@ -101,13 +123,12 @@ def draw_map(axes: Axes, quadrant: Any, limits: tuple[float, float] | None = Non
     return image
 
 
-def _draw_ellipse(axes: Axes, quadrant: Any) -> None:
+def _draw_ellipse(axes: Axes, quadrant: MapOfQuadrant) -> None:
     """Three standard deviations about the offset, drawn no smaller than can be seen."""
     from matplotlib.patches import Ellipse
 
     x, y = (float(value) for value in quadrant.offset_px)
-    known = getattr(quadrant, "covariance_px2", None)
-    covariance = np.diag(np.square(quadrant.sigma_px)) if known is None else np.asarray(known)
+    covariance = np.asarray(quadrant.covariance_px2)
     if not np.isfinite(covariance).all():
         return
     squares, directions = np.linalg.eigh(covariance)
@@ -121,7 +142,7 @@ def _draw_ellipse(axes: Axes, quadrant: Any) -> None:
     )  # fmt: skip
 
 
-def draw_section(axes: Axes, quadrant: Any) -> None:
+def draw_section(axes: Axes, quadrant: MapOfQuadrant) -> None:
     """Correlation along x and along y through the highest trial of one quadrant's map."""
     values = np.asarray(quadrant.map, dtype=float)
     trials = np.asarray(quadrant.trials_px, dtype=float)
@@ -143,21 +164,16 @@ def draw_section(axes: Axes, quadrant: Any) -> None:
     axes.set_box_aspect(1.6)
 
 
-def _title(number: int, quadrant: Any) -> str:
+def _title(number: int, quadrant: MapOfQuadrant) -> str:
     x, y = (float(value) for value in quadrant.offset_px)
     if _lost(quadrant):
         return f"Q{number}: not determined"
-    x_told, y_told = (
+    x_text, y_text = (
         f"{value:+.2f}".replace("-", "−") + (f" ± {sigma:.2f}" if np.isfinite(sigma) else "")
         for value, sigma in zip((x, y), quadrant.sigma_px, strict=True)
     )
-    return f"Q{number}: x {x_told}, y {y_told} px\ncorrelation {float(quadrant.cc):.4f}"
+    return f"Q{number}: x {x_text}, y {y_text} px\ncorrelation {float(quadrant.cc):.4f}"
 
 
-def _lost(quadrant: Any) -> bool:
-    verdict = getattr(quadrant, "verdict", "")
-    return verdict == "not determined" or not np.isfinite(quadrant.offset_px).all()
-
-
-def _told(number: int, quadrant: Any) -> str:
-    return _title(number, quadrant).replace("\n", ", ") + "."
+def _lost(quadrant: MapOfQuadrant) -> bool:
+    return quadrant.verdict == "not determined" or not np.isfinite(quadrant.offset_px).all()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detector import QUADRANTS
 from workbench.figures.frame import frame_of
 from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.profiles import Cake, Profile
@@ -47,8 +46,8 @@ def powder_comparison(
 
     Parameters
     ----------
-    image : ``(32, 185, 388)``, average or maximum of bright runs.
-    good : bool ``(32, 185, 388)``, True = good; other pixels are drawn as gaps.
+    image : ``(modules, rows, columns)``, average or maximum of bright runs.
+    good : bool of the same shape, True = good; other pixels are drawn as gaps.
     rings_px : radii of rings, pixels.
     half_width_px : show only this much about the beam; None: everything.
     """
@@ -100,14 +99,12 @@ def radial_profiles(
     first = figure.add_subplot(grid[1, 0], sharex=whole)
     second = figure.add_subplot(grid[1, 1], sharex=whole, sharey=first)
     for axes, profile, name in ((first, before, names[0]), (second, after, names[1])):
-        for quadrant in range(QUADRANTS):
-            axes.plot(
-                profile.radius_px, profile.quadrants[quadrant], lw=0.9,
-                color=QUADRANT_COLOURS[quadrant], label=f"Q{quadrant}",
-            )  # fmt: skip
+        for number, (group, mean) in enumerate(zip(profile.names, profile.groups, strict=True)):
+            colour = QUADRANT_COLOURS[number % len(QUADRANT_COLOURS)]
+            axes.plot(profile.radius_px, mean, lw=0.9, color=colour, label=group)
         axes.set_title(f"quadrants, {name}")
         axes.set_xlabel("radius (px)")
-        _finish_profile(axes, [before.quadrants, after.quadrants], rings_px)
+        _finish_profile(axes, [before.groups, after.groups], rings_px)
     span = _span(after, rings_px)
     whole.set_xlim(*span)
     return describe(

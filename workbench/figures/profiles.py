@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detector import PIXEL_SIZE_UM, QUADRANTS
-from workbench.figures.frame import full
+from workbench.detectors import Detector, recognise
+from workbench.errors import WorkbenchError
+from workbench.quantities import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
@@ -23,12 +24,14 @@ class Profile:
     ----------
     radius_px : middles of the bins, pixels from x = y = 0.
     mean : mean of the good pixels in each bin, NaN where there are none.
-    quadrants : ``(4, n)``, the same for each quadrant alone.
+    groups : ``(groups, n)``, the same for each group (quadrant) alone.
+    names : of the groups.
     """
 
     radius_px: NDArray[np.float64]
     mean: NDArray[np.float64]
-    quadrants: NDArray[np.float64]
+    groups: NDArray[np.float64]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,25 +56,28 @@ def radial_profile(
     good: ArrayLike | None = None,
     step_px: float = 0.5,
 ) -> Profile:
-    """Radial profile of an image about the beam, whole and by quadrant.
+    """Radial profile of an image about the beam, whole and by group.
 
     Parameters
     ----------
-    image : ``(32, 185, 388)``.
-    good : bool ``(32, 185, 388)``, True = good. Pixels that are not finite are left out.
+    image : ``(modules, rows, columns)``.
+    good : bool of the same shape, True = good. Pixels that are not finite are left out.
     step_px : width of a bin, pixels.
     """
-    data, chosen, x, y = _parts(image, geometry, good)
+    detector, data, chosen, x, y = _usable(image, geometry, good)
     bins = (np.hypot(x, y) / step_px).astype(np.int64)
     count = int(bins.max()) + 1 if bins.size else 1
-    quadrant = np.repeat(np.arange(QUADRANTS), data.size // QUADRANTS)[chosen]
-    sums = np.bincount(bins + count * quadrant, data[chosen], QUADRANTS * count)
-    pixels = np.bincount(bins + count * quadrant, minlength=QUADRANTS * count)
-    sums, pixels = sums.reshape(QUADRANTS, count), pixels.reshape(QUADRANTS, count)
+    groups = len(detector.groups)
+    sizes = [len(group.modules) * detector.rows * detector.columns for group in detector.groups]
+    group = np.repeat(np.arange(groups), sizes)[chosen]
+    sums = np.bincount(bins + count * group, data[chosen], groups * count)
+    pixels = np.bincount(bins + count * group, minlength=groups * count)
+    sums, pixels = sums.reshape(groups, count), pixels.reshape(groups, count)
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = np.asarray(sums.sum(axis=0) / pixels.sum(axis=0), dtype=np.float64)
-        quadrants = np.asarray(sums / pixels, dtype=np.float64)
-    return Profile((np.arange(count) + 0.5) * np.float64(step_px), whole, quadrants)
+        each = np.asarray(sums / pixels, dtype=np.float64)
+    names = tuple(group.name for group in detector.groups)
+    return Profile((np.arange(count) + 0.5) * np.float64(step_px), whole, each, names)
 
 
 def cake_of(
@@ -82,7 +88,7 @@ def cake_of(
     step_px: float = 2.0,
 ) -> Cake:
     """Azimuth–radius picture of an image about the beam; parameters as for `radial_profile`."""
-    data, chosen, x, y = _parts(image, geometry, good)
+    _, data, chosen, x, y = _usable(image, geometry, good)
     radius = (np.hypot(x, y) / step_px).astype(np.int64)
     angle = np.degrees(np.arctan2(y, x))
     around = np.minimum(((angle + 180) / 360 * azimuths).astype(np.int64), azimuths - 1)
@@ -107,7 +113,7 @@ def ring_radii(profile: Profile, most: int = 6) -> list[float]:
     if known.sum() < 20:
         return []
     mean = np.interp(profile.radius_px, profile.radius_px[known], profile.mean[known])
-    noise = 1.4826 * float(np.median(np.abs(np.diff(mean)))) or 1e-12
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(mean)))) or 1e-12
     step = profile.radius_px[1] - profile.radius_px[0]
     peaks, details = find_peaks(
         mean, prominence=5 * noise, width=1, distance=max(1, int(10 / step)), wlen=int(80 / step)
@@ -116,12 +122,19 @@ def ring_radii(profile: Profile, most: int = 6) -> list[float]:
     return sorted(float(profile.radius_px[peak]) for peak in strongest)
 
 
-def _parts(
+def _usable(
     image: ArrayLike, geometry: Geometry, good: ArrayLike | None
-) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    data = full(image, "the image").astype(np.float64, copy=False).ravel()
+) -> tuple[Detector, NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Detector, flat values, which are used, and lab x and y of those in pixels."""
+    detector, values = recognise(image)
+    data = values.astype(np.float64, copy=False).ravel()
     chosen = np.isfinite(data)
     if good is not None:
-        chosen &= full(good, "the mask", bool).ravel()
-    positions = geometry.pixel_positions_um().reshape(-1, 3)[chosen]
-    return data, chosen, positions[:, 0] / PIXEL_SIZE_UM, positions[:, 1] / PIXEL_SIZE_UM
+        allowed = np.asarray(good, dtype=bool)
+        if allowed.shape != detector.shape:
+            raise WorkbenchError(
+                f"the mask has the shape {allowed.shape}; the image needs {detector.shape}."
+            )
+        chosen &= allowed.ravel()
+    positions = geometry.pixel_positions_um().reshape(-1, 3)[chosen] / detector.pixel_um
+    return detector, data, chosen, positions[:, 0], positions[:, 1]

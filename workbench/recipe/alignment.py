@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.detector import ADC_MAX_ADU
 from workbench.recipe.fields import require, setting
 
 Method = Literal["quadrant", "cctbx"]
@@ -42,7 +41,9 @@ class AlignmentSettings:
     min_overlap: float = setting(
         0.3, "least share of the largest number of pixel pairs a trial needs"
     )
-    saturation_adu: float = setting(float(ADC_MAX_ADU), "ADU; pixels at or above are left out")
+    saturation_adu: float | None = setting(
+        None, "ADU; pixels at or above are left out (default: the largest value of the ADC)"
+    )
     halves: Literal["none", "odd-even", "first-last"] = setting(
         "none", "compare halves of the events: odd-even every second one; first-last by time"
     )
@@ -67,7 +68,7 @@ class AlignmentSettings:
             f"min_overlap is {self.min_overlap}; it must be from 0 to below 1",
         )
         require(
-            self.saturation_adu > 0,
+            self.saturation_adu is None or self.saturation_adu > 0,
             f"saturation_adu is {self.saturation_adu}; it must be above 0 ADU",
         )
 
@@ -84,8 +85,8 @@ class Decisions:
     def __post_init__(self) -> None:
         quadrants = [entry[0] for entry in self.overruled] + list(self.rejected)
         require(
-            all(quadrant in (0, 1, 2, 3) for quadrant in quadrants),
-            "quadrants are numbered 0, 1, 2 and 3",
+            all(quadrant >= 0 and quadrant == int(quadrant) for quadrant in quadrants),
+            "quadrants are numbered 0, 1, 2, …",
         )
         require(
             all(abs(value) < 1e4 for entry in self.overruled for value in entry[1:]),

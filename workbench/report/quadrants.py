@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.report.text import Shown, count, known, sentence, signed, table, together
 
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment, QuadrantAlignment
 
-def offsets(alignment: Any) -> Shown:
+
+def offsets(alignment: Alignment) -> Shown:
     """Offset and uncertainty of each quadrant, correlation before and after, what was applied."""
     rows = []
     for number, one in enumerate(alignment.quadrants):
@@ -27,18 +31,19 @@ def offsets(alignment: Any) -> Shown:
     return table(header, rows)
 
 
-def meaning(alignment: Any) -> Shown:
+def meaning(alignment: Alignment) -> Shown:
     """What the numbers of `offsets` are."""
+    pixel_um = alignment.present.detector.pixel_um
     return sentence(
         f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
         " The offset is where the quadrant sees the centre of the rings in the deployed geometry,"
-        " in pixels of 109.92 µm along psana x and y; the corrected geometry moves the quadrant by"
-        " minus the offset. CC is the correlation of the quadrant with itself, turned about the"
+        f" in pixels of {pixel_um:g} µm along psana x and y; the corrected geometry moves the"
+        " quadrant by minus the offset. CC is the correlation of the quadrant with itself, turned about the"
         " beam: before, where it is deployed; after, where the corrected geometry has it."
     )
 
 
-def correlations(one: Any) -> tuple[float, float]:
+def correlations(one: QuadrantAlignment) -> tuple[float, float]:
     """Correlation of a quadrant in the deployed and in the corrected geometry.
 
     Read from its map, between trial offsets by cubic interpolation; NaN where the map has no
@@ -48,7 +53,7 @@ def correlations(one: Any) -> tuple[float, float]:
     return _at(one, np.zeros(2)), _at(one, np.asarray(offset, dtype=float))
 
 
-def _at(one: Any, offset_px: Any) -> float:
+def _at(one: QuadrantAlignment, offset_px: NDArray[np.float64]) -> float:
     from scipy.interpolate import RegularGridInterpolator
 
     trials, grid = np.asarray(one.trials_px, dtype=float), np.asarray(one.map, dtype=float)
@@ -62,35 +67,34 @@ def _at(one: Any, offset_px: Any) -> float:
     return float(found(offset_px)[0])
 
 
-def measures(alignment: Any) -> Shown:
+def measures(alignment: Alignment) -> Shown:
     """The numbers behind the verdict on each quadrant, and the width of the rings."""
     rows = [
         [
-            f"Q{number}", known(one.measures.get("second_peak_ratio"), 2),
-            known(one.measures.get("halves_apart_px"), 2), count(one.pairs),
-            known(one.measures.get("ring_evidence_sigmas"), 1),
+            f"Q{number}", known(one.measures.second_peak_ratio, 2),
+            known(one.measures.sensor_split_px, 2), count(one.pairs),
+            known(one.measures.ring_significance, 1),
         ]
         for number, one in enumerate(alignment.quadrants)
     ]  # fmt: skip
-    header = ["", "second peak / peak", "halves apart (px)", "pixel pairs", "ring evidence (σ)"]
-    events = [one.measures.get("event_halves_apart_px") for one in alignment.quadrants]
-    divided = any(apart is not None for apart in events)
+    header = ["", "second peak / peak", "sensor split (px)", "pixel pairs", "ring significance (σ)"]
+    events = [one.measures.event_halves_apart_px for one in alignment.quadrants]
+    divided = bool(np.isfinite(events).any())
     if divided:
         header.append("event halves apart (px)")
         rows = [[*row, known(apart, 2)] for row, apart in zip(rows, events, strict=True)]
     words = (
-        "Second peak: the next largest correlation, as a share of the largest. Halves: offsets"
-        " from even and from odd sensors alone. Ring evidence: agreement with the rings that the"
-        " other quadrants see."
+        "Second peak: the next largest correlation, as a share of the largest. Sensor split:"
+        " distance of the offsets from even and from odd sensors alone. Ring significance:"
+        " agreement with the rings that the other quadrants see."
     )
     if divided:
         split = alignment.settings.halves
         which = "" if split == "none" else f" ({split.replace('-', ' and ')})"
         words += f" Event halves: offsets from one and from the other half of the events{which}."
-    widths = alignment.details.get("ring_sharpness")
-    if widths:
-        before, after = (widths[when]["width_px"] for when in ("before", "after"))
-        if before is not None and after is not None:
+    if (sharpness := alignment.sharpness) is not None:
+        before, after = sharpness.before.width_px, sharpness.after.width_px
+        if math.isfinite(before) and math.isfinite(after):
             words += (
                 " Width of the strongest ring of all quadrants together (full width at half"
                 f" height): {before:.2f} px before, {after:.2f} px after."

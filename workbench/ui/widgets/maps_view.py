@@ -84,7 +84,7 @@ def title(one: Any) -> str:
 
 def correlation(one: Any) -> str:
     """Largest correlation; where a person set the offset, that of the map at this place too."""
-    here = one.measures.get("cc_here")
+    here = one.measures.cc_here
     if here is None:
         return f"CC {one.cc:.4f}"
     told = f"{here:.4f}" if np.isfinite(here) else "–"

@@ -1,10 +1,126 @@
-"""Compiled inner loops of the alignment."""
+"""Compiled loops over pixels: correlation maps, ring fit, and the scores of cctbx."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
+
+
+class RingPixels(NamedTuple):
+    """Usable pixels of one group, flat.
+
+    Attributes
+    ----------
+    x, y, stretch : float32 ``(n,)``, lab position in pixels and projection to the mean plane.
+    value : float32 ``(n,)``.
+    asic : uint16 ``(n,)``, ASIC of the group.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    stretch: NDArray[np.float32]
+    value: NDArray[np.float32]
+    asic: NDArray[np.uint16]
+
+    def thinned(self, stride: int) -> RingPixels:
+        """One pixel in `stride`."""
+        return RingPixels(
+            self.x[::stride].copy(), self.y[::stride].copy(), self.stretch[::stride].copy(),
+            self.value[::stride].copy(), self.asic[::stride].copy(),
+        )  # fmt: skip
+
+
+class TrialPixels(NamedTuple):
+    """Pixels for `trial_profiles`: position, stretch, summed value, number of good pixels."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    stretch: NDArray[np.float32]
+    value: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+class RingModel(NamedTuple):
+    """What the ring fit knows of one group.
+
+    Attributes
+    ----------
+    offset : float64 ``(2,)``, where the group sees the centre of the rings, pixels.
+    knot_px : distance of the knots of the profile.
+    profile : float64 ``(k,)``, coefficients of the radial profile, a cubic B-spline.
+    amplitude, noise : float64 ``(asics,)``, strength of the rings and noise of each ASIC.
+    robust : residuals beyond this many noise sigmas have no weight.
+    """
+
+    offset: NDArray[np.float64]
+    knot_px: float
+    profile: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    robust: float
+
+
+class NormalSums(NamedTuple):
+    """Normal equations of one group; B the splines, J the derivatives by the offset.
+
+    Attributes
+    ----------
+    band : ``(4, k)``, upper band of B'WB, diagonal last, as scipy.linalg.solveh_banded takes it.
+    cross : ``(k, 2)`` = B'WJ. right : ``(k,)`` = B'W residual.
+    shift_matrix : ``(2, 2)`` = J'WJ. shift_right : ``(2,)`` = J'W residual.
+    amplitude_sums : ``(asics, 2)``, sums of W value P and W P².
+    bend_cross, bend : ``(k, 2)``, ``(2, 2)``, what second derivatives of the model add to `cross`
+        and `shift_matrix`.
+    """
+
+    band: NDArray[np.float64]
+    cross: NDArray[np.float64]
+    right: NDArray[np.float64]
+    shift_matrix: NDArray[np.float64]
+    shift_right: NDArray[np.float64]
+    amplitude_sums: NDArray[np.float64]
+    bend_cross: NDArray[np.float64]
+    bend: NDArray[np.float64]
+
+    @classmethod
+    def zeros(cls, knots: int, asics: int) -> NormalSums:
+        """Sums of no pixels."""
+        return cls(
+            np.zeros((4, knots)), np.zeros((knots, 2)), np.zeros(knots), np.zeros((2, 2)),
+            np.zeros(2), np.zeros((asics, 2)), np.zeros((knots, 2)), np.zeros((2, 2)),
+        )  # fmt: skip
+
+
+class AsicSums(NamedTuple):
+    """Sums of one group by ASIC.
+
+    With b and d the four splines at a pixel and their derivatives, p their sum with the profile,
+    a the ASIC's amplitude, v the value, w the weight, and u minus the derivative of the radius
+    (in knots) by the offset:
+
+    Attributes
+    ----------
+    band : ``(asics, k, 4)`` = w a² b b' (entry ``[j + m, n - m]``).
+    right : ``(asics, k)`` = w a v b. slope : ``(asics, k, 2)`` = w a v d u.
+    mixed : ``(asics, k, 7, 2)`` = w a² b d' u (entry ``[j + m, 3 + n - m]``).
+    own : ``(asics, 2, 2)`` = w a² p'² u u'.
+    bend_band, bend_cross, bend : ``(k, 4)``, ``(k, 2)``, ``(2, 2)``, second derivatives of the
+        robust cost by the profile, by profile and offset, and by the offset, of the whole group.
+    squares : ``(2,)``, sums of the squared residuals and values of the group.
+    """
+
+    band: NDArray[np.float64]
+    right: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    mixed: NDArray[np.float64]
+    own: NDArray[np.float64]
+    bend_band: NDArray[np.float64]
+    bend_cross: NDArray[np.float64]
+    bend: NDArray[np.float64]
+    squares: NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
@@ -69,37 +185,19 @@ def _bend(f: float, e: NDArray[np.float64]) -> None:
 
 @njit(cache=True, nogil=True)
 def normal_equations(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    stretch: NDArray[np.float32],
-    value: NDArray[np.float32],
-    asic: NDArray[np.uint8],
-    offset: NDArray[np.float64],
-    knot_px: float,
-    profile: NDArray[np.float64],
-    amplitude: NDArray[np.float64],
-    noise: NDArray[np.float64],
-    robust: float,
-    band: NDArray[np.float64],
-    cross: NDArray[np.float64],
-    right: NDArray[np.float64],
-    shift_matrix: NDArray[np.float64],
-    shift_right: NDArray[np.float64],
-    amplitude_sums: NDArray[np.float64],
-    bend_cross: NDArray[np.float64],
-    bend: NDArray[np.float64],
+    pixels: RingPixels,
+    model: RingModel,
+    sums: NormalSums,
 ) -> float:
-    """Accumulate one quadrant's normal equations of the joint ring fit; returns its cost.
+    """Accumulate one group's normal equations of the joint ring fit; returns its cost.
 
-    The model of a pixel is ``amplitude[asic] * P(r)``, P a cubic B-spline with coefficients
-    `profile` ``(k,)`` and knots `knot_px` apart, r the stretched distance from `offset`.
-    Accumulated: `band` ``(4, k)`` (upper band of B'WB, diagonal last, as scipy.linalg
-    solveh_banded takes it), `cross` ``(k, 2)`` = B'WJ, `right` ``(k,)`` = B'W res,
-    `shift_matrix` ``(2, 2)`` = J'WJ, `shift_right` ``(2,)`` = J'W res, `amplitude_sums`
-    ``(asics, 2)`` = sums of W value P and W P². Weights W are Tukey's biweight with the cut at
-    `robust` times `noise[asic]`, over noise². `bend_cross` ``(k, 2)`` and `bend` ``(2, 2)`` are
-    what second derivatives of the model add to `cross` and `shift_matrix`.
+    The model of a pixel is ``amplitude[asic] * P(r)``, P the profile, r the stretched distance
+    from the offset. Weights W are Tukey's biweight with the cut at `robust` times `noise[asic]`,
+    over noise².
     """
+    x, y, stretch, value, asic = pixels
+    offset, knot_px, profile, amplitude, noise, robust = model
+    band, cross, right, shift_matrix, shift_right, amplitude_sums, bend_cross, bend = sums
     b, d, e = np.empty(4), np.empty(4), np.empty(4)
     knots = profile.size
     cost = 0.0
@@ -161,63 +259,38 @@ def ring_model(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
     stretch: NDArray[np.float32],
-    offset: NDArray[np.float64],
-    knot_px: float,
-    profile: NDArray[np.float64],
-    amplitude: float,
+    asic: NDArray[np.uint16],
+    model: RingModel,
 ) -> NDArray[np.float32]:
-    """``amplitude P(r)`` at pixels ``(rows, columns)``; 0 beyond the profile."""
+    """``amplitude[asic] P(r)`` at pixels ``(modules, rows, columns)``; 0 beyond the profile."""
+    offset, knot_px, profile, amplitude, _, _ = model
     b, d = np.empty(4), np.empty(4)
-    model = np.zeros(x.shape, np.float32)
-    for row in range(x.shape[0]):
-        for column in range(x.shape[1]):
-            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
-            t = np.sqrt(px * px + py * py) * stretch[row, column] / knot_px
-            if t < profile.size - 4:
-                j = _basis(t, b, d)
-                p = 0.0
-                for m in range(4):
-                    p += b[m] * profile[j + m]
-                model[row, column] = amplitude * p
-    return model
+    rings = np.zeros(x.shape, np.float32)
+    for module in range(x.shape[0]):
+        for row in range(x.shape[1]):
+            for column in range(x.shape[2]):
+                place = module, row, column
+                px, py = x[place] - offset[0], y[place] - offset[1]
+                t = np.sqrt(px * px + py * py) * stretch[place] / knot_px
+                if t < profile.size - 4:
+                    j = _basis(t, b, d)
+                    p = 0.0
+                    for m in range(4):
+                        p += b[m] * profile[j + m]
+                    rings[place] = amplitude[asic[place]] * p
+    return rings
 
 
 @njit(cache=True, nogil=True)
 def block_sums(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    stretch: NDArray[np.float32],
-    value: NDArray[np.float32],
-    asic: NDArray[np.uint8],
-    offset: NDArray[np.float64],
-    knot_px: float,
-    profile: NDArray[np.float64],
-    amplitude: NDArray[np.float64],
-    noise: NDArray[np.float64],
-    robust: float,
-    band: NDArray[np.float64],
-    right: NDArray[np.float64],
-    slope: NDArray[np.float64],
-    mixed: NDArray[np.float64],
-    own: NDArray[np.float64],
-    bend_band: NDArray[np.float64],
-    bend_cross: NDArray[np.float64],
-    bend: NDArray[np.float64],
-    squares: NDArray[np.float64],
+    pixels: RingPixels,
+    model: RingModel,
+    sums: AsicSums,
 ) -> None:
-    """Accumulate what the ring fit needs of each ASIC of a quadrant to do without the pixels.
-
-    With b and d the four splines at a pixel and their derivatives, p their sum with the profile,
-    a the ASIC's amplitude, v the value, w the weight, and u minus the derivative of the radius
-    (in knots) by the offset, per ASIC: `band` ``(asics, k, 4)`` = w a² b b' (entry
-    ``[j + m, n - m]``), `right` ``(asics, k)`` = w a v b, `slope` ``(asics, k, 2)`` = w a v d u,
-    `mixed` ``(asics, k, 7, 2)`` = w a² b d' u (entry ``[j + m, 3 + n - m]``), `own`
-    ``(asics, 2, 2)`` = w a² p'² u u'.
-
-    Second derivatives of the robust cost, for the quadrant: `bend_band` ``(k, 4)`` by the
-    profile, `bend_cross` ``(k, 2)`` by profile and offset, `bend` ``(2, 2)`` by the offset.
-    `squares` ``(2,)``: sums of the squared residuals and values.
-    """
+    """Accumulate what the ring fit needs of each ASIC of a group to do without the pixels."""
+    x, y, stretch, value, asic = pixels
+    offset, knot_px, profile, amplitude, noise, robust = model
+    band, right, slope, mixed, own, bend_band, bend_cross, bend, squares = sums
     b, d, e = np.empty(4), np.empty(4), np.empty(4)
     knots = profile.size
     for i in range(x.size):
@@ -295,17 +368,14 @@ def quadratic(
 
 @njit(cache=True, nogil=True)
 def trial_profiles(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    stretch: NDArray[np.float32],
-    value: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    pixels: TrialPixels,
     trials: NDArray[np.float64],
     bin_px: float,
     sums: NDArray[np.float32],
     counts: NDArray[np.float32],
 ) -> None:
     """Radial profile about each trial centre: `sums` and `counts` are ``(trials, bins)``."""
+    x, y, stretch, value, weight = pixels
     bins = sums.shape[1]
     for t in range(trials.shape[0]):
         cx, cy = np.float32(trials[t, 0]), np.float32(trials[t, 1])

@@ -1,17 +1,18 @@
-"""Offsets in one half of the events against those in the other."""
+"""Offsets from one half of the events against those from the other."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from workbench.alignment.prepare import prepare
+from workbench.alignment.prepare import ImageLike, MaskOrArray, prepare
 from workbench.alignment.quality import largest_sigma
 from workbench.alignment.refine import Refinement, refine_rings
 from workbench.alignment.result import QuadrantAlignment
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
 
 UNUSED = "Halves of the events are compared by the joint refinement only; here they are unused."
@@ -34,23 +35,27 @@ class Origin:
     factor: float = 2.0
 
 
-def origin(halves: Sequence[Any]) -> Origin:
+def origin(halves: Sequence[ImageLike]) -> Origin:
     """What two images of halves are, by their provenance.
 
     The variance of an offset goes with 1 / events: two equal halves differ by twice the standard
     deviation of the whole, unequal ones by more.
     """
-    known = [getattr(half, "provenance", None) or {} for half in halves]
-    splits = {one["half"].get("split") for one in known if isinstance(one.get("half"), dict)}
+    known = [half.provenance if isinstance(half, DetectorImage) else {} for half in halves]
+    splits = {entry["half"].get("split") for entry in known if isinstance(entry.get("half"), dict)}
     split = str(splits.pop() or "") if len(splits) == 1 else ""
-    counts = [one["count"] for one in known if isinstance(one.get("count"), int)]
+    counts = [entry["count"] for entry in known if isinstance(entry.get("count"), int)]
     if len(counts) < len(known) or min(counts) < 1:
         return Origin(split)
     return Origin(split, float(np.sqrt(sum(counts) * sum(1 / count for count in counts))))
 
 
 def refined_half(
-    image: Any, refined: Refinement, present: Any, mask: Any, settings: AlignmentSettings
+    image: ImageLike,
+    refined: Refinement,
+    present: Geometry,
+    mask: MaskOrArray | None,
+    settings: AlignmentSettings,
 ) -> Refinement | None:
     """Joint refinement of the image of one half, beginning where that of all events ended."""
     prepared = prepare(image, present, mask, settings)
@@ -60,32 +65,34 @@ def refined_half(
 def compared_halves(
     quadrants: list[QuadrantAlignment],
     whole: Refinement,
-    found: Sequence[Refinement | None],
+    refined: Sequence[Refinement | None],
     of: Origin,
 ) -> list[QuadrantAlignment]:
     """Quadrants with what the refinements of the two halves say about them."""
     return [
-        _compared(one, found, of)
-        if whole.used[one.quadrant] and one.verdict != "not determined"
-        else one
-        for one in quadrants
+        _compared(quadrant, refined, of)
+        if whole.used[quadrant.quadrant] and quadrant.verdict != "not determined"
+        else quadrant
+        for quadrant in quadrants
     ]
 
 
 def _compared(
-    one: QuadrantAlignment, found: Sequence[Refinement | None], of: Origin
+    quadrant: QuadrantAlignment, refined: Sequence[Refinement | None], of: Origin
 ) -> QuadrantAlignment:
-    offsets = [half.offsets_px[one.quadrant] for half in found
-               if half is not None and half.used[one.quadrant]]  # fmt: skip
+    place = quadrant.quadrant
+    offsets = [half.offsets_px[place] for half in refined if half is not None and half.used[place]]
     if len(offsets) < 2:
         apart, text = float("nan"), "One half of the events has no usable pixels here."
     else:
         apart = float(np.hypot(*(offsets[0] - offsets[1])))
         text = _moved(apart, of.split)
-    one = dataclasses.replace(one, measures=one.measures | {"event_halves_apart_px": apart})
-    if apart <= max(LEAST_PX, SIGMAS * of.factor * largest_sigma(one.covariance_px2)):
-        return one
-    return dataclasses.replace(one, verdict="uncertain", warnings=(*one.warnings, text))
+    measures = dataclasses.replace(quadrant.measures, event_halves_apart_px=apart)
+    quadrant = dataclasses.replace(quadrant, measures=measures)
+    if apart <= max(LEAST_PX, SIGMAS * of.factor * largest_sigma(quadrant.covariance_px2)):
+        return quadrant
+    warnings = (*quadrant.warnings, text)
+    return dataclasses.replace(quadrant, verdict="uncertain", warnings=warnings)
 
 
 def _moved(apart: float, split: str) -> str:

@@ -16,27 +16,28 @@ from one of the beam.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import COLUMNS, PIXEL_SIZE_UM, QUADRANTS, ROWS
+from workbench.geometry import Geometry
 
 EXAMPLE_DEG = 0.1
+"""The turn that the notes take as an example."""
 
 
-def middles_px(geometry: Any) -> NDArray[np.float64]:
-    """Middles of the quadrants from the beam in lab x, y, float64 ``(4, 2)``, pixels."""
-    corners = geometry.pixel_positions_um()[:, :: ROWS - 1, :: COLUMNS - 1, :2]
-    places = corners.reshape(QUADRANTS, -1, 2)  # sensors are flat and their own mirror image
-    return np.asarray(places.mean(axis=1) / PIXEL_SIZE_UM)
+def middles_px(geometry: Geometry) -> NDArray[np.float64]:
+    """Middles of the groups from the beam in lab x, y, float64 ``(groups, 2)``, pixels."""
+    detector = geometry.detector
+    corners = geometry.pixel_positions_um()[:, :: detector.rows - 1, :: detector.columns - 1, :2]
+    # modules are flat and their own mirror image
+    middles = [corners[group.slice].reshape(-1, 2).mean(axis=0) for group in detector.groups]
+    return np.asarray(middles) / detector.pixel_um
 
 
 def turns_alike_deg(
     offsets_px: NDArray[np.float64], middles: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Turns about their middles that would show the offsets' part along the rings, ``(4,)``.
+    """Turns about their middles that would show the offsets' part along the rings, ``(groups,)``.
 
     Degrees, positive anticlockwise in lab (x, y), as the present geometry would be turned against
     the truth. An offset's part towards or away from the beam is no turn.
@@ -46,7 +47,7 @@ def turns_alike_deg(
     return np.asarray(np.degrees(turns))
 
 
-def unseen_by_rings(
+def degeneracy_notes(
     offsets_px: NDArray[np.float64],
     covariance_px2: NDArray[np.float64],
     known: NDArray[np.bool_],
@@ -56,9 +57,9 @@ def unseen_by_rings(
 
     Parameters
     ----------
-    offsets_px : float64 ``(4, 2)``; covariance_px2 : float64 ``(8, 8)`` of them; NaN where
-        a person set an offset.
-    known : bool ``(4,)``, quadrants whose offset is determined.
+    offsets_px : float64 ``(groups, 2)``.
+    covariance_px2 : float64 ``(2 groups, 2 groups)``, NaN where a person set an offset.
+    known : bool ``(groups,)``, groups whose offset is determined.
     middles : as `middles_px` gives them.
     """
     if not known.any():

@@ -15,12 +15,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.alignment.prepare import image_data, pixel_positions, usable_pixels
-from workbench.detector import PIXEL_SIZE_UM, QUADRANTS, SENSORS_PER_QUADRANT
+from workbench.alignment import prepare
+from workbench.alignment.prepare import ImageLike, MaskOrArray
+from workbench.geometry import Geometry
 
-MIN_TWO_THETA_DEG = 12.0
-_BIN_PX = 8.0
-_LIMIT, _SIGMAS = 0.4, 5.0
+
+@dataclass(frozen=True)
+class PolarisationSettings:
+    """How polarisation is compared.
+
+    Attributes
+    ----------
+    least_two_theta_deg : pixels at smaller angles are not used.
+    bin_px : width of the radial bins within which intensities are compared.
+    stride : a smooth effect, so one row and column in this many is plenty.
+    least_slope, least_sigmas : a group clearly sees a direction from both of these on.
+    least_pixels : fewer pixels say nothing.
+    """
+
+    least_two_theta_deg: float = 12.0
+    bin_px: float = 8.0
+    stride: int = 3
+    least_slope: float = 0.4
+    least_sigmas: float = 5.0
+    least_pixels: int = 2000
+
+
+POLARISATION = PolarisationSettings()
 
 
 @dataclass(frozen=True)
@@ -29,7 +50,8 @@ class PolarisationCheck:
 
     Attributes
     ----------
-    slope, sigma : float64 ``(4,)``; 1 polarised along y, -1 along x, 0 not at all; NaN unknown.
+    slope, sigma : float64 ``(groups,)``; 1 polarised along y, -1 along x, 0 not at all, NaN
+        unknown.
     """
 
     slope: NDArray[np.float64]
@@ -39,7 +61,9 @@ class PolarisationCheck:
     def camps(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Quadrants that clearly see the beam polarised along y, and along x."""
         with np.errstate(invalid="ignore"):
-            clear = (np.abs(self.slope) > _LIMIT) & (np.abs(self.slope) > _SIGMAS * self.sigma)
+            clear = (np.abs(self.slope) > POLARISATION.least_slope) & (
+                np.abs(self.slope) > POLARISATION.least_sigmas * self.sigma
+            )
         along_y, along_x = (
             tuple(int(q) for q in np.flatnonzero(clear & (sign * self.slope > 0)))
             for sign in (1, -1)
@@ -48,66 +72,69 @@ class PolarisationCheck:
 
     def warning(self) -> str:
         """Sentence about swapped quadrants, empty where all agree."""
-        one, two = self.camps
-        if not one or not two:
+        along_y, along_x = self.camps
+        if not along_y or not along_x:
             return ""
-        names = (" and ".join(str(q) for q in camp) for camp in (one, two))
-        first, second = names
+        first, second = (" and ".join(map(str, camp)) for camp in (along_y, along_x))
         return (
             f"Quadrants {first} see another direction of polarisation than {second}: data of "
             "neighbouring quadrants may be swapped (cables or indices); rings cannot show that."
         )
 
 
-def polarisation_check(image: Any, geometry: Any = None, mask: Any = None) -> PolarisationCheck:
+def polarisation_check(
+    image: ImageLike, geometry: Geometry | None = None, mask: MaskOrArray | None = None
+) -> PolarisationCheck:
     """Compare the change of intensity with azimuth with that of a polarised beam.
 
     Needs an image with a distance (mm); parameters as for `align_quadrants`.
     """
-    unknown = PolarisationCheck(np.full(QUADRANTS, np.nan), np.full(QUADRANTS, np.nan))
-    distance_mm = getattr(image, "distance_mm", None)
+    detector, data = prepare.detector_data(image)
+    slope, sigma = (np.full(len(detector.groups), np.nan) for _ in range(2))
+    distance_mm = prepare.distance_mm(image)
     if not distance_mm:
-        return unknown
-    data = image_data(image)
-    good = usable_pixels(data, mask)
-    x, y, _ = pixel_positions(image, geometry)
+        return PolarisationCheck(slope, sigma)
+    distance_px = distance_mm * 1e3 / detector.pixel_um
+    good = prepare.usable_pixels(detector, data, mask)
+    x, y, _ = prepare.pixel_positions(image, geometry)
     thin = np.zeros(data.shape, bool)
-    thin[:, ::3, ::3] = True  # a smooth effect: every ninth pixel is plenty
-    for q in range(QUADRANTS):
-        part = slice(q * SENSORS_PER_QUADRANT, (q + 1) * SENSORS_PER_QUADRANT)
+    thin[:, :: POLARISATION.stride, :: POLARISATION.stride] = True
+    for g, group in enumerate(detector.groups):
+        part = group.slice
         use = good[part] & thin[part]
-        sensor = np.nonzero(use)[0]
-        found = _slope(data[part][use], x[part][use], y[part][use], sensor, distance_mm)
-        unknown.slope[q], unknown.sigma[q] = found
-    return unknown
+        module = np.nonzero(use)[0]
+        slope[g], sigma[g] = _slope(
+            data[part][use], x[part][use], y[part][use], module, distance_px
+        )
+    return PolarisationCheck(slope, sigma)
 
 
 def _slope(
     value: NDArray[Any],
     x: NDArray[np.float32],
     y: NDArray[np.float32],
-    sensor: NDArray[np.int64],
-    distance_mm: float,
+    module: NDArray[np.int64],
+    distance_px: float,
 ) -> tuple[float, float]:
-    """Slope of relative intensity on relative polarisation factor, leaving out sensors."""
+    """Slope of relative intensity on relative polarisation factor, leaving out modules."""
     radius = np.hypot(x, y).astype(np.float64)
-    sine = np.sin(np.arctan(radius * PIXEL_SIZE_UM / (distance_mm * 1e3)))
-    wide = sine > np.sin(np.radians(MIN_TWO_THETA_DEG))
-    if np.count_nonzero(wide) < 2000:
+    sine = np.sin(np.arctan(radius / distance_px))
+    wide = sine > np.sin(np.radians(POLARISATION.least_two_theta_deg))
+    if np.count_nonzero(wide) < POLARISATION.least_pixels:
         return np.nan, np.nan
-    value, radius, sine, sensor = value[wide].astype(float), radius[wide], sine[wide], sensor[wide]
+    value, radius, sine, module = value[wide].astype(float), radius[wide], sine[wide], module[wide]
     value = np.minimum(value, np.percentile(value, 99))
     factor = 1 - (sine * y[wide] / radius) ** 2
-    ring = (radius / _BIN_PX).astype(np.int64)
+    ring = (radius / POLARISATION.bin_px).astype(np.int64)
     count = np.maximum(np.bincount(ring), 1)
     level = np.bincount(ring, value)[ring] / count[ring]
     middle = np.bincount(ring, factor)[ring] / count[ring]
     lit = level > 0
-    if np.count_nonzero(lit) < 2000:
+    if np.count_nonzero(lit) < POLARISATION.least_pixels:
         return np.nan, np.nan
     seen, meant = (value / np.where(lit, level, 1) - 1)[lit], (factor / middle - 1)[lit]
-    cross = np.bincount(sensor[lit], seen * meant, SENSORS_PER_QUADRANT)
-    square = np.bincount(sensor[lit], meant * meant, SENSORS_PER_QUADRANT)
+    cross = np.bincount(module[lit], seen * meant)
+    square = np.bincount(module[lit], meant * meant)
     if square.sum() <= 0:
         return np.nan, np.nan
     without = (cross.sum() - cross) / np.maximum(square.sum() - square, 1e-30)
