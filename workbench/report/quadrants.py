@@ -38,8 +38,8 @@ def meaning(alignment: Alignment) -> Shown:
         f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
         " The offset is where the quadrant sees the centre of the rings in the deployed geometry,"
         f" in pixels of {pixel_um:g} µm along psana x and y; the corrected geometry moves the"
-        " quadrant by minus the offset. CC is the correlation of the quadrant with itself, turned about the"
-        " beam: before, where it is deployed; after, where the corrected geometry has it."
+        " quadrant by minus the offset. CC is the correlation of the quadrant with itself, turned"
+        " about the beam: before, where it is deployed; after, where the corrected geometry has it."
     )
 
 
