@@ -9,6 +9,7 @@ import pytest
 
 import workbench as wb
 from workbench.detector import SHAPE, unbonded_pixels
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask import FORMATS
@@ -227,10 +228,10 @@ def test_the_curves_are_drawn_when_they_are_opened(panel, session):
 def test_a_dead_asic_is_seen_at_once():
     fraction = np.full((4, 8, 2), 0.003)
     fraction[1, 3, 1], fraction[2, 0, 0] = 1.0, 0.4
-    text = asic_map(fraction, Geometry.ideal().pixel_positions_um())
+    text = asic_map(CSPAD, fraction, Geometry.ideal().pixel_positions_um())
     assert text.count("<polygon") == 64
     dead = re.findall(r'fill="#000000".*?<title>(.*?)</title>', text)
-    assert dead == ["Q1 sensor 3 ASIC 1: 100.00 % masked"]
+    assert dead == ["Q1S3A1: 100.00 % masked"]
     assert "1 of 64 ASICs masked" in text
     assert "to dark 40 %" in text
 

@@ -181,7 +181,7 @@ def test_a_click_in_a_map_overrules_and_keys_nudge(quadrants, session):
     quadrants.maps._handle_custom_msg({"type": "nudge", "quadrant": 0, "x": 0.1, "y": 0.0}, [])
     session.wait(60)
     assert session.alignment.quadrants[0].offset_px == pytest.approx([5.1, -2.0])
-    assert quadrants.view.quadrant_offsets[0] == pytest.approx([5.1, -2.0])
+    assert quadrants.view.group_offsets_px[0] == pytest.approx([5.1, -2.0])
 
 
 def test_a_quadrant_can_be_left_in_place(quadrants, session):
@@ -233,7 +233,7 @@ def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
         quadrants.maps._handle_custom_msg({"type": "move", "quadrant": 0, "x": x, "y": -2.0}, [])
     session.wait(60)
     assert session.alignment.offsets_px[0] == pytest.approx([4.7, -2.0])
-    assert quadrants.view.quadrant_offsets[0] == pytest.approx([4.7, -2.0])
+    assert quadrants.view.group_offsets_px[0] == pytest.approx([4.7, -2.0])
     session.undo()
     assert np.array_equal(session.alignment.offsets_px, found)
 
@@ -386,7 +386,7 @@ def test_programs_without_a_browser_are_known_by_their_command_line(line, expect
 
 
 def test_calibrant_rings_obey_braggs_law():
-    for radius, spacing in ring_radii_mm("LaB6", 121.0, 1.3):
+    for radius, spacing in ring_radii_mm("LaB6", 121.0, 1.3, 140.0):
         angle = np.arctan2(radius, 121.0) / 2
         assert 2 * spacing * np.sin(angle) == pytest.approx(1.3)
 

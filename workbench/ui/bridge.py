@@ -8,8 +8,9 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.calibrants import CALIBRANTS, calibrant_rings
-from workbench.detector import COLUMNS, ROWS
 from workbench.errors import WorkbenchError
 from workbench.mask.rules import LIMITS
 from workbench.recipe import mask as layers
@@ -90,12 +91,14 @@ class Bridge:
         images, view = self.session.images, self.view
         if images is None:
             return
+        bright = images.maximum or images.bright_average or images.average
+        if bright is not None:
+            view.set_detector(bright.detector)
         self._present_geometry()
         view.set_geometry(None, "corrected")
         for name in IMAGES:
             image = getattr(images, name)
             view.set_image(name, None if image is None else image.data)
-        bright = images.maximum or images.bright_average or images.average
         view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)
         view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
         self._sent_bits = None
@@ -111,7 +114,7 @@ class Bridge:
 
         images, self.view.names = self.session.images, {}
         if images is not None:
-            self.view.set_geometry(images.geometry or Geometry.ideal())
+            self.view.set_geometry(images.geometry or Geometry.ideal(self.view.detector))
 
     def compare(self, older: Geometry, newer: Geometry, names: tuple[str, str]) -> None:
         """Let the picture blink between two geometries, until `end_comparison`."""
@@ -153,7 +156,7 @@ class Bridge:
         alignment = self.session.alignment
         if alignment is None:
             return
-        self.view.quadrant_offsets = [[float(x), float(y)] for x, y in alignment.applied_px]
+        self.view.group_offsets_px = [[float(x), float(y)] for x, y in alignment.applied_px]
         with self._sending:
             if self.view.names:  # of a comparison that is over now
                 self._present_geometry()
@@ -166,7 +169,7 @@ class Bridge:
         if not (distance > 0 and wavelength > 0):
             self.view.rings = []
             return
-        radii = ring_radii_mm(calibrant, distance, wavelength)
+        radii = ring_radii_mm(calibrant, distance, wavelength, self.view.radius_mm)
         self.view.rings = [[radius, f"{d:.2f} Å"] for radius, d in radii]
 
     # ---- view to session ---------------------------------------------------------------------
@@ -189,11 +192,12 @@ class Bridge:
 
     def toggle_pixel(self, flat: int) -> None:
         """Mask a pixel by hand, or take that back."""
-        pixel = (flat // (ROWS * COLUMNS), flat // COLUMNS % ROWS, flat % COLUMNS)
+        module, row, column = np.unravel_index(flat, self.view.detector.shape)
+        pixel = (int(module), int(row), int(column))
         present = list(self.session.recipe.mask.layers)
         for number, layer in enumerate(present):
             if isinstance(layer, layers.PixelLayer):
-                kept = [one for one in layer.pixels if one != pixel]
+                kept = [other for other in layer.pixels if other != pixel]
                 if len(kept) == len(layer.pixels):
                     kept.append(pixel)
                 if kept:
@@ -223,15 +227,15 @@ def drawn_by_kernel(settings: Any) -> bool:
 
 
 def ring_radii_mm(
-    calibrant: str, distance_mm: float, wavelength_angstrom: float, largest_mm: float = 140.0
+    calibrant: str, distance_mm: float, wavelength_angstrom: float, largest_mm: float
 ) -> list[tuple[float, float]]:
-    """Radius (mm) and spacing (Å) of the rings that fall on the detector, at most 40."""
-    found = []
+    """Radius (mm) and spacing (Å) of the rings up to a radius, at most 40."""
+    rings = []
     for ring in calibrant_rings(calibrant, d_min=max(0.8, wavelength_angstrom / 1.9)):
         sine = wavelength_angstrom / (2 * ring.d_angstrom)
         if sine >= 1 or 2 * math.asin(sine) >= math.pi / 2:
             continue
         radius = distance_mm * math.tan(2 * math.asin(sine))
         if radius <= largest_mm and ring.intensity > 0.01:
-            found.append((radius, ring.d_angstrom))
-    return sorted(found)[:40]
+            rings.append((radius, ring.d_angstrom))
+    return sorted(rings)[:40]

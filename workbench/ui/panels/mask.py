@@ -257,7 +257,7 @@ class MaskPanel(Panel):
             self._show_b()
         self.warnings.value = warning_text(mask.warnings)
         positions = (images.geometry or Geometry.ideal()).pixel_positions_um()
-        self.asics.value = asic_map(mask.masked_fraction_by_asic, positions)
+        self.asics.value = asic_map(self.view.detector, mask.masked_fraction_by_asic, positions)
         self._explain()
         self.session.later("mask sensitivity", self._sensitivity)
         if self.details.selected_index is not None:

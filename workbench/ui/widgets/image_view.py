@@ -6,39 +6,31 @@ thresholding 2.3 million pixels in the browser follows the mouse.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
-import rjsmin
 import traitlets as t
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from workbench.detector import (
-    ASIC_COLUMNS,
-    ASICS_PER_SENSOR,
-    PIXEL_SIZE_UM,
-    PIXELS,
-    SENSORS,
-    SHAPE,
-)
+from workbench.detectors import DETECTORS, Detector
 from workbench.errors import WorkbenchError
 from workbench.mask.rules import IMAGES as RULE_IMAGES
 from workbench.mask.rules import LIMITS, front_end_rules
+from workbench.ui.widgets.bundles import bundle
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
-FRONT_END = Path(__file__).parent / "detector_view"
-PARTS = ("data", "screen", "shapes", "lines", "tools", "input", "view")
 IMAGES = tuple(RULE_IMAGES)
 BRIGHT_RUNS = "bright runs"
 TILES = (
-    "side by side", "average", "std deviation", "maximum", "mask", "all four", BRIGHT_RUNS,
+    "side by side", *(image.words for image in RULE_IMAGES.values()), "mask", "all four",
+    BRIGHT_RUNS,
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
@@ -48,19 +40,6 @@ MODES = ("pan", "rectangle", "circle", "polygon", "line", "pixel")
 REASONS = 24
 """Bits of the layers' array that have a name; the rest are `LOW_GAIN` and `KEPT`."""
 LOW_GAIN, KEPT = 1 << 30, 1 << 31
-
-
-def module_text() -> str:
-    """Give the view's ES module: plain JavaScript, no build step, nothing fetched.
-
-    Comments and spaces that mean nothing stay at home.
-    """
-    return rjsmin.jsmin("\n".join((FRONT_END / f"{name}.js").read_text("utf-8") for name in PARTS))
-
-
-def style_text() -> str:
-    """Give the view's style sheet; colours are those of JupyterLab's theme."""
-    return (FRONT_END / "view.css").read_text("utf-8")
 
 
 def low_gain_trait(limit: str) -> str:
@@ -81,16 +60,36 @@ _LimitTraits: Any = t.MetaHasTraits(
 
 
 class ImageView(_LimitTraits, anywidget.AnyWidget):
-    """Average, standard deviation and maximum of a CSPAD, with the mask laid over them.
+    """Average, standard deviation and maximum of a detector, with the mask laid over them.
 
+    Parameters
+    ----------
+    detector : whose images are shown; `set_detector` changes it.
+
+    Attributes
+    ----------
+    radius_mm : of the corner of the detector that is farthest from the beam, in the geometry of
+        the arrangement ``assembled``; infinite before there is one.
+
+    Notes
+    -----
     Each limit (``avg_max stddev_max maxproj_min``, and for low gain ``low_avg_max`` …) is a trait
     that the front end draws with at once; a slider sets it in the browser, so that no message has
     to come back from the kernel before the picture changes. `limit_rules` says what they mean.
     """
 
-    _esm = t.Unicode(module_text()).tag(sync=True)
-    _css = t.Unicode(style_text()).tag(sync=True)
+    _esm = t.Unicode(bundle("image_view.js")).tag(sync=True)
+    _css = t.Unicode(bundle("image_view.css")).tag(sync=True)
 
+    detector_facts = t.Dict(help="what `Detector.facts` gives").tag(sync=True)
+    images: t.List = t.List(
+        t.Dict(),
+        default_value=[
+            {"name": name, "title": image.words.capitalize(), "of_runs": image.runs == BRIGHT_RUNS}
+            for name, image in RULE_IMAGES.items()
+        ],
+        help="images, and whether those of the bright runs are of their kind",
+    ).tag(sync=True)
     limit_rules: t.List = t.List(
         t.Dict(),
         default_value=front_end_rules(),
@@ -132,12 +131,16 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     wavelength = t.Float(0.0, help="Å; 0: unknown").tag(sync=True)
     centre_mm = t.List(t.Float(), default_value=[0.0, 0.0]).tag(sync=True)
     rings: t.List = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
-    quadrant_offsets = t.List(default_value=[[0.0, 0.0]] * 4).tag(sync=True)
+    group_offsets_px: t.List = t.List(
+        help="[x, y] by which the ring centre of each group is displaced; empty: not"
+    ).tag(sync=True)
     shapes: t.List = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
     selected = t.Int(-1, help="layer whose shape has handles; -1: none").tag(sync=True)
 
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
+    def __init__(self, detector: Detector = DETECTORS[0], **traits: Any) -> None:
+        self.detector = detector
+        super().__init__(**{"detector_facts": detector.facts(), **traits})
+        self.radius_mm = math.inf
         self._lock = threading.RLock()
         self._messages: dict[str, tuple[dict[str, Any], list[Any]]] = {}
         self._watched = False  # nobody to send to before a browser has asked
@@ -146,24 +149,33 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         self.on_msg(self._received)
 
     # ---- what is shown -----------------------------------------------------------------------
+    def set_detector(self, detector: Detector) -> None:
+        """Show another detector; the images and geometries of the one before are taken away."""
+        if detector == self.detector:
+            return
+        for name in list(self._messages):
+            self._forget(name)
+        self.detector = detector
+        self.detector_facts = detector.facts()
+
     def set_image(self, name: str, values: ArrayLike | None) -> None:
         """Show an array as average, stddev or maximum (None takes it away).
 
         Parameters
         ----------
         name : ``average``, ``stddev`` or ``maximum``, or one of `runs`.
-        values : ``(32, 185, 388)``, ADU; kept and sent as float32.
+        values : ``(modules, rows, columns)`` of the detector, ADU; kept and sent as float32.
         """
         if name not in (*IMAGES, *self.runs):
             raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
         if values is None:
             self._forget(name)
             return
-        array = _full(values, np.float32, f"{name} image")
+        array = self._copy(values, np.float32, f"{name} image")
         self._keep({"type": "array", "kind": "image", "name": name, "dtype": "float32"}, [array])
 
     def set_geometry(self, geometry: Geometry | None, arrangement: str = "assembled") -> None:
-        """Lay the sensors out by a geometry, as ``assembled`` or ``corrected``."""
+        """Lay the modules out by a geometry, as ``assembled`` or ``corrected``."""
         if arrangement not in ARRANGEMENTS[:2]:
             raise WorkbenchError(f"There is no geometry for the arrangement {arrangement!r}.")
         if geometry is None:
@@ -178,10 +190,10 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         What did not move stays on its screen pixel, within half a detector pixel.
         """
         pictures = [first.snapped(), second.snapped()]
-        origins = np.array([one.origin_um for one in pictures])
+        origins = np.array([picture.origin_um for picture in pictures])
         lowest = origins.min(axis=0)
-        starts = np.rint((origins - lowest) / PIXEL_SIZE_UM).astype(int)
-        shape = (starts + [one.shape for one in pictures]).max(axis=0)
+        starts = np.rint((origins - lowest) / self.detector.pixel_um).astype(int)
+        shape = (starts + [picture.shape for picture in pictures]).max(axis=0)
         for name, geometry, picture, (row, column) in zip(
             ARRANGEMENTS[:2], (first, second), pictures, starts, strict=True
         ):
@@ -199,9 +211,11 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             "name": name,
             "dtype": "int32",
             "shape": list(index.shape),
-            "frame": [*(float(v) / 1000 for v in origin_um), PIXEL_SIZE_UM / 1000],
+            "frame": [*(float(v) / 1000 for v in origin_um), self.detector.pixel_um / 1000],
         }
-        asics = asic_vectors_mm(geometry.pixel_positions_um())
+        asics = asic_vectors_mm(self.detector, geometry.pixel_positions_um())
+        if name == ARRANGEMENTS[0]:
+            self.radius_mm = float(np.hypot(*asic_corners_mm(self.detector, asics).T).max())
         self._keep(message, [np.ascontiguousarray(index, dtype=np.int32), asics])
 
     def set_bits(
@@ -215,10 +229,10 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
 
         Parameters
         ----------
-        bits : uint32 ``(32, 185, 388)``; a pixel with any of the `REASONS` lowest bits set is
+        bits : uint32 in the detector's shape; a pixel with any of the `REASONS` lowest bits set is
             masked. With `LOW_GAIN` it has the limits of low gain, with `KEPT` none. None: no layer.
         names : name of each bit, from the lowest, shown in the read-out.
-        spared : uint32 ``(32, 185, 388)``, bits that would mask a pixel if layer ``n`` of
+        spared : uint32 in the detector's shape, bits that would mask a pixel if layer ``n`` of
             `keepers` did not keep it; ``n + 1`` stands in the highest byte.
         """
         with self.hold_sync():
@@ -227,7 +241,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             if values is None:
                 self._forget(name)
                 continue
-            array = _full(values, np.uint32, "layers")
+            array = self._copy(values, np.uint32, "layers")
             self._keep({"type": "array", "kind": "bits", "name": name, "dtype": "uint32"}, [array])
 
     def set_other_mask(self, masked: ArrayLike | None) -> None:
@@ -235,7 +249,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         if masked is None:
             self._forget("other")
             return
-        array = _full(masked, np.uint32, "other mask")
+        array = self._copy(masked, np.uint32, "other mask")
         self._keep({"type": "array", "kind": "bits", "name": "other", "dtype": "uint32"}, [array])
 
     def has_map(self, arrangement: str) -> bool:
@@ -300,7 +314,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self._tell(kind, int(content["layer"]))
         elif kind in ("pixel", "pick"):
             flat = int(content["flat"])
-            if 0 <= flat < PIXELS:
+            if 0 <= flat < self.detector.pixels:
                 self._tell(kind, flat)
 
     def _tell(self, kind: str, value: Any) -> None:
@@ -321,6 +335,14 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self._on_the_way[message["name"]] = time.monotonic()
         self.send(message, buffers)
 
+    def _copy(self, values: ArrayLike, dtype: DTypeLike, what: str) -> NDArray:
+        """Copy of a detector array: averaging goes on in the original."""
+        array = np.asarray(values)
+        shape = self.detector.shape
+        if array.shape != shape:
+            raise WorkbenchError(f"The {what} has the shape {array.shape}; {shape} is needed.")
+        return np.array(array, dtype=dtype, order="C")
+
     def _forget(self, name: str) -> None:
         with self._lock:
             known = self._messages.pop(name, None)
@@ -328,19 +350,22 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self.send({"type": "forget", "name": name})
 
 
-def asic_vectors_mm(positions_um: NDArray) -> NDArray[np.float32]:
-    """Origin, fast step and slow step (x, y each) of the 64 ASICs: float32 ``(64, 6)``, mm."""
-    vectors = np.empty((SENSORS, ASICS_PER_SENSOR, 3, 2))
-    for asic in range(ASICS_PER_SENSOR):
-        part = positions_um[:, :, asic * ASIC_COLUMNS : (asic + 1) * ASIC_COLUMNS, :2]
-        vectors[:, asic, 0] = part[:, 0, 0]
-        vectors[:, asic, 1] = part[:, 0, 1] - part[:, 0, 0]
-        vectors[:, asic, 2] = part[:, 1, 0] - part[:, 0, 0]
-    return np.ascontiguousarray(vectors.reshape(-1, 6) / 1000, dtype=np.float32)
+def asic_vectors_mm(detector: Detector, positions_um: NDArray) -> NDArray[np.float32]:
+    """Origin, fast step and slow step (x, y each) of every ASIC: float32 ``(ASICs, 6)``, mm.
+
+    Parameters
+    ----------
+    positions_um : lab x, y (z) of all pixels, ``(modules, rows, columns, 2 or 3)``.
+    """
+    by_asic = np.stack([detector.asic_stack(positions_um[..., axis]) for axis in (0, 1)], axis=-1)
+    origin = by_asic[:, 0, 0]
+    vectors = [origin, by_asic[:, 0, 1] - origin, by_asic[:, 1, 0] - origin]
+    return np.ascontiguousarray(np.concatenate(vectors, axis=1) / 1000, dtype=np.float32)
 
 
-def _full(values: ArrayLike, dtype: Any, what: str) -> NDArray:
-    array = np.asarray(values)
-    if array.shape != SHAPE:
-        raise WorkbenchError(f"The {what} has the shape {array.shape}; {SHAPE} is needed.")
-    return np.array(array, dtype=dtype, order="C")  # own copy: averaging goes on in the original
+def asic_corners_mm(detector: Detector, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Lab x, y of the four corners of each ASIC, from `asic_vectors_mm`: ``(ASICs, 4, 2)``."""
+    origin, fast, slow = vectors.astype(np.float64).reshape(-1, 3, 2).swapaxes(0, 1)
+    bottom, right = (size - 0.5 for size in detector.asic_shape)
+    ends = [(-0.5, -0.5), (right, -0.5), (right, bottom), (-0.5, bottom)]
+    return np.stack([origin + i * fast + j * slow for i, j in ends], axis=1)

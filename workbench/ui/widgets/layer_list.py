@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets as t
 
-HERE = Path(__file__).parent
+from workbench.ui.widgets.bundles import bundle
 
 
 class LayerList(anywidget.AnyWidget):
@@ -20,8 +19,8 @@ class LayerList(anywidget.AnyWidget):
     where nothing is known) and ``kept`` (pixels it keeps, or None).
     """
 
-    _esm = t.Unicode((HERE / "layer_list.js").read_text(encoding="utf-8")).tag(sync=True)
-    _css = t.Unicode((HERE / "layer_list.css").read_text(encoding="utf-8")).tag(sync=True)
+    _esm = t.Unicode(bundle("layer_list.js")).tag(sync=True)
+    _css = t.Unicode(bundle("layer_list.css")).tag(sync=True)
 
     rows: t.List = t.List(t.Dict(), help="rules and layers, in their order").tag(sync=True)
     selected = t.Int(-1, help="layer that is selected; -1: none").tag(sync=True)

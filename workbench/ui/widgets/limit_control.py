@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 import numpy as np
 import traitlets as t
 from numpy.typing import NDArray
 
-HERE = Path(__file__).parent
+from workbench.ui.widgets.bundles import bundle
+
 BINS = 240
 
 
@@ -19,8 +18,8 @@ class LimitControl(anywidget.AnyWidget):
     Arrow keys move it by one step, with Shift by ten.
     """
 
-    _esm = t.Unicode((HERE / "limit_control.js").read_text(encoding="utf-8")).tag(sync=True)
-    _css = t.Unicode((HERE / "limit_control.css").read_text(encoding="utf-8")).tag(sync=True)
+    _esm = t.Unicode(bundle("limit_control.js")).tag(sync=True)
+    _css = t.Unicode(bundle("limit_control.css")).tag(sync=True)
 
     value = t.Float(0.0).tag(sync=True, echo_update=False)  # an echo would push the slider back
     min = t.Float(0.0).tag(sync=True)

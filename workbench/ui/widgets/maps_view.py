@@ -1,16 +1,21 @@
-"""The four correlation maps, to click into."""
+"""The correlation maps of the detector's groups, to click into."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import traitlets as t
+from numpy.typing import ArrayLike
 
-HERE = Path(__file__).parent
+from workbench.detectors import DETECTORS, Detector
+from workbench.ui.widgets.bundles import bundle
+
+if TYPE_CHECKING:
+    from workbench.alignment import Alignment
+    from workbench.alignment.result import QuadrantAlignment
 
 
 class MapsView(anywidget.AnyWidget):
@@ -21,18 +26,21 @@ class MapsView(anywidget.AnyWidget):
     cross-sections through the peak: x solid blue, y dashed orange.
     """
 
-    _esm = t.Unicode((HERE / "maps_view.js").read_text(encoding="utf-8")).tag(sync=True)
-    _css = t.Unicode((HERE / "maps_view.css").read_text(encoding="utf-8")).tag(sync=True)
-    maps: t.List = t.List(help="one entry per quadrant").tag(sync=True)
+    _esm = t.Unicode(bundle("maps_view.js")).tag(sync=True)
+    _css = t.Unicode(bundle("maps_view.css")).tag(sync=True)
+    maps: t.List = t.List(help="one entry per group").tag(sync=True)
+    groups: t.List = t.List(t.Unicode(), help="names of the detector's groups").tag(sync=True)
 
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
+    def __init__(self, detector: Detector = DETECTORS[0], **traits: Any) -> None:
+        super().__init__(**{"groups": [group.name for group in detector.groups], **traits})
         self._acts: dict[str, Callable[[int, float, float], None]] = {}
         self.on_msg(self._received)
 
-    def show(self, alignment: Any) -> None:
+    def show(self, alignment: Alignment | None) -> None:
         """Show the maps of an alignment (None: nothing)."""
-        self.maps = [] if alignment is None else [entry(one) for one in alignment.quadrants]
+        self.maps = (
+            [] if alignment is None else [entry(quadrant) for quadrant in alignment.quadrants]
+        )
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
         """Call ``act(quadrant, x, y)``: `kind` ``set`` (offset), ``move`` (the same, dragged on),
@@ -46,20 +54,20 @@ class MapsView(anywidget.AnyWidget):
             act(int(content["quadrant"]), float(content["x"]), float(content["y"]))
 
 
-def entry(one: Any) -> dict[str, Any]:
+def entry(quadrant: QuadrantAlignment) -> dict[str, Any]:
     """What the front end draws of one quadrant."""
-    values = np.asarray(one.map, dtype=float)
+    values = np.asarray(quadrant.map, dtype=float)
     return {
-        "title": title(one),
-        "trials": [float(v) for v in one.trials_px],
+        "title": title(quadrant),
+        "trials": [float(v) for v in quadrant.trials_px],
         "values": [[round(float(v), 6) if np.isfinite(v) else None for v in row] for row in values],
-        "peak": finite(one.peak_px),
-        "offset": finite(one.offset_px) if one.verdict != "not determined" else None,
-        "ellipse": ellipse(one.covariance_px2),
+        "peak": finite(quadrant.peak_px),
+        "offset": finite(quadrant.offset_px) if quadrant.verdict != "not determined" else None,
+        "ellipse": ellipse(quadrant.covariance_px2),
     }
 
 
-def ellipse(covariance_px2: Any) -> list[float] | None:
+def ellipse(covariance_px2: ArrayLike) -> list[float] | None:
     """One standard deviation about an offset: two half axes in pixels, and the angle of the first.
 
     The angle is that of the drawing: radians from the y axis (right) towards the x axis (down).
@@ -73,25 +81,26 @@ def ellipse(covariance_px2: Any) -> list[float] | None:
     return [float(long), float(short), float(np.arctan2(x, y))]
 
 
-def title(one: Any) -> str:
+def title(quadrant: QuadrantAlignment) -> str:
     """Three lines: verdict, offset in x and y, correlation; short, the maps may be narrow."""
-    if one.verdict == "not determined":
-        return f"Q{one.quadrant} not determined\n–\nCC {one.cc:.4f}"
-    x, y = one.offset_px
-    kept = "" if one.accepted else ", left in place"
-    return f"Q{one.quadrant} {one.verdict}{kept}\n{x:+.2f}, {y:+.2f} px\n{correlation(one)}"
+    if quadrant.verdict == "not determined":
+        return f"Q{quadrant.quadrant} not determined\n–\nCC {quadrant.cc:.4f}"
+    x, y = quadrant.offset_px
+    kept = "" if quadrant.accepted else ", left in place"
+    first = f"Q{quadrant.quadrant} {quadrant.verdict}{kept}"
+    return f"{first}\n{x:+.2f}, {y:+.2f} px\n{correlation(quadrant)}"
 
 
-def correlation(one: Any) -> str:
+def correlation(quadrant: QuadrantAlignment) -> str:
     """Largest correlation; where a person set the offset, that of the map at this place too."""
-    here = one.measures.cc_here
+    here = quadrant.measures.cc_here
     if here is None:
-        return f"CC {one.cc:.4f}"
-    told = f"{here:.4f}" if np.isfinite(here) else "–"
-    return f"CC {told} of {one.cc:.4f}"
+        return f"CC {quadrant.cc:.4f}"
+    text = f"{here:.4f}" if np.isfinite(here) else "–"
+    return f"CC {text} of {quadrant.cc:.4f}"
 
 
-def finite(pair: Any) -> list[float] | None:
+def finite(pair: Iterable[float]) -> list[float] | None:
     """Two finite numbers, or None."""
     values = [float(v) for v in pair]
     return values if np.isfinite(values).all() else None

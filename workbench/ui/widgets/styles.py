@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import ipywidgets as widgets
+
+from workbench.ui.widgets.bundles import bundle
 
 _MARKING = threading.Lock()  # the names of a widget are read, changed and set again
 
 
 def style_sheet() -> widgets.HTML:
     """Widget that carries the style sheet to the page."""
-    css = Path(__file__).with_name("app.css").read_text(encoding="utf-8")
-    return widgets.HTML(f"<style>{css}</style>", layout={"display": "none"})
+    return widgets.HTML(f"<style>{bundle('app.css')}</style>", layout={"display": "none"})
 
 
 def classed(widget: widgets.Widget, *names: str) -> widgets.Widget:

@@ -1,0 +1,542 @@
+// The detector on canvas: which part of which layout is seen, and when what is drawn again.
+
+import { arranged, carried, fitted, panned, toMm, toScreen, zoomed } from "./camera.js";
+import { colourTable, percentiles } from "./colormap.js";
+import { Detector } from "./detector.js";
+import { deviceRatio, element, subscriptions } from "./dom.js";
+import { listen } from "./input.js";
+import { LOW_GAIN_PREFIX, limitOf } from "./mask.js";
+import { drawOverlay } from "./overlay.js";
+import { readOut } from "./readout.js";
+import { Screen } from "./screen.js";
+import { BRIGHT_RUNS, MASK_TILE, makeTile, resizeTile, showScale, tileChoices } from "./tiles.js";
+import { makeHelp, makeToolbar } from "./toolbar.js";
+
+/** @import { Store } from "./store.js" */
+/** @import { Painter } from "./screen.js" */
+/** @import { Box, Model, Point, Shape, ViewTraits } from "./types" */
+
+/**
+ * A picture.
+ * @typedef {object} Tile
+ * @property {string} name of an image or run, or "mask"
+ * @property {string} full title
+ * @property {HTMLInputElement[]} limits
+ * @property {HTMLCanvasElement} canvas pixels
+ * @property {HTMLCanvasElement} lines what lies over them
+ * @property {HTMLCanvasElement} bar
+ * @property {HTMLElement} title
+ * @property {HTMLElement} frame
+ * @property {HTMLElement} node
+ * @property {Painter} painter
+ */
+/**
+ * A place on a picture: in screen pixels, as row and column of the layout, and in the lab.
+ * @typedef {{ tile: Tile, x: number, y: number, row: number, col: number, mm: Point, byKeys?: boolean }} Place
+ */
+
+/** What has to be drawn again, each with all before it but the lines. */
+const LEVEL = { lines: 1, mask: 2, colour: 3, pool: 4 };
+const GAP = 6; // between pictures, CSS pixels
+const HEAD = 28; // of a picture
+const SMALLEST = 280; // height for the pictures
+const SETTLE_MS = 120; // a part that moves is drawn coarsely until it has rested so long
+const BLINK_MS = 500;
+const EMPTY = "Images appear here when runs are averaged or image files are opened.";
+
+export class View {
+  /** @type {Tile[]} */
+  tiles = [];
+  columns = 1;
+  /** Part that is seen; null: all. @type {Box | null} */
+  box = null;
+  /** Shape that is being drawn. @type {Shape | null} */
+  drawing = null;
+  /** Shape as it is dragged. @type {Shape | null} */
+  bending = null;
+  /** Where the mouse is. @type {Place | null} */
+  hover = null;
+  #level = 0;
+  #frame = 0;
+  #waiting = false;
+  #settle = 0;
+  /** Blinking shows the second of two. */
+  #phase = false;
+  /** @type {boolean | null} */
+  #wasEmpty = null;
+  /** Layout that `box` belongs to. */
+  #seenLayout = "";
+  #size = "";
+  #subscriptions;
+  #sheet = makeHelp();
+  #stage = element("div", { class: "cw-stage" });
+  #status = element("div", { class: "cw-status", role: "status", "aria-live": "off" });
+
+  /**
+   * @param {Store} store
+   * @param {Model<ViewTraits>} model
+   * @param {HTMLElement} el
+   */
+  constructor(store, model, el) {
+    this.store = store;
+    this.model = model;
+    this.screen = new Screen(store);
+    this.#subscriptions = subscriptions(model);
+    this.root = element(
+      "div",
+      { class: "cw-view cw-empty" },
+      element("div", { class: "cw-hint" }, EMPTY),
+      makeToolbar(this),
+      this.#stage,
+      this.#status,
+      this.#sheet,
+    );
+    el.append(this.root);
+    const arrived = this.#arrived.bind(this);
+    store.listeners.add(arrived);
+    this.#follow();
+    const blinker = setInterval(() => this.#blink(), BLINK_MS);
+    const check = () => this.#check();
+    const watcher = new ResizeObserver(check);
+    watcher.observe(this.#stage);
+    window.addEventListener("resize", check);
+    this.#seenLayout = this.layout();
+    this.#rebuild();
+    this.readOut();
+    this.end = () => {
+      watcher.disconnect();
+      window.removeEventListener("resize", check);
+      clearInterval(blinker);
+      clearTimeout(this.#settle);
+      store.listeners.delete(arrived);
+      this.#subscriptions.end();
+    };
+  }
+
+  // ---- traits ------------------------------------------------------------------------------
+  /** @param {Partial<ViewTraits>} changes */
+  put(changes) {
+    for (const [name, value] of Object.entries(changes)) this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  /** @param {string[]} traits @param {() => void} act */
+  when(traits, act) {
+    this.#subscriptions.when(traits, act);
+  }
+
+  #follow() {
+    const { model } = this;
+    const lines = () => {
+      this.needLines();
+      this.readOut();
+    };
+    const limits = model
+      .get("limit_rules")
+      .flatMap(({ limit }) => (typeof limit === "string" ? [limit, LOW_GAIN_PREFIX + limit] : []));
+    this.when([...limits, "two_gains", "keepers", "rules", "show_mask", "mask_opacity"], () =>
+      this.#need(LEVEL.mask),
+    );
+    this.when(["colormap", "log", "limits", "names"], () => this.#need(LEVEL.colour));
+    this.when(["arrangement", "blink"], () => {
+      this.#phase = false;
+      this.#layoutChanged();
+      this.#resize();
+    });
+    this.when(
+      [
+        "show_rings",
+        "show_outlines",
+        "rings",
+        "group_offsets_px",
+        "centre_mm",
+        "shapes",
+        "selected",
+        "can_draw",
+        "bit_names",
+        "distance_mm",
+        "wavelength",
+      ],
+      lines,
+    );
+    this.when(["shapes"], () => {
+      this.bending = null;
+    });
+    this.when(["tiles"], () => this.#rebuild());
+    this.when(["runs"], () => {
+      if (model.get("tiles") === BRIGHT_RUNS) this.#rebuild();
+    });
+    this.when(["height"], () => this.#resize());
+    this.when(["mode"], () => {
+      this.drawing = null;
+      this.needLines();
+    });
+    this.when(["window"], () => this.#windowSet());
+  }
+
+  // ---- what is shown -----------------------------------------------------------------------
+  get detector() {
+    return this.store.detector();
+  }
+
+  /** What blinks: masks A and B, the two geometries, or nothing. */
+  #blinks() {
+    if (this.store.words.other && this.model.get("show_mask")) return "mask";
+    return this.store.maps.corrected ? "geometry" : "";
+  }
+
+  /** Whether the second of two of a kind is shown. @param {string} kind */
+  #second(kind) {
+    return this.#phase && this.#blinks() === kind;
+  }
+
+  #blink() {
+    const next = this.model.get("blink") && this.#blinks() ? !this.#phase : false;
+    if (next === this.#phase) return;
+    this.#phase = next;
+    this.#layoutChanged();
+    this.#need(LEVEL.pool);
+  }
+
+  layout() {
+    return this.#second("geometry") ? "corrected" : this.model.get("arrangement");
+  }
+
+  map() {
+    return this.store.map(this.layout());
+  }
+
+  /** Whether the layout has places in the lab. */
+  inLab() {
+    return this.layout() !== "stack";
+  }
+
+  shownRuns() {
+    return this.model.get("tiles") === BRIGHT_RUNS ? this.model.get("runs") : [];
+  }
+
+  /** Image whose values the bright runs have. */
+  #runImage() {
+    return this.model.get("images").find((image) => image.of_runs);
+  }
+
+  /** @param {string} name of an image or run, or "mask" */
+  titleOf(name) {
+    if (name === MASK_TILE) return "Mask";
+    const image = this.model.get("images").find((known) => known.name === name);
+    return image?.title ?? `${this.#runImage()?.title ?? "Image"} of ${name}`;
+  }
+
+  #gates() {
+    const { model } = this;
+    const get = (/** @type {string} */ trait) => model.get(trait);
+    const limits = (prefix = "") => model.get("limit_rules").map((rule) => limitOf(rule, get, prefix));
+    /** @type {import("./screen.js").GatedLimits[]} */
+    const gates = model.get("two_gains")
+      ? [
+          { gate: "high", limits: limits() },
+          { gate: "low", limits: limits(LOW_GAIN_PREFIX) },
+        ]
+      : [{ gate: model.get("keepers").length ? "any" : "", limits: limits() }];
+    return gates;
+  }
+
+  /** Colour limits of images that have none of their own.
+   * @type {WeakMap<Float32Array, [number, number]>} */
+  #ranges = new WeakMap();
+
+  /** Colour limits of an image; the runs share one scale.
+   * @param {string} name @returns {[number, number]} */
+  rangeOf(name) {
+    const own = this.model.get("limits")[name];
+    if (own) return own;
+    const known = this.model.get("images").some((image) => image.name === name);
+    const shared = this.store.images[this.#runImage()?.name ?? ""];
+    const values = known ? this.store.images[name] : (shared ?? this.store.images[name]);
+    if (!values) return [0, 1];
+    const range = this.#ranges.get(values) ?? percentiles(values, 0.5, 99.5);
+    this.#ranges.set(values, range);
+    return range;
+  }
+
+  /** Shapes of the layers, as they are dragged, and the one that is being drawn. */
+  shapes() {
+    const { bending, drawing } = this;
+    const shapes = this.model
+      .get("shapes")
+      .map((shape) => (bending?.layer === shape.layer ? bending : shape));
+    return drawing ? [...shapes, drawing] : shapes;
+  }
+
+  // ---- the part that is seen ---------------------------------------------------------------
+  /** @param {Tile} tile */
+  boxOf({ canvas }) {
+    const map = this.map() ?? { rows: 1, cols: 1 };
+    const whole = /** @type {import("./types").PixelMap} */ (map);
+    return this.box ?? fitted(whole, canvas.width, canvas.height);
+  }
+
+  fit() {
+    this.box = null;
+    this.put({ window: [] });
+    this.#need(LEVEL.pool);
+  }
+
+  oneToOne() {
+    const [tile] = this.tiles;
+    if (!this.map() || !tile) return;
+    this.zoom(this.boxOf(tile).perPixel, tile, [tile.canvas.width / 2, tile.canvas.height / 2]);
+  }
+
+  /** @param {number} factor @param {Tile} tile @param {Point} at screen pixels */
+  zoom(factor, tile, at) {
+    this.box = zoomed(this.boxOf(tile), factor, at);
+    this.#moving();
+  }
+
+  /** @param {Tile} tile @param {Point} by screen pixels */
+  pan(tile, by) {
+    this.box = panned(this.boxOf(tile), by);
+    this.#moving();
+  }
+
+  #moving() {
+    clearTimeout(this.#settle);
+    this.#settle = setTimeout(() => {
+      this.#settle = 0;
+      this.#need(LEVEL.pool);
+      this.#tellWindow();
+    }, SETTLE_MS);
+    this.#need(LEVEL.pool);
+  }
+
+  #tellWindow() {
+    const { box } = this;
+    const [tile] = this.tiles;
+    if (!box || !tile) return;
+    const { row, col, perPixel } = box;
+    const [height, width] = [tile.canvas.height * perPixel, tile.canvas.width * perPixel];
+    this.put({ window: [row, col, row + height, col + width] });
+  }
+
+  /** The window was set from Python. */
+  #windowSet() {
+    const [top, left, bottom, right] = this.model.get("window");
+    const [tile] = this.tiles;
+    if (this.#settle) return;
+    if (top === undefined) this.box = null;
+    else if (tile) {
+      const { width, height } = tile.canvas;
+      const perPixel = Math.max((bottom - top) / height, (right - left) / width);
+      this.box = { row: top, col: left, perPixel };
+    }
+    this.#need(LEVEL.pool);
+  }
+
+  /** Another layout is shown: of the same part of the lab, if both are laid out in it. */
+  #layoutChanged() {
+    const before = this.store.map(this.#seenLayout);
+    const now = this.map();
+    this.#seenLayout = this.layout();
+    if (!this.box || before === now) return;
+    this.box = before && now ? carried(this.box, before, now) : null;
+  }
+
+  /** @param {number} row @param {number} col */
+  toMm(row, col) {
+    return toMm(/** @type {any} */ (this.map() ?? {}), row, col);
+  }
+
+  /** @param {Tile} tile @param {Point} mm */
+  toScreen(tile, mm) {
+    return toScreen(/** @type {any} */ (this.map() ?? {}), this.boxOf(tile), mm);
+  }
+
+  /** @param {Tile} tile */
+  mmPerScreenPixel(tile) {
+    return this.boxOf(tile).perPixel * (this.map()?.frame?.[2] ?? 1);
+  }
+
+  /** @param {Tile} tile @param {number} x @param {number} y @returns {Place} */
+  placeAt(tile, x, y) {
+    const { row, col, perPixel } = this.boxOf(tile);
+    const [atRow, atCol] = [row + y * perPixel, col + x * perPixel];
+    const mm = this.toMm(atRow - 0.5, atCol - 0.5);
+    return { tile, x, y, row: Math.floor(atRow), col: Math.floor(atCol), mm };
+  }
+
+  /** Flat index of the pixel at a place of the layout, -1: none. @param {number} row @param {number} col */
+  flatAt(row, col) {
+    const map = this.map();
+    const inside = map && row >= 0 && col >= 0 && row < map.rows && col < map.cols;
+    return inside ? map.index[row * map.cols + col] : -1;
+  }
+
+  // ---- tiles -------------------------------------------------------------------------------
+  #rebuild() {
+    const { model } = this;
+    const choices = tileChoices(model.get("images"));
+    const chosen = choices[model.get("tiles")] ?? [];
+    const names = chosen.length ? chosen : model.get("runs");
+    const focused = this.tiles.findIndex((tile) => tile.lines === document.activeElement);
+    this.tiles = (names.length ? names : choices["side by side"]).map((name) => makeTile(this, name));
+    this.#stage.replaceChildren(...this.tiles.map((tile) => tile.node));
+    for (const tile of this.tiles) listen(this, tile);
+    if (focused >= 0) {
+      // keys go on to work, and do not go to JupyterLab
+      this.tiles[Math.min(focused, this.tiles.length - 1)].lines.focus({ preventScroll: true });
+    }
+    this.#resize();
+  }
+
+  /** Height for the pictures: what the window leaves beside, or above, the controls. */
+  #room() {
+    const fixed = this.model.get("height");
+    if (fixed) return fixed;
+    const app = this.root.closest(".cw-app");
+    const beside = app && app.clientWidth > 1.25 * this.#stage.clientWidth;
+    return Math.max(SMALLEST, beside ? window.innerHeight - 360 : 0.48 * window.innerHeight);
+  }
+
+  #check() {
+    const size = `${this.#stage.clientWidth} ${this.#room()}`;
+    if (size === this.#size) return;
+    this.#size = size;
+    this.#resize();
+  }
+
+  #resize() {
+    const wide = this.#stage.clientWidth;
+    const count = this.tiles.length;
+    if (!wide || !count) return;
+    const map = this.map();
+    const aspect = map ? map.rows / map.cols : 1;
+    const { columns, width, height } = arranged(count, wide, this.#room(), aspect, GAP, HEAD);
+    this.columns = columns;
+    this.#stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+    for (const tile of this.tiles) resizeTile(tile, width, height, deviceRatio());
+    this.#need(LEVEL.pool);
+  }
+
+  // ---- drawing -----------------------------------------------------------------------------
+  needLines() {
+    this.#need(LEVEL.lines);
+  }
+
+  /** @param {number} level */
+  #need(level) {
+    this.#level = Math.max(this.#level, level);
+    if (this.#waiting) return;
+    this.#waiting = true;
+    requestAnimationFrame(() => {
+      this.#waiting = false;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const level = this.#level;
+    const [first] = this.tiles;
+    this.#level = 0;
+    const empty = !this.map() || !Object.keys(this.store.images).length;
+    if (this.root.classList.toggle("cw-empty", empty) !== this.#wasEmpty) {
+      this.#wasEmpty = empty;
+      this.#resize();
+    }
+    if (!empty && first && first.canvas.width > 1) this.#drawPictures(level, first);
+    if (level > LEVEL.lines) this.#readAgain();
+    this.root.dataset.frame = String(++this.#frame); // for measurements and tests
+  }
+
+  /** @param {number} level @param {Tile} first */
+  #drawPictures(level, first) {
+    const { model, screen, store, tiles } = this;
+    const map = this.map();
+    if (!map) return;
+    const shown = model.get("show_mask");
+    const other = this.#second("mask");
+    const words = other ? "other" : store.words.bits ? "bits" : null;
+    const { width, height } = first.canvas;
+    screen.look(this.layout(), map, this.boxOf(first), width, height, this.#settle !== 0);
+    const gates = this.#gates();
+    const changed =
+      (shown || tiles.some((tile) => tile.name === MASK_TILE)) &&
+      screen.mark(model.get("limit_rules"), gates, other ? [] : model.get("rules"), words);
+    if (level >= LEVEL.mask || changed) {
+      const opacity = shown ? model.get("mask_opacity") : 0;
+      for (const tile of tiles) this.#paint(tile, level, opacity, other);
+      const set = model.get("limit_rules").map(({ limit }) => typeof limit === "string");
+      this.root.dataset.limits = gates[0].limits.filter((_, n) => set[n]).join(" ");
+    }
+    if (level === LEVEL.lines || level === LEVEL.pool) {
+      for (const tile of tiles) drawOverlay(this, tile);
+    }
+  }
+
+  /** @param {Tile} tile @param {number} level @param {number} opacity @param {boolean} other */
+  #paint(tile, level, opacity, other) {
+    const { model, screen } = this;
+    const { flags } = screen;
+    if (tile.name === MASK_TILE) {
+      const images = model.get("images");
+      const known = images.map(({ name }) => screen.pooled(name)).find((image) => image);
+      tile.painter.mask(tile.canvas, known?.mean ?? null, flags);
+    } else {
+      const recolour = level >= LEVEL.colour || tile.painter.isFresh;
+      const range = this.rangeOf(tile.name);
+      const table = recolour ? colourTable(model.get("colormap")) : null;
+      const scale = table && { range, log: model.get("log"), table };
+      const values = screen.pooled(tile.name)?.mean ?? null;
+      tile.painter.image(tile.canvas, values, flags, opacity, scale);
+      if (table) showScale(tile, range, table);
+    }
+    const named = model.get("names")[this.layout()];
+    const name = named ?? (this.#second("geometry") ? "corrected" : "");
+    const title = tile.full + (other ? ", B" : name && `, ${name}`);
+    if (tile.title.textContent !== title) tile.title.textContent = title;
+  }
+
+  // ---- the rest ----------------------------------------------------------------------------
+  /** @param {string} name */
+  #arrived(name) {
+    this.screen.forget(name, this.model.get("limit_rules"));
+    if (["assembled", "corrected", "stack"].includes(name)) this.#resize();
+    else this.#need(LEVEL.pool);
+  }
+
+  /** Show or hide the list of keys. @param {boolean} [open] */
+  help(open = this.#sheet.hidden === true) {
+    this.#sheet.hidden = !open;
+  }
+
+  readOut() {
+    this.#status.textContent = readOut(this);
+  }
+
+  /** What lies under a resting mouse has changed. */
+  #readAgain() {
+    const { hover } = this;
+    if (hover && this.map() && this.tiles.includes(hover.tile)) {
+      this.hover = { ...hover, ...this.placeAt(hover.tile, hover.x, hover.y) };
+    }
+    this.readOut();
+  }
+}
+
+/**
+ * The detector that a model's facts describe; made anew when they change.
+ * @param {Model<ViewTraits>} model
+ * @returns {() => Detector}
+ */
+export function detectorOf(model) {
+  /** @type {Detector | null} */
+  let detector = null;
+  let facts = model.get("detector_facts");
+  return () => {
+    if (!detector || facts !== model.get("detector_facts")) {
+      facts = model.get("detector_facts");
+      detector = new Detector(facts);
+    }
+    return detector;
+  };
+}
