@@ -136,7 +136,7 @@ def test_the_beam_is_at_zero_zero_of_the_picture(ideal):
 def test_quadrants_stand_where_the_geometry_has_them(ideal):
     frame = frame_of(ideal)
     for quadrant, (row, column) in enumerate(frame.grid()):
-        x, y = frame.quadrant_centres[quadrant]
+        x, y = frame.group_centres[quadrant]
         assert (row == 1) == (x > 0)
         assert (column == 1) == (y > 0)
 
@@ -232,7 +232,7 @@ def test_nothing_good_at_all_still_gives_pictures(ideal):
 
 
 def test_an_image_of_another_detector_is_refused(ideal):
-    with pytest.raises(WorkbenchError, match=r"\(2, 185, 388\).*\(32, 185, 388\)"):
+    with pytest.raises(WorkbenchError, match=r"2 × 185 × 388.*32 × 185 × 388"):
         figures.detector_image(np.zeros((2, 185, 388)), ideal)
 
 

@@ -21,8 +21,8 @@ from workbench.images import read_image
 from workbench.pipeline import load_recipe, recipe_hash
 from workbench.recipe import Corrections, read_recipe, write_recipe
 from workbench.report import write_comparison, write_report
-from workbench.report.again import Told, read_report, starting_file
 from workbench.report.export import find_browser
+from workbench.report.reproduce import ReportContent, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
 
 LIMIT = 8_000_000
@@ -127,7 +127,7 @@ def test_a_page_that_is_no_report_is_told_in_one_line(tmp_path, capsys):
 def test_geometry_the_report_started_from_is_written_only_if_it_is_not_deployed(recipe, tmp_path):
     calib, target = tmp_path / "calib", tmp_path / "start.data"
     started = Geometry.ideal()
-    told = Told(recipe.changed("experiment.calib_dir", str(calib)), started.to_text())
+    told = ReportContent(recipe.changed("experiment.calib_dir", str(calib)), started.to_text())
     assert starting_file(told, target) == target
     assert Geometry.read(target).to_text() == started.to_text()
     target.unlink()

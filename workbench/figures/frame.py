@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from workbench.detector import ASIC_COLUMNS, PIXEL_SIZE_UM, QUADRANTS, ROWS, SHAPE
+from workbench.detectors import CSPAD, Detector, recognise
 from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage
 
-if TYPE_CHECKING:
-    from workbench.geometry import Geometry
+ImageLike: TypeAlias = ArrayLike | DetectorImage
+"""A detector image, or an array in one of the layouts that `Detector.as_array` knows."""
 
-_frames: WeakKeyDictionary[Any, Frame] = WeakKeyDictionary()
+_frames: WeakKeyDictionary[Geometry, Frame] = WeakKeyDictionary()
+_ideal_geometries: dict[Detector, Geometry] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +30,13 @@ class Frame:
     geometry : the geometry.
     index : int32 ``(rows, cols)``, the detector pixel shown there or −1.
     centre : row and column (float) of x = y = 0, the beam.
-    quadrant_centres : float ``(4, 2)``, psana x, y of each quadrant's middle in pixels.
+    group_centres : float ``(groups, 2)``, psana x, y of the middle of each group, pixels.
     """
 
-    geometry: Any
+    geometry: Geometry
     index: NDArray[np.int32]
     centre: tuple[float, float]
-    quadrant_centres: NDArray[np.float64]
+    group_centres: NDArray[np.float64]
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -43,63 +45,87 @@ class Frame:
         row, column = self.centre
         return (-0.5 - column, columns - 0.5 - column, rows - 0.5 - row, -0.5 - row)
 
+    @property
+    def detector(self) -> Detector:
+        """The detector whose pixels are drawn."""
+        return self.geometry.detector
+
     def assemble(self, array: NDArray[Any], fill: float = np.nan) -> NDArray[Any]:
         """Picture ``(rows, cols)`` of a detector array, `fill` where there is no pixel."""
         return self.geometry.snapped().assemble(array, fill)
 
     def grid(self) -> list[tuple[int, int]]:
-        """Row and column (0 or 1) of each quadrant's place in a 2 × 2 arrangement."""
-        order = np.argsort(self.quadrant_centres[:, 0], kind="stable")
-        places = [(0, 0)] * QUADRANTS
-        for row, pair in enumerate((order[:2], order[2:])):
-            for column, quadrant in enumerate(sorted(pair, key=lambda q: self._y(int(q)))):
-                places[int(quadrant)] = (row, column)
+        """Row and column of each group's place in a grid of two columns."""
+        order = np.argsort(self.group_centres[:, 0], kind="stable")
+        places = [(0, 0)] * len(order)
+        for row, pair in enumerate(order[start : start + 2] for start in range(0, len(order), 2)):
+            for column, group in enumerate(sorted(pair, key=lambda g: self.group_centres[g, 1])):
+                places[int(group)] = (row, column)
         return places
 
     def asic_centres(self) -> NDArray[np.float64]:
-        """Psana x, y of each ASIC's middle, pixels: ``(32, 2, 2)``."""
-        positions = self.geometry.pixel_positions_um()[..., :2] / PIXEL_SIZE_UM
-        halves = positions[:, :, :ASIC_COLUMNS], positions[:, :, ASIC_COLUMNS:]
-        return np.stack([half.mean(axis=(1, 2)) for half in halves], axis=1)
+        """Psana x, y of each ASIC's middle, pixels: ``(modules, ASICs of a module, 2)``."""
+        positions = self.geometry.pixel_positions_um() / self.detector.pixel_um
+        middles = [self.detector.by_asic(positions[..., axis]).mean(axis=(2, 3)) for axis in (0, 1)]
+        return np.stack(middles, axis=-1)
 
     def outlines(self) -> NDArray[np.float64]:
-        """Psana x, y of the four corners of each sensor, pixels: ``(32, 4, 2)``."""
+        """Psana x, y of the four corners of each sensor, pixels: ``(modules, 4, 2)``."""
         return outlines_of(self.geometry)
 
-    def _y(self, quadrant: int) -> float:
-        return float(self.quadrant_centres[quadrant, 1])
 
-
-def frame_of(geometry: Geometry | None) -> Frame:
-    """Frame of a geometry (kept as long as the geometry lives); None means the ideal CSPAD."""
+def frame_of(geometry: Geometry | None, detector: Detector = CSPAD) -> Frame:
+    """Frame of a geometry (kept as long as it lives); None means the ideal one of `detector`."""
     if geometry is None:
-        geometry = _ideal()
+        geometry = _ideal_geometries.setdefault(detector, Geometry.ideal(detector))
     if geometry in _frames:
         return _frames[geometry]
     snapped = geometry.snapped()
     x, y = snapped.origin_um
-    positions = geometry.pixel_positions_um() / PIXEL_SIZE_UM
-    middles = positions.reshape(QUADRANTS, -1, 3).mean(axis=1)[:, :2]
-    centre = (-x / PIXEL_SIZE_UM, -y / PIXEL_SIZE_UM)
-    frame = Frame(geometry, snapped.index, centre, middles)
+    detector = geometry.detector
+    positions = geometry.pixel_positions_um()[..., :2] / detector.pixel_um
+    middles = [positions[group.slice].mean(axis=(0, 1, 2)) for group in detector.groups]
+    centre = (-x / detector.pixel_um, -y / detector.pixel_um)
+    frame = Frame(geometry, snapped.index, centre, np.array(middles))
     _frames[geometry] = frame
     return frame
 
 
-def full(array: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
-    """Check that `array` covers the whole detector, shape ``(32, 185, 388)``.
+def detector_array(
+    image: ImageLike, what: str, detector: Detector | None = None
+) -> tuple[Detector, NDArray]:
+    """Detector of an image and its pixels, ``(modules, rows, columns)``.
+
+    Parameters
+    ----------
+    what : what the image is, for the message.
+    detector : the one it has to be of.
 
     Raises
     ------
     WorkbenchError
-        If it has another shape.
+        If it is no image of a known detector, or of another one.
     """
-    checked = np.asarray(array, dtype=dtype)
-    if checked.shape != SHAPE:
+    try:
+        known, array = recognise(image.data if isinstance(image, DetectorImage) else image)
+    except WorkbenchError as error:
+        raise WorkbenchError(f"{what} cannot be drawn: {error}") from error
+    if detector is not None and known != detector:
         raise WorkbenchError(
-            f"{what} has the shape {checked.shape}; a picture of the detector needs {SHAPE}."
+            f"{what} is of a {known.name} ({known.shape_text}); the picture is of a"
+            f" {detector.name} ({detector.shape_text})."
         )
-    return checked
+    return known, array
+
+
+def full(array: ImageLike, what: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """Pixels of an image, ``(modules, rows, columns)``; see `detector_array`."""
+    return np.asarray(detector_array(array, what)[1], dtype=dtype)
+
+
+def good_pixels(good: ImageLike, detector: Detector) -> NDArray[np.bool_]:
+    """Check that a mask is of `detector`; True = good, in the detector's shape."""
+    return detector_array(good, "the mask", detector)[1].astype(bool, copy=False)
 
 
 def blocks_with_any(picture: NDArray[np.bool_], pixels: int = 700) -> NDArray[np.bool_]:
@@ -130,18 +156,11 @@ def block_means(picture: NDArray[Any], step: int = 2) -> NDArray[np.float32]:
         return (sums / pixels).astype(np.float32)
 
 
-def outlines_of(geometry: Any) -> NDArray[np.float64]:
-    """Psana x, y of the four outer corners of each sensor, pixels: ``(32, 4, 2)``."""
-    positions = geometry.pixel_positions_um()[..., :2] / PIXEL_SIZE_UM
+def outlines_of(geometry: Geometry) -> NDArray[np.float64]:
+    """Psana x, y of the four outer corners of each sensor, pixels: ``(modules, 4, 2)``."""
+    positions = geometry.pixel_positions_um()[..., :2] / geometry.detector.pixel_um
     corners = positions[:, [0, 0, -1, -1], [0, -1, -1, 0]]
     slow, fast = corners[:, 3] - corners[:, 0], corners[:, 1] - corners[:, 0]
-    slow *= 0.5 / (ROWS - 1)
+    slow *= 0.5 / (geometry.detector.rows - 1)
     fast *= 0.5 / np.linalg.norm(fast, axis=1, keepdims=True)
     return corners + np.stack((-slow - fast, -slow + fast, slow + fast, slow - fast), axis=1)
-
-
-@cache
-def _ideal() -> Any:
-    from workbench.geometry import Geometry
-
-    return Geometry.ideal()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import PIXEL_SIZE_UM, QUADRANTS, SENSORS_PER_QUADRANT, by_quadrant
 from workbench.figures.frame import outlines_of
 from workbench.figures.images import label_axes
-from workbench.figures.style import FAINT, QUADRANT_COLOURS, describe, empty, styled
+from workbench.figures.style import FAINT, describe, empty, group_colours, module_colours, styled
+from workbench.geometry import Geometry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from workbench.geometry import Geometry
 
 _VISIBLE_PX = 0.005
 """Shifts below this are no more than rounding, and are not drawn."""
@@ -39,19 +37,29 @@ class Motion:
     rotation_deg: NDArray[np.float64]
 
 
-def motion(before: Geometry, after: Geometry, part: str = "sensor") -> Motion:
-    """Rigid motion of each sensor or ``quadrant`` between two geometries (least squares)."""
+def motion(
+    before: Geometry, after: Geometry, part: Literal["sensor", "quadrant"] = "sensor"
+) -> Motion:
+    """Rigid motion of each sensor or quadrant (group) between two geometries (least squares)."""
+    detector = before.detector
     old, new = (
-        geometry.pixel_positions_um()[:, ::8, ::8, :2] / PIXEL_SIZE_UM
+        geometry.pixel_positions_um()[:, ::8, ::8, :2] / detector.pixel_um
         for geometry in (before, after)
     )
-    count = len(old) if part == "sensor" else QUADRANTS
-    old, new = old.reshape(count, -1, 2), new.reshape(count, -1, 2)
-    middle, moved = old.mean(axis=1), new.mean(axis=1)
-    a, b = old - middle[:, None], new - moved[:, None]
-    turned = np.sum(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], axis=1)
-    along = np.sum(a * b, axis=(1, 2))
-    return Motion(middle, moved - middle, np.degrees(np.arctan2(turned, along)))
+    if part == "quadrant":
+        places = [group.slice for group in detector.groups]
+    else:
+        places = [slice(module, module + 1) for module in range(detector.modules)]
+    middles, shifts, turns = [], [], []
+    for place in places:
+        a, b = old[place].reshape(-1, 2), new[place].reshape(-1, 2)
+        middle, moved = a.mean(axis=0), b.mean(axis=0)
+        a, b = a - middle, b - moved
+        turned = np.sum(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+        middles.append(middle)
+        shifts.append(moved - middle)
+        turns.append(np.degrees(np.arctan2(turned, np.sum(a * b))))
+    return Motion(np.array(middles), np.array(shifts), np.array(turns))
 
 
 @styled
@@ -66,20 +74,22 @@ def geometry_difference(
     figure = empty(figure, 9.8, 5.2)
     picture, table = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
     sensors, quadrants = motion(before, after), motion(before, after, "quadrant")
-    _draw_arrows(picture, before, sensors)
+    _draw_arrows(picture, before, sensors, quadrants)
     picture.set_title(f"from {names[0]} to {names[1]}")
     _draw_table(table, before, after, sensors, quadrants)
     listed = "; ".join(
-        f"Q{number} x {x:+.2f} y {y:+.2f} px" for number, (x, y) in enumerate(quadrants.shift_px)
+        f"{group.name} x {x:+.2f} y {y:+.2f} px"
+        for group, (x, y) in zip(before.detector.groups, quadrants.shift_px, strict=True)
     )
     return describe(figure, f"Shift of the quadrants from {names[0]} to {names[1]}: {listed}.")
 
 
-def _draw_arrows(axes: Axes, before: Any, sensors: Motion) -> None:
+def _draw_arrows(axes: Axes, before: Geometry, sensors: Motion, quadrants: Motion) -> None:
     from matplotlib.collections import PolyCollection
 
     outlines = outlines_of(before)[..., ::-1]
-    colours = [QUADRANT_COLOURS[number // SENSORS_PER_QUADRANT] for number in range(len(outlines))]
+    detector = before.detector
+    colours = module_colours(detector)
     axes.add_collection(
         PolyCollection(list(outlines), facecolors="#f4f4f6", edgecolors=FAINT, linewidths=0.7)
     )
@@ -98,41 +108,42 @@ def _draw_arrows(axes: Axes, before: Any, sensors: Motion) -> None:
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(high[1], low[1])
     label_axes(axes)
-    for number, (x, y) in enumerate(by_quadrant_middles(sensors)):
+    for group, (x, y), colour in zip(
+        detector.groups, quadrants.middles_px, group_colours(detector), strict=True
+    ):
         axes.text(
-            y, x, f"Q{number}", ha="center", va="center", fontsize=10, fontweight="bold",
-            color=QUADRANT_COLOURS[number],
+            y, x, group.name, ha="center", va="center", fontsize=10, fontweight="bold",
+            color=colour,
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "lw": 0},
         )  # fmt: skip
     if longest > _VISIBLE_PX:
         axes.text(0.0, 1.0, f"arrows × {factor:g}", transform=axes.transAxes, va="top", fontsize=8)
 
 
-def by_quadrant_middles(sensors: Motion) -> NDArray[np.float64]:
-    """Middles of the quadrants from those of their sensors, ``(4, 2)`` pixels."""
-    return sensors.middles_px.reshape(QUADRANTS, -1, 2).mean(axis=1)
-
-
-def _draw_table(axes: Axes, before: Any, after: Any, sensors: Motion, quadrants: Motion) -> None:
+def _draw_table(
+    axes: Axes, before: Geometry, after: Geometry, sensors: Motion, quadrants: Motion
+) -> None:
     from matplotlib.transforms import Bbox
 
     axes.axis("off")
+    detector = before.detector
+    colours = group_colours(detector)
     heights = [
-        by_quadrant(geometry.pixel_positions_um()[..., 2]).mean(axis=(1, 2, 3))
+        [geometry.pixel_positions_um()[group.slice, ..., 2].mean() for group in detector.groups]
         for geometry in (before, after)
     ]
     rows = [
         [
-            f"Q{number}",
+            group.name,
             _signed(x, 2),
             _signed(y, 2),
-            _signed(x * PIXEL_SIZE_UM, 0),
-            _signed(y * PIXEL_SIZE_UM, 0),
-            _signed(heights[1][number] - heights[0][number], 0),
+            _signed(x * detector.pixel_um, 0),
+            _signed(y * detector.pixel_um, 0),
+            _signed(new - old, 0),
             _signed(angle, 3),
         ]
-        for number, ((x, y), angle) in enumerate(
-            zip(quadrants.shift_px, quadrants.rotation_deg, strict=True)
+        for group, (x, y), angle, old, new in zip(
+            detector.groups, quadrants.shift_px, quadrants.rotation_deg, *heights, strict=True
         )
     ]
     table = axes.table(
@@ -148,9 +159,10 @@ def _draw_table(axes: Axes, before: Any, after: Any, sensors: Motion, quadrants:
     for (row, column), cell in table.get_celld().items():
         cell.set_linewidth(0.5)
         if row and column == 0:
-            cell.get_text().set_color(QUADRANT_COLOURS[row - 1])
+            cell.get_text().set_color(colours[row - 1])
             cell.get_text().set_fontweight("bold")
-    whole = np.repeat(quadrants.shift_px, SENSORS_PER_QUADRANT, axis=0)
+    sizes = [len(group.modules) for group in detector.groups]
+    whole = np.repeat(quadrants.shift_px, sizes, axis=0)
     inner = float(np.hypot(*(sensors.shift_px - whole).T).max())
     axes.text(
         0.0, 0.46,

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from workbench.figures.frame import Frame, block_means, frame_of, full
+from workbench.figures.frame import (
+    Frame,
+    ImageLike,
+    block_means,
+    blocks_with_any,
+    detector_array,
+    frame_of,
+    good_pixels,
+)
 from workbench.figures.style import (
     BACKGROUND,
     INK,
@@ -21,13 +29,12 @@ from workbench.figures.style import (
     styled,
     with_gap,
 )
+from workbench.geometry import Geometry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
-
-    from workbench.geometry import Geometry
 
 Limits = tuple[float, float]
 
@@ -57,10 +64,10 @@ def percentile_limits(
 
 @styled
 def detector_image(
-    data: ArrayLike,
+    data: ImageLike,
     geometry: Geometry | None = None,
     *,
-    good: ArrayLike | None = None,
+    good: ImageLike | None = None,
     limits: Limits | None = None,
     rings_px: Sequence[float] = (),
     centre_px: Limits = (0.0, 0.0),
@@ -74,20 +81,20 @@ def detector_image(
 
     Parameters
     ----------
-    data : ``(32, 185, 388)``.
-    geometry : where the pixels are; None: the ideal CSPAD.
-    good : bool ``(32, 185, 388)``, True = good; what is False is drawn orange on a grey image.
+    data : the image, or an array in the detector's shape.
+    geometry : where the pixels are; None: the detector's ideal geometry.
+    good : bool in the detector's shape, True = good; what is False is drawn orange on grey.
     limits : colour limits; None: percentiles 0.5 and 99.5 of the good pixels.
     rings_px : radii of rings to draw, pixels.
     centre_px : psana x, y of the centre of those rings, pixels from the beam.
-    names : write Q0 … Q3 at the quadrants.
+    names : write the names of the groups (Q0 … Q3) at them.
     step : draw blocks of so many pixels a side as their mean; 2 is fine enough for print.
     """
     figure = empty(figure, 6.0, 5.2)
     draw_image(
         figure.add_subplot(),
         data,
-        frame_of(geometry),
+        frame_for(data, geometry),
         good=good,
         limits=limits,
         rings_px=rings_px,
@@ -102,10 +109,10 @@ def detector_image(
 
 @styled
 def detector_images(
-    images: Mapping[str, ArrayLike],
+    images: Mapping[str, ImageLike],
     geometry: Geometry | None = None,
     *,
-    good: ArrayLike | None = None,
+    good: ImageLike | None = None,
     limits: Mapping[str, Limits] | None = None,
     rings_px: Sequence[float] = (),
     unit: str = "ADU",
@@ -117,12 +124,12 @@ def detector_images(
 
     Parameters
     ----------
-    images : title → ``(32, 185, 388)``, e.g. average, standard deviation and maximum.
+    images : title → image, e.g. average, standard deviation and maximum.
     limits : title → colour limits, for those that are not to be chosen by percentiles.
     geometry, good, rings_px, unit, names, step : as for `detector_image`.
     """
     figure = empty(figure, 4.3 * max(1, len(images)), 3.9)
-    frame = frame_of(geometry)
+    frame = frame_for(next(iter(images.values()), None), geometry)
     axes = figure.subplots(1, max(1, len(images)), sharex=True, sharey=True, squeeze=False)[0]
     for number, (place, (title, data)) in enumerate(zip(axes, images.items(), strict=True)):
         draw_image(
@@ -143,10 +150,10 @@ def detector_images(
 
 def draw_image(
     axes: Axes,
-    data: ArrayLike,
+    data: ImageLike,
     frame: Frame,
     *,
-    good: ArrayLike | None = None,
+    good: ImageLike | None = None,
     limits: Limits | None = None,
     rings_px: Iterable[float] = (),
     centre_px: Limits = (0.0, 0.0),
@@ -163,8 +170,8 @@ def draw_image(
     With `step` above 1 blocks of that many pixels a side are drawn as the mean of their finite
     pixels; other parameters are those of `detector_image`.
     """
-    array = full(data, title or "the image")
-    trusted = None if good is None else full(good, "the mask", bool)
+    array = detector_array(data, title or "the image", frame.detector)[1]
+    trusted = None if good is None else good_pixels(good, frame.detector)
     low, high = limits or percentile_limits(array, trusted)
     picture = frame.assemble(array.astype(np.float32, copy=False))
     shown = axes.imshow(
@@ -180,7 +187,7 @@ def draw_image(
         draw_masked(axes, trusted, frame)
     draw_rings(axes, rings_px, centre_px)
     if names:
-        name_quadrants(axes, frame)
+        name_groups(axes, frame)
     label_axes(axes, label_x)
     if title:
         axes.set_title(title)
@@ -194,8 +201,6 @@ def draw_image(
 def draw_masked(axes: Axes, good: NDArray[np.bool_], frame: Frame) -> AxesImage:
     """Lay what a mask removes in orange over an image; single pixels are made to be seen."""
     from matplotlib.colors import ListedColormap
-
-    from workbench.figures.frame import blocks_with_any
 
     removed = blocks_with_any(frame.assemble((~good).astype(np.uint8), 0).astype(bool))
     return axes.imshow(
@@ -223,14 +228,14 @@ def draw_rings(
     ]
 
 
-def name_quadrants(axes: Axes, frame: Frame) -> None:
-    """Write Q0 … Q3 into the outer corner of each quadrant."""
+def name_groups(axes: Axes, frame: Frame) -> None:
+    """Write the name of each group (Q0 … Q3) into its outer corner."""
     left, right, bottom, top = frame.extent
-    for quadrant, (row, column) in enumerate(frame.grid()):
+    for group, (row, column) in zip(frame.detector.groups, frame.grid(), strict=True):
         axes.text(
             right - 20 if column else left + 20,
             bottom - 20 if row else top + 20,
-            f"Q{quadrant}",
+            group.name,
             ha="right" if column else "left",
             va="bottom" if row else "top",
             fontsize=8,
@@ -238,6 +243,13 @@ def name_quadrants(axes: Axes, frame: Frame) -> None:
             color=INK,
             bbox={"boxstyle": "round,pad=0.2", "facecolor": BACKGROUND, "alpha": 0.8, "lw": 0},
         )
+
+
+def frame_for(data: ImageLike | None, geometry: Geometry | None) -> Frame:
+    """Frame to draw an image in: of the geometry, else of the ideal one of its detector."""
+    if geometry is not None or data is None:
+        return frame_of(geometry)
+    return frame_of(None, detector_array(data, "the image")[0])
 
 
 def label_axes(axes: Axes, label_x: bool = True) -> None:
@@ -250,10 +262,10 @@ def label_axes(axes: Axes, label_x: bool = True) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _alt(titles: list[str], good: ArrayLike | None, rings: Sequence[float]) -> str:
+def _alt(titles: list[str], good: ImageLike | None, rings: Sequence[float]) -> str:
     text = f"Assembled in detector geometry: {', '.join(titles)}."
     if good is not None:
-        removed = 100 * (1 - float(np.mean(np.asarray(good, dtype=bool))))
+        removed = 100 * (1 - float(np.mean(detector_array(good, "the mask")[1] != 0)))
         text += f" Masked pixels, {removed:.2f} % of all, are orange."
     if len(rings):
         text += f" {len(rings)} rings of {min(rings):.0f} to {max(rings):.0f} pixels radius."

@@ -6,25 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.detector import ASICS_PER_SENSOR, SENSORS, SENSORS_PER_QUADRANT
 from workbench.figures.frame import frame_of
 from workbench.figures.images import label_axes
 from workbench.figures.style import (
     FAINT,
     INK,
     ORANGE,
-    QUADRANT_COLOURS,
     VERMILLION,
     describe,
     empty,
+    group_colours,
+    module_colours,
     styled,
 )
+from workbench.geometry import Geometry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from workbench.geometry import Geometry
 
 
 @styled
@@ -39,7 +38,9 @@ def detector_layout(geometry: Geometry | None = None, *, figure: Figure | None =
     axes = figure.add_subplot()
     frame = frame_of(geometry)
     outlines = frame.outlines()[..., ::-1]
-    colours = [QUADRANT_COLOURS[number // SENSORS_PER_QUADRANT] for number in range(SENSORS)]
+    detector = frame.detector
+    colours = module_colours(detector)
+    groups = [group.name for group in detector.groups for _ in group.modules]
     axes.add_collection(
         PolyCollection(
             list(outlines), facecolors=[f"{colour}26" for colour in colours], edgecolors=colours,
@@ -47,34 +48,44 @@ def detector_layout(geometry: Geometry | None = None, *, figure: Figure | None =
         )
     )  # fmt: skip
     asics = frame.asic_centres()
-    for sensor in range(SENSORS):
+    down, across = detector.asic_grid
+    for sensor in range(detector.modules):
         corners = outlines[sensor]
-        seam = (corners[0] + corners[1]) / 2, (corners[3] + corners[2]) / 2
-        axes.plot(*np.transpose(seam), color=colours[sensor], lw=0.6, ls=":")
+        a, b, c, d = corners
+        for share in np.arange(1, across) / across:
+            seam = (1 - share) * a + share * b, (1 - share) * d + share * c
+            axes.plot(*np.transpose(seam), color=colours[sensor], lw=0.6, ls=":")
+        for share in np.arange(1, down) / down:
+            seam = (1 - share) * a + share * d, (1 - share) * b + share * c
+            axes.plot(*np.transpose(seam), color=colours[sensor], lw=0.6, ls=":")
         middle = asics[sensor].mean(axis=0)
         axes.text(
-            middle[1], middle[0], f"S{sensor % SENSORS_PER_QUADRANT}", ha="center", va="center",
-            fontsize=10, fontweight="bold", color=INK,
+            middle[1], middle[0], detector.module_name(sensor)[len(groups[sensor]) :], ha="center",
+            va="center", fontsize=10, fontweight="bold", color=INK,
         )  # fmt: skip
-        for asic in range(ASICS_PER_SENSOR):
+        for asic in range(detector.asics_per_module):
             x, y = asics[sensor, asic]
             axes.text(y, x, f"A{asic}", ha="center", va="center", fontsize=7, color=FAINT)
         dot = 0.94 * corners[0] + 0.06 * corners[2]
         axes.plot(*dot, "o", ms=3.5, color=colours[sensor])
-    for quadrant, (x, y) in enumerate(frame.quadrant_centres):
+    for group, (x, y), colour in zip(
+        detector.groups, frame.group_centres, group_colours(detector), strict=True
+    ):
         axes.text(
-            1.0 * y, 1.0 * x, f"Q{quadrant}", ha="center", va="center", fontsize=26,
-            fontweight="bold", color=QUADRANT_COLOURS[quadrant], alpha=0.35,
+            y, x, group.name, ha="center", va="center", fontsize=26,
+            fontweight="bold", color=colour, alpha=0.35,
         )  # fmt: skip
     _draw_axes(axes, 170.0)
     low, high = outlines.min(axis=(0, 1)) - 30, outlines.max(axis=(0, 1)) + 30
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(high[1], low[1])
     label_axes(axes)
+    sensors = len(detector.groups[0].modules)
     return describe(
         figure,
-        "The CSPAD: four quadrants Q0 to Q3 of eight sensors S0 to S7, each of two ASICs A0 and"
-        " A1; psana x points down, y to the right.",
+        f"The {detector.name}: {len(detector.groups)} quadrants from {detector.groups[0].name} to"
+        f" {detector.groups[-1].name} of {sensors} sensors S0 to S{sensors - 1}, each of"
+        f" {detector.asics_per_module} ASICs; psana x points down, y to the right.",
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.detector import ASICS_PER_SENSOR, SENSORS, by_asic
 from workbench.figures.frame import Frame, blocks_with_any, frame_of, full
 from workbench.figures.histograms import ThresholdView, histogram_range
-from workbench.figures.images import label_axes, name_quadrants
+from workbench.figures.images import label_axes, name_groups
 from workbench.figures.style import (
     BLUE,
     CATEGORIES,
@@ -96,7 +96,7 @@ def _draw_categories(
         shown, cmap=ListedColormap(palette), vmin=-0.5, vmax=len(palette) - 0.5,
         extent=frame.extent, interpolation="nearest",
     )  # fmt: skip
-    name_quadrants(axes, frame)
+    name_groups(axes, frame)
     label_axes(axes)
 
 
@@ -158,7 +158,7 @@ def fraction_map(
                 y, x, f"{value:.2g}" if value < 99.95 else "100", ha="center", va="center",
                 fontsize=6, color="white" if value > 0.6 * top else INK,
             )  # fmt: skip
-    name_quadrants(axes, frame)
+    name_groups(axes, frame)
     label_axes(axes)
     axes.set_title("masked pixels per ASIC (%)")
     figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02).set_label("masked (%)")

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 400_000
-"""A report of twenty such pictures stays below 8 MB of HTML, with base64's third on top."""
 _SMALLEST_DPI = 60
 
 
@@ -37,10 +36,10 @@ class Picture:
     Parameters
     ----------
     figure : the figure; its alternative text is taken along.
-    dpi, max_bytes : as for `to_png`.
+    dpi, max_bytes : as for `to_png`; a report of twenty pictures stays below 8 MB of HTML.
     """
 
-    def __init__(self, figure: Figure, dpi: float = 130, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, figure: Figure, dpi: float = 120, max_bytes: int = 280_000) -> None:
         self.alt = alt_text(figure)
         self.png = to_png(figure, dpi, max_bytes)
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from workbench.detectors import Detector
+
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -27,7 +29,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 CATEGORIES = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, BLACK)
-QUADRANT_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
+GROUP_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
+QUADRANT_COLOURS = GROUP_COLOURS[:4]
 MASKED = VERMILLION
 
 INTENSITY = "viridis"
@@ -58,6 +61,17 @@ _SETTINGS = {
     "image.interpolation": "auto",
     "axes.formatter.useoffset": False,
 }
+
+
+def group_colours(detector: Detector) -> list[str]:
+    """Colour of each group of a detector; with many groups they come again."""
+    return [GROUP_COLOURS[at % len(GROUP_COLOURS)] for at in range(len(detector.groups))]
+
+
+def module_colours(detector: Detector) -> list[str]:
+    """Colour of each module: that of its group."""
+    colours = zip(detector.groups, group_colours(detector), strict=True)
+    return [colour for group, colour in colours for _ in group.modules]
 
 
 def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

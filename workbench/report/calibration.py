@@ -1,4 +1,4 @@
-"""The parts of a calibration report, in the order the notebook shows them."""
+"""The sections of a calibration report, in the order the notebook shows them."""
 
 from __future__ import annotations
 
@@ -8,41 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench import figures
 from workbench.figures import Picture
-from workbench.figures.histograms import ThresholdView
-from workbench.mask.rules import IMAGES, LIMITS
+from workbench.figures.histograms import Side, ThresholdView
+from workbench.images import DetectorImage
+from workbench.pipeline import Calibration, load_recipe, recipe_hash, run_recipe
 from workbench.progress import Progress
 from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
-from workbench.report import (
-    again,
-    checks,
-    evidence,
-    inputs,
-    installed,
-    masks,
-    origins,
-    quadrants,
-    verdict,
-)  # fmt: skip
-from workbench.report import geometries as changes
-from workbench.report import sensors as statistics
-from workbench.report.text import (
-    Shown,
-    beside,
-    preformatted,
-    sentence,
-    table,
-    together,
-)
+from workbench.report import checks, geometries, inputs, masks, quadrants, verdict
+from workbench.report.provenance_table import provenance_table, sha256, starting_geometry
+from workbench.report.reproduce import RECIPE_ID, instructions
+from workbench.report.ring_comparison import RingComparison, compare_rings
+from workbench.report.sensors import sensor_table
+from workbench.report.text import Shown, beside, preformatted, sentence, table, together
+from workbench.report.versions_table import InstalledVersion, installed_version, versions_table
 
-PICTURE_BYTES = 280_000
+NO_THRESHOLDS = "Without a dark and a bright image there are no thresholds to show."
 
 
 class CalibrationReport:
-    """A calibration and the means to tell it.
+    """The sections of a report on one calibration.
 
     Parameters
     ----------
@@ -54,7 +42,7 @@ class CalibrationReport:
 
     def __init__(
         self,
-        calibration: Any,
+        calibration: Calibration,
         path: str | os.PathLike[str] | None = None,
         recipe: Recipe | None = None,
     ) -> None:
@@ -81,8 +69,6 @@ class CalibrationReport:
         output_dir : where results go, instead of the recipe's output folder.
         save, known : see `workbench.run_recipe`.
         """
-        from workbench.pipeline import load_recipe, run_recipe
-
         recipe = load_recipe(path)
         started = recipe.changed("experiment.geometry", geometry) if geometry else recipe
         if output_dir:
@@ -97,45 +83,40 @@ class CalibrationReport:
     @cached_property
     def sha256(self) -> str:
         """Hash of all settings and inputs, as a version remembers it."""
-        from workbench.pipeline import recipe_hash
-
         return recipe_hash(self.recipe)
 
     @cached_property
-    def good(self) -> np.ndarray | None:
-        """Good pixels, bool ``(32, 185, 388)``, or None without a mask."""
+    def good(self) -> NDArray[np.bool_] | None:
+        """Good pixels, bool of the detector's shape, or None without a mask."""
         return None if self.calibration.mask is None else self.calibration.mask.good
 
     @cached_property
-    def powder(self) -> np.ndarray | None:
+    def powder(self) -> DetectorImage | None:
         """The powder image: average of the bright runs, else their maximum."""
-        images = self.calibration.images
-        chosen = images.bright_average or images.maximum
-        return None if chosen is None else chosen.data
+        return self.calibration.images.bright_average or self.calibration.images.maximum
 
     @cached_property
-    def evidence(self) -> evidence.Evidence | None:
+    def ring_comparison(self) -> RingComparison | None:
         """Profiles before and after, or None without an alignment."""
         before, after = self.calibration.geometry, self.calibration.corrected
         if before is None or after is None or self.powder is None:
             return None
-        return evidence.gather(self.powder, before, after, self.good)
+        return compare_rings(self.powder.data, before, after, self.good)
 
     @cached_property
-    def installed(self) -> installed.Installed:
+    def installed(self) -> InstalledVersion:
         """State of the calibration directory."""
-        return installed.state(self.calibration, self.sha256)
+        return installed_version(self.calibration, self.sha256)
 
     @cached_property
     def judged(self) -> verdict.Verdict:
         """The judgement of the calibration."""
-        found = self.installed
-        told = (changes.started_from(self.calibration), found.sentence)
-        return verdict.judge(self.calibration, self.evidence, told, found.differs)
+        origin = (geometries.started_from(self.calibration), self.installed.sentence)
+        return verdict.judge(self.calibration, self.ring_comparison, origin, self.installed.differs)
 
     def verdict(self) -> Shown:
         """What was done, whether it can be trusted, which version is installed."""
-        summary = verdict.summarise(self.calibration, self.judged, self.evidence)
+        summary = verdict.summarise(self.calibration, self.judged, self.ring_comparison)
         path = self.installed.path
         summary |= {
             "installed": self.installed.version,
@@ -143,10 +124,10 @@ class CalibrationReport:
             "recipe_sha256": self.sha256,
         }
         heading = together(verdict.heading(self.calibration), verdict.made_by(self.made))
-        parts = [checks.show(self.judged.checks)]
+        tables = [checks.show(self.judged.checks)]
         if self.calibration.alignment is not None:
-            parts.insert(0, quadrants.offsets(self.calibration.alignment))
-        return together(heading, verdict.show(self.judged, summary), beside(*parts))
+            tables.insert(0, quadrants.offsets(self.calibration.alignment))
+        return together(heading, verdict.show(self.judged, summary), beside(*tables))
 
     # Inputs
 
@@ -162,40 +143,39 @@ class CalibrationReport:
 
     def images(self) -> Picture | Shown:
         """Average, standard deviation and maximum in detector geometry."""
-        arrays = self._arrays()
-        if not arrays:
+        if not self._images:
             return sentence("There are no images.")
-        limits = {name: figures.percentile_limits(data, self.good) for name, data in arrays.items()}
-        return _picture(
-            figures.detector_images(arrays, self.calibration.geometry, limits=limits, step=2)
+        limits = {
+            name: figures.percentile_limits(image.data, self.good)
+            for name, image in self._images.items()
+        }
+        return Picture(
+            figures.detector_images(self._images, self.calibration.geometry, limits=limits, step=2)
         )
 
     def histograms(self) -> Picture | Shown:
         """Histogram of each image with its threshold."""
-        views = self._views()
-        if not views:
-            return sentence("Without a dark and a bright image there are no thresholds to show.")
-        return _picture(figures.threshold_histograms(views))
+        if not (views := self._views()):
+            return sentence(NO_THRESHOLDS)
+        return Picture(figures.threshold_histograms(views))
 
     def sensors(self) -> Picture | Shown:
         """Average and noise of each sensor."""
         images = self.calibration.images
         if images.average is None or images.stddev is None:
             return sentence("Without a dark run there are no statistics per sensor.")
-        return _picture(
-            figures.sensor_statistics(images.average.data, images.stddev.data, self.good)
-        )
+        return Picture(figures.sensor_statistics(images.average, images.stddev, self.good))
 
     def sensor_table(self) -> Shown:
         """The same per sensor in numbers, folded."""
-        return statistics.listed(self.calibration.images, self.good)
+        return sensor_table(self.calibration.images, self.good)
 
     def noise(self) -> Picture | Shown:
         """Map of the noise of the dark run."""
         stddev = self.calibration.images.stddev
         if stddev is None:
             return sentence("Without a dark run there is no noise map.")
-        return _picture(figures.noise_map(stddev.data, self.calibration.geometry, self.good))
+        return Picture(figures.noise_map(stddev, self.calibration.geometry, self.good))
 
     # Mask
 
@@ -216,13 +196,13 @@ class CalibrationReport:
             words: nothing if where is None else where
             for words, _, where in masks.removed(mask, self.recipe.mask.thresholds)
         }
-        return _picture(figures.mask_rules(removed, self.calibration.geometry))
+        return Picture(figures.mask_rules(removed, self.calibration.geometry))
 
     def mask_overlay(self) -> Picture | Shown:
         """Masked pixels on the powder image."""
         if self.good is None or self.powder is None:
             return sentence("There is no mask to lay on a bright image.")
-        return _picture(
+        return Picture(
             figures.detector_image(
                 self.powder, self.calibration.geometry, good=self.good,
                 title="masked pixels on the powder image", step=2,
@@ -233,14 +213,13 @@ class CalibrationReport:
         """Fraction masked of each ASIC."""
         if self.good is None:
             return sentence("No mask was made.")
-        return _picture(figures.fraction_map(self.good, self.calibration.geometry))
+        return Picture(figures.fraction_map(self.good, self.calibration.geometry))
 
     def plateaus(self) -> Picture | Shown:
         """How the number of removed pixels depends on each threshold."""
-        views = self._views()
-        if not views:
-            return sentence("Without a dark and a bright image there are no thresholds to show.")
-        return _picture(figures.threshold_curves(views))
+        if not (views := self._views()):
+            return sentence(NO_THRESHOLDS)
+        return Picture(figures.threshold_curves(views))
 
     # Quadrants
 
@@ -257,52 +236,51 @@ class CalibrationReport:
         return sentence("") if alignment is None else quadrants.measures(alignment)
 
     def maps(self) -> Picture | Shown:
-        """The four correlation maps."""
+        """The correlation maps of the quadrants."""
         if self.calibration.alignment is None:
             return sentence("There are no correlation maps.")
-        return _picture(
+        return Picture(
             figures.correlation_maps(self.calibration.alignment, self.calibration.geometry)
         )
 
     def profiles(self) -> Picture | Shown:
         """Radial profiles in the deployed and in the corrected geometry."""
-        if (why := self._nothing_to_compare()) or (found := self.evidence) is None:
-            return sentence(why)
-        return _picture(figures.radial_profiles(found.before, found.after, rings_px=found.rings_px))
+        rings = self.ring_comparison
+        if rings is None:
+            return sentence("There is no corrected geometry to compare with.")
+        if not rings.has_profile:
+            return sentence("There is no good pixel to make a profile of.")
+        return Picture(figures.radial_profiles(rings.before, rings.after, rings_px=rings.rings_px))
 
     def ring_contrast(self) -> Shown:
         """The two numbers behind the profiles."""
-        if self._nothing_to_compare() or (found := self.evidence) is None:
+        rings = self.ring_comparison
+        if rings is None or not rings.has_profile:
             return sentence("")
         return sentence(
             f"Ring contrast (root mean square of the profile about its running median of 25"
-            f" pixels): {found.contrast_before:.3g} ADU in the deployed geometry,"
-            f" {found.contrast_after:.3g} ADU in the corrected one, a factor of {found.gain:.2f}."
+            f" pixels): {rings.contrast_before:.3g} ADU in the deployed geometry,"
+            f" {rings.contrast_after:.3g} ADU in the corrected one, a factor of {rings.gain:.2f}."
         )
 
     def rings(self) -> Picture | Shown:
         """The powder picture in both geometries."""
+        rings, powder = self.ring_comparison, self.powder
         before, after = self.calibration.geometry, self.calibration.corrected
-        if self._nothing_to_compare() or self.evidence is None or self.powder is None:
+        if rings is None or not rings.has_profile or not (before and after and powder):
             return sentence("")
-        rings = self.evidence.rings_px[::2]
-        return _picture(
-            figures.powder_comparison(self.powder, before, after, good=self.good, rings_px=rings)
+        return Picture(
+            figures.powder_comparison(
+                powder.data, before, after, good=self.good, rings_px=rings.rings_px[::2]
+            )
         )
 
     def cake(self) -> Picture | Shown:
         """Azimuth against radius in both geometries."""
-        if self._nothing_to_compare() or self.evidence is None:
+        rings = self.ring_comparison
+        if rings is None or not rings.has_profile:
             return sentence("")
-        return _picture(figures.cake(self.evidence.cake_before, self.evidence.cake_after))
-
-    def _nothing_to_compare(self) -> str:
-        """Why there is no before and after; empty if there is."""
-        if self.evidence is None:
-            return "There is no corrected geometry to compare with."
-        if not np.isfinite(self.evidence.before.mean).any():
-            return "There is no good pixel to make a profile of."
-        return ""
+        return Picture(figures.cake(rings.cake_before, rings.cake_after))
 
     # Geometry
 
@@ -311,38 +289,38 @@ class CalibrationReport:
         before, after = self.calibration.geometry, self.calibration.corrected
         if before is None or after is None:
             return sentence("No corrected geometry was made.")
-        return _picture(figures.geometry_difference(before, after, names=("deployed", "corrected")))
+        return Picture(figures.geometry_difference(before, after, names=("deployed", "corrected")))
 
     def shifts(self) -> Shown:
         """The same as numbers, object by object."""
-        return changes.shifts(self.calibration.geometry, self.calibration.corrected)
+        return geometries.shifts(self.calibration.geometry, self.calibration.corrected)
 
     def versions(self) -> Shown:
         """Versions of the geometry in the calibration directory."""
-        return installed.versions(self.calibration)
+        return versions_table(self.calibration)
 
     def geometry_texts(self) -> Shown:
         """Both geometries as text, folded: enough to install or repeat without any other file."""
-        return changes.texts(self.calibration.geometry, self.calibration.corrected)
+        return geometries.texts(self.calibration.geometry, self.calibration.corrected)
 
     # Provenance
 
     def software(self) -> Shown:
         """Who, when, where, with which versions."""
         rows = [["made", self.made["when"]], ["by", self.made["user"]], ["on", self.made["host"]]]
-        rows += [[name, version] for name, version in self.made["software"].items()]
-        return table(["", ""], [[str(a), f"{b}"] for a, b in rows])
+        rows += [[name, str(version)] for name, version in self.made["software"].items()]
+        return table(["", ""], rows)
 
     def hashes(self) -> Shown:
         """Hashes of recipe and results: the same recipe on the same data gives the same."""
         mask, corrected = self.calibration.mask, self.calibration.corrected
         rows = [["recipe (settings and inputs)", self.sha256]]
-        for name, data in self._arrays().items():
-            rows.append([name, origins.sha256(np.ascontiguousarray(data))])
+        for name, image in self._images.items():
+            rows.append([name, sha256(np.ascontiguousarray(image.data))])
         if mask is not None:
-            rows.append(["mask (good pixels)", origins.sha256(np.packbits(mask.good))])
+            rows.append(["mask (good pixels)", sha256(np.packbits(mask.good))])
         if corrected is not None:
-            rows.append(["corrected geometry (text)", origins.sha256(corrected.to_text().encode())])
+            rows.append(["corrected geometry (text)", sha256(corrected.to_text().encode())])
         return table(["result", "SHA-256"], rows)
 
     def outputs(self) -> Shown:
@@ -351,41 +329,41 @@ class CalibrationReport:
 
     def recipe_text(self) -> Shown:
         """The recipe as it was run, paths made absolute."""
-        return preformatted(recipe_to_text(self.recipe), again.RECIPE)
+        return preformatted(recipe_to_text(self.recipe), RECIPE_ID)
 
     def provenance(self) -> Shown:
         """Everything the results carry about where they come from."""
-        return origins.shown(self.calibration.provenance)
+        return provenance_table(self.calibration.provenance)
 
     def repeat(self) -> Shown:
         """The one command that makes this report again, and the one that installs its geometry."""
         path = self.path.absolute() if self.path else Path("recipe.calibration.toml")
-        parts = [again.how(path, origins.starting_geometry(self.calibration))]
-        install = changes.install_command(self.calibration, path)
+        shown = [instructions(path, starting_geometry(self.calibration))]
+        install = geometries.install_command(self.calibration, path)
         if install and self.installed.path is None:
-            parts += [sentence("To install the corrected geometry:"), preformatted(install)]
-        return together(*parts)
+            shown += [sentence("To install the corrected geometry:"), preformatted(install)]
+        return together(*shown)
 
-    # What the parts share
+    # What the sections share
 
-    def _arrays(self) -> dict[str, Any]:
+    @cached_property
+    def _images(self) -> dict[str, DetectorImage]:
         images = self.calibration.images
         named = {
-            f"{image.words} of the {image.runs}": getattr(images, name)
-            for name, image in IMAGES.items()
+            "average of the dark run": images.average,
+            "standard deviation of the dark run": images.stddev,
+            "maximum of the bright runs": images.maximum,
         }
-        return {name: image.data for name, image in named.items() if image is not None}
+        return {name: image for name, image in named.items() if image is not None}
 
     def _views(self) -> list[ThresholdView]:
-        arrays = dict(zip(IMAGES, self._arrays().items(), strict=False))
-        if len(arrays) < len(IMAGES):
+        if len(self._images) < 3:
             return []
         limits = self.recipe.mask.thresholds
+        rules: tuple[tuple[float, Side], ...] = (
+            (limits.avg_max, "above"), (limits.stddev_max, "above"), (limits.maxproj_min, "below"),
+        )  # fmt: skip
         return [
-            ThresholdView(*arrays[rule.image], getattr(limits, name), rule.side)
-            for name, rule in LIMITS.items()
+            ThresholdView(name, image.data, *rule)
+            for (name, image), rule in zip(self._images.items(), rules, strict=True)
         ]
-
-
-def _picture(figure: Any) -> Picture:
-    return Picture(figure, dpi=120, max_bytes=PICTURE_BYTES)

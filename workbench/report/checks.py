@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from workbench.alignment import Alignment
+from workbench.mask import Mask
+from workbench.pipeline import Calibration
+from workbench.report.ring_comparison import RingComparison
 from workbench.report.text import Shown, enumerated, table
 
 Level = Literal["good", "care", "poor"]
@@ -27,49 +31,50 @@ class Check:
     Attributes
     ----------
     what : the criterion.
-    found : the value of this calibration.
+    value : of this calibration.
     wanted : what it should be.
     level : ``good``, ``care`` or ``poor``.
     reasons : sentences if the level is not good.
     """
 
     what: str
-    found: str
+    value: str
     wanted: str
     level: Level = "good"
     reasons: tuple[str, ...] = ()
 
 
-def checks(calibration: Any, evidence: Any = None, other_version: str = "") -> list[Check]:
+def checks(
+    calibration: Calibration, rings: RingComparison | None = None, other_version: str = ""
+) -> list[Check]:
     """Every criterion that applies to a calibration.
 
     Parameters
     ----------
-    evidence : profiles before and after, if there is a powder image and an alignment.
+    rings : profiles before and after, if there is a powder image and an alignment.
     other_version : sentence, if the version made by this recipe holds another geometry.
     """
-    found = [_masked(calibration)] if calibration.mask is not None else []
-    if calibration.alignment is not None:
-        found += [_determined(calibration.alignment), *_certain(calibration.alignment)]
-        found += _sharper(calibration.alignment, evidence)
-    if calibration.mask is None and calibration.alignment is None:
+    mask, alignment = calibration.mask, calibration.alignment
+    made = [_masked(mask)] if mask is not None else []
+    if alignment is not None:
+        made += [_determined(alignment), *_certain(alignment), *_sharper(alignment, rings)]
+    if mask is None and alignment is None:
         nothing = "Neither a mask nor quadrant offsets were made."
-        found.append(Check("results", "none", "a mask or offsets", "poor", (nothing,)))
+        made.append(Check("results", "none", "a mask or offsets", "poor", (nothing,)))
     if other_version:
         words = ("the deployed version", "another geometry", "this result")
-        found.append(Check(*words, "care", (other_version,)))
-    found.append(_warnings(calibration))
-    return found
+        made.append(Check(*words, "care", (other_version,)))
+    return [*made, _warnings(calibration)]
 
 
-def show(found: Iterable[Check]) -> Shown:
+def show(made: Iterable[Check]) -> Shown:
     """Table of the criteria; a mark and not only a colour tells which are met."""
-    rows = [[MARKS[one.level], one.what, one.found, one.wanted] for one in found]
+    rows = [[MARKS[check.level], check.what, check.value, check.wanted] for check in made]
     return table(["", "checked", "found", "wanted"], rows)
 
 
-def _masked(calibration: Any) -> Check:
-    fraction = 1 - float(np.mean(calibration.mask.good))
+def _masked(mask: Mask) -> Check:
+    fraction = 1 - float(np.mean(mask.good))
     words = ("pixels masked", f"{100 * fraction:.2f} %", f"at most {100 * LARGEST_MASK:.0f} %")
     if fraction <= LARGEST_MASK:
         return Check(*words)
@@ -80,9 +85,9 @@ def _masked(calibration: Any) -> Check:
     return Check(*words, "poor", (reason,))
 
 
-def _determined(alignment: Any) -> Check:
+def _determined(alignment: Alignment) -> Check:
     quadrants = list(enumerate(alignment.quadrants))
-    missing = [number for number, one in quadrants if one.verdict == "not determined"]
+    missing = [number for number, quadrant in quadrants if quadrant.verdict == "not determined"]
     have = len(quadrants) - len(missing)
     words = ("quadrant offsets determined", f"{have} of {len(quadrants)}", "all")
     if not missing:
@@ -90,66 +95,67 @@ def _determined(alignment: Any) -> Check:
     return Check(*words, "poor", (f"{_offsets_of(missing)} not determined.",))
 
 
-def _certain(alignment: Any) -> Iterator[Check]:
+def _certain(alignment: Alignment) -> Iterator[Check]:
     quadrants = [
-        (number, one)
-        for number, one in enumerate(alignment.quadrants)
-        if one.verdict != "not determined"
+        (number, quadrant)
+        for number, quadrant in enumerate(alignment.quadrants)
+        if quadrant.verdict != "not determined"
     ]
     if not quadrants:
         return
     reasons: list[str] = []
     for verdict, words in (("uncertain", "uncertain"), ("overruled", "set by hand")):
-        named = [number for number, one in quadrants if one.verdict == verdict]
+        named = [number for number, quadrant in quadrants if quadrant.verdict == verdict]
         reasons += [f"{_offsets_of(named)} {words}."] if named else []
-    left = [number for number, one in quadrants if not one.accepted]
+    left = [number for number, quadrant in quadrants if not quadrant.accepted]
     reasons += [f"{_offsets_of(left)} not accepted: not applied."] if left else []
     unknown = [
         number
-        for number, one in quadrants
-        if one.verdict == "good" and not np.isfinite(one.sigma_px).all()
+        for number, quadrant in quadrants
+        if quadrant.verdict == "good" and not np.isfinite(quadrant.sigma_px).all()
     ]
     if unknown:
         reasons.append(
             f"The uncertainty of the offsets is not known (quadrants {enumerated(unknown)})."
         )
-    sigmas = np.array([one.sigma_px for _, one in quadrants], dtype=float)
+    sigmas = np.array([quadrant.sigma_px for _, quadrant in quadrants], dtype=float)
     largest = f"{sigmas.max():.2f} px" if np.isfinite(sigmas).all() else "not known"
     level: Level = "care" if reasons else "good"
     yield Check("largest uncertainty (σ)", largest, "good by their own measures", level,
                 tuple(reasons))  # fmt: skip
 
 
-def _sharper(alignment: Any, evidence: Any) -> Iterator[Check]:
-    if evidence is None or not math.isfinite(evidence.gain):
+def _sharper(alignment: Alignment, rings: RingComparison | None) -> Iterator[Check]:
+    if rings is None or not math.isfinite(rings.gain):
         return
-    moved = float(np.hypot(*np.asarray(alignment.applied_px, dtype=float).T).max())
+    moved = float(np.hypot(*alignment.applied_px.T).max())
     wanted = f"above {LEAST_GAIN:g} if a quadrant moves by over {MOVED_PX:g} px"
-    words = ("ring contrast, after / before", f"{evidence.gain:.2f}", wanted)
-    if moved <= MOVED_PX or evidence.gain >= LEAST_GAIN:
+    words = ("ring contrast, after / before", f"{rings.gain:.2f}", wanted)
+    if moved <= MOVED_PX or rings.gain >= LEAST_GAIN:
         yield Check(*words)
         return
     reason = (
         "Rings are less sharp in the corrected geometry than in the deployed one (contrast"
-        f" × {evidence.gain:.2f}); the offsets are probably wrong."
+        f" × {rings.gain:.2f}); the offsets are probably wrong."
     )
     yield Check(*words, "poor", (reason,))
 
 
-def _warnings(calibration: Any) -> Check:
-    found = list(calibration.warnings)
-    for part in (calibration.mask, calibration.alignment):
-        found += getattr(part, "warnings", ())
-    quadrants = getattr(calibration.alignment, "quadrants", ())
+def _warnings(calibration: Calibration) -> Check:
+    warnings = list(calibration.warnings)
     by_text: dict[str, list[int]] = {}
-    for number, one in enumerate(quadrants):
-        for text in one.warnings:
-            by_text.setdefault(text, []).append(number)
-    found += [
+    if calibration.mask is not None:
+        warnings += calibration.mask.warnings
+    if calibration.alignment is not None:
+        warnings += calibration.alignment.warnings
+        for number, quadrant in enumerate(calibration.alignment.quadrants):
+            for text in quadrant.warnings:
+                by_text.setdefault(text, []).append(number)
+    warnings += [
         f"Quadrant{'s' if len(numbers) > 1 else ''} {enumerated(numbers)}: {text}"
         for text, numbers in by_text.items()
     ]
-    reasons = tuple(dict.fromkeys(found))
+    reasons = tuple(dict.fromkeys(warnings))
     words = ("warnings of averages, mask, alignment", str(len(reasons) or "none"), "none")
     return Check(*words, "care" if reasons else "good", reasons)
 

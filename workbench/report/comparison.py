@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench import figures
+from workbench.alignment import Alignment
 from workbench.errors import WorkbenchError
 from workbench.figures import Picture
+from workbench.images import DetectorImage
+from workbench.mask import Mask
 from workbench.progress import Progress
 from workbench.recipe import Recipe
-from workbench.report.calibration import PICTURE_BYTES, CalibrationReport
-from workbench.report.evidence import Evidence, gather
-from workbench.report.installed import SAME_UM, apart_um
+from workbench.report.calibration import CalibrationReport
 from workbench.report.masks import words_of
 from workbench.report.quadrants import correlations
+from workbench.report.ring_comparison import RingComparison, compare_rings
 from workbench.report.text import (
     Shown,
     count,
@@ -37,9 +40,11 @@ from workbench.report.text import (
 )
 from workbench.report.verdict import SUMMARY_TYPE, heading, made_by
 from workbench.report.verdict import show as show_verdict
+from workbench.report.versions_table import SAME_UM, largest_distance_um
 
 ALIKE = 0.01
 """Numbers that differ by less than this fraction of the larger one do not decide anything."""
+NO_TWO_GEOMETRIES = "There are not two corrected geometries to compare."
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,22 @@ class Criterion:
     what : what the number is.
     values : of the first and of the second.
     sign : 1 if more is better, −1 if less is.
-    tell : the number as text.
+    as_text : gives the number as text.
     """
 
     words: str
     what: str
-    values: list[Any]
+    values: tuple[float, float]
     sign: int
-    tell: Callable[[Any], str]
+    as_text: Callable[[float], str]
+
+    @property
+    def winner(self) -> int | None:
+        """Which is better, 0 or 1; None if they are alike."""
+        first, second = self.values
+        if math.isclose(first, second, rel_tol=ALIKE):
+            return None
+        return 0 if self.sign * first > self.sign * second else 1
 
 
 class ComparisonReport:
@@ -74,7 +87,7 @@ class ComparisonReport:
     def __init__(
         self, first: CalibrationReport, second: CalibrationReport, names: tuple[str, str]
     ) -> None:
-        self.parts = (first, second)
+        self.reports = (first, second)
         self.names = names
 
     @classmethod
@@ -98,132 +111,64 @@ class ComparisonReport:
             CalibrationReport.of_recipe(path, geometry, progress, save=False, known=known)
             for path, geometry in ((first, first_geometry), (second, second_geometry))
         ]
-        names = [
+        a, b = (
             Path(path).name.removesuffix(".toml").removesuffix(".calibration")
             for path in (first, second)
-        ]
-        if names[0] == names[1]:
-            names = ["A", "B"]
-        return cls(reports[0], reports[1], (names[0], names[1]))
+        )
+        return cls(reports[0], reports[1], ("A", "B") if a == b else (a, b))
 
     @cached_property
     def same_image(self) -> bool:
         """Whether both calibrations rest on the same powder image."""
-        first, second = (part.powder for part in self.parts)
-        return first is not None and second is not None and np.array_equal(first, second)
+        first, second = (report.powder for report in self.reports)
+        return bool(first and second and np.array_equal(first.data, second.data))
 
     @cached_property
-    def evidence(self) -> tuple[Evidence | None, Evidence | None]:
+    def rings(self) -> tuple[RingComparison | None, RingComparison | None]:
         """Profiles of both corrected geometries on the powder image of the first calibration.
 
         One image and the pixels good in both masks make the two numbers comparable.
         """
-        return self._evidence_on(self.parts[0].powder)
-
-    def _evidence_on(self, image: Any) -> tuple[Evidence | None, Evidence | None]:
-        start, good = self.parts[0].calibration.geometry, self._good_in_both()
-        first, second = (
-            None
-            if image is None or start is None or part.calibration.corrected is None
-            else gather(image, start, part.calibration.corrected, good)
-            for part in self.parts
-        )
-        return first, second
+        return self._rings_on(self.reports[0].powder)
 
     def verdict(self) -> Shown:
         """The verdict on each, then which is better on what."""
-        found = list(self._criteria())
-        rows = [[one.what, *map(one.tell, one.values), self._winner(one)] for one in found]
+        criteria = list(self._criteria())
+        rows = [
+            [one.what, *map(one.as_text, one.values), self._name_of(one.winner)] for one in criteria
+        ]
         scores = table(["", *self.names, "better"], rows)
-        levels = [part.judged.level for part in self.parts]
-        told = [f"{name}: {part.judged.word}" for name, part in zip(self.names, self.parts,
-                                                                   strict=True)]  # fmt: skip
-        told += [self._in_words(one) for one in found]
         notes = self._notes()
-        summary = {"comparison": list(self.names), "levels": levels, "sentences": [*told, *notes]}
+        named = list(zip(self.names, self.reports, strict=True))
+        summary = {
+            "comparison": list(self.names),
+            "levels": [report.judged.level for report in self.reports],
+            "sentences": [
+                *(f"{name}: {report.judged.word}" for name, report in named),
+                *map(self._in_words, criteria),
+                *notes,
+            ],
+        }
         boxes = [
             together(
                 Shown(f"<h3>{html.escape(name)}</h3>", name),
-                heading(part.calibration),
-                show_verdict(part.judged, {"verdict": part.judged.word}),
+                heading(report.calibration),
+                show_verdict(report.judged, {"verdict": report.judged.word}),
             )
-            for name, part in zip(self.names, self.parts, strict=True)
+            for name, report in named
         ]
-        both = "".join(f"<div>{one.markup}</div>" for one in boxes)
+        both = "".join(f"<div>{box.markup}</div>" for box in boxes)
         verdicts = Shown(f'<div class="verdicts">{both}</div>', "\n\n".join(b.plain for b in boxes))
-        shown = together(made_by(self.parts[0].made), scores, sentence(*notes), verdicts)
+        shown = together(made_by(self.reports[0].made), scores, sentence(*notes), verdicts)
         return Shown(shown.markup, shown.plain, {SUMMARY_TYPE: summary})
-
-    def _criteria(self) -> Iterator[Criterion]:
-        """Yield every number on which one of the two can be better."""
-
-        def both(values: list[Any]) -> bool:
-            return None not in values and all(math.isfinite(value) for value in values)
-
-        masked = [_masked(part) for part in self.parts]
-        if both(masked):
-            yield Criterion("masks fewer pixels", "pixels masked", masked, -1, count)
-        alignments = [part.calibration.alignment for part in self.parts]
-        if None not in alignments:
-            have = [sum(one.verdict != "not determined" for one in a.quadrants) for a in alignments]
-            if have != [4, 4]:
-                words = ("determines more quadrants", "quadrants determined")
-                yield Criterion(*words, have, 1, "{:.0f}".format)
-        images = [("", self.parts[0].powder)]
-        if not self.same_image:
-            images = [(f", image of {n}", p.powder) for n, p in zip(self.names, self.parts,
-                                                                   strict=True)]  # fmt: skip
-        for where, image in images:
-            pair = self.evidence if image is self.parts[0].powder else self._evidence_on(image)
-            contrasts = [None if one is None else one.contrast_after for one in pair]
-            if both(contrasts):
-                words = (f"has sharper rings{where}", f"ring contrast{where} (ADU)")
-                yield Criterion(*words, contrasts, 1, "{:.4g}".format)
-        sigmas = [_sigma(part) for part in self.parts]
-        if both(sigmas):
-            words = ("is surer of its offsets", "uncertainty of the offsets, rms (px)")
-            yield Criterion(*words, sigmas, -1, "{:.3f}".format)
-
-    def _winner(self, one: Criterion) -> str:
-        a, b = one.values
-        if math.isclose(a, b, rel_tol=ALIKE):
-            return "alike"
-        return self.names[0] if one.sign * a > one.sign * b else self.names[1]
-
-    def _in_words(self, one: Criterion) -> str:
-        told = "({} against {})".format(*map(one.tell, one.values))
-        winner = self._winner(one)
-        if winner == "alike":
-            return f"Neither {one.words}: they are alike {told}."
-        return f"{winner} {one.words} {told}."
-
-    def _notes(self) -> list[str]:
-        """What limits the comparison."""
-        notes = []
-        if not self.same_image and all(part.powder is not None for part in self.parts):
-            notes.append(
-                "The two rest on different powder images; ring contrast is given on both, over the"
-                " pixels good in both masks."
-            )
-        starts = [part.calibration.geometry for part in self.parts]
-        if all(one is not None for one in starts) and apart_um(*starts) >= SAME_UM:
-            notes.append(
-                "The two start from different geometries: offsets cannot be compared, corrected"
-                " geometries can."
-            )
-        if any(_sigma(part) is None for part in self.parts):
-            notes.append(
-                "At least one of the two does not know the uncertainty of all its offsets."
-            )
-        return notes
 
     def settings(self) -> Shown:
         """Settings in which the recipes differ."""
-        flat = [_flat(part.recipe) for part in self.parts]
+        first, second = (_flat(report.recipe) for report in self.reports)
         rows = [
-            [key, *(_plainly(one.get(key)) for one in flat)]
-            for key in dict.fromkeys([*flat[0], *flat[1]])
-            if flat[0].get(key) != flat[1].get(key)
+            [key, _as_text(first.get(key)), _as_text(second.get(key))]
+            for key in dict.fromkeys([*first, *second])
+            if first.get(key) != second.get(key)
         ]
         if not rows:
             return sentence("The recipes have the same settings.")
@@ -231,59 +176,53 @@ class ComparisonReport:
 
     def masks(self) -> Shown:
         """What each rule removes in both."""
-        found = [part.calibration.mask for part in self.parts]
-        if None in found:
+        if (pair := self._masks()) is None:
             return sentence("At least one of the two made no mask.")
         rows = [
-            [words_of(name), *(count(mask.counts[name].total) for mask in found)]
-            for name in found[0].counts
-            if any(mask.counts[name].total for mask in found)
+            [words_of(name), *(count(mask.counts[name].total) for mask in pair)]
+            for name in pair[0].counts
+            if any(mask.counts[name].total for mask in pair)
         ]
-        rows.append(["in all", *(count(_masked(part) or 0) for part in self.parts)])
+        rows.append(["in all", *(count(_masked(mask)) for mask in pair)])
         return table(["pixels removed: ", *self.names], rows)
 
     def mask_difference(self) -> Picture | Shown:
         """Where the masks differ."""
-        first, second = (part.good for part in self.parts)
-        if first is None or second is None:
+        if (pair := self._masks()) is None:
             return sentence("There are not two masks to compare.")
-        return self._picture(
-            figures.mask_difference(first, second, self.names, self.parts[0].calibration.geometry)
-        )
+        geometry = self.reports[0].calibration.geometry
+        return Picture(figures.mask_difference(pair[0].good, pair[1].good, self.names, geometry))
 
     def offsets(self) -> Shown:
         """Offsets side by side, and whether they agree."""
-        alignments = [part.calibration.alignment for part in self.parts]
-        if None in alignments:
+        if (pair := self._alignments()) is None:
             return sentence("At least one of the two found no quadrant offsets.")
         rows = []
-        for number, (a, b) in enumerate(
-            zip(alignments[0].quadrants, alignments[1].quadrants, strict=True)
-        ):
+        for number, quadrants in enumerate(zip(*(a.quadrants for a in pair), strict=True)):
             for axis in (0, 1):
-                one, two = (
-                    math.nan if q.verdict == "not determined" else q.offset_px[axis] for q in (a, b)
+                first, second = (
+                    math.nan if q.verdict == "not determined" else float(q.offset_px[axis])
+                    for q in quadrants
                 )
-                sigma = math.hypot(a.sigma_px[axis], b.sigma_px[axis])
+                sigma = math.hypot(*(q.sigma_px[axis] for q in quadrants))
                 rows.append(
                     [
-                        f"Q{number} {'xy'[axis]}", signed(one), signed(two), signed(two - one),
-                        f"{abs(two - one) / sigma:.1f}" if sigma > 0 else "–",
+                        f"Q{number} {'xy'[axis]}", signed(first), signed(second),
+                        signed(second - first),
+                        f"{abs(second - first) / sigma:.1f}" if sigma > 0 else "–",
                     ]
                 )  # fmt: skip
-        header = ["offset (px)", *self.names, "difference", "in sigmas"]
-        return table(header, rows)
+        return table(["offset (px)", *self.names, "difference", "in sigmas"], rows)
 
     def quality(self) -> Shown:
         """Verdict and correlation of each quadrant in its own corrected geometry."""
-        alignments = [part.calibration.alignment for part in self.parts]
-        if None in alignments:
+        if (pair := self._alignments()) is None:
             return sentence("")
-        rows = []
-        for number in range(4):
-            pair = [one.quadrants[number] for one in alignments]
-            rows.append([f"Q{number}", *(one.verdict for one in pair),
-                         *(known(correlations(one)[1], 4) for one in pair)])  # fmt: skip
+        rows = [
+            [f"Q{number}", *(q.verdict for q in quadrants),
+             *(known(correlations(q)[1], 4) for q in quadrants)]
+            for number, quadrants in enumerate(zip(*(a.quadrants for a in pair), strict=True))
+        ]  # fmt: skip
         header = ["", *(f"{name}: verdict" for name in self.names),
                   *(f"{name}: CC after" for name in self.names)]  # fmt: skip
         return together(
@@ -295,10 +234,10 @@ class ComparisonReport:
 
     def profiles(self) -> Picture | Shown:
         """Radial profiles of one powder image in both corrected geometries."""
-        first, second = self.evidence
+        first, second = self.rings
         if first is None or second is None:
-            return sentence("There are not two corrected geometries to compare.")
-        return self._picture(
+            return sentence(NO_TWO_GEOMETRIES)
+        return Picture(
             figures.radial_profiles(
                 first.after, second.after, names=self.names, rings_px=first.rings_px
             )
@@ -306,31 +245,108 @@ class ComparisonReport:
 
     def geometries(self) -> Picture | Shown:
         """How the corrected geometries differ."""
-        first, second = (part.calibration.corrected for part in self.parts)
+        first, second = (report.calibration.corrected for report in self.reports)
         if first is None or second is None:
-            return sentence("There are not two corrected geometries to compare.")
-        return self._picture(figures.geometry_difference(first, second, names=self.names))
+            return sentence(NO_TWO_GEOMETRIES)
+        return Picture(figures.geometry_difference(first, second, names=self.names))
 
     def repeat(self) -> Shown:
         """The one command that makes this comparison again."""
-        paths = [part.path.absolute() for part in self.parts if part.path is not None]
+        paths = [report.path.absolute() for report in self.reports if report.path is not None]
         command = ["workbench", "report", "--compare", *map(os.fspath, paths)]
         return together(
             preformatted(shlex.join(command)),
             *(
-                together(sentence(f"{name}:"), part.recipe_text())
-                for name, part in zip(self.names, self.parts, strict=True)
+                together(sentence(f"{name}:"), report.recipe_text())
+                for name, report in zip(self.names, self.reports, strict=True)
             ),
         )
 
-    def _good_in_both(self) -> np.ndarray | None:
-        first, second = (part.good for part in self.parts)
+    # What the sections share
+
+    def _masks(self) -> tuple[Mask, Mask] | None:
+        first, second = (report.calibration.mask for report in self.reports)
+        return None if first is None or second is None else (first, second)
+
+    def _alignments(self) -> tuple[Alignment, Alignment] | None:
+        first, second = (report.calibration.alignment for report in self.reports)
+        return None if first is None or second is None else (first, second)
+
+    def _rings_on(
+        self, image: DetectorImage | None
+    ) -> tuple[RingComparison | None, RingComparison | None]:
+        start, good = self.reports[0].calibration.geometry, self._good_in_both()
+        first, second = (
+            None
+            if image is None or start is None or report.calibration.corrected is None
+            else compare_rings(image.data, start, report.calibration.corrected, good)
+            for report in self.reports
+        )
+        return first, second
+
+    def _good_in_both(self) -> NDArray[np.bool_] | None:
+        first, second = (report.good for report in self.reports)
         if first is None or second is None:
             return second if first is None else first
         return first & second
 
-    def _picture(self, figure: Any) -> Picture:
-        return Picture(figure, dpi=120, max_bytes=PICTURE_BYTES)
+    def _criteria(self) -> Iterator[Criterion]:
+        """Yield every number on which one of the two can be better."""
+        if (masks := self._masks()) is not None:
+            masked = (_masked(masks[0]), _masked(masks[1]))
+            yield Criterion("masks fewer pixels", "pixels masked", masked, -1, count)
+        alignments = self._alignments()
+        if alignments is not None and not all(a.determined for a in alignments):
+            first, second = (
+                sum(q.verdict != "not determined" for q in a.quadrants) for a in alignments
+            )
+            words = ("determines more quadrants", "quadrants determined")
+            yield Criterion(*words, (first, second), 1, "{:.0f}".format)
+        pairs = {"": self.rings}
+        if not self.same_image:
+            name, other = self.names
+            pairs = {
+                f", image of {name}": self.rings,
+                f", image of {other}": self._rings_on(self.reports[1].powder),
+            }
+        for where, rings in pairs.items():
+            contrasts = [math.nan if ring is None else ring.contrast_after for ring in rings]
+            if all(map(math.isfinite, contrasts)):
+                words = (f"has sharper rings{where}", f"ring contrast{where} (ADU)")
+                yield Criterion(*words, (contrasts[0], contrasts[1]), 1, "{:.4g}".format)
+        sigmas = [_sigma(report) for report in self.reports]
+        if all(map(math.isfinite, sigmas)):
+            words = ("is surer of its offsets", "uncertainty of the offsets, rms (px)")
+            yield Criterion(*words, (sigmas[0], sigmas[1]), -1, "{:.3f}".format)
+
+    def _name_of(self, winner: int | None) -> str:
+        return "alike" if winner is None else self.names[winner]
+
+    def _in_words(self, criterion: Criterion) -> str:
+        values = "({} against {})".format(*map(criterion.as_text, criterion.values))
+        if criterion.winner is None:
+            return f"Neither {criterion.words}: they are alike {values}."
+        return f"{self.names[criterion.winner]} {criterion.words} {values}."
+
+    def _notes(self) -> list[str]:
+        """What limits the comparison."""
+        notes = []
+        if not self.same_image and all(report.powder for report in self.reports):
+            notes.append(
+                "The two rest on different powder images; ring contrast is given on both, over the"
+                " pixels good in both masks."
+            )
+        first, second = (report.calibration.geometry for report in self.reports)
+        if first and second and largest_distance_um(first, second) >= SAME_UM:
+            notes.append(
+                "The two start from different geometries: offsets cannot be compared, corrected"
+                " geometries can."
+            )
+        if any(math.isnan(_sigma(report)) for report in self.reports):
+            notes.append(
+                "At least one of the two does not know the uncertainty of all its offsets."
+            )
+        return notes
 
 
 def require_two_files(paths: list[str]) -> None:
@@ -345,36 +361,37 @@ def require_two_files(paths: list[str]) -> None:
         raise WorkbenchError(f"{paths[0]} cannot be compared with itself; name two recipes.")
 
 
-def _masked(part: CalibrationReport) -> int | None:
-    return None if part.good is None else int(part.good.size - np.count_nonzero(part.good))
+def _masked(mask: Mask) -> int:
+    return int(mask.good.size - np.count_nonzero(mask.good))
 
 
-def _sigma(part: CalibrationReport) -> float | None:
-    alignment = part.calibration.alignment
-    if alignment is None:
-        return None
-    sigma = np.array([one.sigma_px for one in alignment.quadrants], dtype=float)
-    return float(np.sqrt(np.mean(sigma**2))) if np.isfinite(sigma).all() else None
+def _sigma(report: CalibrationReport) -> float:
+    """Root mean square of the uncertainties of the offsets, pixels; NaN if one is not known."""
+    alignment = report.calibration.alignment
+    if alignment is None or not np.isfinite(alignment.sigmas_px).all():
+        return math.nan
+    return float(np.sqrt(np.mean(alignment.sigmas_px**2)))
 
 
-def _plainly(value: Any) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(_plainly, value)) or "none"
+        return ", ".join(map(_as_text, value)) or "none"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told = (f"{one.name} {getattr(value, one.name)}" for one in dataclasses.fields(value))
-        return f"{getattr(value, 'kind', '')} ({', '.join(told)})".strip()
+        fields = ", ".join(f"{f.name} {getattr(value, f.name)}" for f in dataclasses.fields(value))
+        return f"{getattr(value, 'kind', '')} ({fields})".strip()
     return "not set" if value is None else str(value)
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Settings by their dotted names, without those of the output."""
+    settings: dict[str, Any] = {}
 
     def walk(value: Any, place: str) -> None:
         if dataclasses.is_dataclass(value):
-            for one in dataclasses.fields(value):
-                walk(getattr(value, one.name), f"{place}.{one.name}" if place else one.name)
-        else:
-            found[place] = value
+            for field in dataclasses.fields(value):
+                walk(getattr(value, field.name), f"{place}.{field.name}" if place else field.name)
+        elif not place.startswith("output."):
+            settings[place] = value
 
     walk(recipe, "")
-    return {key: value for key, value in found.items() if not key.startswith("output.")}
+    return settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from workbench.report.origins import HASH_UP_TO, InputFile, hash_list, input_files
+from workbench.pipeline import Calibration
+from workbench.report.provenance_table import HASH_UP_TO, InputFile, hash_list, input_files
 from workbench.report.text import (
     Shown,
     by_folder,
@@ -25,11 +25,11 @@ LISTED = 40
 """With more files than this the page counts them by use and folds the list."""
 
 
-def runs(calibration: Any) -> Shown:
+def runs(calibration: Calibration) -> Shown:
     """Which runs were read: events used and left out by reason, distance, wavelength, time."""
     images, recipe = calibration.images, calibration.recipe
     rows, left_out = [], []
-    for role, run in [("dark", images.dark), *[("bright", one) for one in images.bright]]:
+    for role, run in [("dark", images.dark), *[("bright", run) for run in images.bright]]:
         if run is None:
             continue
         settings = getattr(recipe, f"{role}_corrections")
@@ -56,26 +56,26 @@ def runs(calibration: Any) -> Shown:
     )
 
 
-def files(calibration: Any) -> Shown:
+def files(calibration: Calibration) -> Shown:
     """Every input file with its use, size, time, and the hash of those that are not large."""
-    found = input_files(calibration)
-    if not found:
+    inputs = input_files(calibration)
+    if not inputs:
         return sentence("The results do not name their input files.")
-    total = sum(one.octets or 0 for one in found)
-    words = f"{len(found)} files, {size(total)} in all."
+    total = sum(file.octets or 0 for file in inputs)
+    words = f"{len(inputs)} files, {size(total)} in all."
     rows = [
-        [one.role, one.path, "gone" if one.octets is None else size(one.octets), one.modified]
-        for one in found
+        [file.role, file.path, "gone" if file.octets is None else size(file.octets), file.modified]
+        for file in inputs
     ]
     listing = table(["used for", "file", "size", "modified (UTC)"], by_folder(rows))
-    if len(found) > LISTED:
+    if len(inputs) > LISTED:
         uses: dict[str, list[int]] = {}
-        for one in found:
-            uses.setdefault(one.role, []).append(one.octets or 0)
+        for file in inputs:
+            uses.setdefault(file.role, []).append(file.octets or 0)
         counted = [[role, len(sizes), size(sum(sizes))] for role, sizes in uses.items()]
         short = table(["used for", "files", "size"], counted)
         listing = together(short, folded("All files (not printed)", listing))
-    hashes = hash_list(found)
+    hashes = hash_list(inputs)
     title = f"SHA-256 of the files up to {size(HASH_UP_TO)}, for sha256sum --check (not printed)"
     return together(sentence(words), listing, folded(title, hashes) if hashes else sentence(""))
 
@@ -88,7 +88,7 @@ def outputs(files: Mapping[str, Path]) -> Shown:
         InputFile(kind, os.fspath(path), Path(path).stat().st_size, "")
         for kind, path in files.items()
     ]
-    rows = [[one.role, one.path, size(one.octets or 0)] for one in made]
+    rows = [[file.role, file.path, size(file.octets or 0)] for file in made]
     title = "SHA-256 of the files written, for sha256sum --check (not printed)"
     return together(
         table(["written", "file", "size"], by_folder(rows)), folded(title, hash_list(made))

@@ -6,16 +6,14 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from workbench.pipeline import Calibration
 from workbench.report.checks import Check, Level, checks
-from workbench.report.evidence import Evidence
+from workbench.report.ring_comparison import RingComparison
 from workbench.report.text import Shown, count, signed
-
-if TYPE_CHECKING:
-    from workbench.pipeline import Calibration
 
 SUMMARY_TYPE = "application/vnd.cspad-workbench.summary+json"
 WORDS: dict[Level, str] = {
@@ -35,7 +33,7 @@ class Verdict:
     level : ``good``, ``care`` or ``poor``.
     done : sentences: what was done.
     reasons : sentences: what speaks against it, the worst first; empty if nothing does.
-    checks : every criterion with what was found.
+    checks : every criterion with the value of this calibration.
     """
 
     level: Level
@@ -51,7 +49,7 @@ class Verdict:
 
 def judge(
     calibration: Calibration,
-    evidence: Evidence | None = None,
+    rings: RingComparison | None = None,
     installed: Sequence[str] = (),
     other_version: str = "",
 ) -> Verdict:
@@ -60,15 +58,15 @@ def judge(
     Parameters
     ----------
     calibration : results of a recipe.
-    evidence : profiles before and after, if there is a powder image and an alignment.
+    rings : profiles before and after, if there is a powder image and an alignment.
     installed : sentences on the geometry it started from and on the installed version.
     other_version : sentence, if the version made by this recipe holds another geometry.
     """
-    found = checks(calibration, evidence, other_version)
-    level = next(one for one in _ORDER if one == "good" or any(c.level == one for c in found))
-    reasons = [text for one in _ORDER for c in found if c.level == one for text in c.reasons]
-    done = tuple(text for text in (*_done(calibration, evidence), *installed) if text)
-    return Verdict(level, done, tuple(dict.fromkeys(reasons)), tuple(found))
+    made = checks(calibration, rings, other_version)
+    worst_first = sorted(made, key=lambda check: _ORDER.index(check.level))
+    reasons = dict.fromkeys(text for check in worst_first for text in check.reasons)
+    done = tuple(text for text in (*_done(calibration, rings), *installed) if text)
+    return Verdict(worst_first[0].level, done, tuple(reasons), tuple(made))
 
 
 def show(verdict: Verdict, summary: dict[str, Any]) -> Shown:
@@ -86,10 +84,10 @@ def show(verdict: Verdict, summary: dict[str, Any]) -> Shown:
 
 def lines(summary: dict[str, Any]) -> list[str]:
     """Verdict as lines of text, from a report's summary; for terminals."""
-    found = [summary.get("verdict", ""), *(f"- {text}" for text in summary.get("done", ()))]
+    told = [summary.get("verdict", ""), *(f"- {text}" for text in summary.get("done", ()))]
     if summary.get("reasons"):
-        found += ["What to look at:", *(f"- {text}" for text in summary["reasons"])]
-    return [text for text in [*found, *summary.get("sentences", ())] if text]
+        told += ["What to look at:", *(f"- {text}" for text in summary["reasons"])]
+    return [text for text in [*told, *summary.get("sentences", ())] if text]
 
 
 def heading(calibration: Calibration) -> Shown:
@@ -120,33 +118,33 @@ def _about(text: str) -> Shown:
 
 
 def summarise(
-    calibration: Calibration, verdict: Verdict, evidence: Evidence | None
+    calibration: Calibration, verdict: Verdict, rings: RingComparison | None
 ) -> dict[str, Any]:
     """Plain values of a report, for ``workbench report --json``."""
     mask, alignment = calibration.mask, calibration.alignment
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "level": verdict.level,
         "verdict": verdict.word,
         "done": list(verdict.done),
         "reasons": list(verdict.reasons),
     }
     if mask is not None:
-        found["masked_pixels"] = int(mask.good.size - np.count_nonzero(mask.good))
-        found["pixels"] = int(mask.good.size)
+        summary["masked_pixels"] = int(mask.good.size - np.count_nonzero(mask.good))
+        summary["pixels"] = int(mask.good.size)
     if alignment is not None:
-        found["offsets_px"] = [[float(v) for v in one.offset_px] for one in alignment.quadrants]
-        found["sigmas_px"] = [
-            [float(v) if math.isfinite(v) else None for v in one.sigma_px]
-            for one in alignment.quadrants
+        summary["offsets_px"] = alignment.offsets_px.tolist()
+        summary["sigmas_px"] = [
+            [value if math.isfinite(value) else None for value in pair]
+            for pair in alignment.sigmas_px.tolist()
         ]
-        found["cc"] = [float(one.cc) for one in alignment.quadrants]
-        found["mean_cc"] = float(alignment.mean_cc)
-    if evidence is not None and math.isfinite(evidence.gain):
-        found["ring_contrast_gain"] = evidence.gain
-    return found
+        summary["cc"] = [float(quadrant.cc) for quadrant in alignment.quadrants]
+        summary["mean_cc"] = float(alignment.mean_cc)
+    if rings is not None and math.isfinite(rings.gain):
+        summary["ring_contrast_gain"] = rings.gain
+    return summary
 
 
-def _done(calibration: Calibration, evidence: Evidence | None) -> list[str]:
+def _done(calibration: Calibration, rings: RingComparison | None) -> list[str]:
     recipe, images = calibration.recipe, calibration.images
     experiment = recipe.experiment
     done = []
@@ -154,7 +152,7 @@ def _done(calibration: Calibration, evidence: Evidence | None) -> list[str]:
     if images.dark is not None:
         runs.append(f"dark run {experiment.dark} ({count(images.dark.count)} events)")
     if images.bright:
-        events = sum(one.count for one in images.bright)
+        events = sum(run.count for run in images.bright)
         numbers = ", ".join(str(number) for number in experiment.bright)
         many = "runs" if len(images.bright) > 1 else "run"
         runs.append(f"bright {many} {numbers} ({count(events)} events)")
@@ -170,17 +168,17 @@ def _done(calibration: Calibration, evidence: Evidence | None) -> list[str]:
         )
     if (alignment := calibration.alignment) is not None:
         offsets = "; ".join(
-            f"Q{number} ({signed(one.offset_px[0])}, {signed(one.offset_px[1])})"
-            for number, one in enumerate(alignment.quadrants)
-            if one.verdict != "not determined"
+            f"Q{number} ({signed(quadrant.offset_px[0])}, {signed(quadrant.offset_px[1])})"
+            for number, quadrant in enumerate(alignment.quadrants)
+            if quadrant.verdict != "not determined"
         )
         if offsets:
             done.append(f"Quadrant offsets x, y in pixels: {offsets}.")
         else:
             done.append("No quadrant offset was determined.")
-    if evidence is not None and math.isfinite(evidence.gain):
+    if rings is not None and math.isfinite(rings.gain):
         done.append(
-            f"In the corrected geometry the rings stand out {evidence.gain:.2f} times as much as"
+            f"In the corrected geometry the rings stand out {rings.gain:.2f} times as much as"
             " in the deployed one."
         )
     return done

@@ -12,14 +12,15 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
+from workbench.pipeline import load_recipe, resolve
 from workbench.progress import Progress, Silent
 from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
-from workbench.report.again import is_report, read_report, starting_file
 from workbench.report.execution import execute
 from workbench.report.export import find_browser, to_html, to_pdf
-from workbench.report.installed import geometry_before
+from workbench.report.reproduce import is_report, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
+from workbench.report.versions_table import geometry_before
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,12 @@ def write_report(
     >>> written = write_report("cxim1416_r0074.calibration.toml")  # doctest: +SKIP
     >>> written.html, written.summary["verdict"]  # doctest: +SKIP
     """
-    from workbench.pipeline import load_recipe, resolve
-
-    told = None
+    content = None
     if not isinstance(recipe, Recipe) and is_report(recipe):
-        told = read_report(recipe)
+        content = read_report(recipe)
         stem = Path(recipe).stem
         name = name or (stem if stem.endswith("_report") else None)
-        recipe = told.recipe
+        recipe = content.recipe
     if isinstance(recipe, Recipe):
         loaded = resolve(recipe, Path.cwd())
         stem = name or f"{recipe_name(loaded)}_report"
@@ -110,10 +109,10 @@ def write_report(
         loaded = load_recipe(path)
         folder = _folder(output_dir or loaded.output.folder)
         stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
-    if told is None:
+    if content is None:
         start = geometry_before(loaded)
     else:
-        start = starting_file(told, folder / f"{stem.removesuffix('_report')}_start.data")
+        start = starting_file(content, folder / f"{stem.removesuffix('_report')}_start.data")
     parameters = {"recipe": os.fspath(path), "geometry": _named(start)}
     if output_dir is not None:
         parameters["output_dir"] = os.fspath(folder)
@@ -121,7 +120,7 @@ def write_report(
     title = f"Calibration {stem.removesuffix('_report')}"
     written = _write(notebook, folder, stem, title, pdf, progress)
     if parameters["geometry"]:
-        why = "as the calibration did whose result is deployed" if told is None else "as it did"
+        why = "as the calibration did whose result is deployed" if content is None else "as it did"
         note = (
             f"The report starts from {parameters['geometry']}, {why}; to start elsewhere set"
             " experiment.geometry."
@@ -162,9 +161,7 @@ def write_comparison(
     WorkbenchError
         If a recipe or its inputs cannot be used; no report is written then.
     """
-    from workbench.pipeline import load_recipe
-
-    paths = [Path(one).absolute() for one in (first, second)]
+    paths = [Path(path).absolute() for path in (first, second)]
     loaded = [load_recipe(path) for path in paths]
     folder = _folder(output_dir or loaded[0].output.folder)
     stems = [path.name.removesuffix(".toml").removesuffix(".calibration") for path in paths]
@@ -181,9 +178,9 @@ def _named(path: Path | None) -> str:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    """Absolute folder; refused early if it certainly cannot be written."""
+    """Absolute folder; refused at once if it cannot be written."""
     folder = Path(path).absolute()
-    there = next(one for one in (folder, *folder.parents) if one.exists())
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise WorkbenchError(
             f"{folder} cannot be written; choose another folder for the report (--output-dir)."

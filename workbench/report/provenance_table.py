@@ -6,16 +6,18 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.constants import constants_folder, file_for_run
 from workbench.errors import WorkbenchError
 from workbench.files import sha256 as file_sha256
+from workbench.pipeline import Calibration
 from workbench.provenance import describe_files
 from workbench.report.text import Shown, folded, table, together
 
@@ -51,18 +53,18 @@ class InputFile:
             return ""
 
 
-def input_files(calibration: Any) -> list[InputFile]:
+def input_files(calibration: Calibration) -> list[InputFile]:
     """Every file the calibration was made from, once: runs, constants, images, geometry."""
     images = calibration.images
-    found: dict[str, InputFile] = {}
+    files: dict[str, InputFile] = {}
 
     def add(role: str, facts: dict[str, Any]) -> None:
         path = str(facts["path"])
-        found.setdefault(
+        files.setdefault(
             path, InputFile(role, path, facts.get("bytes"), str(facts.get("modified", "")))
         )
 
-    for kind, run in [("dark", images.dark), *[("bright", one) for one in images.bright]]:
+    for kind, run in [("dark", images.dark), *[("bright", run) for run in images.bright]]:
         if run is None:
             continue
         for facts in run.provenance.get("run", {}).get("files", ()):
@@ -77,10 +79,10 @@ def input_files(calibration: Any) -> list[InputFile]:
     start = starting_geometry(calibration)
     if start is not None:
         add("geometry", _described(start))
-    return list(found.values())
+    return list(files.values())
 
 
-def starting_geometry(calibration: Any) -> Path | None:
+def starting_geometry(calibration: Calibration) -> Path | None:
     """File of the geometry the calibration started from, links followed; None if not known."""
     images, experiment = calibration.images, calibration.recipe.experiment
     if experiment.geometry:
@@ -89,16 +91,16 @@ def starting_geometry(calibration: Any) -> Path | None:
         image = getattr(images, kind, None)
         if image is not None and image.geometry is not None:
             return Path(path)
-    run = next((one for one in (*images.bright, images.dark) if one is not None), None)
+    run = next((run for run in (*images.bright, images.dark) if run is not None), None)
     calib = None if run is None else run.provenance.get("run", {}).get("calib_dir")
     if run is None or calib is None:
         return None
     try:
         folder = constants_folder(calib, experiment.address, "geometry")
-        path = file_for_run(folder, run.run)
+        serving = file_for_run(folder, run.run)
     except (WorkbenchError, OSError):
         return None
-    return None if path is None else Path(path).resolve()
+    return None if serving is None else Path(serving).resolve()
 
 
 def hash_list(files: Iterable[InputFile]) -> str:
@@ -107,11 +109,11 @@ def hash_list(files: Iterable[InputFile]) -> str:
     return "\n".join(lines)
 
 
-def shown(provenance: Any) -> Shown:
+def provenance_table(provenance: Mapping[str, Any]) -> Shown:
     """Short table of a provenance; all of it as JSON, folded."""
-    told = {key: value for key, value in plain(provenance).items() if key != "recipe"}
-    rows = [[key, _short(value)] for key, value in told.items()]
-    text = json.dumps(told, indent=1, ensure_ascii=False)
+    values = {key: value for key, value in plain(provenance).items() if key != "recipe"}
+    rows = [[key, _short(value)] for key, value in values.items()]
+    text = json.dumps(values, indent=1, ensure_ascii=False)
     return together(table(["", ""], rows), folded("All of it, as JSON (not printed)", text))
 
 
@@ -131,7 +133,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
-def sha256(content: Any) -> str:
+def sha256(content: bytes | NDArray) -> str:
     """SHA-256 of bytes or of an array."""
     return hashlib.sha256(content).hexdigest()
 

@@ -12,18 +12,20 @@ from pathlib import Path
 
 from workbench.errors import RecipeError, WorkbenchError
 from workbench.files import replacing
+from workbench.geometry import Geometry
+from workbench.pipeline import geometry_store
 from workbench.recipe import Recipe
 from workbench.recipe.files import recipe_from_text
-from workbench.report.installed import geometry_before
 from workbench.report.text import Shown, preformatted, sentence, together
+from workbench.report.versions_table import geometry_before
 
-RECIPE, START = "recipe-as-run", "starting-geometry"
+RECIPE_ID, START_ID = "recipe-as-run", "starting-geometry"
 """Names (HTML ids) under which a report holds the two texts."""
 SUFFIXES = (".ipynb", ".html")
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportContent:
     """What a report holds to repeat it.
 
     Attributes
@@ -41,7 +43,7 @@ def is_report(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix in SUFFIXES
 
 
-def read_report(path: str | os.PathLike[str]) -> Told:
+def read_report(path: str | os.PathLike[str]) -> ReportContent:
     """Read recipe and starting geometry out of a report.
 
     Parameters
@@ -60,42 +62,39 @@ def read_report(path: str | os.PathLike[str]) -> Told:
         raise RecipeError(f"{path}: cannot read this report ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecipeError(f"{path}: not a report (it is not a notebook or a page).") from error
-    recipe = _held(shown, RECIPE)
+    recipe = _held(shown, RECIPE_ID)
     if not recipe:
         raise RecipeError(
             f"{path}: not a report of a calibration, it holds no recipe; give a recipe file, or the"
             " .html or .ipynb file that `workbench report` wrote."
         )
-    return Told(recipe_from_text(recipe, os.fspath(path)), _held(shown, START))
+    return ReportContent(recipe_from_text(recipe, os.fspath(path)), _held(shown, START_ID))
 
 
-def starting_file(told: Told, target: Path) -> Path | None:
+def starting_file(content: ReportContent, target: Path) -> Path | None:
     """File with the geometry a report started from; None if it will be started from anyway.
 
     Parameters
     ----------
-    told : what the report holds.
+    content : what the report holds.
     target : written with that geometry if it is neither the deployed one nor the one before.
     """
-    from workbench.geometry import Geometry
-    from workbench.pipeline import geometry_store
-
-    if not told.geometry or told.recipe.experiment.geometry is not None:
+    if not content.geometry or content.recipe.experiment.geometry is not None:
         return None
-    before = geometry_before(told.recipe)
+    before = geometry_before(content.recipe)
     try:
-        deployed = geometry_store(told.recipe).geometry() if before is None else None
-        found = Geometry.read(before) if before is not None else deployed
-        if found is not None and found.to_text() == told.geometry:
+        deployed = geometry_store(content.recipe).geometry() if before is None else None
+        start = Geometry.read(before) if before is not None else deployed
+        if start is not None and start.to_text() == content.geometry:
             return before
     except WorkbenchError:
         pass  # nothing is deployed there any more
     with replacing(target) as temporary:
-        temporary.write_text(told.geometry, encoding="utf-8")
+        temporary.write_text(content.geometry, encoding="utf-8")
     return target
 
 
-def how(recipe: Path, start: Path | None) -> Shown:
+def instructions(recipe: Path, start: Path | None) -> Shown:
     """Tell the one command that makes a report again, and that the report itself is enough."""
     words = f"It starts from the geometry {start}. " if start is not None else ""
     return together(
@@ -120,5 +119,5 @@ def _shown(text: str) -> str:
 
 
 def _held(shown: str, name: str) -> str:
-    found = re.search(rf'<pre id="{name}">(.*?)</pre>', shown, re.S)
-    return "" if found is None else html.unescape(found[1])
+    match = re.search(rf'<pre id="{name}">(.*?)</pre>', shown, re.S)
+    return "" if match is None else html.unescape(match[1])

@@ -1,4 +1,4 @@
-"""The judgement, the evidence and the tables of a report."""
+"""The judgement, the ring profiles and the tables of a report."""
 
 import re
 import subprocess
@@ -14,13 +14,19 @@ from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
 from workbench.recipe import MaskSettings, Recipe, Thresholds, write_recipe
 from workbench.recipe.mask import CircleLayer
-from workbench.report import installed, masks
+from workbench.report import masks
 from workbench.report.checks import show as show_checks
-from workbench.report.evidence import gather, ring_contrast
-from workbench.report.origins import hash_list, input_files
+from workbench.report.provenance_table import hash_list, input_files
 from workbench.report.quadrants import correlations, measures
+from workbench.report.ring_comparison import compare_rings, ring_contrast
 from workbench.report.text import by_folder, count, signed, size, table, together
 from workbench.report.verdict import judge, show
+from workbench.report.versions_table import (
+    geometry_before,
+    installed_version,
+    version_made_by,
+    versions_table,
+)
 
 
 def quadrant(verdict="good", sigma=0.05, offset=(3.0, 1.0), accepted=True, warnings=()):
@@ -96,7 +102,7 @@ def test_rings_stand_out_most_in_the_true_geometry():
     wrong = true.move_quadrants([[5, 0], [0, 5], [-5, 0], [0, -5]])
     x, y = np.moveaxis(true.pixel_positions_um()[..., :2], -1, 0) / 109.92
     image = 100 + 50 * np.exp(-(((np.hypot(x, y) % 60) - 30) ** 2) / 8)
-    found = gather(image, wrong, true)
+    found = compare_rings(image, wrong, true)
     assert found.gain > 1.5
     assert found.contrast_after > found.contrast_before > 0
 
@@ -115,19 +121,19 @@ def test_installed_version_is_found_by_its_positions(tmp_path):
     start, corrected = Geometry.ideal(), Geometry.ideal().move_quadrants([[1, 0]] * 4)
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
     made = result(corrected, tmp_path)
-    assert "not installed" in installed.state(made).sentence
-    assert "no versions: there is no 0-end.data" in installed.versions(made).plain
+    assert "not installed" in installed_version(made).sentence
+    assert "no versions: there is no 0-end.data" in versions_table(made).plain
     store.deploy(start, comment="as delivered")
-    assert "not installed" in installed.state(made).sentence
+    assert "not installed" in installed_version(made).sentence
     store.deploy(corrected, comment="aligned")
-    found = installed.state(made)
+    found = installed_version(made)
     assert found.version == "0-end.data.v1"
     assert "is in use" in found.sentence
-    told = installed.versions(made).plain
+    told = versions_table(made).plain
     assert "aligned" in told
     assert "leads to v1" in told
     store.deploy(start, comment="back")
-    assert "v1 and is kept, another version is in use" in installed.state(made).sentence
+    assert "v1 and is kept, another version is in use" in installed_version(made).sentence
 
 
 def test_a_report_that_moves_nothing_belongs_to_no_version_of_others(tmp_path):
@@ -135,17 +141,17 @@ def test_a_report_that_moves_nothing_belongs_to_no_version_of_others(tmp_path):
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
     store.deploy(Geometry.ideal(), comment="as delivered")
     still = result(Geometry.ideal(), tmp_path, moved=0.0)
-    assert installed.state(still).path is None
-    assert "Nothing was moved" in installed.state(still).sentence
+    assert installed_version(still).path is None
+    assert "Nothing was moved" in installed_version(still).sentence
     store.deploy(Geometry.ideal(), recipe_sha256="abc")
-    assert installed.state(still, "abc").version == "0-end.data.v1"
+    assert installed_version(still, "abc").version == "0-end.data.v1"
 
 
 def test_version_of_the_same_recipe_with_another_geometry_is_told_and_gets_no_copy(tmp_path):
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
     store.deploy(Geometry.ideal().move_quadrants([[1, 0]] * 4), recipe_sha256="abc")
     other = result(Geometry.ideal().move_quadrants([[1.5, 0]] * 4), tmp_path)
-    found = installed.state(other, "abc")
+    found = installed_version(other, "abc")
     assert found.path is None
     assert "0-end.data.v0 was deployed from this recipe" in found.differs
     assert "0.50 px" in found.differs
@@ -157,25 +163,25 @@ def test_version_of_the_same_recipe_with_another_geometry_is_told_and_gets_no_co
 def test_report_after_deployment_starts_from_the_geometry_before(tmp_path):
     recipe = Recipe().changed("experiment.calib_dir", str(tmp_path))
     store = GeometryStore(tmp_path, "CxiDs1.0:Cspad.0")
-    assert installed.geometry_before(recipe) is None
+    assert geometry_before(recipe) is None
     store.deploy(Geometry.ideal(), comment="as delivered")
-    assert installed.geometry_before(recipe) is None
-    assert installed.made_by(recipe) is None
+    assert geometry_before(recipe) is None
+    assert version_made_by(recipe) is None
     corrected = Geometry.ideal().move_quadrants([[1, 0]] * 4)
     store.deploy(corrected, comment="aligned", recipe_sha256=recipe_hash(recipe))
-    found = installed.geometry_before(recipe)
+    found = geometry_before(recipe)
     assert found is not None
     assert found.name == "0-end.data.v0"
-    assert installed.made_by(recipe).path.name == "0-end.data.v1"
+    assert version_made_by(recipe).path.name == "0-end.data.v1"
     another = recipe.changed("mask.border", 1)
-    assert installed.geometry_before(another) is None
-    assert installed.made_by(another) is None
+    assert geometry_before(another) is None
+    assert version_made_by(another) is None
     pinned = recipe.changed("experiment.geometry", "mine.data")
-    assert installed.geometry_before(pinned) is None
+    assert geometry_before(pinned) is None
     store.deploy(corrected.move_quadrants([[0, 2]] * 4), comment="later, of another recipe")
-    assert installed.geometry_before(recipe).name == "0-end.data.v0", "a year later"
+    assert geometry_before(recipe).name == "0-end.data.v0", "a year later"
     store.rollback(0)
-    assert installed.geometry_before(recipe).name == "0-end.data.v0"
+    assert geometry_before(recipe).name == "0-end.data.v0"
 
 
 def test_deployed_version_is_recognised_from_any_folder(tmp_path, monkeypatch):
@@ -195,17 +201,17 @@ def test_deployed_version_is_recognised_from_any_folder(tmp_path, monkeypatch):
     ways += [(tmp_path / "elsewhere", "../work/a.toml"), (tmp_path / "link", "./a.toml")]
     for folder, path in ways:
         monkeypatch.chdir(folder)
-        assert installed.made_by(load_recipe(path)) is not None, (folder, path)
+        assert version_made_by(load_recipe(path)) is not None, (folder, path)
     moved_results = load_recipe(work / "a.toml").changed("output.folder", "/results")
-    assert installed.made_by(moved_results) is not None
-    assert installed.made_by(load_recipe(work / "b.toml")) is None
+    assert version_made_by(moved_results) is not None
+    assert version_made_by(load_recipe(work / "b.toml")) is None
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert recipe_hash(recipe) != recipe_hash(load_recipe(work / "a.toml"))
 
 
 def test_without_a_calibration_directory_that_is_said():
     made = SimpleNamespace(corrected=Geometry.ideal(), recipe=Recipe(), alignment=None)
-    assert "not known" in installed.state(made).sentence
+    assert "not known" in installed_version(made).sentence
 
 
 def test_table_escapes_and_aligns_numbers():

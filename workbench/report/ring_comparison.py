@@ -1,6 +1,7 @@
-"""Evidence, independent of the correlation, that a corrected geometry is better than the old one.
+"""How sharp the powder rings are in the deployed and in the corrected geometry.
 
-The radial profile of the powder image is made in both geometries. Where the quadrants agree,
+This judges an alignment independently of its correlation: the radial profile of the powder image
+is made in both geometries. Where the quadrants agree,
 rings are narrow and high; where they do not, they smear. The *ring contrast* is the root mean
 square of the profile after its smooth part is removed, in ADU.
 """
@@ -8,22 +9,20 @@ square of the profile after its smooth part is removed, in ADU.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.figures import Cake, Profile, cake_of, radial_profile
 from workbench.figures.profiles import ring_radii
-
-if TYPE_CHECKING:
-    from workbench.geometry import Geometry
+from workbench.geometry import Geometry
 
 _SMOOTH_PX = 25.0
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RingComparison:
     """Profiles of one powder image in two geometries.
 
     Attributes
@@ -43,28 +42,36 @@ class Evidence:
     cake_after: Cake
 
     @property
+    def has_profile(self) -> bool:
+        """Whether there are good pixels to make a profile of."""
+        return bool(np.isfinite(self.before.mean).any())
+
+    @property
     def gain(self) -> float:
         """Ring contrast after over before; above 1 is better, NaN if there is none."""
         return self.contrast_after / self.contrast_before if self.contrast_before > 0 else np.nan
 
 
-def gather(
-    image: ArrayLike, before: Geometry, after: Geometry, good: ArrayLike | None = None
-) -> Evidence:
+def compare_rings(
+    image: ArrayLike,
+    before: Geometry,
+    after: Geometry,
+    good: ArrayLike | None = None,
+) -> RingComparison:
     """Make the profiles of a powder image in two geometries.
 
     Parameters
     ----------
-    image : ``(32, 185, 388)``, average or maximum of bright runs, ADU.
-    good : bool ``(32, 185, 388)``, True = good.
+    image : average or maximum of bright runs, ADU, in the detector's shape.
+    good : bool of the same shape, True = good.
     """
-    one, two = (radial_profile(image, geometry, good) for geometry in (before, after))
-    return Evidence(
-        before=one,
-        after=two,
-        rings_px=tuple(ring_radii(two)),
-        contrast_before=ring_contrast(one),
-        contrast_after=ring_contrast(two),
+    first, second = (radial_profile(image, geometry, good) for geometry in (before, after))
+    return RingComparison(
+        before=first,
+        after=second,
+        rings_px=tuple(ring_radii(second)),
+        contrast_before=ring_contrast(first),
+        contrast_after=ring_contrast(second),
         cake_before=cake_of(image, before, good),
         cake_after=cake_of(image, after, good),
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry, Version
+from workbench.pipeline import Calibration, geometry_store, recipe_hash
 from workbench.recipe import Recipe
 from workbench.report.text import Shown, sentence, table, together
 
@@ -23,7 +23,7 @@ SAME_UM = 1.0
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledVersion:
     """State of the calibration directory.
 
     Attributes
@@ -40,7 +40,7 @@ class Installed:
     differs: str = ""
 
 
-def state(calibration: Any, recipe_sha256: str = "") -> Installed:
+def installed_version(calibration: Calibration, recipe_sha256: str = "") -> InstalledVersion:
     """Tell whether the corrected geometry is installed, and as which version.
 
     Parameters
@@ -49,50 +49,50 @@ def state(calibration: Any, recipe_sha256: str = "") -> Installed:
     """
     corrected = calibration.corrected
     if corrected is None:
-        return Installed("")
+        return InstalledVersion("")
     differs = ""
     try:
-        from workbench.pipeline import geometry_store
-
         versions = list(reversed(geometry_store(calibration.recipe).history()))
-        own = [one for one in versions if _made_with(one, recipe_sha256)]
-        others = [one for one in versions if one not in own] if _moved(calibration) else []
+        own = [version for version in versions if _made_with(version, recipe_sha256)]
+        others = (
+            [version for version in versions if version not in own] if _moved(calibration) else []
+        )
         for version in (*own, *others):
-            apart = apart_um(version.geometry(), corrected)
-            if apart < SAME_UM:
+            distance_um = largest_distance_um(version.geometry(), corrected)
+            if distance_um < SAME_UM:
                 serves = "is in use" if version.current else "is kept, another version is in use"
                 name = version.path.name
                 words = f"The corrected geometry is installed as {name} and {serves}."
-                return Installed(words, name, version.path, differs)
+                return InstalledVersion(words, name, version.path, differs)
             if version in own and not differs:
-                differs = _differs(version, apart)
+                differs = _differs(version, distance_um / corrected.detector.pixel_um)
     except WorkbenchError as error:
-        return Installed(f"Whether the corrected geometry is installed is not known: {error}")
+        return InstalledVersion(
+            f"Whether the corrected geometry is installed is not known: {error}"
+        )
     if not _moved(calibration):
-        return Installed("Nothing was moved, so there is no new geometry to install.", None, None,
-                         differs)  # fmt: skip
+        words = "Nothing was moved, so there is no new geometry to install."
+        return InstalledVersion(words, differs=differs)
     words = "The corrected geometry is not installed in the calibration directory."
-    return Installed(words, None, None, differs)
+    return InstalledVersion(words, differs=differs)
 
 
-def _differs(version: Any, apart: float) -> str:
-    how = f"by up to {apart / PIXEL_SIZE_UM:.2f} px" if np.isfinite(apart) else "in its sensors"
+def _differs(version: Version, distance_px: float) -> str:
+    how = f"by up to {distance_px:.2f} px" if np.isfinite(distance_px) else "in its sensors"
     return (
         f"{version.path.name} was deployed from this recipe, but differs from this result {how}:"
         " inputs, starting geometry or software have changed since."
     )
 
 
-def made_by(recipe: Recipe) -> Any:
+def version_made_by(recipe: Recipe) -> Version | None:
     """Newest geometry version that was deployed from this very recipe, or None."""
-    from workbench.pipeline import geometry_store, recipe_hash
-
     try:
         versions = geometry_store(recipe).history()
     except WorkbenchError:
         return None
     digest = recipe_hash(recipe)
-    return next((one for one in reversed(versions) if _made_with(one, digest)), None)
+    return next((version for version in reversed(versions) if _made_with(version, digest)), None)
 
 
 def geometry_before(recipe: Recipe) -> Path | None:
@@ -107,18 +107,16 @@ def geometry_before(recipe: Recipe) -> Path | None:
     """
     if recipe.experiment.geometry is not None:
         return None
-    made = made_by(recipe)
+    made = version_made_by(recipe)
     if made is None:
         return None
     try:
-        from workbench.pipeline import geometry_store
-
         store = geometry_store(recipe)
         known = {version.number: version for version in store.history()}
         switched = [
-            one.version
-            for one in store.switches()
-            if one.version in known and one.action != "repair"
+            switch.version
+            for switch in store.switches()
+            if switch.version in known and switch.action != "repair"
         ]
         earlier = switched[: switched.index(made.number)]
         number = earlier[-1] if earlier else made.number - 1  # a plain file adopted unsaid
@@ -127,11 +125,9 @@ def geometry_before(recipe: Recipe) -> Path | None:
         return None
 
 
-def versions(calibration: Any) -> Shown:
+def versions_table(calibration: Calibration) -> Shown:
     """Table of the versions in the calibration directory."""
     try:
-        from workbench.pipeline import geometry_store
-
         store = geometry_store(calibration.recipe)
         entries, present = list(store.history()), store.state()
     except WorkbenchError as error:
@@ -152,23 +148,25 @@ def versions(calibration: Any) -> Shown:
     return together(shown, sentence(f"{present[0].upper()}{present[1:]}."))
 
 
-def apart_um(one: Any, other: Any) -> float:
+def largest_distance_um(first: Geometry, second: Geometry) -> float:
     """Largest distance between the same pixel's places in two geometries, µm; inf if incomparable.
 
-    Looked at are the corners and the middle row of each sensor.
+    Looked at are the first, middle and last row and column of each module: both move rigidly.
     """
-    first, second = (geometry.pixel_positions_um()[:, ::92, ::387] for geometry in (one, other))
-    if first.shape != second.shape:
+    if first.detector != second.detector:
         return float("inf")
-    return float(np.abs(first - second).max())
+    rows, columns = (sorted({0, count // 2, count - 1}) for count in first.detector.module_shape)
+    places = np.ix_(range(first.detector.modules), rows, columns)
+    positions = (geometry.pixel_positions_um()[places] for geometry in (first, second))
+    return float(np.abs(np.subtract(*positions)).max())
 
 
-def _made_with(version: Any, digest: str) -> bool:
+def _made_with(version: Version, digest: str) -> bool:
     return bool(digest) and version.record.get("recipe_sha256") == digest
 
 
-def _moved(calibration: Any) -> bool:
-    alignment = calibration.alignment
-    if alignment is None:
+def _moved(calibration: Calibration) -> bool:
+    alignment, corrected = calibration.alignment, calibration.corrected
+    if alignment is None or corrected is None:
         return False
-    return bool(np.abs(np.asarray(alignment.applied_px)).max() * PIXEL_SIZE_UM >= SAME_UM)
+    return bool(np.abs(alignment.applied_px).max() * corrected.detector.pixel_um >= SAME_UM)
