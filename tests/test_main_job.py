@@ -1,7 +1,6 @@
 """The whole job by command line: raw runs to an installed geometry version, held to the truth."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +12,8 @@ import workbench as wb
 from workbench.cli import main
 from workbench.geometry import Geometry
 from workbench.simulate.truth import SCENE, faulty_pixels, read_truth
+
+pytestmark = pytest.mark.xdist_group("job")  # its fixtures are made once
 
 ADDRESS = "CxiDs1.0:Cspad.0"
 TOLERANCE_PX = 0.25
@@ -45,10 +46,10 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory):
-    """All commands in their order, each as a user types it."""
+def job(own_copy, tmp_path_factory):
+    """All commands in their order, each as a user types it, on what ``simulate`` writes."""
     job = Job(tmp_path_factory.mktemp("job"))
-    run("simulate", job.sample, "--events", 12)
+    own_copy(job.sample)
     job.average_run(54, "--raw-data")
     job.average_run(74, "-g", 6.85)
     run("mask", job.average, job.stddev, job.maximum, "--maxproj-min", 300, "-o", job.mask)
@@ -131,6 +132,7 @@ def test_deployed_version_is_the_true_geometry_within_tolerance(job, truth):
     assert np.ptp(difference, axis=1).max() < 0.02, "quadrants moved, nothing turned or bent"
 
 
+@pytest.mark.slow
 def test_a_second_round_starts_from_the_deployed_version_and_finds_nothing_left(job, capsys):
     again = Job(job.sample.parent)
     again.out = job.sample.parent / "second"
@@ -148,9 +150,11 @@ def test_a_second_round_starts_from_the_deployed_version_and_finds_nothing_left(
     assert np.abs(left).max() < TOLERANCE_PX
 
 
+@pytest.mark.slow
 def test_ten_lines_of_python_in_the_readme_do_the_same(job, truth, tmp_path, monkeypatch, capsys):
     copy = tmp_path / "sample_data"
-    shutil.copytree(job.xtc, copy / "CXI/cxim1416/xtc", copy_function=os.link)
+    (copy / "CXI/cxim1416").mkdir(parents=True)
+    (copy / "CXI/cxim1416/xtc").symlink_to(job.xtc)
     shutil.copytree(job.calib, copy / "CXI/cxim1416/calib", symlinks=True)
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -26,6 +26,7 @@ def traced():
     return true, traced_powder(true, cones, background=2e6, seed=1)
 
 
+@pytest.mark.slow
 def test_photons_thrown_along_cones_give_the_offsets(traced):
     true, data = traced
     found = align_quadrants(DetectorImage(data, true.move_quadrants(-TRUTH), **BEAM))
@@ -68,6 +69,7 @@ def test_turns_about_the_beam_are_invisible_and_about_the_middle_look_like_offse
 @pytest.mark.parametrize(
     "kind", ["plaid", "spots", "rows and columns", "squares", "rings elsewhere"]
 )
+@pytest.mark.slow
 def test_structure_that_is_not_rings_is_never_taken_for_them(kind):
     true = Geometry.ideal()
     present = true.move_quadrants(np.random.default_rng(1).uniform(-6, 6, (4, 2)))

@@ -24,6 +24,8 @@ from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings, Decisions
 from workbench.simulate import powder_image
 
+pytestmark = pytest.mark.xdist_group("refined")  # its fixtures are made once
+
 TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
 
 
@@ -61,6 +63,7 @@ def test_many_rings_are_right_to_a_tenth_of_a_pixel(many):
     ],
     ids=["weak", "Bragg spots", "shadow and dead sensors"],
 )
+@pytest.mark.slow
 def test_weak_spotty_and_shadowed_rings_are_right_to_a_quarter(scene):
     image = seen(**scene)
     mask = np.ones(CSPAD.shape, bool)
@@ -84,6 +87,7 @@ def test_rings_become_sharper(many):
     assert ring_sharpness(prepared, found.offsets_px).width_px < 6
 
 
+@pytest.mark.slow
 def test_water_and_bragg_spots_without_rings_are_not_taken_for_rings():
     image = seen(rings=[], spots=300, spots_on_rings=False, kind="maximum")
     found = align_quadrants(image)
@@ -114,6 +118,7 @@ def test_images_are_ranked_by_the_clarity_of_their_rings(many):
     assert ranked[0].mean_cc > ranked[1].mean_cc
 
 
+@pytest.mark.slow
 def test_halves_of_the_events_that_disagree_are_told(many):
     image, whole = many
     data = image.data.copy()
@@ -174,6 +179,7 @@ def test_halves_are_two(many):
         align_quadrants(many[0], halves=[many[0]] * 3)
 
 
+@pytest.mark.slow
 def test_nothing_is_claimed_about_a_quadrant_that_sees_other_rings():
     image = seen()
     data = image.data.copy()
@@ -200,6 +206,7 @@ def test_cancelling_during_the_joint_refinement_is_obeyed(many, monkeypatch):
         align_quadrants(many[0], progress=progress)
 
 
+@pytest.mark.slow
 def test_a_calibrant_gives_the_distance_and_steadies_weak_rings():
     image = seen(photons_per_pixel=0.3, background=1.0)
     wrong = dataclasses.replace(image, distance_mm=121.5)
@@ -246,6 +253,7 @@ def of_others():
 
 
 @pytest.mark.parametrize("wrong", [0.98, 1.0, 1.02])
+@pytest.mark.slow
 def test_the_distance_is_found_within_its_uncertainty(many, of_others, wrong):
     for name, found in (("AgBeh", many[1]), *of_others.items()):
         fit = fit_calibrant(found.refinement, name, 121.0 * wrong, 1.3051, CSPAD.pixel_um)

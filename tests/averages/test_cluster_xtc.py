@@ -14,6 +14,8 @@ from workbench.errors import FileFormatError
 from workbench.recipe import Events
 from workbench.runs import Run
 
+pytestmark = pytest.mark.xdist_group("cluster")  # its fixtures are made once
+
 PSANA = wb.Corrections.psana()
 
 
@@ -81,6 +83,7 @@ class Murder:
             os.kill(self.killed, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(run, expected):
     with cluster(2, processes=True) as local, Client(local, set_as_default=False) as client:
         progress = Murder(local)

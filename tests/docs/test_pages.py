@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("pages")  # its fixtures are made once
+
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("pages", Path(__file__).with_name("pages.py"))
 pages = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(pages)
 
-TOLD = [
+WITH_COMMANDS = [
     page
     for page in sorted((ROOT / "docs").rglob("*.md"))
     if page.name != "tutorial.md"
@@ -75,7 +77,16 @@ def type_commands(text):
             )
 
 
-@pytest.mark.parametrize("page", TOLD, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+LONG = ("howto/weak-rings.md", "howto/at-slac-and-nersc.md", "reference/python/alignment.md",
+        "howto/many-runs.md")  # fmt: skip
+PAGES = [
+    pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+    for page in WITH_COMMANDS
+    for name in [str(page.relative_to(ROOT / "docs"))]
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_page_can_be_followed(page, place):
     text = page.read_text("utf-8")
     type_commands(text)
@@ -85,6 +96,7 @@ def test_page_can_be_followed(page, place):
             exec(compile(body, f"{page.name}, block {number}", "exec"), namespace)
 
 
+@pytest.mark.slow
 def test_tutorial_can_be_followed_in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     type_commands((ROOT / "docs" / "tutorial.md").read_text("utf-8"))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("notebooks")  # its fixtures are made once
+
 _spec = importlib.util.spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
 expected = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(expected)
@@ -52,6 +54,7 @@ def nbval(path, environment, *options):
 
 
 @pytest.mark.parametrize("name", expected.COMPARED)
+@pytest.mark.slow
 def test_notebook_prints_what_it_should(name, copies, environment):
     """Strict: every output of every cell, pictures by their alternative text."""
     outputs = json.loads(expected.path_of(name).read_text(encoding="utf-8"))
@@ -65,6 +68,7 @@ def test_notebook_with_widgets_runs(copies, environment):
     nbval(copies / "calibration.ipynb", environment, "--nbval-lax")
 
 
+@pytest.mark.slow
 def test_executed_notebook_shows_its_pictures_on_a_static_page(copies, environment):
     name = "tutorial"
     subprocess.run(

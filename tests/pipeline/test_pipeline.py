@@ -11,6 +11,8 @@ from workbench import pipeline
 from workbench.errors import Cancelled, RecipeError, RunNotFoundError
 from workbench.recipe import Experiment, Images, Recipe, decided, recipe_from_text
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # its fixtures are made once
+
 
 @pytest.fixture(scope="module")
 def known():
@@ -120,6 +122,7 @@ def divided(calibration, tmp_path_factory):
 
 
 class TestHalvesOfTheEvents:
+    @pytest.mark.slow
     def test_are_compared_where_the_recipe_asks_for_it(self, divided, calibration):
         found = divided[0].alignment
         apart = [one.measures.event_halves_apart_px for one in found.quadrants]

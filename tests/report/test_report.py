@@ -25,6 +25,8 @@ from workbench.report.export import find_browser
 from workbench.report.reproduce import ReportContent, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
 
+pytestmark = pytest.mark.xdist_group("report")  # its fixtures are made once
+
 LIMIT = 8_000_000
 
 
@@ -100,6 +102,7 @@ def test_page_is_enough_to_install_or_repeat_without_any_other_file(page, writte
         assert told.geometry == read_image(told.recipe.images.maximum).geometry.to_text()
 
 
+@pytest.mark.slow
 def test_report_is_repeated_from_its_page_alone(written, tmp_path, monkeypatch, capsys):
     """In an empty folder, with the page and the raw data only: the same results to the byte."""
     monkeypatch.chdir(tmp_path)
@@ -246,6 +249,7 @@ def test_report_is_copied_beside_the_version_made_by_its_recipe(deployed_recipe,
     assert [one.number for one in store.history()] == [0, 1], "copies are no versions"
 
 
+@pytest.mark.slow
 def test_a_year_later_the_report_repeats_its_version(written, recipe, image_folder, tmp_path):
     """Deployed by command, overtaken by another version: same offsets, copy beside its own."""
     path = tmp_path / "powder.calibration.toml"
@@ -377,6 +381,7 @@ def test_one_recipe_or_two(recipe_file, capsys):
     assert "itself" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_comparison_tells_which_is_better(recipe, tmp_path):
     paths = []
     for name, value in (("strict", 430.0), ("loose", 300.0)):
