@@ -1,7 +1,5 @@
-# make lab   open the workbench in JupyterLab on the sample experiment
-# make test  run every check and test
-# make frontend  build what runs in the browser (needs Node)
-# Each installs what it needs into .venv first. Choose another interpreter with PYTHON=python3.12.
+# `make help` lists what can be made. Each target installs what it needs into .venv first.
+# Choose another interpreter with PYTHON=python3.12, another folder with VENV=folder.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,29 +10,56 @@ RECIPE := sample_data/cxim1416_r0074.calibration.toml
 FRONTEND := workbench/ui/frontend
 NPM := npm --prefix $(FRONTEND)
 
-.PHONY: lab test report lint frontend check-frontend docs bench clean
+# With COVERAGE=1 the Python tests also say which lines they reach (see `make coverage`).
+COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
+UNIT := $(BIN)/python -m pytest -n 2 --dist loadgroup $(COVERED)
 
-lab: $(VENV)/.lab $(SAMPLE)
+.PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
+  hooks docs bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+lab: $(VENV)/.lab $(SAMPLE)  ## open the workbench in JupyterLab on the sample experiment
 	$(BIN)/workbench lab notebooks/calibration.ipynb
 
-report: $(VENV)/.lab $(SAMPLE)
+report: $(VENV)/.lab $(SAMPLE)  ## write the report of the sample experiment
 	$(BIN)/workbench report $(RECIPE)
 
-test: lint
-	$(BIN)/python -m pytest -n 2 -m "not browser"
-	$(BIN)/python -m pytest -m browser tests/browser
+test: lint unit browser  ## run every check, and every test that is not marked slow
 
-lint: $(VENV)/.test check-frontend
+test-slow: $(VENV)/.test  ## run the tests marked slow, as CI does
+	$(UNIT) -m slow
+
+unit: $(VENV)/.test  ## run the tests without a browser
+	$(UNIT) -m "not browser and not slow"
+
+browser: $(VENV)/.test  ## run the tests that drive JupyterLab in Chromium
+	$(BIN)/python -m pytest -m "browser and not slow" tests/browser
+
+coverage: $(VENV)/.test  ## say which lines of the package the tests reach (after COVERAGE=1)
+	$(BIN)/coverage report --skip-covered --sort=cover
+
+lint: $(VENV)/.test check-frontend  ## check style, spelling, types and the front end
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: $(VENV)/.test  ## bring the Python files into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/.test  ## check each commit before it is made
+	$(BIN)/pre-commit install
 
 # Only who changes workbench/ui/frontend needs Node; what it builds is part of the repository.
-frontend: $(FRONTEND)/node_modules/.installed
+frontend: $(FRONTEND)/node_modules/.installed  ## build what runs in the browser
 	$(NPM) run --silent format
 	$(NPM) run --silent build
 
-check-frontend: $(FRONTEND)/node_modules/.installed
+check-frontend: $(FRONTEND)/node_modules/.installed  ## check style, types, tests and bundle of the front end
 	$(NPM) run --silent lint
 	$(NPM) run --silent types
 	$(NPM) test --silent
@@ -45,10 +70,10 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 	$(NPM) ci --silent
 	touch $@
 
-docs: $(VENV)/.test
+docs: $(VENV)/.test  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test  ## run the benchmarks
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 $(SAMPLE): | $(VENV)/.lab
@@ -66,5 +91,5 @@ $(BIN)/python:
 	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-clean:
-	rm -rf $(VENV) $(FRONTEND)/node_modules build dist test-artifacts .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove what was installed and built
+	rm -rf $(VENV) $(FRONTEND)/node_modules build dist test-artifacts .pytest_cache .mypy_cache .ruff_cache .coverage
