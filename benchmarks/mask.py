@@ -150,8 +150,8 @@ def table(folder: str) -> None:
         "low_gain": low_gain,
     }  # fmt: skip
     start = time.perf_counter()
-    engine = MaskEvaluator(*pictures, **known, folder=folder)
-    engine.evaluate(MaskSettings())
+    evaluator = MaskEvaluator(*pictures, **known, folder=folder)
+    evaluator.evaluate(MaskSettings())
     first = 1e3 * (time.perf_counter() - start)
     formula = timed(lambda n: numpy_panel_by_panel(panels, drag(MaskSettings(), n).thresholds), 60)
     reference = float(np.median(formula[:, 0]))
@@ -164,14 +164,18 @@ def table(folder: str) -> None:
         print(f"\n{title}")
         for name, settings in SETS.items():
             start = time.perf_counter()
-            engine.evaluate(move(settings, 0))
+            evaluator.evaluate(move(settings, 0))
             added.setdefault(name, 1e3 * (time.perf_counter() - start))
-            line(name, timed(lambda n, s=settings, m=move: engine.evaluate(m(s, n + 1))), reference)
+            line(
+                name,
+                timed(lambda n, s=settings, m=move: evaluator.evaluate(m(s, n + 1))),
+                reference,
+            )
     print("\nonce, after other layers were chosen")
     for name, milliseconds in added.items():
         print(f"{name:40} {milliseconds:8.0f}")
     kept = np.median(
-        timed(lambda n: engine.mask(drag(SETS["16 layers, grow by 3, islands"], n)), 6)[:, 0]
+        timed(lambda n: evaluator.mask(drag(SETS["16 layers, grow by 3, islands"], n)), 6)[:, 0]
     )
     print(f"\na mask to keep, with who removed each pixel: {kept:.0f} ms (18 layers)")
     print(f"first engine and evaluation in a process: {first:.0f} ms")

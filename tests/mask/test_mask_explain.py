@@ -107,7 +107,7 @@ def test_two_shapes_are_told_apart(geometry):
     arm = LineLayer("arm", end_mm=(0.0, 60.0), width_mm=3.0)
     ones = np.ones(SHAPE)
     mask = build_mask(MaskSettings(layers=(ring, arm)), ones, ones, 900 * ones, geometry)
-    x, y = mask.stack.images.xy_mm
+    x, y = mask.images.xy_mm
     for where, expected in (
         ((x - 5) ** 2 + (y - 15) ** 2, ["layer 1 “ring”"]),
         (x**2 + (y - 40) ** 2, ["layer 2 “arm”"]),

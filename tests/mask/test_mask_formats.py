@@ -15,7 +15,7 @@ from workbench.errors import ConstantsError, FileFormatError, MaskError
 from workbench.mask import RULES, build_mask, deploy_mask
 from workbench.mask.formats import FORMATS, bits
 from workbench.mask.formats.crystfel import geometry_lines
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
 from workbench.recipe import MaskSettings
 from workbench.recipe.mask import PartLayer
 
@@ -285,7 +285,7 @@ def bad_files(folder):
     yield hdf5("d.h5", "data/mask", np.zeros(3)), "crystfel"
     yield text("e.h5", "not hdf5"), "HDF5"
     yield text("f.npy", "not numpy"), "numpy"
-    yield array("g.npy", np.zeros((3, 3), bool)), "full CSPAD"
+    yield array("g.npy", np.zeros((3, 3), bool)), "known detector"
     yield array("h.npy", np.full(SHAPE, 7)), "more than 0 and 1"
     yield array("i.npy", np.array([{}], dtype=object), allow_pickle=True), "numpy"
     yield array("j.npy", np.zeros(SHAPE)), "True and False"

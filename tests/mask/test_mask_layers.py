@@ -8,10 +8,11 @@ from scipy import ndimage
 
 import workbench as wb
 from workbench.detector import SHAPE, unbonded_pixels
-from workbench.errors import FileFormatError, MaskError
+from workbench.detectors import CSPAD_2X2
+from workbench.errors import FileFormatError, MaskError, WorkbenchError
 from workbench.mask import MaskEvaluator, build_mask
-from workbench.mask.inputs import MaskImages
-from workbench.mask.select import select
+from workbench.mask.images import MaskImages
+from workbench.mask.layers import select
 from workbench.recipe import MaskSettings
 from workbench.recipe import mask as layers
 
@@ -197,6 +198,46 @@ def test_parts_and_pixels():
     assert np.argwhere(where).tolist() == [[4, 5, 6], [31, 184, 387]]
 
 
+def test_parts_and_pixels_that_the_detector_lacks_are_named():
+    """A recipe cannot know them; the detector of the images does."""
+    with pytest.raises(WorkbenchError, match="CSPAD has no part 'Q4'"):
+        masked(layers.PartLayer(parts=("Q4",)))
+    with pytest.raises(MaskError, match=r"CSPAD has no pixel \(1, 2, 388\)"):
+        masked(layers.PixelLayer(pixels=((1, 2, 388),)))
+
+
+def test_saturation_begins_at_the_level_of_the_adc_unless_a_level_is_set(images):
+    assert layers.SaturatedLayer().level is None
+    maximum = np.zeros(SHAPE)
+    maximum[0, 0, :2] = 15000, 16383
+    known = MaskImages.of(maximum, maximum, maximum)
+    expected = selected(layers.SaturatedLayer(level=16383.0), known)["saturated"]
+    assert expected.sum() == 1
+    np.testing.assert_array_equal(selected(layers.SaturatedLayer(), known)["saturated"], expected)
+
+
+def test_a_mask_of_a_smaller_detector():
+    """Nothing in the rules or layers is about a CSPAD alone."""
+    flat = np.ones(CSPAD_2X2.shape)
+    stack = (
+        layers.BorderLayer(of="asic"), layers.UnbondedLayer(neighbours=4), layers.WideLayer(),
+        layers.PartLayer(parts=("Q0S1A0",)), layers.GrowLayer(), layers.IslandLayer(),
+    )  # fmt: skip
+    mask = build_mask(MaskSettings(layers=stack), flat, flat, 500 * flat)
+    assert mask.detector is CSPAD_2X2
+    assert mask.good.shape == CSPAD_2X2.shape
+    assert not mask.good[1, :, :194].any()
+    assert mask.good[0, 50:59, 55:59].all()
+    assert mask.masked_fraction_by_asic.shape == (1, 2, 2)
+    assert str(mask.explain((1, 5, 5))).startswith("Q0 S1 A0 slow 5 fast 5")
+
+
+def test_an_imported_mask_of_another_detector_is_refused(tmp_path):
+    wb.write_mask(wb.Mask.from_good(np.ones(CSPAD_2X2.shape, bool)), tmp_path / "old.npy")
+    with pytest.raises(MaskError, match="mask of the CSPAD 2×2"):
+        masked(layers.FileLayer(path="old.npy"), folder=tmp_path)
+
+
 def test_an_imported_mask(tmp_path):
     old = np.ones(SHAPE, bool)
     old[1, 2, 3] = False
@@ -214,13 +255,13 @@ def test_an_imported_mask(tmp_path):
 
 def test_a_changed_file_is_read_again(tmp_path):
     path = tmp_path / "old.pickle"
-    engine = MaskEvaluator(*GOOD)
+    evaluator = MaskEvaluator(*GOOD)
     settings = MaskSettings(layers=(layers.FileLayer(path=str(path)),))
     for number in (3, 5000):
         good = np.ones(SHAPE, bool)
         good.flat[:number] = False
         wb.write_mask(wb.Mask.from_good(good), path)
-        assert engine.evaluate(settings).masked == number
+        assert evaluator.evaluate(settings).masked == number
 
 
 def test_modes_and_order():

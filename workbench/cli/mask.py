@@ -262,10 +262,10 @@ def _summary(mask: Mask) -> list[str]:
     for one in told:
         total, alone, together = one.counts
         lines.append(f"{one.label:{wide}} {total:9} {alone:9} {together:11}")
-    for kept in mask.rescues:
+    for kept in mask.kept:
         lines.append(f"{kept.label} keeps {kept.pixels} that would be masked")
     lines += ["", "masked per sensor, % (rows: quadrants)"]
-    for quadrant, row in enumerate(mask.masked_fraction_by_sensor):
+    for quadrant, row in enumerate(mask.masked_fraction_by_module):
         lines.append(f"Q{quadrant} " + " ".join(f"{100 * fraction:6.2f}" for fraction in row))
     return lines
 
@@ -282,9 +282,7 @@ def _result(mask: Mask, args: argparse.Namespace) -> dict[str, Any]:
             {"rule": one.rule, "name": one.name, "layer": one.layer, **one.counts._asdict()}
             for one in mask.removals
         ],
-        "kept": [
-            {"name": one.name, "layer": one.layer, "pixels": one.pixels} for one in mask.rescues
-        ],
+        "kept": [{"name": one.name, "layer": one.layer, "pixels": one.pixels} for one in mask.kept],
         "masked_fraction_by_asic": mask.masked_fraction_by_asic.tolist(),
         "warnings": list(mask.warnings),
         "provenance": dict(mask.provenance),

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.detector import (
-    ASIC_COLUMNS,
-    COLUMNS,
-    ROWS,
-    SENSORS_PER_QUADRANT,
-    SHAPE,
-    asic_name,
-)
+from workbench.detectors import Detector
 from workbench.errors import MaskError
-from workbench.mask.planes import holds
-from workbench.mask.rules import RULES, rule_names
+from workbench.mask.images import MaskImages
+from workbench.mask.reasons import Kept, ReasonTable, Removal
+from workbench.mask.rules import IMAGES, NOT_POSITIVE, RULES, ThresholdRule
+from workbench.recipe import MaskSettings
 
-if TYPE_CHECKING:
-    from workbench.mask.account import Removal
-    from workbench.mask.model import Mask
+
+class Explained(Protocol):
+    """What is read of a `Mask`."""
+
+    @property
+    def detector(self) -> Detector: ...
+    @property
+    def good(self) -> NDArray[np.bool_]: ...
+    @property
+    def removals(self) -> tuple[Removal, ...]: ...
+    @property
+    def kept(self) -> tuple[Kept, ...]: ...
+    @property
+    def table(self) -> ReasonTable | None: ...
+    @property
+    def settings(self) -> MaskSettings | None: ...
+    @property
+    def images(self) -> MaskImages | None: ...
 
 
 @dataclass(frozen=True)
@@ -46,9 +59,9 @@ class PixelReport:
 
     Attributes
     ----------
-    sensor, row, column : place in ``(32, 185, 388)``; row is slow, column is fast.
-    quadrant, section : quadrant 0 to 3 and sensor 0 to 7 in it.
-    asic, asic_column : ASIC 0 or 1 and the fast index in it (0 to 193).
+    sensor, row, column : place in ``(modules, rows, columns)``; row is slow, column is fast.
+    quadrant, section : group and module in it, from 0 (quadrant and sensor of a CSPAD).
+    asic, asic_column : ASIC of the module and the fast index in it.
     panel : the panel's name in CBF files.
     good : True = good.
     reasons : what removes it, in the order of rules and layers.
@@ -82,9 +95,8 @@ class PixelReport:
     low_gain: bool | None = None
 
     def __str__(self) -> str:
-        parts = [
-            f"Q{self.quadrant} S{self.section} A{self.asic} slow {self.row} fast {self.column}"
-        ]
+        where = " ".join(re.findall("[A-Z]+[0-9]+", self.panel.removeprefix("ARRAY_D0")))
+        parts = [f"{where} slow {self.row} fast {self.column}"]
         if self.x_mm is not None and self.y_mm is not None:
             parts.append(f"x {self.x_mm:.2f} y {self.y_mm:.2f} mm")
         if self.resolution_angstrom is not None:
@@ -104,88 +116,90 @@ class PixelReport:
         return asdict(self)
 
 
-def explain_pixel(mask: Mask, pixel: tuple[int, int, int] | int) -> PixelReport:
-    """Where a pixel is, what its values are, what removes it, and which layers keep it.
+def explain_pixel(mask: Explained, pixel: tuple[int, int, int] | int) -> PixelReport:
+    """Where a pixel is, what its values are, what masks it, and which layers keep it.
 
     Parameters
     ----------
     mask : a mask; one made from images also tells the values, positions and limits.
-    pixel : sensor, row, column, or the flat index in ``(32, 185, 388)``.
+    pixel : module, row, column, or the flat index in ``(modules, rows, columns)``.
 
     Raises
     ------
     MaskError
         If there is no such pixel.
     """
-    sensor, row, column = _place(pixel)
-    asic, asic_column = divmod(column, ASIC_COLUMNS)
-    quadrant, section = divmod(sensor, SENSORS_PER_QUADRANT)
-    place = sensor, row, column
-    known = _known(mask, place)
+    detector = mask.detector
+    place = sensor, row, column = _place(pixel, detector)
+    group = next(n for n, group in enumerate(detector.groups) if sensor in group.modules)
+    height, width = detector.asic_shape
+    asic = row // height * detector.asic_grid[1] + column // width
+    known = _known(mask.images, place)
+    removed, spared, kept = _alike(mask.table, place)
 
-    def reasons(which: str) -> tuple[Reason, ...]:
-        planes = ((one, getattr(one, which)) for one in mask.removals)
+    def reasons(flags: NDArray[np.bool_]) -> tuple[Reason, ...]:
         return tuple(
-            Reason(one.rule, _text(one, known, mask), one.layer)
-            for one, plane in planes
-            if plane is not None and holds(plane, row, column, sensor)
+            Reason(removal.rule, _text(removal, known, mask.settings), removal.layer)
+            for removal in mask.removals
+            if flags[removal.place]
         )
 
-    removed = reasons("plane")
-    if not removed:  # a mask that follows a slider knows the rules alone
-        names = rule_names(int(mask.reasons[place]))
-        removed = tuple(Reason(name, RULES[name].text) for name in names)
     return PixelReport(
         sensor=sensor,
         row=row,
         column=column,
-        quadrant=quadrant,
-        section=section,
+        quadrant=group,
+        section=sensor - detector.groups[group].modules.start,
         asic=asic,
-        asic_column=asic_column,
-        panel=asic_name(quadrant, section, asic),
+        asic_column=column % width,
+        panel=detector.panel_names()[sensor * detector.asics_per_module + asic],
         good=bool(mask.good[place]),
-        reasons=removed,
-        spared=reasons("spared"),
-        kept_by=tuple(
-            one.label
-            for one in mask.rescues
-            if one.plane is not None and holds(one.plane, row, column, sensor)
-        ),
+        reasons=reasons(removed),
+        spared=reasons(spared),
+        kept_by=tuple(keeper.label for keeper in mask.kept if kept[keeper.place]),
         **known,
     )
 
 
-def _joined(reasons: tuple[Reason, ...]) -> str:
+def _alike(
+    table: ReasonTable | None, place: tuple[int, int, int]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """What removes, spares and keeps a pixel, by columns of the table."""
+    if table is None:
+        nothing = np.zeros(0, np.bool_)
+        return nothing, nothing, nothing
+    row = table.row[place]
+    return table.removed[row], table.spared[row], table.kept[row]
+
+
+def _joined(reasons: Sequence[Reason]) -> str:
     return "; ".join(reason.text for reason in reasons)
 
 
-def _place(pixel: tuple[int, int, int] | int) -> tuple[int, int, int]:
+def _place(pixel: tuple[int, int, int] | int, detector: Detector) -> tuple[int, int, int]:
     try:
-        if isinstance(pixel, (int, np.integer)):
-            if not 0 <= pixel < SHAPE[0] * ROWS * COLUMNS:
-                raise ValueError
-            sensor, rest = divmod(int(pixel), ROWS * COLUMNS)
-            return sensor, rest // COLUMNS, rest % COLUMNS
-        sensor, row, column = (int(index) for index in pixel)
-        if not all(0 <= i < size for i, size in zip((sensor, row, column), SHAPE, strict=True)):
+        place = (
+            np.unravel_index(int(pixel), detector.shape)
+            if isinstance(pixel, (int, np.integer))
+            else pixel
+        )
+        sensor, row, column = (int(index) for index in place)
+        if not all(
+            0 <= i < size for i, size in zip((sensor, row, column), detector.shape, strict=True)
+        ):
             raise ValueError
     except (TypeError, ValueError):
         raise MaskError(
-            f"There is no pixel {pixel}; give sensor 0-31, row 0-184, column 0-387."
+            f"There is no pixel {pixel}; give module 0-{detector.modules - 1}, row "
+            f"0-{detector.rows - 1}, column 0-{detector.columns - 1}."
         ) from None
     return sensor, row, column
 
 
-def _known(mask: Mask, place: tuple[int, int, int]) -> dict[str, Any]:
-    if mask.stack is None:
+def _known(images: MaskImages | None, place: tuple[int, int, int]) -> dict[str, Any]:
+    if images is None:
         return {}
-    images = mask.stack.images
-    known: dict[str, Any] = {
-        "average": float(images.average[place]),
-        "stddev": float(images.stddev[place]),
-        "maximum": float(images.maximum[place]),
-    }
+    known: dict[str, Any] = {name: float(images.image(name)[place]) for name in IMAGES}
     if images.low_gain is not None:
         known["low_gain"] = bool(images.low_gain[place])
     if images.geometry is not None:
@@ -196,21 +210,19 @@ def _known(mask: Mask, place: tuple[int, int, int]) -> dict[str, Any]:
     return known
 
 
-def _text(removal: Removal, known: dict[str, Any], mask: Mask) -> str:
+def _text(removal: Removal, known: dict[str, Any], settings: MaskSettings | None) -> str:
+    rule = RULES[removal.rule]
     if removal.layer is not None:
         return removal.label
-    if not known or mask.settings is None:
-        return RULES[removal.rule].text
-    limits = mask.settings.thresholds
-    if known.get("low_gain") and mask.settings.low_gain is not None:
-        limits = mask.settings.low_gain
-    average, stddev, maximum = known["average"], known["stddev"], known["maximum"]
-    texts = {
-        "average_low": f"average {average:g} ≤ 0",
-        "average_high": f"average {average:g} > {limits.avg_max:g}",
-        "stddev_low": f"stddev {stddev:g} ≤ 0",
-        "stddev_high": f"stddev {stddev:g} > {limits.stddev_max:g}",
-        "maximum_low": f"maximum {maximum:g} < {limits.maxproj_min:g}",
-        "asic_border": removal.name,
-    }
-    return texts.get(removal.rule, RULES[removal.rule].text)
+    if not known or settings is None:
+        return rule.text
+    limits = settings.thresholds
+    if known.get("low_gain") and settings.low_gain is not None:
+        limits = settings.low_gain
+    if isinstance(rule, ThresholdRule):
+        limit = getattr(limits, rule.limit)
+        return f"{rule.image} {known[rule.image]:g} {rule.sign} {limit:g}"
+    if removal.rule in NOT_POSITIVE:
+        image = NOT_POSITIVE[removal.rule]
+        return f"{image} {known[image]:g} ≤ 0"
+    return removal.name if removal.rule == "asic_border" else rule.text

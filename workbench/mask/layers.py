@@ -1,139 +1,251 @@
-"""From settings and images to the steps of a mask; what layers select is kept between calls."""
+"""Which pixels a layer selects: of itself, or (grow, island) of the mask before the layer."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import OrderedDict
+from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.detector import ASIC_COLUMNS, ROWS, SHAPE, by_asic
-from workbench.mask.inputs import MaskImages
-from workbench.mask.planes import VALID, Plane, empty, pack, union
-from workbench.mask.program import MOVING, Follow, Keep, Moving, Part, Remove, Step
-from workbench.mask.select import edges, select
-from workbench.recipe import MaskSettings
-from workbench.recipe.mask import FileLayer, GrowLayer, IslandLayer, Layer
+from workbench.errors import MaskError
+from workbench.files import sha256
+from workbench.mask.formats import read_mask
+from workbench.mask.images import MaskImages
+from workbench.recipe import mask as recipe
 
-_KEPT_SELECTIONS = 64
-
-Selection = tuple[tuple[str, Plane], ...]
-"""Rule and the pixels it selects."""
-
-
-class LayerStack:
-    """The steps of masks over given images."""
-
-    def __init__(self, images: MaskImages) -> None:
-        self.images = images
-        self._selections: OrderedDict[Any, Selection] = OrderedDict()
-        self._base: dict[str, Plane] = {
-            "average_low": pack(images.average <= 0),
-            "stddev_low": pack(images.stddev <= 0),
-            "not_a_number": pack(
-                np.isnan(images.average) | np.isnan(images.stddev) | np.isnan(images.maximum)
-            ),
-        }
-
-    def steps(self, settings: MaskSettings) -> list[Step]:
-        """Steps of settings; their limits enter the names alone.
-
-        Raises
-        ------
-        MaskError, FileFormatError
-            If something that a layer needs is not there.
-        """
-        steps: list[Step] = []
-        names = rule_names_with_limits(settings)
-        for rule in ("average_low", "average_high", "stddev_low", "stddev_high", "maximum_low",
-                     "not_a_number"):  # fmt: skip
-            part = Part(rule, names[rule])
-            if rule in MOVING:
-                steps.append(Moving(part, MOVING.index(rule)))
-            else:
-                steps.append(Remove(part, self._base[rule]))
-        if settings.border:
-            part = Part("asic_border", f"border of each ASIC, {settings.border} pixels")
-            steps.append(Remove(part, _border(settings.border)))
-        for place, layer in enumerate(settings.layers):
-            if layer.on:
-                steps += self._layer(place, layer)
-        return steps
-
-    def stamp(self, settings: MaskSettings) -> Any:
-        """Whatever decides `steps`, to tell whether they are still the same."""
-        layers = tuple((layer, self._file_stamp(layer)) for layer in settings.layers)
-        return settings.border, layers
-
-    def selection(self, layer: Layer) -> Selection:
-        """Pixels that a layer selects, on or off, whatever its mode (not grow, island)."""
-        key = dataclasses.replace(layer, name="", on=True, mode="union"), self._file_stamp(layer)
-        if key not in self._selections:
-            chosen = select(layer, self.images)
-            self._selections[key] = tuple((rule, pack(pixels)) for rule, pixels in chosen)
-            while len(self._selections) > _KEPT_SELECTIONS:
-                self._selections.popitem(last=False)
-        self._selections.move_to_end(key)
-        return self._selections[key]
-
-    def unmasked(self, settings: MaskSettings) -> Plane:
-        """Pixels that some layer keeps, whether or not anything would remove them."""
-        keeps = [step.plane for step in self.steps(settings) if isinstance(step, Keep)]
-        return union(keeps, empty())
-
-    def _layer(self, place: int, layer: Layer) -> list[Step]:
-        name = label(layer)
-        if isinstance(layer, GrowLayer):
-            return [Follow(Part("grown", name, place), layer)]
-        if isinstance(layer, IslandLayer):
-            return [Follow(Part("island", name, place), layer)]
-        selection = self.selection(layer)
-        if layer.mode != "union":
-            chosen = union((plane for _, plane in selection), empty())
-            kept = chosen if layer.mode == "exclude" else ~chosen & VALID
-            return [Keep(name, place, kept)]
-        return [
-            Remove(Part(rule, name if number == 0 else f"{name}: neighbours", place), plane)
-            for number, (rule, plane) in enumerate(selection)
-        ]
-
-    def _file_stamp(self, layer: Layer) -> Any:
-        """Tell a changed file from the one that was read."""
-        if not isinstance(layer, FileLayer):
-            return None
-        try:
-            status = (self.images.folder / Path(layer.path).expanduser()).stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size
+Pixels = NDArray[np.bool_]
+"""Bool ``(modules, rows, columns)``, True = selected."""
+Selection = tuple[tuple[str, Pixels], ...]
+"""Rule, and the pixels that it masks."""
 
 
-def label(layer: Layer) -> str:
-    """Name of a layer, or its kind if it has none."""
-    return layer.name or layer.kind
+@singledispatch
+def select(layer: recipe.Layer, images: MaskImages) -> Selection:
+    """Pixels that a layer selects, with the rule that becomes their reason.
+
+    Raises
+    ------
+    MaskError
+        If what the layer needs (geometry, wavelength, a file …) is not there.
+    """
+    raise MaskError(f"There is no kind of layer {type(layer).__name__}.")
 
 
-def rule_names_with_limits(settings: MaskSettings) -> dict[str, str]:
-    """What the rules of ``cxi.make_dials_mask`` say, with their limits in ADU."""
-    high, low = settings.thresholds, settings.low_gain or settings.thresholds
-
-    def limit(name: str) -> str:
-        one, other = getattr(high, name), getattr(low, name)
-        return f"{one:g} ADU" if one == other else f"{one:g} ADU (low gain {other:g})"
-
-    return {
-        "average_low": "average ≤ 0",
-        "average_high": f"average > {limit('avg_max')}",
-        "stddev_low": "stddev ≤ 0",
-        "stddev_high": f"stddev > {limit('stddev_max')}",
-        "maximum_low": f"maximum < {limit('maxproj_min')}",
-        "not_a_number": "not a number",
-    }
+def edges(shape: tuple[int, int], width: int) -> Pixels:
+    """Outer `width` rows and columns of an image of `shape`."""
+    frame = np.ones(shape, bool)
+    frame[width : max(shape[0] - width, width), width : max(shape[1] - width, width)] = False
+    return frame
 
 
-def _border(width: int) -> Plane:
-    pixels = np.zeros(SHAPE, np.bool_)
-    by_asic(pixels)[...] = edges((ROWS, ASIC_COLUMNS), width)
-    return pack(pixels)
+def asic_border(images: MaskImages, width: int) -> Pixels:
+    """Outer `width` rows and columns of each ASIC."""
+    detector = images.detector
+    module = np.tile(edges(detector.asic_shape, width), detector.asic_grid)
+    return np.broadcast_to(module, detector.shape)
+
+
+@select.register
+def _border(layer: recipe.BorderLayer, images: MaskImages) -> Selection:
+    if layer.of == "asic":
+        return (("asic_border", asic_border(images, layer.pixels)),)
+    module = edges(images.detector.module_shape, layer.pixels)
+    return (("sensor_border", np.broadcast_to(module, images.detector.shape)),)
+
+
+@select.register
+def _wide(layer: recipe.WideLayer, images: MaskImages) -> Selection:
+    selected = _nothing(images)
+    selected[:, list(images.detector.wide_rows)] = True
+    selected[..., list(images.detector.wide_columns)] = True
+    return (("wide", selected),)
+
+
+@select.register
+def _unbonded(layer: recipe.UnbondedLayer, images: MaskImages) -> Selection:
+    unbonded = images.unbonded
+    if layer.neighbours == 0:
+        return (("unbonded", unbonded),)
+    around = grown(unbonded, 1, layer.neighbours) & ~unbonded
+    return (("unbonded", unbonded), ("unbonded_neighbour", around))
+
+
+@select.register
+def _saturated(layer: recipe.SaturatedLayer, images: MaskImages) -> Selection:
+    level = images.detector.adc_max_adu if layer.level is None else layer.level
+    return (("saturated", images.maximum >= level),)
+
+
+@select.register
+def _occupancy(layer: recipe.OccupancyLayer, images: MaskImages) -> Selection:
+    if images.occupancy is None:
+        raise MaskError(
+            "An occupancy layer needs the fraction of events in which each pixel has data; "
+            "average the run here, or switch the layer off."
+        )
+    return (("low_occupancy", ~(images.occupancy >= layer.at_least)),)
+
+
+@select.register
+def _outlier(layer: recipe.OutlierLayer, images: MaskImages) -> Selection:
+    from workbench.mask.neighbour_loops import outliers
+
+    image = images.image(layer.image)
+    usable = np.isfinite(image) & ~images.unbonded
+    asic_shape = images.detector.asic_shape
+    far = outliers(image, usable, asic_shape, layer.radius, layer.sigmas, layer.at_least)
+    return ((f"{layer.image}_outlier", far),)
+
+
+@select.register
+def _resolution(layer: recipe.ResolutionLayer, images: MaskImages) -> Selection:
+    spacing = images.resolution_angstrom
+    return (("resolution", (spacing >= layer.from_angstrom) & (spacing <= layer.to_angstrom)),)
+
+
+@select.register
+def _radius(layer: recipe.RadiusLayer, images: MaskImages) -> Selection:
+    radius = images.radius_mm
+    return (("radius", (radius >= layer.from_mm) & (radius <= layer.to_mm)),)
+
+
+@select.register
+def _rectangle(layer: recipe.RectangleLayer, images: MaskImages) -> Selection:
+    x, y = images.xy_mm
+    return (("shape", in_rectangle(x, y, layer.x_mm, layer.y_mm)),)
+
+
+@select.register
+def _circle(layer: recipe.CircleLayer, images: MaskImages) -> Selection:
+    x, y = images.xy_mm
+    return (("shape", in_circle(x, y, layer.centre_mm, layer.radius_mm)),)
+
+
+@select.register
+def _polygon(layer: recipe.PolygonLayer, images: MaskImages) -> Selection:
+    x, y = images.xy_mm
+    return (("shape", in_polygon(x, y, layer.points_mm)),)
+
+
+@select.register
+def _line(layer: recipe.LineLayer, images: MaskImages) -> Selection:
+    x, y = images.xy_mm
+    inside = along_line(x, y, layer.start_mm, layer.end_mm, layer.width_mm)
+    return (("shape", inside),)
+
+
+@select.register
+def _pixels(layer: recipe.PixelLayer, images: MaskImages) -> Selection:
+    selected, detector = _nothing(images), images.detector
+    for pixel in layer.pixels:
+        if not all(index < size for index, size in zip(pixel, detector.shape, strict=True)):
+            raise MaskError(
+                f"{detector.name} has no pixel {pixel}; give module 0-{detector.modules - 1}, row "
+                f"0-{detector.rows - 1}, column 0-{detector.columns - 1}."
+            )
+        selected[pixel] = True
+    return (("pixel", selected),)
+
+
+@select.register
+def _part(layer: recipe.PartLayer, images: MaskImages) -> Selection:
+    selected = _nothing(images)
+    for part in layer.parts:
+        selected[images.detector.part(part)] = True
+    return (("part", selected),)
+
+
+@select.register
+def _file(layer: recipe.FileLayer, images: MaskImages) -> Selection:
+    path = images.folder / Path(layer.path).expanduser()
+    imported = read_mask(path, layer.format)
+    if layer.sha256 is not None and sha256(path) != layer.sha256.lower():
+        raise MaskError(
+            f"{path}: this is not the mask the recipe means (its SHA-256 differs from "
+            f"{layer.sha256[:12]}…); restore the file or take sha256 out of the layer."
+        )
+    if imported.detector is not images.detector:
+        raise MaskError(
+            f"{path}: this is a mask of the {imported.detector.name}, and the images are of the "
+            f"{images.detector.name}."
+        )
+    return (("imported", ~imported.good),)
+
+
+def _nothing(images: MaskImages) -> Pixels:
+    return np.zeros(images.detector.shape, np.bool_)
+
+
+# ---- layers that look at the mask before them --------------------------------------------------
+def follow(layer: recipe.GrowLayer | recipe.IslandLayer, masked: Pixels, source: Pixels) -> Pixels:
+    """Pixels that a grow or island layer adds to a mask.
+
+    Parameters
+    ----------
+    masked : pixels masked before the layer.
+    source : those of them that grow.
+    """
+    if isinstance(layer, recipe.GrowLayer):
+        return grown(source, layer.pixels, layer.neighbours) & ~masked
+    from workbench.mask.neighbour_loops import islands
+
+    return islands(~masked, layer.smaller_than, layer.neighbours == 8)
+
+
+def grown(masked: Pixels, pixels: int, neighbours: int) -> Pixels:
+    """Masked pixels and those up to `pixels` steps away in their module, 4 or 8 ways a step."""
+    now = masked
+    for _ in range(pixels):
+        upright = now.copy()
+        upright[:, 1:] |= now[:, :-1]
+        upright[:, :-1] |= now[:, 1:]
+        source = upright if neighbours == 8 else now
+        after = upright.copy()
+        after[..., 1:] |= source[..., :-1]
+        after[..., :-1] |= source[..., 1:]
+        now = after
+    return now
+
+
+# ---- shapes in the lab plane; x and y in mm ----------------------------------------------------
+Point = Sequence[float]
+Coordinate = NDArray[np.float64]
+
+
+def in_rectangle(x: Coordinate, y: Coordinate, x_range: Point, y_range: Point) -> Pixels:
+    """Inside or on the sides of an upright rectangle."""
+    return (x >= x_range[0]) & (x <= x_range[1]) & (y >= y_range[0]) & (y <= y_range[1])
+
+
+def in_circle(x: Coordinate, y: Coordinate, centre: Point, radius: float) -> Pixels:
+    """Inside or on a circle."""
+    return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2
+
+
+def along_line(x: Coordinate, y: Coordinate, start: Point, end: Point, width: float) -> Pixels:
+    """Within half a width of the straight line from `start` to `end` (round at its ends)."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    square = dx * dx + dy * dy
+    along = ((x - start[0]) * dx + (y - start[1]) * dy) / square if square else np.zeros_like(x)
+    along = np.clip(along, 0.0, 1.0)
+    return np.hypot(x - start[0] - along * dx, y - start[1] - along * dy) <= width / 2
+
+
+def in_polygon(x: Coordinate, y: Coordinate, points: Sequence[Point]) -> Pixels:
+    """Inside a polygon by the even-odd rule: a ray along +x crosses an odd number of sides."""
+    corners = np.asarray(points, dtype=np.float64)
+    inside = np.zeros(x.shape, dtype=bool)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    near = np.nonzero(in_rectangle(x, y, (low[0], high[0]), (low[1], high[1])))
+    px, py = x[near], y[near]
+    odd = np.zeros(px.shape, dtype=bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (py >= min(y0, y1)) & (py < max(y0, y1))
+        crosses &= px < x0 + (py - y0) * ((x1 - x0) / (y1 - y0))
+        odd ^= crosses
+    inside[near] = odd
+    return inside

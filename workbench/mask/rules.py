@@ -134,7 +134,7 @@ def count_words(words: NDArray, pixels: NDArray) -> dict[str, RuleCount]:
 
 def count_reasons(reasons: NDArray[np.uint32]) -> dict[str, RuleCount]:
     """Counts per rule of an array of reason words."""
-    return count_words(*np.unique(reasons, return_counts=True))
+    return count_words(*np.unique(reasons[reasons != 0], return_counts=True))
 
 
 def flags(names: Iterable[str]) -> int:

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from workbench.detector import ADC_MAX_ADU, COLUMNS, ROWS, SENSORS
 from workbench.recipe.fields import require, section, setting
 from workbench.recipe.rules import Thresholds
 
@@ -38,10 +37,10 @@ def _freeze(settings: Any) -> None:
     def frozen(value: Any) -> Any:
         return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
-    for one in fields(settings):
-        value = getattr(settings, one.name)
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
         if isinstance(value, (list, tuple)):
-            object.__setattr__(settings, one.name, frozen(value))
+            object.__setattr__(settings, entry.name, frozen(value))
 
 
 def _numbers(*values: float) -> bool:
@@ -110,10 +109,15 @@ class SaturatedLayer(_Layer):
     """Pixels whose maximum reaches the saturation level."""
 
     kind: ClassVar[str] = "saturated"
-    level: float = setting(float(ADC_MAX_ADU), "ADU; maximum >= this is saturated")
+    level: float | None = setting(
+        None, "ADU; maximum >= this is saturated (default: the largest value of the ADC)"
+    )
 
     def check(self) -> None:
-        require(_numbers(self.level), "saturated: level is not a finite number of ADU")
+        require(
+            self.level is None or _numbers(self.level),
+            "saturated: level is not a finite number of ADU",
+        )
 
 
 @dataclass(frozen=True)
@@ -250,23 +254,19 @@ class PixelLayer(_Layer):
     """Single pixels, picked by hand."""
 
     kind: ClassVar[str] = "pixels"
-    pixels: tuple[tuple[int, int, int], ...] = setting((), "sensor 0-31, row 0-184, column 0-387")
+    pixels: tuple[tuple[int, int, int], ...] = setting((), "module, row, column, each from 0")
 
     def check(self) -> None:
         for pixel in self.pixels:
-            inside = len(pixel) == 3 and all(
-                0 <= index < size
-                for index, size in zip(pixel, (SENSORS, ROWS, COLUMNS), strict=False)
-            )
             require(
-                inside,
-                f"pixels: there is no pixel {pixel}; give sensor 0-31, row 0-184, column 0-387",
+                len(pixel) == 3 and min(pixel) >= 0,
+                f"pixels: there is no pixel {pixel}; give module, row, column, each from 0",
             )
 
 
 @dataclass(frozen=True)
 class PartLayer(_Layer):
-    """Whole quadrants, sensors or ASICs."""
+    """Whole groups (quadrants), modules (sensors) or ASICs."""
 
     kind: ClassVar[str] = "part"
     parts: tuple[str, ...] = setting((), "e.g. Q2, Q0S5, Q1S3A0")
@@ -274,9 +274,9 @@ class PartLayer(_Layer):
     def check(self) -> None:
         for part in self.parts:
             require(
-                re.fullmatch("Q[0-3](S[0-7](A[01])?)?", part) is not None,
-                f"part: there is no {part!r}; name a quadrant Q0-Q3, a sensor Q0S0-Q3S7 or an ASIC "
-                "Q0S0A0-Q3S7A1",
+                re.fullmatch(r"[A-Z]+\d+(S\d+(A\d+)?)?", part) is not None,
+                f"part: {part!r} is no name of a part; write it like the quadrant Q2, the sensor "
+                "Q0S5 or the ASIC Q1S3A0",
             )
 
 

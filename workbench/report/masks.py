@@ -49,9 +49,9 @@ def counts(mask: Any, limits: Thresholds) -> Shown:
     masked = int(mask.good.size - np.count_nonzero(mask.good))
     rows.append(["in all", count(masked), "", f"{100 * masked / mask.good.size:.3f}"])
     shown = table(["removed because", "pixels", "for this reason alone", "%"], rows)
-    if not mask.rescues:
+    if not mask.kept:
         return shown
-    kept = [[one.label, count(one.pixels)] for one in mask.rescues]
+    kept = [[one.label, count(one.pixels)] for one in mask.kept]
     return together(shown, table(["kept, though masked before", "pixels"], kept))
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
     from workbench.geometry import Geometry
-    from workbench.mask import Mask, MaskEvaluator
-    from workbench.mask.tuning import Sensitivity, Suggestion
+    from workbench.mask import Mask, MaskCounts, MaskEvaluator
+    from workbench.mask.suggest import Sensitivity, Suggestion
     from workbench.recipe import MaskSettings
 
 AVERAGES_FOLDER = "kept-averages"
@@ -68,7 +68,7 @@ class Results:
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
         self.mask: Mask | None = None
-        self.counts: Mask | None = None
+        self.counts: MaskCounts | None = None
         self.search_result: Alignment | None = None
         notifier.subscribe("recipe", self._follow_recipe)
 

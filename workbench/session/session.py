@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
     from workbench.geometry import Deployment, Geometry, Version
-    from workbench.mask import Mask
+    from workbench.mask import Mask, MaskCounts
     from workbench.recipe.mask import Layer
 
 
@@ -86,8 +86,8 @@ class Session:
         return self.results.mask
 
     @property
-    def counts(self) -> Mask | None:
-        """The newest counts of the mask; its arrays are overwritten."""
+    def counts(self) -> MaskCounts | None:
+        """The newest counts of the mask, which may be ahead of it while a limit moves."""
         return self.results.counts
 
     @property

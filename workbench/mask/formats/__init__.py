@@ -9,8 +9,8 @@ cxi       0, else bits           CXI/HDF5, ``.cxi``, ``.h5``
 nxmx      0, else bits           NeXus/HDF5, ``.nxs``
 crystfel  0, else bits           HDF5 in Cheetah's layout and geometry lines, ``.h5``
 pyfai     0, masked non-zero     EDF, TIFF
-psana-mask    1                  text, 5920 × 388, ``.txt``, ``.data``
-psana-status  0, else bits       text, 5920 × 388, ``.txt``, ``.data``
+psana-mask    1                  text, row by row, ``.txt``, ``.data``
+psana-status  0, else bits       text, row by row, ``.txt``, ``.data``
 ========  =====================  ==================================================
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.errors import FileFormatError, MaskError
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
 
 
 class Format(NamedTuple):
@@ -91,7 +91,7 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     Raises
     ------
     FileFormatError
-        If it is not a readable mask of a full CSPAD; the message says what was found.
+        If it is not a readable mask of a known detector; the message says what was found.
     MaskError
         If the format is unknown.
     """

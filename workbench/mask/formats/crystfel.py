@@ -1,23 +1,25 @@
-"""CrystFEL: ``/data/mask`` in Cheetah's slab of 1480 × 1552 pixels, 0 = good, else CXI bits.
+"""CrystFEL: ``/data/mask`` in Cheetah's slab, 0 = good, else CXI bits.
 
 Beside the file stands ``<file>.geom``, the lines that a CrystFEL geometry for Cheetah's layout
-needs to use it, in place of its own about a mask. In the slab the 8 sensors of a quadrant stand
-below each other and the quadrants side by side.
+needs to use it, in place of its own about a mask. In the slab the modules of a group (sensors of a
+CSPAD quadrant) stand below each other and the groups side by side: 1480 × 1552 pixels of a CSPAD.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.detector import by_quadrant
 from workbench.files import replacing
 from workbench.mask.formats import hdf5
 from workbench.mask.formats.bits import CXI_NOTES, all_bits, translated
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
+
+if TYPE_CHECKING:
+    import h5py
 
 POLARITY = "0 = good, bits say why not"
 PATH = "data/mask"
@@ -26,9 +28,8 @@ PATH = "data/mask"
 def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write the mask, and the geometry lines to ``<path>.geom``."""
 
-    def fill(file: Any) -> None:
-        words = by_quadrant(translated(mask.reasons, "cxi").astype(np.uint16))
-        slab = np.ascontiguousarray(words.transpose(1, 2, 0, 3).reshape(1480, 1552))
+    def fill(file: h5py.Group) -> None:
+        slab = mask.detector.to_slab(translated(mask.reasons, "cxi").astype(np.uint16))
         hdf5.dataset(file, PATH, slab).attrs["polarity"] = POLARITY
 
     hdf5.write(path, "crystfel", mask, fill)
@@ -50,12 +51,12 @@ def geometry_lines(path: str | os.PathLike[str]) -> str:
 
 
 def read(path: str | os.PathLike[str]) -> Mask:
-    """Read ``/data/mask`` of a slab (or another layout of a full CSPAD), 0 = good.
+    """Read ``/data/mask`` of a slab (or another layout of a detector), 0 = good.
 
     Raises
     ------
     FileFormatError
-        If there is none, or it is not that of a full CSPAD.
+        If there is none, or it is not that of a known detector.
     """
     with hdf5.opened(path) as file:
         words = hdf5.words(file, path, PATH).astype(np.uint32)

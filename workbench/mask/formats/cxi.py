@@ -1,4 +1,4 @@
-"""CXI: ``/entry_1/instrument_1/detector_1/mask``, uint32 ``(32, 185, 388)``, 0 = good, else bits.
+"""CXI: ``/entry_1/instrument_1/detector_1/mask``, uint32 by module, 0 = good, else bits.
 
 Bits as in the CXI file format (cxidb.org): invalid, saturated, hot, dead, shadowed, … Bits that
 only remark on a pixel (in a peak, corrected) do not mask it when read.
@@ -7,13 +7,16 @@ only remark on a pixel (in a peak, corrected) do not mask it when read.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.mask.formats import hdf5
 from workbench.mask.formats.bits import CXI_NOTES, translated
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
+
+if TYPE_CHECKING:
+    import h5py
 
 POLARITY = "0 = good, bits say why not"
 PATH = "entry_1/instrument_1/detector_1/mask"
@@ -22,11 +25,11 @@ PATH = "entry_1/instrument_1/detector_1/mask"
 def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write a CXI file with the mask alone."""
 
-    def fill(file: Any) -> None:
+    def fill(file: h5py.Group) -> None:
         file["cxi_version"] = 160
-        found = hdf5.dataset(file, PATH, translated(mask.reasons, "cxi"))
-        found.attrs["axes"] = "module_identifier:y:x"
-        found.attrs["polarity"] = POLARITY
+        words = hdf5.dataset(file, PATH, translated(mask.reasons, "cxi"))
+        words.attrs["axes"] = "module_identifier:y:x"
+        words.attrs["polarity"] = POLARITY
 
     hdf5.write(path, "cxi", mask, fill)
 
@@ -37,7 +40,7 @@ def read(path: str | os.PathLike[str]) -> Mask:
     Raises
     ------
     FileFormatError
-        If there is none, or it is not that of a full CSPAD.
+        If there is none, or it is not that of a known detector.
     """
     with hdf5.opened(path) as file:
         words = hdf5.words(file, path, PATH).astype(np.uint32)

@@ -1,8 +1,8 @@
 """``mask.pickle`` of DIALS and cctbx: a tuple of one ``flex.bool`` per panel, True = good.
 
-The 64 panels are the ASICs in the order of `workbench.detector.asic_names`, each 185 × 194.
-Neither side needs cctbx: the writer puts down the pickle's operations itself (protocol 2, as
-Python 2 and 3 read it), the reader interprets them as data and executes nothing.
+The panels are the ASICs in the order of `Detector.asic_names`. Neither side needs cctbx: the
+writer puts down the pickle's operations itself (protocol 2, as Python 2 and 3 read it), the reader
+(`workbench.mask.formats.unpickle`) executes nothing.
 
 Format, as ``scitbx_array_family_flex_ext`` of cctbx_project writes it: each array is
 ``bool()`` with the state ``(grid, bytes)``; the bytes begin with one that says how many bytes
@@ -16,26 +16,25 @@ import gzip
 import os
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import ASIC_COLUMNS, ASICS, ROWS, asic_stack
+from workbench.detectors import DETECTORS, Detector
 from workbench.errors import FileFormatError
 from workbench.files import replacing
-from workbench.mask.formats.opcodes import FLEX, Call, Machine, PickleRefused
-from workbench.mask.model import Mask
+from workbench.mask.formats.unpickle import FLEX, FlexBool, Grid, PickleRefused, unpickle
+from workbench.mask.mask import Mask
 
 POLARITY = "True (1) = good"
-MAX_BYTES = 64 * 2**20
-"""Largest file (uncompressed) that is read; a CSPAD mask has 2.3 MB."""
+MAX_BYTES = 32 * 2**20
+"""Largest file (uncompressed) that is read; a mask has a byte for each pixel."""
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write ``mask.pickle``; compressed if the name ends in ``.gz``, as ``easy_pickle`` does."""
-    stream = to_bytes(asic_stack(mask.good))
+    stream = to_bytes(mask.detector.asic_stack(mask.good))
     if Path(path).suffix == ".gz":
         stream = gzip.compress(stream, compresslevel=6, mtime=0)
     with replacing(path) as temporary:
@@ -60,14 +59,16 @@ def read(path: str | os.PathLike[str]) -> Mask:
     if len(data) > MAX_BYTES:
         raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
     try:
-        return Mask.from_good(from_bytes(data), {"file": os.fspath(path), "format": "dials"})
+        detector, panels = from_bytes(data)
     except PickleRefused as problem:
         raise FileFormatError(
-            path, f"not a DIALS mask of a CSPAD: {problem}.", hint="Nothing in it was executed."
+            path, f"not a DIALS mask: {problem}.", hint="Nothing in it was executed."
         ) from None
+    good = detector.from_asic_stack(panels)
+    return Mask.from_good(good, {"file": os.fspath(path), "format": "dials"})
 
 
-def to_bytes(panels: NDArray) -> bytes:
+def to_bytes(panels: NDArray[np.bool_]) -> bytes:
     """Pickle (protocol 2) of panels ``(n, rows, columns)``, True = good."""
     rows, columns = panels.shape[1:]
     size = rows * columns
@@ -93,30 +94,32 @@ def to_bytes(panels: NDArray) -> bytes:
     return b"".join([*pieces, b"t."])
 
 
-def from_bytes(data: bytes) -> NDArray[np.bool_]:
-    """Panels ``(64, 185, 194)`` of a pickle, True = good.
+def from_bytes(data: bytes) -> tuple[Detector, NDArray[np.bool_]]:
+    """Detector and panels ``(ASICs, rows, columns)`` of a pickle, True = good.
 
     Raises
     ------
     PickleRefused
         If the pickle is anything else.
     """
-    panels = Machine(data).run()
-    if isinstance(panels, Call):
-        raise PickleRefused("it holds one array, not the 64 panels of a full CSPAD")
+    panels = unpickle(data)
+    if isinstance(panels, Grid):
+        raise PickleRefused("it holds one array, not one for each ASIC")
     if not isinstance(panels, (tuple, list)):
         raise PickleRefused(f"it holds a {type(panels).__name__}, not a tuple of panels")
-    if len(panels) != ASICS:
-        raise PickleRefused(f"it has {len(panels)} panels, a full CSPAD has {ASICS}")
-    good = np.empty((ASICS, ROWS, ASIC_COLUMNS), dtype=bool)
+    detector = next((d for d in DETECTORS if d.asics == len(panels)), None)
+    if detector is None:
+        known = ", ".join(f"{d.name} has {d.asics}" for d in DETECTORS)
+        raise PickleRefused(f"it has {len(panels)} panels ({known})")
+    good = np.empty((detector.asics, *detector.asic_shape), dtype=bool)
     for number, panel in enumerate(panels):
-        good[number] = _panel(panel, number)
-    return good
+        good[number] = _panel(panel, number, detector)
+    return detector, good
 
 
-def _panel(panel: Any, number: int) -> NDArray[np.bool_]:
+def _panel(panel: object, number: int, detector: Detector) -> NDArray[np.bool_]:
     match panel:
-        case Call("bool", (), (Call("grid") as grid, bytes() as content)):
+        case FlexBool(arguments=(), state=(Grid() as grid, bytes() as content)):
             pass
         case _:
             raise PickleRefused(f"panel {number} is not a flex.bool")
@@ -126,22 +129,25 @@ def _panel(panel: Any, number: int) -> NDArray[np.bool_]:
             pass
         case _:
             raise PickleRefused(f"the grid of panel {number} is not that of a plain image")
-    if ends != (ROWS, ASIC_COLUMNS):
+    rows, columns = detector.asic_shape
+    if ends != (rows, columns):
+        size = f"{ends[0]} × {ends[1]}" if max(map(abs, ends)) < 10**9 else "too many"
         raise PickleRefused(
-            f"panel {number} has {ends[0]} × {ends[1]} pixels, an ASIC has {ROWS} × {ASIC_COLUMNS}"
+            f"panel {number} has {size} pixels, an ASIC of the {detector.name} has "
+            f"{rows} × {columns}"
         )
     width = content[0] if content else 0
     claimed = int.from_bytes(content[1:width], "little") if 0 < width <= 9 else -1
     pixels = np.frombuffer(content, np.uint8)[width:]
-    if claimed != ROWS * ASIC_COLUMNS or pixels.size != claimed:
+    if claimed != rows * columns or pixels.size != claimed:
         raise PickleRefused(
             f"panel {number} announces {claimed} pixels and holds {pixels.size}, "
-            f"an ASIC has {ROWS * ASIC_COLUMNS}"
+            f"an ASIC has {rows * columns}"
         )
     good = pixels == ord("1")
     if not np.all(good | (pixels == ord("0"))):
         raise PickleRefused(f"panel {number} holds other characters than 0 and 1")
-    return good.reshape(ROWS, ASIC_COLUMNS)
+    return good.reshape(rows, columns)
 
 
 def _integer(value: int) -> bytes:

@@ -5,7 +5,8 @@ program's file gives the good pixels, and ``imported`` as the reason of the othe
 ``cspad_workbench``:
 
 ``reasons``
-    uint32 ``(32, 185, 388)``: the bits of `workbench.mask.RULES`, named in the attribute ``bits``.
+    uint32 ``(modules, rows, columns)``: the bits of `workbench.mask.RULES`, named in the attribute
+    ``bits``.
 ``removals``
     which rule or layer removed a pixel, one bit for each; ``bits`` is a list, from the lowest, of
     rule, name, and place of the layer. More than 64 share the last bit.
@@ -21,17 +22,21 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
-from workbench.mask.account import Removal, Rescue, bit_words, part_counts
-from workbench.mask.model import Mask, full_detector
-from workbench.mask.planes import Plane, count, pack
+from workbench.mask.images import detector_array
+from workbench.mask.mask import Mask
+from workbench.mask.reasons import table_of_words, with_table
 from workbench.mask.rules import RULES
+
+if TYPE_CHECKING:
+    import h5py
 
 REASONS = "cspad_workbench/reasons"
 REMOVALS = "cspad_workbench/removals"
@@ -41,7 +46,9 @@ MOST_BITS = 64
 FORMAT_ATTRIBUTE = "cspad_workbench_mask_format"
 
 
-def write(path: str | os.PathLike[str], name: str, mask: Mask, fill: Callable[[Any], None]) -> None:
+def write(
+    path: str | os.PathLike[str], name: str, mask: Mask, fill: Callable[[h5py.Group], None]
+) -> None:
     """Write a file of format `name`: what `fill` puts into it, and the reasons."""
     import h5py
 
@@ -52,30 +59,30 @@ def write(path: str | os.PathLike[str], name: str, mask: Mask, fill: Callable[[A
         reasons.attrs["polarity"] = "0 = good; bits are the rules that masked the pixel"
         reasons.attrs["bits"] = json.dumps({rule.bit: rule.name for rule in RULES.values()})
         reasons.attrs["provenance"] = json.dumps(dict(mask.provenance), default=str)
-        _write_account(file, mask)
+        _write_table(file, mask)
 
 
-def _write_account(file: Any, mask: Mask) -> None:
-    """Who removed and who kept each pixel, if the mask knows."""
-    removed = [one.plane for one in mask.removals if one.plane is not None]
-    if len(removed) != len(mask.removals):
+def _write_table(file: h5py.Group, mask: Mask) -> None:
+    """What removes and what keeps each pixel, if the mask knows."""
+    table = mask.table
+    if table is None:
         return
-    bits = [
-        {"rule": one.rule, "name": one.name, "layer": one.layer}
-        for one in mask.removals[:MOST_BITS]
+    bits: list[dict[str, Any]] = [
+        {"rule": removal.rule, "name": removal.name, "layer": removal.layer}
+        for removal in mask.removals[:MOST_BITS]
     ]
     if len(mask.removals) > MOST_BITS:
-        bits[-1] = {"rule": bits[-1]["rule"], "name": "further layers", "layer": bits[-1]["layer"]}
-    dataset(file, REMOVALS, bit_words(removed, MOST_BITS)).attrs["bits"] = json.dumps(bits)
-    spared = [one.spared for one in mask.removals if one.spared is not None]
-    kept = [one.plane for one in mask.rescues if one.plane is not None]
-    if kept and spared:
-        keepers = [{"name": one.name, "layer": one.layer} for one in mask.rescues[:MOST_BITS]]
-        dataset(file, SPARED, bit_words(spared, MOST_BITS))
-        dataset(file, KEPT, bit_words(kept, MOST_BITS)).attrs["bits"] = json.dumps(keepers)
+        bits[-1]["name"] = "further layers"
+    removed = dataset(file, REMOVALS, table.words(table.removed, MOST_BITS))
+    removed.attrs["bits"] = json.dumps(bits)
+    if mask.kept:
+        keepers = [{"name": kept.name, "layer": kept.layer} for kept in mask.kept[:MOST_BITS]]
+        dataset(file, SPARED, table.words(table.spared, MOST_BITS))
+        kept = dataset(file, KEPT, table.words(table.kept, MOST_BITS))
+        kept.attrs["bits"] = json.dumps(keepers)
 
 
-def dataset(file: Any, name: str, values: NDArray) -> Any:
+def dataset(file: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
     """Add a compressed dataset, readable without plug-ins."""
     return file.create_dataset(
         name, data=values, chunks=(1, *values.shape[1:]) if values.ndim == 3 else True,
@@ -84,7 +91,7 @@ def dataset(file: Any, name: str, values: NDArray) -> Any:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file; whatever goes wrong in reading is one line about the file."""
     import h5py
 
@@ -98,83 +105,82 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise FileFormatError(path, f"cannot be read as an HDF5 mask ({first}).") from error
 
 
-def words(file: Any, path: str | os.PathLike[str], name: str) -> NDArray:
-    """Whole numbers of the dataset `name`, as ``(32, 185, 388)``; its size is checked first.
+def words(file: h5py.Group, path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+    """Whole numbers of the dataset `name`, ``(modules, rows, columns)``; its size is checked first.
 
     Raises
     ------
     FileFormatError
-        If it is missing, of another type, or of another detector.
+        If it is missing, of another type, or not that of a known detector.
     """
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise FileFormatError(path, f"there is no mask at {name}.")
-    if found.dtype.kind not in "biu" or found.size != np.prod((32, 185, 388)):
-        shape = " × ".join(map(str, found.shape))
+    sizes = {detector.pixels for detector in DETECTORS}
+    if found.dtype.kind not in "biu" or found.size not in sizes:
+        shape = " × ".join(map(str, found.shape or ()))
         raise FileFormatError(
-            path, f"{name} holds {shape} values of type {found.dtype}, not a mask of a full CSPAD."
+            path,
+            f"{name} holds {shape} values of type {found.dtype}, not a mask of a known detector.",
         )
     if found.is_virtual or found.external:  # HDF5 reads zeros where the other file is missing
         raise FileFormatError(
             path, f"{name} takes its values from other files.", hint="Read the mask from those."
         )
     try:
-        return full_detector(found[()], "mask")
+        return detector_array(found[()], "mask")[1]
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
 
 
-def result(file: Any, path: str | os.PathLike[str], name: str, good: NDArray[np.bool_]) -> Mask:
+def result(
+    file: h5py.Group, path: str | os.PathLike[str], name: str, good: NDArray[np.bool_]
+) -> Mask:
     """Mask with the reasons beside it, if there are any and they agree with `good`."""
     provenance = {"file": os.fspath(path), "format": name}
     if REASONS in file:
         reasons = words(file, path, REASONS)
         if np.array_equal(reasons == 0, good):
-            mask = Mask.from_reasons(reasons, provenance)
-            return dataclasses.replace(mask, **_account(file, path, good))
+            return _with_table(file, path, Mask.from_reasons(reasons, provenance))
     return Mask.from_good(good, provenance)
 
 
-def _account(file: Any, path: str | os.PathLike[str], good: NDArray[np.bool_]) -> dict[str, Any]:
-    """Removals and rescues of a file; nothing if there are none or they contradict the mask."""
+def _with_table(file: h5py.Group, path: str | os.PathLike[str], mask: Mask) -> Mask:
+    """Mask with the removals and keepers of a file, if it has them and they fit the mask."""
     if REMOVALS not in file:
-        return {}
+        return mask
     removed = words(file, path, REMOVALS)
     bits = _bits(file[REMOVALS], removed.dtype, ("rule", "name", "layer"))
-    if not bits or not np.array_equal(removed == 0, good):
-        return {}
-    planes = _planes(removed, len(bits))
-    spared: list[Any] = [None] * len(bits)
-    rescues: tuple[Rescue, ...] = ()
+    if not bits or not np.array_equal(removed == 0, mask.good):
+        return mask
+    more: list[NDArray[Any]] = []
+    keepers: list[dict[str, Any]] = []
     if SPARED in file and KEPT in file:
-        kept = words(file, path, KEPT)
-        keepers = _bits(file[KEPT], kept.dtype, ("name", "layer"))
-        spared = _planes(words(file, path, SPARED), len(bits))
-        rescues = tuple(
-            Rescue(one["name"], one["layer"], count(plane), plane)
-            for one, plane in zip(keepers, _planes(kept, len(keepers)), strict=True)
-        )
-    removals = tuple(
-        Removal(one["rule"], one["name"], one["layer"], *rest)
-        for one, *rest in zip(bits, part_counts(planes), planes, spared, strict=True)
+        more = [words(file, path, SPARED), words(file, path, KEPT)]
+        keepers = _bits(file[KEPT], more[1].dtype, ("name", "layer"))
+    if any(array.shape != removed.shape for array in more):
+        return mask
+    table = table_of_words(removed, range(len(bits)), *more, keepers=len(keepers))
+    removals, kept = with_table(
+        [(bit["rule"], bit["name"], bit["layer"]) for bit in bits],
+        [(keeper["name"], keeper["layer"]) for keeper in keepers],
+        table,
     )
-    return {"removals": removals, "rescues": rescues}
+    return dataclasses.replace(mask, removals=removals, kept=kept)
 
 
-def _bits(found: Any, dtype: Any, keys: tuple[str, ...]) -> list[dict[str, Any]]:
+def _bits(
+    dataset: h5py.Dataset, dtype: np.dtype[Any], keys: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """What the bits of a dataset mean; nothing if that is not stated as it should be."""
     kinds = {"rule": str, "name": str, "layer": int | None}
     try:
-        bits = json.loads(found.attrs["bits"])
+        bits = json.loads(dataset.attrs["bits"])
         fits = len(bits) <= 8 * dtype.itemsize and all(
             isinstance(bit[key], kinds[key]) for bit in bits for key in keys
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return []
     return bits if fits and all(bit.get("rule", "part") in RULES for bit in bits) else []
-
-
-def _planes(found: NDArray, bits: int) -> list[Plane]:
-    return [pack((found >> found.dtype.type(bit) & 1) != 0) for bit in range(bits)]

@@ -1,4 +1,4 @@
-"""numpy: a bool array ``(32, 185, 388)``, True = good; ``<file>.json`` beside it says so too."""
+"""numpy: bool ``(modules, rows, columns)``, True = good; ``<file>.json`` beside it says so too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
 
 POLARITY = "True = good"
 MAX_BYTES = 64 * 2**20
@@ -21,7 +21,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
         np.save(file, mask.good)
     note = {
         "polarity": POLARITY,
-        "shape": "sensor (8 quadrant + section), slow, fast",
+        "shape": "module (sensor 8 quadrant + section of a CSPAD), slow, fast",
         "masked": mask.masked,
         "rules": {name: count.total for name, count in mask.counts.items() if count.total},
     }

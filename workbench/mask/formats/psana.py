@@ -1,4 +1,4 @@
-"""psana's text constants, 5920 lines of 388 whole numbers: ``pixel_mask`` and ``pixel_status``.
+"""psana's text constants, whole numbers row by row: ``pixel_mask`` and ``pixel_status``.
 
 ``pixel_mask``: 1 = good, 0 = masked. ``pixel_status``: 0 = good, any other number masks; the
 bits are those of psana's dark processing (1 noisy, 2 too quiet, 4 saturated, 8 too small
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.constants import deploy_constants, read_constants_file, write_constants
-from workbench.detector import DEFAULT_ADDRESS, PIXELS
+from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.mask.formats.bits import translated
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
 
 Kind = Literal["pixel_mask", "pixel_status"]
 POLARITY = {"pixel_mask": "1 = good", "pixel_status": "0 = good, bits say why not"}
@@ -26,7 +26,7 @@ _FORMATS: dict[str, Kind] = {"psana-mask": "pixel_mask", "psana-status": "pixel_
 
 
 def numbers(mask: Mask, kind: Kind) -> NDArray[np.int32]:
-    """Whole numbers ``(32, 185, 388)`` of one kind of file."""
+    """Whole numbers ``(modules, rows, columns)`` of one kind of file."""
     if kind == "pixel_mask":
         return mask.good.astype(np.int32)
     return translated(mask.reasons, "psana").astype(np.int32)
@@ -36,7 +36,8 @@ def write(mask: Mask, path: str | os.PathLike[str], format: str) -> None:
     """Write one file; what it holds stands in its head."""
     kind = _FORMATS[format]
     comment = f"{POLARITY[kind]}; made by cspad-workbench"
-    write_constants(numbers(mask, kind), path, DEFAULT_ADDRESS, kind, comment, overwrite=True)
+    address = mask.detector.address
+    write_constants(numbers(mask, kind), path, address, kind, comment, overwrite=True)
 
 
 def read(path: str | os.PathLike[str], format: str | None = None) -> Mask:
@@ -45,15 +46,21 @@ def read(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     Raises
     ------
     FileFormatError
-        If the kind is not known, or the file does not hold whole numbers for a full CSPAD.
+        If the kind is not known, or the file does not hold whole numbers for a known detector.
     """
     kind = _FORMATS[format] if format else _stated_kind(path)
-    values = read_constants_file(path, PIXELS, np.int64)
+    values = read_constants_file(path, dtype=np.int64)
+    detector = next((d for d in DETECTORS if d.pixels == values.size), None)
+    if detector is None:
+        known = " or ".join(f"{d.pixels} ({d.name})" for d in DETECTORS)
+        raise FileFormatError(path, f"expected {known} numbers, found {values.size}.")
     if kind == "pixel_mask" and not np.all((values == 0) | (values == 1)):
         raise FileFormatError(path, "a pixel_mask holds 0 and 1 only; is this a pixel_status?")
     good = values == (1 if kind == "pixel_mask" else 0)
+    if detector.interleaved_constants:
+        good = np.moveaxis(good.reshape(*detector.module_shape, -1), -1, 0)
     return Mask.from_good(
-        good.reshape(-1, 388), {"file": os.fspath(path), "format": f"psana {kind}"}
+        good.reshape(detector.shape), {"file": os.fspath(path), "format": f"psana {kind}"}
     )
 
 

@@ -1,4 +1,4 @@
-"""EDF and TIFF for pyFAI, silx and Dioptas: 5920 × 388 pixels, 8 bits, non-zero = masked."""
+"""EDF and TIFF for pyFAI, silx and Dioptas: modules below each other, 8 bits, non-zero = masked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.detector import COLUMNS, PIXELS
+from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
-from workbench.mask.model import Mask
+from workbench.mask.mask import Mask
 
 POLARITY = "non-zero = masked"
 MAX_BYTES = 256 * 2**20
@@ -25,17 +25,19 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     from fabio.edfimage import EdfImage
     from fabio.tifimage import TifImage
 
-    masked = (~mask.good).astype(np.uint8).reshape(-1, COLUMNS)
+    detector = mask.detector
+    masked = (~mask.good).astype(np.uint8).reshape(-1, detector.columns)
+    layout = f"psana {masked.shape[0]} x {masked.shape[1]}"
     with replacing(path) as temporary:
         if Path(path).suffix.lower() == ".edf":
-            header = {"title": "CSPAD mask", "polarity": POLARITY, "layout": "psana 5920 x 388"}
+            header = {"title": f"{detector.name} mask", "polarity": POLARITY, "layout": layout}
             EdfImage(data=masked, header=header).write(str(temporary))
         else:
             TifImage(data=masked).write(str(temporary))
 
 
 def read(path: str | os.PathLike[str]) -> Mask:
-    """Read any image fabio knows whose pixels are those of a full CSPAD; non-zero = masked.
+    """Read any image fabio knows whose pixels are those of a known detector; non-zero = masked.
 
     Raises
     ------
@@ -48,9 +50,9 @@ def read(path: str | os.PathLike[str]) -> Mask:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
         with _quiet_fabio(), fabio.open(os.fspath(path)) as opened:
-            if math.prod(opened.shape) != PIXELS:
+            if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
                 shape = " × ".join(map(str, opened.shape))
-                raise FileFormatError(path, f"{shape} pixels are not those of a full CSPAD.")
+                raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
             array = np.array(opened.data)
             # fabio fills what is missing with zeros, which would be good pixels
             if getattr(opened, "incomplete_data", False):

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
-from workbench.mask.layers import label
+from workbench.mask.evaluate import label
 from workbench.recipe import mask as recipe
 from workbench.session import Session
 from workbench.ui.form import Form
@@ -170,7 +170,7 @@ class LayersBox:
         for one in removals if fresh else ():
             if one.layer is not None:
                 removed.setdefault(one.layer, []).append(one.counts)
-        kept = {one.layer: one.pixels for one in mask.rescues} if fresh and mask else {}
+        kept = {one.layer: one.pixels for one in mask.kept} if fresh and mask else {}
         for place, layer in enumerate(layers):
             follows = isinstance(layer, recipe.GrowLayer | recipe.IslandLayer)
             counts = removed.get(place)

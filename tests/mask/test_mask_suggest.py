@@ -10,65 +10,68 @@ from workbench.errors import MaskError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.mask import MaskEvaluator, histogram, removal_curve, sensitivity, suggest
-from workbench.mask.tuning import LIMITS, apply_suggestions
+from workbench.mask.rules import LIMITS
+from workbench.mask.suggest import apply_suggestions
 from workbench.recipe import MaskSettings, Thresholds
 
 
 @pytest.fixture(scope="module")
-def engine(runs):
+def evaluator(runs):
     return MaskEvaluator(runs.average, runs.stddev, runs.maximum)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("scale", ["linear", "log"])
-def test_a_histogram_holds_every_pixel_once(engine, runs, limit, scale):
-    found = histogram(engine, limit, bins=50, scale=scale)
+def test_a_histogram_holds_every_pixel_once(evaluator, runs, limit, scale):
+    found = histogram(evaluator, limit, bins=50, scale=scale)
     assert found.counts.size == 50
     assert np.all(np.diff(found.edges) > 0)
     total = found.counts.sum() + found.below + found.above + found.not_a_number
     assert total == runs.average.size
-    image = getattr(runs, LIMITS[limit])
+    image = getattr(runs, LIMITS[limit].image)
     inside = (image >= found.edges[10]) & (image < found.edges[11])
     assert found.counts[10] == inside.sum()
 
 
-def test_the_removal_curve_is_exact(engine, runs):
+def test_the_removal_curve_is_exact(evaluator, runs):
     limits = [0.0, 100.0, 300.0, 1500.5, runs.maximum.flat[77]]
     limits = sorted(limits)
-    curve = removal_curve(engine, "maxproj_min", limits)
+    curve = removal_curve(evaluator, "maxproj_min", limits)
     assert curve.removed.tolist() == [int((runs.maximum < limit).sum()) for limit in limits]
-    curve = removal_curve(engine, "avg_max")
+    curve = removal_curve(evaluator, "avg_max")
     expected = [int((runs.average > limit).sum()) for limit in curve.limits]
     assert curve.removed.tolist() == expected
     assert np.all(curve.slope >= 0)
 
 
-def test_a_plateau_has_no_slope(engine):
-    curve = removal_curve(engine, "maxproj_min", np.linspace(200, 900, 50))
+def test_a_plateau_has_no_slope(evaluator):
+    curve = removal_curve(evaluator, "maxproj_min", np.linspace(200, 900, 50))
     assert np.all(curve.slope == 0)
     with pytest.raises(MaskError, match="no threshold"):
-        removal_curve(engine, "maximum")
+        removal_curve(evaluator, "maximum")
 
 
-def test_sensitivity_is_that_of_the_whole_mask(engine):
+def test_sensitivity_is_that_of_the_whole_mask(evaluator):
     settings = MaskSettings(Thresholds(1300.0, 10.0, 300.0), border=1)
-    found = {one.limit: one for one in sensitivity(engine, settings)}
+    found = {one.limit: one for one in sensitivity(evaluator, settings)}
     average = found["avg_max"]
     assert average.values == pytest.approx((1300, 1040, 1560))
     for value, masked in zip(average.values, average.masked, strict=True):
-        assert masked == engine.mask(MaskSettings(Thresholds(value, 10.0, 300.0), border=1)).masked
+        assert (
+            masked == evaluator.mask(MaskSettings(Thresholds(value, 10.0, 300.0), border=1)).masked
+        )
     assert found["maxproj_min"].largest_change == 0
     assert average.largest_change > 10000
 
 
-def test_suggestions_find_the_bad_pixels_and_no_other(engine, runs):
-    found = suggest(engine)
+def test_suggestions_find_the_bad_pixels_and_no_other(evaluator, runs):
+    found = suggest(evaluator)
     assert all(one.value is not None and one.text for one in found)
     limits = apply_suggestions(Thresholds(), found)
     assert 1500 < limits.avg_max < 6000
     assert 5 < limits.stddev_max < 45
     assert 110 < limits.maxproj_min < 1000
-    good = engine.mask(MaskSettings(limits)).good
+    good = evaluator.mask(MaskSettings(limits)).good
     assert not good.flat[runs.bad].any()
     assert not good[runs.unbonded].any()
     others = np.ones(SHAPE, bool)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import unbonded_pixels
-from workbench.mask.account import Removal
-from workbench.mask.inputs import MaskImages
-from workbench.mask.rules import RULES
+from workbench.mask.images import MAD_TO_SIGMA, MaskImages
+from workbench.mask.reasons import Removal
+from workbench.mask.rules import IMAGES, RULES
 
 TOO_MANY = 0.05
-"""A single rule that removes more than this fraction is worth a look."""
+"""A single rule that masks more than this fraction is worth a look."""
 POSITION_TOLERANCE_UM = 1.0
 _STEP = 7  # medians of every seventh pixel are good enough here
 
@@ -23,14 +22,14 @@ _STEP = 7  # medians of every seventh pixel are good enough here
 def mix_ups(images: MaskImages) -> list[str]:
     """Signs that the images are swapped, so that no mask made of them can be right."""
     average, stddev = (_median(image.reshape(-1)[::_STEP]) for image in images.arrays[:2])
-    found = []
+    warnings = []
     if stddev > 10 * max(average, 1.0) and not _mostly_not_positive(images):
-        found.append("The average is far smaller than the stddev: are the two swapped?")
+        warnings.append("The average is far smaller than the stddev: are the two swapped?")
     if _signal(images) == (False, True):
-        found.append(
+        warnings.append(
             "The stddev shows light and the maximum shows none: dark and bright seem swapped."
         )
-    return [*found, *_kinds(images)]
+    return [*warnings, *_kinds(images)]
 
 
 def image_warnings(images: MaskImages) -> list[str]:
@@ -40,15 +39,16 @@ def image_warnings(images: MaskImages) -> list[str]:
 
 def count_warnings(removals: Sequence[Removal], pixels: int) -> list[str]:
     """Rules and layers that remove implausibly many of all pixels."""
-    found = []
-    for one in removals:
-        fraction = one.counts.total / pixels
+    warnings = []
+    for removal in removals:
+        fraction = removal.counts.total / pixels
         if fraction > TOO_MANY:
-            name = f"“{RULES[one.rule].text}”" if one.layer is None else one.label
-            found.append(
+            rule = f"“{RULES[removal.rule].text}”"
+            name = rule if removal.layer is None else removal.label
+            warnings.append(
                 f"{name[0].upper()}{name[1:]} removes {100 * fraction:.1f} % of the pixels."
             )
-    return found
+    return warnings
 
 
 def _mostly_not_positive(images: MaskImages) -> float:
@@ -58,24 +58,24 @@ def _mostly_not_positive(images: MaskImages) -> float:
 
 
 def _levels(images: MaskImages) -> list[str]:
-    found = []
+    warnings = []
     not_positive = _mostly_not_positive(images)
     if not_positive:
-        found.append(
+        warnings.append(
             f"{100 * not_positive:.0f} % of the average are not above 0: was the pedestal "
             "subtracted from the dark run? Average it raw."
         )
     lit, noisy = _signal(images)
     if lit is not False and noisy:
-        found.append(
+        warnings.append(
             "Bonded pixels are much noisier than unbonded ones: is the dark run really dark?"
         )
     elif lit is False and not noisy:
-        found.append(
+        warnings.append(
             "In the maximum, bonded pixels are no brighter than unbonded ones: was there light "
             "in the bright run?"
         )
-    return found
+    return warnings
 
 
 def _signal(images: MaskImages) -> tuple[bool | None, bool]:
@@ -83,11 +83,11 @@ def _signal(images: MaskImages) -> tuple[bool | None, bool]:
 
     Unbonded pixels see no photons: light shows as a difference from them.
     """
-    unbonded = unbonded_pixels()
+    unbonded = images.unbonded
     lit: bool | None = None
     blind, seeing = _split(images.maximum, unbonded)
     if blind.size > 100 and seeing.size > 1000 and np.ptp(seeing) > 0:
-        spread = 1.4826 * np.median(np.abs(blind - np.median(blind)))
+        spread = MAD_TO_SIGMA * np.median(np.abs(blind - np.median(blind)))
         brighter = np.quantile(seeing, 0.9) - np.median(blind)
         lit = bool(brighter > max(5 * spread, 0.02 * abs(np.median(blind))))
     blind, seeing = _split(images.stddev, unbonded)
@@ -106,51 +106,49 @@ def _split(
 
 
 def _kinds(images: MaskImages) -> list[str]:
-    wanted = ("average", "stddev", "maximum")
-    found = []
-    for source, kind in zip(images.sources, wanted, strict=True):
+    warnings = []
+    for source, kind in zip(images.sources, IMAGES, strict=True):
         stated = getattr(source, "kind", "image")
-        if stated in (*wanted, "minimum") and stated != kind:
+        if stated in (*IMAGES, "minimum") and stated != kind:
             name = getattr(source, "name", "") or "An image"
             article = "an" if stated == "average" else "a"
-            found.append(f"{name} is used as the {kind} but says it is {article} {stated}.")
-    return found
+            warnings.append(f"{name} is used as the {kind} but says it is {article} {stated}.")
+    return warnings
 
 
 def _runs(images: MaskImages) -> list[str]:
     origins = [_origins(getattr(source, "provenance", None)) for source in images.sources]
-    found = []
+    warnings = []
     experiments = sorted({experiment for origin in origins for experiment, _ in origin})
     if len(experiments) > 1:
-        found.append(f"The images are of different experiments: {', '.join(experiments)}.")
+        warnings.append(f"The images are of different experiments: {', '.join(experiments)}.")
     average, stddev, maximum = origins
     if average and stddev and average != stddev:
-        found.append("Average and stddev are of different runs.")
+        warnings.append("Average and stddev are of different runs.")
     if average and average == maximum:
-        found.append("The maximum is of the dark run itself; take it from a bright run.")
-    return found
+        warnings.append("The maximum is of the dark run itself; take it from a bright run.")
+    return warnings
 
 
 def _origins(fact: Any) -> set[tuple[str, int]]:
     """Experiments and runs in the provenance of an average, or of several merged."""
     if not isinstance(fact, Mapping):
         return set()
-    found: set[tuple[str, int]] = set()
+    origins: set[tuple[str, int]] = set()
     for inner in fact.get("runs") or ():
-        found |= _origins(inner)
+        origins |= _origins(inner)
     run = fact.get("run")
     if isinstance(run, Mapping):
-        found |= _origins(run)
+        origins |= _origins(run)
     elif isinstance(run, int) and fact.get("experiment"):
-        found.add((str(fact["experiment"]), run))
-    return found
+        origins.add((str(fact["experiment"]), run))
+    return origins
 
 
 def _geometries(images: MaskImages) -> list[str]:
+    geometries = [getattr(source, "geometry", None) for source in images.sources]
     known = [
-        source.geometry.pixel_positions_um()[..., :2]
-        for source in images.sources
-        if getattr(source, "geometry", None) is not None
+        geometry.pixel_positions_um()[..., :2] for geometry in geometries if geometry is not None
     ]
     for first, second in pairwise(known):
         if first is second:

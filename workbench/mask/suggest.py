@@ -1,7 +1,6 @@
 """Help in choosing limits: histograms, removal curves, sensitivity, suggested values.
 
-Everything is exact and comes from the sorted codes of `CodedImage`, so that it can follow a
-slider. Suggestions are never applied by themselves.
+Everything is exact. Suggestions are never applied by themselves.
 """
 
 from __future__ import annotations
@@ -10,24 +9,17 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detector import unbonded_pixels
 from workbench.errors import MaskError
+from workbench.mask.evaluate import MaskEvaluator
+from workbench.mask.images import MAD_TO_SIGMA
+from workbench.mask.rules import IMAGES, LIMITS, ThresholdRule
 from workbench.recipe import MaskSettings, Thresholds
 
-if TYPE_CHECKING:
-    from workbench.mask.coded import CodedImage
-    from workbench.mask.evaluate import MaskEvaluator
-
-LIMITS = {"avg_max": "average", "stddev_max": "stddev", "maxproj_min": "maximum"}
-"""Each threshold and the image it belongs to."""
-
-MAD_TO_SIGMA = 1.4826
-"""σ of a normal distribution over the median of its absolute deviations from the median."""
 SIGMAS = 6.0
 """`suggest`: how many robust σ above the median a dark pixel may be."""
 
@@ -105,7 +97,7 @@ class Suggestion:
 
 
 def histogram(
-    engine: MaskEvaluator,
+    evaluator: MaskEvaluator,
     limit: str,
     bins: int = 200,
     scale: Literal["linear", "log"] = "linear",
@@ -115,42 +107,44 @@ def histogram(
 
     Parameters
     ----------
-    limit : ``avg_max``, ``stddev_max`` or ``maxproj_min``.
+    limit : name of a setting of `Thresholds`, e.g. ``avg_max``.
     scale : bins of equal width, or of equal ratio (then what is not above 0 counts as below).
     span : first and last edge; by default nearly all pixels (0.05 % to 99.95 %).
     """
-    values = _image(engine, limit).values
-    low, high = span or _span(engine, limit)
+    rule = _rule(limit)
+    numbers = evaluator.images.sorted_values(rule.image)
+    low, high = span or _span(numbers)
     if scale == "log":
-        positive = values[values > 0]
-        low = low if low > 0 else float(positive.min()) if positive.size else 1.0
+        positive = numbers[np.searchsorted(numbers, 0.0, side="right") :]
+        low = low if low > 0 else float(positive[0]) if positive.size else 1.0
         edges = np.geomspace(low, max(high, low * 1.001), bins + 1)
     else:
         edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
-    counts, _ = np.histogram(values, bins=edges)
-    below = int(np.count_nonzero(values < edges[0]))
-    above = int(np.count_nonzero(values > edges[-1]))
-    missing = int(np.count_nonzero(np.isnan(values)))
-    return Histogram(edges, counts.astype(np.int64), below, above, missing)
+    places = np.searchsorted(numbers, edges, side="left")
+    places[-1] = np.searchsorted(numbers, edges[-1], side="right")
+    missing = evaluator.images.image(rule.image).size - numbers.size
+    below, above = int(places[0]), int(numbers.size - places[-1])
+    return Histogram(edges, np.diff(places).astype(np.int64), below, above, missing)
 
 
 def removal_curve(
-    engine: MaskEvaluator, limit: str, limits: ArrayLike | None = None, points: int = 200
+    evaluator: MaskEvaluator, limit: str, limits: ArrayLike | None = None, points: int = 200
 ) -> RemovalCurve:
     """Pixels a threshold removes (by itself) against its value, exactly.
 
     Parameters
     ----------
-    limit : ``avg_max``, ``stddev_max`` or ``maxproj_min``.
+    limit : name of a setting of `Thresholds`, e.g. ``avg_max``.
     limits : values to try, increasing; by default `points` over nearly all pixels' values.
     """
-    image = _image(engine, limit)
+    rule = _rule(limit)
+    numbers = evaluator.images.sorted_values(rule.image)
     if limits is None:
-        low, high = _span(engine, limit)
+        low, high = _span(numbers)
         at = np.linspace(low, high if high > low else low + 1.0, points)
     else:
         at = np.asarray(limits, dtype=np.float64)
-    removed = image.removed(at)
+    removed = pixels_beyond(numbers, at, rule.side)
     places = np.arange(at.size)
     after, before = np.minimum(places + 1, at.size - 1), np.maximum(places - 1, 0)
     width = at[after] - at[before]
@@ -159,90 +153,129 @@ def removal_curve(
     return RemovalCurve(at, removed, slope)
 
 
+def pixels_beyond(
+    numbers: NDArray[np.floating], limits: ArrayLike, side: Literal["above", "below"]
+) -> NDArray[np.int64]:
+    """How many of sorted numbers are above, or below, each limit."""
+    if side == "below":
+        return np.searchsorted(numbers, limits, side="left").astype(np.int64)
+    return (numbers.size - np.searchsorted(numbers, limits, side="right")).astype(np.int64)
+
+
+def pixels_masked(
+    values: ArrayLike, limits: ArrayLike, side: Literal["above", "below"], positive: bool
+) -> NDArray[np.int64]:
+    """How many values a rule with each of the limits leaves not good.
+
+    Parameters
+    ----------
+    values : any shape; what is not a number is never good.
+    side : side of the limit that is masked.
+    positive : values at or below 0 are masked too.
+    """
+    flat = np.asarray(values).reshape(-1)
+    numbers = np.sort(flat)
+    numbers = numbers[: np.searchsorted(numbers, np.nan)]
+    zeros = np.searchsorted(numbers, 0.0, side="right") if positive else 0
+    good = numbers.size - pixels_beyond(numbers, limits, side)
+    good = good - zeros if side == "above" else np.minimum(good, numbers.size - zeros)
+    return np.asarray(flat.size - np.maximum(good, 0), np.int64)
+
+
 def sensitivity(
-    engine: MaskEvaluator, settings: MaskSettings, change: float = 0.2
+    evaluator: MaskEvaluator, settings: MaskSettings, change: float = 0.2
 ) -> tuple[Sensitivity, ...]:
     """How the number of masked pixels changes as each threshold is moved by ± `change`.
 
     The limits of low-gain pixels follow, as ``low_gain.avg_max`` and so on, if they have their own.
     """
-    found = []
-    here = engine.evaluate(settings).masked
+    moves = []
+    here = evaluator.evaluate(settings).masked
     for group, prefix in (("thresholds", ""), ("low_gain", "low_gain.")):
         limits = getattr(settings, group)
         for limit in LIMITS if limits is not None else ():
             value = getattr(limits, limit)
             values = (value, value - abs(value) * change, value + abs(value) * change)
             less, more = (
-                engine.evaluate(
+                evaluator.evaluate(
                     dataclasses.replace(
                         settings, **{group: dataclasses.replace(limits, **{limit: moved})}
                     )
                 ).masked
                 for moved in values[1:]
             )
-            found.append(Sensitivity(prefix + limit, values, (here, less, more)))
-    return tuple(found)
+            moves.append(Sensitivity(prefix + limit, values, (here, less, more)))
+    return tuple(moves)
 
 
 def suggest(
-    engine: MaskEvaluator, pixels: NDArray[np.bool_] | None = None
+    evaluator: MaskEvaluator, pixels: NDArray[np.bool_] | None = None
 ) -> tuple[Suggestion, ...]:
-    """Values for the three thresholds, by stated rules that a few bad pixels cannot move.
+    """Values for the thresholds, by stated rules that a few bad pixels cannot move.
 
     Parameters
     ----------
-    pixels : bool ``(32, 185, 388)``, look at these only, e.g. those of low gain.
+    pixels : bool ``(modules, rows, columns)``, look at these only, e.g. those of low gain.
 
     Notes
     -----
-    ``avg_max`` and ``stddev_max``: median of the pixels above 0 plus 6 σ, σ being 1.4826 times
-    the median absolute deviation. ``maxproj_min``: the emptiest place (fewest pixels per ADU)
-    between the maxima of the unbonded pixels, which no photon reaches, and the median of the
-    others.
+    Upper limits: median of the pixels above 0 plus 6 σ, σ being 1.4826 times the median absolute
+    deviation. Lower limits: the emptiest place (fewest pixels per ADU) between the values of the
+    unbonded pixels, which no photon reaches, and the median of the others.
     """
-    chosen = np.ones(engine.images.average.size, bool) if pixels is None else pixels.reshape(-1)
-    return (
-        _robust_upper("avg_max", engine.images.average.reshape(-1)[chosen]),
-        _robust_upper("stddev_max", engine.images.stddev.reshape(-1)[chosen]),
-        _valley(engine.images.maximum.reshape(-1)[chosen], unbonded_pixels().reshape(-1)[chosen]),
-    )
+    images = evaluator.images
+    chosen = np.ones(images.detector.pixels, bool) if pixels is None else pixels.reshape(-1)
+    unbonded = images.unbonded.reshape(-1)[chosen]
+    suggestions = []
+    for rule in LIMITS.values():
+        values = images.image(rule.image).reshape(-1)[chosen]
+        upper = rule.side == "above"
+        suggestions.append(
+            _robust_upper(rule, values) if upper else _valley(rule, values, unbonded)
+        )
+    return tuple(suggestions)
 
 
 def apply_suggestions(thresholds: Thresholds, suggestions: Sequence[Suggestion]) -> Thresholds:
     """Thresholds with the values that were found."""
-    found = {one.limit: one.value for one in suggestions if one.value is not None}
-    return dataclasses.replace(thresholds, **found)
+    values = {s.limit: s.value for s in suggestions if s.value is not None}
+    return dataclasses.replace(thresholds, **values)
 
 
-def _image(engine: MaskEvaluator, limit: str) -> CodedImage:
+def _rule(limit: str) -> ThresholdRule:
     if limit not in LIMITS:
         raise MaskError(f"There is no threshold {limit!r}; known are {', '.join(LIMITS)}.")
-    return engine.coded[list(LIMITS).index(limit)]
+    return LIMITS[limit]
 
 
-def _span(engine: MaskEvaluator, limit: str) -> tuple[float, float]:
-    image = _image(engine, limit)
-    low, high = image.quantile(0.0005), image.quantile(0.9995)
+def _span(numbers: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest of nearly all of sorted numbers."""
+    if not numbers.size:
+        return 0.0, 1.0
+    ranks = [min(int(fraction * numbers.size), numbers.size - 1) for fraction in (0.0005, 0.9995)]
+    low, high = (float(numbers[rank]) for rank in ranks)
     if not (math.isfinite(low) and math.isfinite(high)):
-        finite = image.values[np.isfinite(image.values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        finite = numbers[np.isfinite(numbers)]
+        low, high = (float(finite[0]), float(finite[-1])) if finite.size else (0.0, 1.0)
     return low, high
 
 
-def _robust_upper(limit: str, values: NDArray[np.float64]) -> Suggestion:
+def _robust_upper(rule: ThresholdRule, values: NDArray[np.float64]) -> Suggestion:
     values = values[np.isfinite(values) & (values > 0)]
     if values.size < 1000:
-        return Suggestion(limit, None, f"hardly any pixel of the {LIMITS[limit]} is above 0")
+        words = IMAGES[rule.image].words
+        return Suggestion(rule.limit, None, f"hardly any pixel of the {words} is above 0")
     median = float(np.median(values))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - median)))
     value = _rounded_up(median + SIGMAS * sigma)
     text = f"median {median:.4g} + {SIGMAS:g} σ of {sigma:.3g} ADU (robust), rounded up"
-    return Suggestion(limit, value, text)
+    return Suggestion(rule.limit, value, text)
 
 
-def _valley(values: NDArray[np.float64], unbonded: NDArray[np.bool_]) -> Suggestion:
-    limit = "maxproj_min"
+def _valley(
+    rule: ThresholdRule, values: NDArray[np.float64], unbonded: NDArray[np.bool_]
+) -> Suggestion:
+    limit = rule.limit
     dark = values[unbonded & np.isfinite(values)]
     bonded = values[~unbonded & np.isfinite(values)]
     if dark.size < 30 or bonded.size < 1000:
