@@ -1,8 +1,13 @@
-"""The floors of the house: imports go down, never up, and heavy libraries stay in their rooms."""
+"""The floors of the house: imports go down, never up, and in no circle inside a room.
+
+Heavy libraries stay in their rooms, and the numbers of a detector in its description.
+"""
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +33,56 @@ ONLY_IN = {
 }  # fmt: skip
 MODULES = sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "__init__.py", PACKAGE / "__main__.py"})
 SAME_FLOOR = {("images", "geometry"), ("ui", "report"), ("cli", "report"), ("cli", "ui")}
+
+SOURCES = sorted(
+    path
+    for ending in ("*.py", "*.js", "*.mjs", "*.ts", "*.css")
+    for path in PACKAGE.rglob(ending)
+    if not {"node_modules", "static"} & set(path.parts)
+)
+NUMBERS_OF_A_DETECTOR = re.compile(
+    r"\b(185|388|194|193|370|5920|11840|1480|1552|16383|2296960|2_296_960|32 . 185)\b"
+    r"|\b0?\.?(109\.92|10992|274\.80?|2748)\b|SENS2X1"
+)
+HOLD_NUMBERS = ("detectors/", "runs/xtc/", "simulate/")
+STILL_TO_CLEAN = {
+    "averages/accumulate_loops.py",
+    "averages/results.py",
+    "constants/store.py",
+    "constants/text.py",
+    "corrections/correction_loops.py",
+    "detector.py",
+    "figures/mask.py",
+    "geometry/formats/coordinates.py",
+    "geometry/formats/crystfel.py",
+    "geometry/objects.py",
+    "images/files.py",
+    "mask/account.py",
+    "mask/build.py",
+    "mask/evaluate.py",
+    "mask/explain.py",
+    "mask/formats/__init__.py",
+    "mask/formats/crystfel.py",
+    "mask/formats/cxi.py",
+    "mask/formats/dials.py",
+    "mask/formats/hdf5.py",
+    "mask/formats/npy.py",
+    "mask/formats/nxmx.py",
+    "mask/formats/psana.py",
+    "mask/formats/pyfai.py",
+    "mask/inputs.py",
+    "mask/live.py",
+    "mask/model.py",
+    "mask/neighbours.py",
+    "mask/planes.py",
+    "mask/select.py",
+    "mask/tuning.py",
+    "pipeline/model.py",
+    "runs/event.py",
+    "runs/frame_files.py",
+    "runs/run.py",
+}  # fmt: skip
+"""Files that hold numbers of a detector and should not; the list only becomes shorter."""
 
 
 def room_of(path: Path) -> str:
@@ -61,6 +116,52 @@ def test_imports_go_down(path):
                 assert (room, other) in SAME_FLOOR or FLOORS[room] == 0, f"{path} imports {name}"
             else:
                 assert FLOORS[room] > FLOORS[other], f"{path} imports {name}, a floor above"
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def executed(tree: ast.AST):
+    """Every node of a file but those that only a type checker looks at."""
+    yield tree
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            yield from executed(node)
+
+
+def modules_imported(path: Path, known: set[str]) -> set[str]:
+    """Modules that a file imports, inside its functions too."""
+    names = set()
+    for node in executed(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                names.add(inner if inner in known else node.module)
+    return names & known - {module_of(path)}
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in MODULES}))
+def test_no_circles_inside_a_room(room):
+    files = {module_of(path): path for path in MODULES if room_of(path) == room}
+    imported = {name: modules_imported(path, {*files}) for name, path in files.items()}
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as error:
+        pytest.fail("a circle: " + " is imported by ".join(error.args[1]))
+
+
+def test_numbers_of_a_detector_stand_in_its_description():
+    holding = {
+        name
+        for path in SOURCES
+        for name in [path.relative_to(PACKAGE).as_posix()]
+        if not name.startswith(HOLD_NUMBERS) and NUMBERS_OF_A_DETECTOR.search(path.read_text())
+    }
+    assert holding <= STILL_TO_CLEAN, "take the numbers from the detector of the value in hand"
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copyreg
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,3 +63,10 @@ def recognise(array: ArrayLike) -> tuple[Detector, NDArray]:
         for d in DETECTORS
     )
     raise WorkbenchError(f"expected a detector image ({expected}), found {found}.")
+
+
+def _reduced(detector: Detector) -> tuple[Callable[[str], Detector], tuple[str]]:
+    return find, (detector.name,)
+
+
+copyreg.pickle(Detector, _reduced)  # by name: one object of each detector in a process

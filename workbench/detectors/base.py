@@ -130,11 +130,6 @@ class Detector:
     def __repr__(self) -> str:
         return f"<Detector {self.name}: {self.shape_text}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from workbench.detectors import find
-
-        return find, (self.name,)
-
     # ---- sizes -------------------------------------------------------------------------------
 
     @property
