@@ -19,8 +19,6 @@ from workbench.geometry import (
     GeometryWarning,
     checks,
     overlapping_modules,
-    read_geometry_file,
-    write_geometry,
 )
 from workbench.geometry.formats import coordinates, crystfel
 from workbench.geometry.formats.pyfai import pixel_corners_m
@@ -48,8 +46,8 @@ def largest_difference_um(found, expected):
 @pytest.mark.parametrize("suffix", READ_BACK)
 def test_all_pixel_positions_come_back(tmp_path, suffix):
     geometry = jittered()
-    write_geometry(geometry, tmp_path / f"x{suffix}", distance_mm=121.5)
-    found = read_geometry_file(tmp_path / f"x{suffix}")
+    geometry.write(tmp_path / f"x{suffix}", distance_mm=121.5)
+    found = FORMATS.read(tmp_path / f"x{suffix}")
     assert largest_difference_um(found.geometry, geometry) < 1e-6
     if suffix in (".cbf", ".geom"):
         assert found.distance_mm == pytest.approx(121.5, abs=1e-9)
@@ -59,26 +57,26 @@ def test_all_pixel_positions_come_back(tmp_path, suffix):
 def test_the_real_trees_come_back(tmp_path, cxi_file, xpp_file, suffix):
     for path in (cxi_file, xpp_file):
         geometry = Geometry.read(path)
-        write_geometry(geometry, tmp_path / f"x{suffix}")
+        geometry.write(tmp_path / f"x{suffix}")
         assert largest_difference_um(Geometry.read(tmp_path / f"x{suffix}"), geometry) < 1e-6
 
 
 def test_a_chain_through_every_format_ends_where_it_began(tmp_path):
     start = geometry = jittered(7)
     for suffix in (".geom", ".cbf", ".npy", ".data", ".geom", ".npy"):
-        write_geometry(geometry, tmp_path / f"x{suffix}")
+        geometry.write(tmp_path / f"x{suffix}")
         geometry = Geometry.read(tmp_path / f"x{suffix}")
     assert largest_difference_um(geometry, start) < 1e-5
 
 
 def test_a_cbf_carries_the_slac_file_to_the_last_byte(tmp_path, cxi_file):
-    write_geometry(Geometry.read(cxi_file), tmp_path / "x.cbf")
+    Geometry.read(cxi_file).write(tmp_path / "x.cbf")
     assert Geometry.read(tmp_path / "x.cbf").to_text().encode() == cxi_file.read_bytes()
 
 
 def test_unknown_suffixes_are_refused(tmp_path):
     with pytest.raises(GeometryError, match=r"known are .*\.data \(SLAC geometry\)"):
-        write_geometry(Geometry.ideal(), tmp_path / "x.xyz")
+        Geometry.ideal().write(tmp_path / "x.xyz")
 
 
 def test_a_cbf_which_names_its_detector_holds_the_full_cspad_only(tmp_path):
@@ -112,12 +110,12 @@ def test_any_detector_can_be_written_moved_and_drawn(tmp_path, detector, another
         geometry = geometry.rotate(module, z=rng.normal(0, 0.3), y=rng.normal(0, 0.1))
     geometry = geometry.move_quadrants(rng.normal(0, 3, (len(detector.groups), 2)))
     for suffix in (".data", ".geom", ".npy"):
-        write_geometry(geometry, tmp_path / f"x{suffix}")
+        geometry.write(tmp_path / f"x{suffix}")
         found = Geometry.read(tmp_path / f"x{suffix}")
         assert found.detector is detector
         assert largest_difference_um(found, geometry) < 1e-6
     for suffix in (".h5", ".expt"):
-        write_geometry(geometry, tmp_path / f"x{suffix}")
+        geometry.write(tmp_path / f"x{suffix}")
     bare, full = geometry.snapped(fill=False), geometry.snapped()
     shown = bare.index >= 0
     assert np.array_equal(full.index[shown], bare.index[shown])
@@ -155,7 +153,7 @@ def test_a_panel_of_the_real_crystfel_file_is_where_the_file_says(crystfel_file)
 
 def test_a_template_keeps_its_other_lines_frame_and_offset(tmp_path, crystfel_file):
     geometry = crystfel.read_crystfel(crystfel_file).geometry
-    write_geometry(geometry, tmp_path / "x.geom", like=crystfel_file)
+    geometry.write(tmp_path / "x.geom", like=crystfel_file)
     before = crystfel_file.read_text().splitlines()
     after = (tmp_path / "x.geom").read_text().splitlines()
     places = ("/fs", "/ss", "/corner", "/coffset", "res =")
@@ -280,7 +278,7 @@ def test_pixel_corners_for_pyfai_enclose_the_pixels(tmp_path):
 
 
 def test_the_pyfai_file_has_what_pyfai_reads(tmp_path):
-    write_geometry(Geometry.ideal(), tmp_path / "x.h5")
+    Geometry.ideal().write(tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5") as file:
         group = file["entry_0000/pyFAI/CSPAD"]
         assert file["entry_0000"].attrs["NX_class"] == "NXentry"
@@ -293,7 +291,7 @@ def test_the_pyfai_file_has_what_pyfai_reads(tmp_path):
 @pytest.mark.dials
 def test_dials_loads_the_exported_experiment(tmp_path):
     geometry = jittered()
-    write_geometry(geometry, tmp_path / "x.expt", distance_mm=121.5, wavelength_angstrom=1.305)
+    geometry.write(tmp_path / "x.expt", distance_mm=121.5, wavelength_angstrom=1.305)
     look = """
 import json, sys
 from dxtbx.model.experiment_list import ExperimentListFactory

@@ -20,8 +20,6 @@ from workbench.geometry import (
     GeometryWarning,
     Version,
     compare,
-    read_geometry_file,
-    write_geometry,
 )
 
 HELP = "convert, deploy, compare and roll back geometry files"
@@ -137,7 +135,7 @@ _OUTPUTS = {"out_metrology_file": "slac", "out": "cbf"}
 
 def _convert(options: argparse.Namespace) -> None:
     source, target, format = _input_and_output(options.files)
-    geometry, distance, wavelength = read_geometry_file(source)
+    geometry, distance, wavelength = FORMATS.read(source)
     if options.rounded:
         geometry = geometry.rounded()
     distance = distance if options.distance is None else options.distance
@@ -147,9 +145,9 @@ def _convert(options: argparse.Namespace) -> None:
             print(f"{target} holds this geometry already.")
             return
         raise GeometryError(f"{target} exists already; give --overwrite to replace it.")
-    write_geometry(
-        geometry, target, options.format or format, distance_mm=distance,
-        wavelength_angstrom=wavelength, like=options.like,
+    geometry.write(
+        target, options.format or format, distance_mm=distance, wavelength_angstrom=wavelength,
+        like=options.like,
     )  # fmt: skip
     result = {
         "input": source,

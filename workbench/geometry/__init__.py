@@ -1,7 +1,7 @@
 """Detector geometry: the tree, its file formats, pixel positions and the versioned store."""
 
 from workbench.geometry.compare import GeometryDiff, ObjectChange, compare
-from workbench.geometry.formats import FORMATS, read_geometry_file, write_geometry
+from workbench.geometry.formats import FORMATS
 from workbench.geometry.objects import GeometryObject, ObjectKey, Transform
 from workbench.geometry.overlap import overlapping_modules
 from workbench.geometry.pixels import Snapped
@@ -27,6 +27,4 @@ __all__ = [
     "Version",
     "compare",
     "overlapping_modules",
-    "read_geometry_file",
-    "write_geometry",
 ]

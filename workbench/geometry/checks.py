@@ -135,8 +135,8 @@ def recognise(
         f"the {detector.modules} modules ({detector.tree.module_type}) of a {detector.name}"
         for detector in DETECTORS
     )
-    found = f"{len(nearest[1]) or 'none'}{_missing(*nearest)}"
-    raise GeometryError(f"{source}: expected {expected}, found {found}.")
+    count = len(nearest[1]) or "none"
+    raise GeometryError(f"{source}: expected {expected}, found {count}{_missing(*nearest)}.")
 
 
 def _check_groups(detector: Detector, modules: Sequence[GeometryObject], source: str) -> None:

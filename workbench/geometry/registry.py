@@ -108,24 +108,14 @@ class FormatTable(Generic[G]):
             raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
         raise FileFormatError(path, "this is no known geometry format.")
 
-    def write(
-        self,
-        geometry: G,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        options: WriteOptions = NO_OPTIONS,
-    ) -> None:
-        """Write a file in the named format, else in the one of the ending.
+    def of_path(self, path: str | os.PathLike[str], format: str | None = None) -> GeometryFormat[G]:
+        """Format of a name, else of a file's ending; ``0-end.data.v3`` ends in ``.data``.
 
         Raises
         ------
         GeometryError
-            If the ending or the name is not known, or the format cannot hold the geometry.
+            If no format has this name or ending; the message lists them.
         """
-        self.of_path(path, format).write(geometry, Path(path), options)
-
-    def of_path(self, path: str | os.PathLike[str], format: str | None = None) -> GeometryFormat[G]:
-        """Format of a name, else of a file's ending; ``0-end.data.v3`` ends in ``.data``."""
         if format is not None and format in self._formats:
             return self._formats[format]
         file = re.sub(r"(?<=\.data)\.v\d+$", "", Path(path).name.lower())

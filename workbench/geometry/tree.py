@@ -17,6 +17,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,17 +95,34 @@ class Geometry:
         """
         return FORMATS.read(path).geometry
 
-    def write(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        *,
+        distance_mm: float | None = None,
+        wavelength_angstrom: float | None = None,
+        like: str | os.PathLike[str] | None = None,
+        overwrite: bool = True,
+    ) -> None:
         """Write a file atomically, in the format of its ending.
 
         A SLAC file (``.data``) of a geometry that was read and not changed is byte-identical.
+
+        Parameters
+        ----------
+        path : where.
+        format : name of a format (of `workbench.geometry.FORMATS`) if the ending does not say it.
+        distance_mm, wavelength_angstrom : written where the format has a place for them.
+        like : a CrystFEL file whose lines other than the panels' places are kept.
 
         Raises
         ------
         GeometryError
             If no format has this ending, or it cannot hold the geometry.
         """
-        FORMATS.write(self, path, options=WriteOptions(overwrite=overwrite))
+        options = WriteOptions(distance_mm, wavelength_angstrom, like, overwrite)
+        FORMATS.of_path(path, format).write(self, Path(path), options)
 
     @classmethod
     def parse(cls, text: str, name: str = "geometry") -> Geometry:

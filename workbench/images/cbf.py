@@ -282,12 +282,12 @@ def _plain_section(content: bytes, binary: cif.Binary, name: str) -> NDArray:
     if binary.size % kind.itemsize:
         problem = f"{binary.size} bytes are no whole number of {kind.itemsize}-byte pixels."
         raise FileFormatError(name, problem, offset=binary.offset)
-    found = np.frombuffer(content, kind, binary.size // kind.itemsize, binary.offset)
-    stated = header.get("x-binary-number-of-elements", str(found.size))
-    if stated != str(found.size):
-        problem = f"expected {stated[:20]} pixels, found {found.size}."
+    values = np.frombuffer(content, kind, binary.size // kind.itemsize, binary.offset)
+    stated = header.get("x-binary-number-of-elements", str(values.size))
+    if stated != str(values.size):
+        problem = f"expected {stated[:20]} pixels, found {values.size}."
         raise FileFormatError(name, problem, offset=binary.offset)
-    return found.astype(kind.newbyteorder("="), copy=False)
+    return values.astype(kind.newbyteorder("="), copy=False)
 
 
 class _Cbflib:
@@ -351,5 +351,5 @@ def _json(text: str, default: Any) -> Any:
 
 
 def _provenance(text: str) -> dict[str, Any]:
-    found = _json(text, {})
-    return found if isinstance(found, dict) else {}
+    facts = _json(text, {})
+    return facts if isinstance(facts, dict) else {}

@@ -148,9 +148,9 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
 
     try:
         with h5py.File(path, "r") as file:
-            found = _find_dataset(file, path, dataset)
-            facts = dict(found.attrs)
-            data = as_detector_array(found[()])
+            chosen = _find_dataset(file, path, dataset)
+            facts = dict(chosen.attrs)
+            data = as_detector_array(chosen[()])
     except FileFormatError:
         raise
     except WorkbenchError as error:
@@ -188,11 +188,11 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
     """Dataset asked for, or the only one in the file that is a detector image."""
     import h5py
 
-    found: list[Any] = []
+    large: list[Any] = []
 
     def visit(_: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.size > 100_000:
-            found.append(item)
+            large.append(item)
 
     if dataset:
         if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
@@ -200,7 +200,7 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
         return file[dataset]
     file.visititems(visit)
     usable = []
-    for item in found:
+    for item in large:
         try:  # only the shape matters; an array of zero strides costs nothing
             as_detector_array(np.broadcast_to(np.zeros((), bool), item.shape))
         except WorkbenchError:
@@ -212,7 +212,7 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
         names = ", ".join(item.name for item in usable[:5])
         hint = f"Name one: {path}:{usable[0].name}"
         raise FileFormatError(path, f"it holds {len(usable)} detector images ({names}).", hint=hint)
-    shapes = ", ".join(f"{item.name} {item.shape}" for item in found[:3]) or "nothing of that size"
+    shapes = ", ".join(f"{item.name} {item.shape}" for item in large[:3]) or "nothing of that size"
     raise FileFormatError(path, f"expected one detector image, found {shapes}.")
 
 

@@ -1,15 +1,7 @@
-"""Geometry files: one module per format, chosen by content when read, by the ending when written.
+"""Geometry files, one module per format: `FORMATS` is the table of them.
 
-=========  ============  ==========================================  ====
-name       ending        file                                        read
-=========  ============  ==========================================  ====
-cbf        ``.cbf``      header of a CSPAD CBF (also ``.def``)       yes
-npy        ``.npy``      pixel coordinates of psana                  yes
-crystfel   ``.geom``     CrystFEL geometry                           yes
-pyfai      ``.h5``       detector for pyFAI                          no
-dials      ``.expt``     DIALS experiment                            no
-slac       ``.data``     SLAC geometry (also ``.data.v3``)           yes
-=========  ============  ==========================================  ====
+A file's content says which format is read, its ending in which one it is written. ``.def`` is a
+CBF header as well, and ``0-end.data.v3`` a SLAC file.
 """
 
 from __future__ import annotations
@@ -31,51 +23,7 @@ from workbench.geometry.formats import (
 from workbench.geometry.registry import GeometryFile, GeometryFormat, WriteOptions
 from workbench.geometry.tree import FORMATS, Geometry
 
-__all__ = ["FORMATS", "GeometryFile", "read_geometry_file", "write_geometry"]
-
-
-def read_geometry_file(path: str | os.PathLike[str]) -> GeometryFile[Geometry]:
-    """Geometry of a file, with the distance and the wavelength if it gives them.
-
-    Raises
-    ------
-    FileFormatError
-        If it cannot be read; the message names file and line.
-
-    Warns
-    -----
-    GeometryWarning
-        If the file says something that a tree of rigid modules cannot.
-    """
-    return FORMATS.read(path)
-
-
-def write_geometry(
-    geometry: Geometry,
-    path: str | os.PathLike[str],
-    format: str | None = None,
-    *,
-    distance_mm: float | None = None,
-    wavelength_angstrom: float | None = None,
-    like: str | os.PathLike[str] | None = None,
-    overwrite: bool = True,
-) -> None:
-    """Write a geometry file, atomically.
-
-    Parameters
-    ----------
-    path : where; its ending decides the format if `format` is None.
-    format : a name of the table above.
-    distance_mm, wavelength_angstrom : written where the format has a place for them.
-    like : a CrystFEL file whose lines other than the panels' places are kept.
-
-    Raises
-    ------
-    GeometryError
-        If the ending is not known or the format cannot hold the geometry.
-    """
-    options = WriteOptions(distance_mm, wavelength_angstrom, like, overwrite)
-    FORMATS.write(geometry, path, format, options)
+__all__ = ["FORMATS"]
 
 
 def _read_slac(path: Path) -> GeometryFile[Geometry]:

@@ -132,8 +132,8 @@ def check_digest(content: bytes | memoryview, binary: Binary, name: str) -> None
     if stated is None:
         return
     payload = memoryview(content)[binary.offset : binary.offset + binary.size]
-    found = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
-    if found != stated:
+    actual = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
+    if actual != stated:
         raise FileFormatError(
             name,
             "the pixel data are damaged (their MD5 is not the one stated).",

@@ -315,7 +315,7 @@ def parse_crystfel(text: str, name: str = "geometry", frame: str | None = None) 
     modules, left = _modules(detector, fast, slow, corner, name)
     frame = frame or _likely_frame(detector, modules)
     back, depth = FRAMES[frame].T, np.array([0, 0, RAIL_Z_UM])
-    modules = [Transform(back @ one.rotation, back @ one.origin_um + depth) for one in modules]
+    modules = [Transform(back @ own.rotation, back @ own.origin_um + depth) for own in modules]
     comments = [f"from {os.path.basename(name)} (CrystFEL axes x y z = psana {frame})"]
     geometry = tree_from_modules(detector, modules, name, comments)
     try:

@@ -149,7 +149,7 @@ def _array_tables(detector: Detector) -> list[str]:
     steps: list[tuple[object, ...]] = []
     for name in detector.asic_names():
         part = detector.part(name)
-        group = next(one for one in detector.groups if part.modules.start in one.modules)
+        group = next(g for g in detector.groups if part.modules.start in g.modules)
         array = array_name(group.name)
         for place, (size, axis) in enumerate(((columns, "F"), (rows, "S")), start=1):
             axis_set = f"AXIS_D0{name}_{axis}"

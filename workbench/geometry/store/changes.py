@@ -80,8 +80,8 @@ class VersionWriter:
         """Record the content of versions made by hand, so that it can be held to from now on."""
         for number in self.versions.unrecorded():
             when = self.versions.modified(number)
-            found = {"comment": "found without a record", "when": when}
-            self._record(number, self.versions.path(number).read_bytes(), found)
+            record = {"comment": "found without a record", "when": when}
+            self._record(number, self.versions.path(number).read_bytes(), record)
 
     def note_outside_change(self) -> None:
         """Make HISTORY end with what psana reads, if a killed deployment or a hand changed that."""

@@ -231,7 +231,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def make_folders(folder: Path) -> Callable[[], None]:
     """Create a folder and what is missing above it; gives the function that takes that back."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
 
     def undo() -> None:
         for made in missing:

@@ -68,7 +68,7 @@ class VersionFolder:
         """Number of the next version: higher than of any there is, was, or is recorded."""
         taken = {*self.numbers(), *self.missing()}
         taken |= {switch.version for switch in self.switches() if switch.version is not None}
-        number = 1 + max((one for one in taken if one <= LARGEST_NUMBER), default=-1)
+        number = 1 + max((used for used in taken if used <= LARGEST_NUMBER), default=-1)
         while os.path.lexists(self.path(number)):
             number += 1
         return number

@@ -63,9 +63,9 @@ def preview(versions: VersionFolder, geometry: Geometry, other_ranges: Sequence[
     if other_ranges:
         warnings.append(f"runs in {', '.join(other_ranges)} may be served by those files instead.")
     made = [number - 1, number] if adopts else [number]
-    paths = [path for one in made for path in (versions.side_car(one), versions.path(one))]
+    paths = [path for n in made for path in (versions.side_car(n), versions.path(n))]
     names = [path.name for path in paths] + [HISTORY, versions.file]
-    names += [versions.side_car(one).name for one in versions.unrecorded()]
+    names += [versions.side_car(n).name for n in versions.unrecorded()]
     return Deployment(
         number, versions.path(number), versions.link, number - 1 if adopts else None,
         tuple(names), diff, tuple(warnings), text, fingerprint,

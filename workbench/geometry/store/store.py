@@ -92,7 +92,7 @@ class GeometryStore:
         """
         numbers = self._versions.numbers()
         if number not in numbers:
-            there = ", ".join(f"v{one}" for one in numbers) or "none"
+            there = ", ".join(f"v{known}" for known in numbers) or "none"
             raise VersionStoreError(f"{self.link}: there is no v{number} (there: {there}).")
         return self._versions.version(number, self._versions.state().version)
 
@@ -207,7 +207,7 @@ class GeometryStore:
         with locked_folder(self.folder):
             with Changes(self.folder) as changes:
                 self._prepared(changes)
-            changed = [one for one in self.history() if one.intact is False]
+            changed = [version for version in self.history() if version.intact is False]
             for number in self._versions.missing():
                 with Changes(self.folder) as changes:
                     done.append(self._restore(VersionWriter(self._versions, changes), number))

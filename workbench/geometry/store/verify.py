@@ -10,14 +10,14 @@ from workbench.geometry.store.model import Version
 def problems(versions: VersionFolder) -> list[str]:
     """Everything that is not as it was deployed, one sentence each; empty if all is well."""
     state = versions.state()
-    found: list[str] = []
+    sentences: list[str] = []
     if state.kind != "version" and (state.kind != "absent" or versions.numbers()):
-        found.append(f"{versions.describe(state)}.")
+        sentences.append(f"{versions.describe(state)}.")
     for version in versions.versions():
-        found += _of_version(version)
+        sentences += _of_version(version)
     for number in versions.missing():
         restorable = versions.deployed(number) is not None
-        found.append(
+        sentences.append(
             f"{versions.path(number).name} was deleted; "
             + ("`repair` puts it back." if restorable else "its record does not say what it was.")
         )
@@ -25,27 +25,27 @@ def problems(versions: VersionFolder) -> list[str]:
     if switches and switches[-1].version is not None and state.kind == "version":
         last = switches[-1]
         if last.version != state.version:
-            found.append(
+            sentences.append(
                 f"HISTORY ends with {last.action} of v{last.version}, "
                 f"but {versions.file} leads to v{state.version}."
             )
-    return found
+    return sentences
 
 
 def _of_version(version: Version) -> list[str]:
-    found = []
+    sentences = []
     if not version.sha256:
-        found.append(f"{version.path.name} cannot be read.")
+        sentences.append(f"{version.path.name} cannot be read.")
     elif version.intact is False:
-        found.append(
+        sentences.append(
             f"{version.path.name} was changed after it was deployed"
             f"{' (and psana reads it)' if version.current else ''}; "
             "`repair` puts the deployed content back and keeps the changed one."
         )
     elif version.intact is None:
-        found.append(f"{version.path.name} has no record of its content.")
+        sentences.append(f"{version.path.name} has no record of its content.")
     try:
         version.geometry()
     except WorkbenchError:
-        found.append(f"{version.path.name} is not a usable geometry.")
-    return found
+        sentences.append(f"{version.path.name} is not a usable geometry.")
+    return sentences
