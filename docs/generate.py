@@ -33,6 +33,7 @@ def on_files(files, config):
         "reference/commands.md": commands(),
         "reference/recipe.md": recipe(),
         "reference/mask.md": mask(),
+        "reference/geometry.md": geometry(),
         "changelog.md": Path(config["config_file_path"]).with_name("CHANGELOG.md").read_text(),
     }
     for name, content in pages.items():
@@ -175,6 +176,28 @@ def recipe():
             doc = field.metadata.get("doc", "").replace("|", "\\|")
             text.append(f"| `{field.name}` | {default} | {doc} |")
         text.append("")
+    return "\n".join(text)
+
+
+def geometry():
+    """The formats of geometry files."""
+    from workbench.geometry import FORMATS
+
+    text = [
+        "# Geometry: files",
+        "",
+        "The content of a file says which format is read, its ending in which one it is written,",
+        "by `Geometry.read` and `Geometry.write` as by `workbench geometry convert`.",
+        "",
+        "| name | endings | what it is | read |",
+        "|---|---|---|---|",
+    ]
+    text += [
+        f"| `{known.name}` | {', '.join(f'`{ending}`' for ending in known.endings)} | "
+        f"{known.text} | {'yes' if known.read else 'no'} |"
+        for known in FORMATS
+    ]
+    text += ["", "A version such as `0-end.data.v3` is a SLAC file.", ""]
     return "\n".join(text)
 
 
