@@ -36,6 +36,7 @@ from workbench.averages.halves import Halves
 from workbench.corrections import make_corrector
 from workbench.pipeline import open_run
 from workbench.recipe import Corrections
+from workbench.runs import ModulePixels
 
 RAW, FULL, REFERENCE = 2048, 512, 64
 """Events of a measurement; a shorter run is gone through several times."""
@@ -45,10 +46,9 @@ PSANA = Path(__file__).parents[1] / "tests" / "corrections" / "psana_in_numpy.py
 class InMemory:
     """An event whose pixels are in memory."""
 
-    quads = ()
-
     def __init__(self, raw: np.ndarray) -> None:
         self.raw = raw
+        self.modules = (ModulePixels(tuple(range(len(raw))), raw),)
 
 
 def best(work: Callable[[], Any], events: int, repeats: int, clock: Any = None) -> float:
@@ -90,8 +90,8 @@ def numpy_calibration(frames: list[np.ndarray], run: Any) -> None:
     common, good = corrector.common_mode, corrector.common_mode.good
     gain = np.where(run.low_gain, np.float32(6.85), np.float32(1))
     mask = corrector.status_mask.good
-    total = np.zeros(run.shape, np.float32)
-    squares, maximum = total.copy(), np.full(run.shape, -np.inf, np.float32)
+    total = np.zeros(run.detector.shape, np.float32)
+    squares, maximum = total.copy(), np.full(run.detector.shape, -np.inf, np.float32)
     for raw in frames:
         data = psana.calibrate(
             raw, corrector.pedestals.values, ~good, common.parameters, gain, None, mask
@@ -107,8 +107,8 @@ def kernel(frames: list[np.ndarray], make: Callable[[], Any]) -> None:
     events = [InMemory(raw) for raw in frames]
     for start in range(0, len(events), BLOCK):
         block = sums.load(events[start : start + BLOCK])
-        sums.add(block)
-        sums.added(block)
+        block.add()
+        block.added()
     sums.statistics()
 
 
@@ -187,10 +187,10 @@ def measure(folder: str, repeats: int) -> None:
     low = np.asarray(run.low_gain)
 
     def raw_sums() -> RawSums:
-        return RawSums(run.shape)
+        return RawSums(run.detector.shape)
 
     def bright_sums() -> RawSums:
-        return RawSums(run.shape, *bright.offset_and_factor)
+        return RawSums(run.detector.shape, *bright.offset_and_factor)
 
     def full_sums() -> CorrectedSums:
         return CorrectedSums(full)

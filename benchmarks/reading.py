@@ -65,8 +65,8 @@ def through(touch: Callable) -> Callable[[Run], tuple[int, float]]:
     return read
 
 
-def touch_quads(event) -> None:
-    for _, _, pixels in event.quads:
+def touch_modules(event) -> None:
+    for _, pixels in event.modules:
         pixels.reshape(-1)[::2048].sum()  # one number of every page
 
 
@@ -74,7 +74,7 @@ OUT = np.empty((32, 185, 388), np.int16)
 CASES: dict[str, Callable[[Run], tuple[int, float]]] = {
     "read() into a buffer": plain,
     "headers of all objects": through(lambda event: event.fiducials),
-    "quads, each page touched": through(touch_quads),
+    "modules, each page touched": through(touch_modules),
     "raw, copied into one array": through(lambda event: event.copy_raw_into(OUT)),
     "raw, a new array each": through(lambda event: event.raw),
 }

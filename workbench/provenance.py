@@ -22,14 +22,13 @@ def describe_files(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, An
     described = []
     for path in paths:
         status = os.stat(path)
-        described.append(
-            {
-                "path": os.fspath(path),
-                "bytes": status.st_size,
-                "modified": _utc(status.st_mtime),
-            }
-        )
+        described.append(describe_file(path, status.st_size, status.st_mtime))
     return described
+
+
+def describe_file(path: str | os.PathLike[str], size: int, modified: float) -> dict[str, Any]:
+    """Description of a file whose size and time of change (seconds since 1970) are known."""
+    return {"path": os.fspath(path), "bytes": size, "modified": _utc(modified)}
 
 
 def software() -> dict[str, str]:
@@ -56,13 +55,13 @@ def commit() -> str:
         return ""
     ask = ["git", "-c", f"safe.directory={root}", "-C", str(root), "describe"]
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             [*ask, "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told.stdout.strip()
+    return answer.stdout.strip()
 
 
 def stamp() -> dict[str, Any]:

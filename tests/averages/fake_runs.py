@@ -1,18 +1,37 @@
 """A run made of arrays, with the interface of `workbench.runs.Run`."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from workbench.detectors import CSPAD, find
+from workbench.detectors.base import equal_groups
+from workbench.errors import WorkbenchError
 from workbench.recipe import Events
-from workbench.runs.select import chosen
+from workbench.runs import ModulePixels
+from workbench.runs.select import selected
 
 SHAPE = (32, 185, 388)
 SMALL = (3, 185, 388)
 
 
+def detector_of(shape):
+    """Detector of this shape: a known one, or one made up."""
+    try:
+        return find(shape)
+    except WorkbenchError:
+        grid = (1, 2) if shape[2] == CSPAD.columns else (1, 1)
+        groups = equal_groups("Q", 1, shape[0])
+        return dataclasses.replace(
+            CSPAD, name=f"made up {shape}", module_shape=shape[1:], asic_grid=grid, groups=groups
+        )
+
+
 class FakeEvent:
+    distance_mm = None
+
     def __init__(self, index, raw, absent=(), as_quads=False):
         self.index = index
         self.seconds, self.nanoseconds = 1_400_000_000 + index, 500_000_000
@@ -23,24 +42,30 @@ class FakeEvent:
         self.key = (self.seconds, self.nanoseconds, index)
         self.raw = raw
         self.missing = "" if raw is not None else "damaged (UserDefined)"
-        self.has_element = raw is not None
-        self.quads = ()
-        if as_quads and raw is not None:
-            kept = {}
-            for section in range(raw.shape[0]):
-                if section not in absent:
-                    kept.setdefault(section // 8, []).append(section)
+        self.has_pixels = raw is not None
+        self.modules = ()
+        if raw is not None and not as_quads:
+            self.modules = (ModulePixels(tuple(range(len(raw))), raw),)
+        elif raw is not None:
+            present = {}
+            for module in range(raw.shape[0]):
+                if module not in absent:
+                    present.setdefault(module // 8, []).append(module)
             # quadrants in any order, as the detector sends them
-            self.quads = tuple(
-                (quad, tuple(s % 8 for s in sections), raw[sections])
-                for quad, sections in sorted(kept.items(), reverse=True)
+            self.modules = tuple(
+                ModulePixels(tuple(modules), raw[modules])
+                for _, modules in sorted(present.items(), reverse=True)
             )
+
+    def load(self, buffer):
+        return self.raw is not None
 
 
 class FakeRun:
     """Picklable, as real runs are."""
 
     experiment, number, address = "cxim1416", 74, "CxiDs1.0:Cspad.0"
+    source, event_count = "XTC", None
 
     def __init__(self, frames, calib_dir=None, absent=(), low_gain=None, as_quads=True):
         self.frames = frames
@@ -51,12 +76,16 @@ class FakeRun:
         self.skipped = Counter()
         self.files: tuple[Path, ...] = ()
 
+    @property
+    def detector(self):
+        return detector_of(self.shape)
+
     def events(self, corrections=None, selection: Events | None = None):
         self.skipped = Counter()
         made = (
             FakeEvent(i, frame, self.absent, self.as_quads) for i, frame in enumerate(self.frames)
         )
-        return chosen(made, selection, self.skipped)
+        return selected(made, selection, self.skipped)
 
     def subset(self, events):
         """Only these events, as `workbench.runs.Run.subset` gives them."""
@@ -71,7 +100,12 @@ class FakeSubset:
         self.run, self.indices = run, indices
         self.shape, self.calib_dir, self.low_gain = run.shape, run.calib_dir, run.low_gain
         self.number, self.address = run.number, run.address
+        self.experiment, self.source, self.event_count = run.experiment, run.source, len(indices)
         self.skipped = Counter()
+
+    @property
+    def detector(self):
+        return detector_of(self.shape)
 
     def events(self, corrections=None, selection=None):
         assert corrections is None

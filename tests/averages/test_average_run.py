@@ -202,8 +202,9 @@ def test_images_so_far_are_shown_while_running():
     assert threading.active_count() < 10
 
 
-def test_events_of_another_shape_are_refused():
-    frames = random_frames(1) + random_frames(1, shape=(2, 185, 388))
+@pytest.mark.parametrize("shape", [(4, 185, 388), (3, 185, 380)])
+def test_events_of_another_shape_are_refused(shape):
+    frames = random_frames(1) + random_frames(1, shape=shape)
     with pytest.raises(WorkbenchError, match="shape"):
         average_run(FakeRun(frames, as_quads=False))
 
@@ -214,7 +215,7 @@ def test_stacks_of_floating_point_frames_leave_out_nan_per_pixel():
     for frame in frames:
         frame[0, 0, 1] = np.nan
     run = FakeRun(frames, as_quads=False)
-    run.is_frames = True
+    run.source = "frames"
     images = average_run(run)
     assert images.average[0, 0, 0] == pytest.approx((0 + 2 + 3) / 3)
     assert images.pixel_count[0, 0, 0] == 3

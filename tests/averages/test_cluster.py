@@ -13,8 +13,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from workbench.averages import Dask, average_run
+from workbench.averages.average import find_runner
 from workbench.averages.cluster import chunk_size, deaf_to_signals
-from workbench.averages.runners import find_runner
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.recipe import Events
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.averages import Dask, Threads, average_run, merge_runs, read_state
 from workbench.averages.collect import Job, collect
-from workbench.averages.halves import make_halves
-from workbench.averages.names import half_name, is_half
+from workbench.averages.halves import half_name, is_half, make_halves
 from workbench.errors import WorkbenchError
 from workbench.images import read_image
 from workbench.recipe import Corrections, Events
@@ -171,7 +170,7 @@ def test_events_corrected_one_by_one_and_stacks_are_divided_too(sample):
     floats = [frame.astype(np.float32) for frame in stack]
     floats[2][0, 0, 0] = np.nan
     run = FakeRun(floats, as_quads=False)
-    run.is_frames = True
+    run.source = "frames"
     images = average_run(run, halves="odd-even")
     assert images.halves[0].pixel_count[0, 0, 0] == 3
     assert images.halves[1].pixel_count[0, 0, 0] == 3

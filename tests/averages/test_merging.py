@@ -5,14 +5,14 @@ import pytest
 from fake_runs import FakeRun, random_frames
 
 from workbench.averages import average_run, merge_images, merge_runs
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, read_image
 
 
 def image(seed, **fields):
-    data = np.random.default_rng(seed).normal(300, 40, SHAPE)
+    data = np.random.default_rng(seed).normal(300, 40, CSPAD.shape)
     return DetectorImage(data, **fields)
 
 
@@ -101,7 +101,7 @@ def test_merged_runs_are_the_statistics_of_all_events():
 
 
 def test_a_saved_run_keeps_its_values_and_tells_its_events(tmp_path):
-    frames = random_frames(3, shape=SHAPE)
+    frames = random_frames(3, shape=CSPAD.shape)
     images = average_run(FakeRun(frames), detz_offset_mm=585.5)
     paths = images.save(tmp_path / "new", Geometry.ideal())
     assert [path.name for path in paths.values()] == [

@@ -338,10 +338,10 @@ def test_dxtbx_opens_the_images_with_exact_values(averaged, dials):
     )
     import hashlib
 
-    from workbench.detector import asic_stack
+    from workbench.detectors import CSPAD
 
     panels, distance, digest = json.loads(told.strip().splitlines()[-1])
     image = read_image(path)
     assert panels == 64
     assert abs(abs(distance) - image.distance_mm) < 1
-    assert digest == hashlib.md5(asic_stack(image.data).tobytes()).hexdigest()
+    assert digest == hashlib.md5(CSPAD.asic_stack(image.data).tobytes()).hexdigest()

@@ -1,5 +1,7 @@
 """Corrections of events agree with psana's, restated in numpy."""
 
+import dataclasses
+
 import numpy as np
 import psana_in_numpy as psana
 import pytest
@@ -14,10 +16,20 @@ from workbench.corrections import (
     PixelGain,
     StatusMask,
 )
+from workbench.detectors import CSPAD, CSPAD_2X2
+from workbench.detectors.base import equal_groups
 from workbench.errors import ConstantsError
 
 SMALL = (3, 185, 388)
 TOLERANCE = 1e-5
+
+
+def sensors(count):
+    """Detector of so many CSPAD sensors."""
+    return dataclasses.replace(CSPAD, name=f"{count} sensors", groups=equal_groups("Q", 1, count))
+
+
+THREE = sensors(3)
 
 
 def event(seed=0, shift=(0.0, 7.3, -12.6), spread=4.0, signal=0.02):
@@ -37,12 +49,12 @@ def test_all_steps_agree_with_the_restatement(seed):
     gains = rng.normal(1, 0.1, SMALL).astype(np.float32)
     parameters = (1, 25, 25, 100, 1)
     corrector = Corrector(
+        THREE,
         Pedestals(pedestals),
         CommonMode(parameters, status == 0),
         Gain(6.85, low),
         PixelGain(gains),
         StatusMask(status == 0),
-        SMALL,
     )
     expected = psana.calibrate(
         raw, pedestals, status, parameters, np.where(low, 6.85, 1), gains, status == 0
@@ -56,10 +68,10 @@ def test_all_steps_agree_with_the_restatement(seed):
 def test_a_low_gain_pixel_of_gain_2_with_minus_18_adu_becomes_minus_246_6():
     raw = np.full((1, 185, 388), 1182, np.int16)
     corrector = Corrector(
+        sensors(1),
         Pedestals(np.full(raw.shape, 1200, np.float32)),
         gain=Gain(6.85, np.ones(raw.shape, bool)),
         pixel_gain=PixelGain(np.full(raw.shape, 2, np.float32)),
-        shape=raw.shape,
     )
     np.testing.assert_allclose(corrector.apply(raw), -246.6, rtol=1e-6)
 
@@ -94,7 +106,7 @@ def test_each_branch_of_the_common_mode(parameters, with_status):
     raw, pedestals, rng = event(3)
     status = (rng.random(SMALL) < 0.02).astype(np.int64) if with_status else None
     good = None if status is None else status == 0
-    corrector = Corrector(Pedestals(pedestals), CommonMode(parameters, good), shape=SMALL)
+    corrector = Corrector(THREE, Pedestals(pedestals), CommonMode(parameters, good))
     expected = psana.calibrate(raw, pedestals, status, parameters, None, None, None)
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=TOLERANCE, rtol=3e-7)
 
@@ -126,7 +138,7 @@ def test_any_histogram_gives_the_restatement_s_common_mode(seed, shift, spread, 
     raw, pedestals, _ = event(seed, (shift, shift / 40, 0.5), spread, signal)
     parameters = (1, 3000, 3000, p3, 1)
     good = np.ones(SMALL, bool)
-    corrector = Corrector(Pedestals(pedestals), CommonMode(parameters, good), shape=SMALL)
+    corrector = Corrector(THREE, Pedestals(pedestals), CommonMode(parameters, good))
     expected = psana.calibrate(raw, pedestals, ~good, parameters, None, None, None)
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=2e-4, rtol=3e-7)
 
@@ -146,8 +158,8 @@ def test_mean_and_median_of_pixels_in_a_row_are_those_of_the_restatement(
     raw, pedestals, rng = event(seed, (shift, -shift / 40, 0.5))
     good = rng.random(SMALL) < 0.9
     parameters = (algorithm, below, limit, length)
-    corrector = Corrector(Pedestals(pedestals), CommonMode(parameters, good), shape=SMALL)
-    assert not corrector.by_section
+    corrector = Corrector(THREE, Pedestals(pedestals), CommonMode(parameters, good))
+    assert not corrector.by_module
     expected = psana.calibrate(raw, pedestals, ~good, parameters, None, None, None)
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=2e-4, rtol=3e-7)
 
@@ -156,7 +168,7 @@ def test_rows_of_a_2x2_go_through_its_interleaved_pixels():
     rng = np.random.default_rng(8)
     raw = rng.integers(0, 60, (2, 185, 388)).astype(np.int16)
     good = rng.random(raw.shape) < 0.9
-    corrector = Corrector(common_mode=CommonMode((2, 50, 100, 130), good), shape=raw.shape)
+    corrector = Corrector(CSPAD_2X2, common_mode=CommonMode((2, 50, 100, 130), good))
     expected = np.ascontiguousarray(np.moveaxis(raw, 0, -1)).astype(np.float32)
     psana.subtract_in_rows(expected, np.moveaxis(good, 0, -1), 2, 50, 100, 130)
     found = corrector.apply(raw)
@@ -168,7 +180,7 @@ def test_halves_are_rounded_away_from_zero():
     half = np.full(raw.shape, 2.5, np.float32)
     half[0, :90] = -2.5
     corrector = Corrector(
-        Pedestals(half), CommonMode((1, 25, 25, 100, 0), np.ones(raw.shape, bool)), shape=raw.shape
+        sensors(1), Pedestals(half), CommonMode((1, 25, 25, 100, 0), np.ones(raw.shape, bool))
     )
     expected = psana.calibrate(raw, half, np.zeros(raw.shape), (1, 25, 25, 100, 0), *[None] * 3)
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=TOLERANCE)
@@ -179,19 +191,19 @@ def test_steps_without_common_mode_are_linear_and_exact_in_float64():
     low = rng.random(SMALL) < 0.5
     good = rng.random(SMALL) < 0.9
     corrector = Corrector(
-        Pedestals(pedestals), None, Gain(6.85, low), None, StatusMask(good), SMALL
+        THREE, Pedestals(pedestals), None, Gain(6.85, low), None, StatusMask(good)
     )
     assert corrector.linear
     offset, factor = corrector.offset_and_factor
     np.testing.assert_array_equal(offset, pedestals)
     np.testing.assert_array_equal(factor, np.where(low, 6.85, 1) * good)
     np.testing.assert_allclose(corrector.apply(raw), factor * (raw - offset), rtol=1e-6, atol=1e-3)
-    assert Corrector(Pedestals(pedestals), CommonMode((0, 0, 0, 0)), shape=SMALL).linear
+    assert Corrector(THREE, Pedestals(pedestals), CommonMode((0, 0, 0, 0))).linear
 
 
 def test_an_event_of_another_shape_is_refused():
     with pytest.raises(ConstantsError, match=r"shape \(2, 185, 388\)"):
-        Corrector(shape=SMALL).apply(np.zeros((2, 185, 388), np.int16))
+        Corrector(THREE).apply(np.zeros((2, 185, 388), np.int16))
 
 
 def test_an_unknown_algorithm_is_refused():

@@ -7,10 +7,10 @@ import pytest
 
 from workbench.constants import read_constants
 from workbench.corrections import deploy_dark_constants, make_constants
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import ConstantsError
 
-ADDRESS = "CxiDs1.0:Cspad.0"
+ADDRESS, SHAPE = "CxiDs1.0:Cspad.0", CSPAD.shape
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def dark():
     average = rng.normal(1200, 40, SHAPE)
     stddev = rng.normal(4, 0.3, SHAPE)
     return SimpleNamespace(
-        average=average, stddev=stddev, maximum=average + 4 * stddev,
+        detector=CSPAD, average=average, stddev=stddev, maximum=average + 4 * stddev,
         minimum=average - 4 * stddev, count=50, pixel_count=np.full(SHAPE, 50),
     )  # fmt: skip
 

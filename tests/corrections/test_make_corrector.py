@@ -7,11 +7,11 @@ import pytest
 
 from workbench.constants import constants_folder, deploy_constants
 from workbench.corrections import make_corrector
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import ConstantsError
 from workbench.recipe import Corrections
 
-ADDRESS = "CxiDs1.0:Cspad.0"
+ADDRESS, SHAPE = "CxiDs1.0:Cspad.0", CSPAD.shape
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def run(calib_dir, number=54):
     low = np.zeros(SHAPE, bool)
     low[0] = True
     return SimpleNamespace(
-        calib_dir=calib_dir, address=ADDRESS, number=number, shape=SHAPE, low_gain=low
+        calib_dir=calib_dir, address=ADDRESS, number=number, detector=CSPAD, low_gain=low
     )
 
 

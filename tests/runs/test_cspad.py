@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 import xtc_builder as x
 
+from workbench.detectors import CSPAD_2X2
 from workbench.errors import DetectorNotFoundError, FileFormatError
 
 
 def only_event(run):
     (event,) = run.events()
     return event
+
+
+def modules_of(event):
+    return [part.modules for part in event.modules]
+
+
+def quadrants_of(event):
+    return [part.modules[0] // 8 for part in event.modules]
 
 
 def one(opened, *objects, cfg=None, **kwargs):
@@ -39,12 +48,12 @@ def test_the_masks_of_each_configuration_version(opened, version):
     frame = x.frame()
     short = [x.element(q, frame[8 * q : 8 * q + 2]) for q in (2, 1)]
     event = one(opened, x.data(short, version=1), cfg=[x.config(version, quad_mask=6, asic_mask=1)])
-    assert [quad[:2] for quad in event.quads] == [(1, (0, 1)), (2, (0, 1))]
+    assert modules_of(event) == [(8, 9), (16, 17)]
     if version > 1:
         regions = [x.element(3, frame[24:26]), x.element(0, frame[3:4])]
         cfg = [x.config(version, quad_mask=9, roi=0x03000008)]
         event = one(opened, x.data(regions), cfg=cfg)
-        assert [quad[:2] for quad in event.quads] == [(0, (3,)), (3, (0, 1))]
+        assert modules_of(event) == [(3,), (24, 25)]
         np.testing.assert_array_equal(event.raw[[3, 24, 25]], frame[[3, 24, 25]])
 
 
@@ -110,11 +119,7 @@ def test_sparse_quadrants_and_sections(opened):
     expected = np.zeros_like(frame)
     expected[:12], expected[31] = frame[:12], frame[31]
     np.testing.assert_array_equal(event.raw, expected)
-    assert [(q, s) for q, s, _ in event.quads] == [
-        (0, tuple(range(8))),
-        (1, (0, 1, 2, 3)),
-        (3, (7,)),
-    ]
+    assert modules_of(event) == [tuple(range(8)), (8, 9, 10, 11), (31,)]
     assert not event.complete
     out = np.full_like(frame, -5)
     event.copy_raw_into(out)
@@ -128,7 +133,7 @@ def test_stored_sections_are_the_set_bits_in_ascending_order(opened):
         opened, x.data([x.element(2, frame[[16 + s for s in kept]])]),
         cfg=[x.config(quad_mask=4, roi=0b01010010 << 16)],
     )  # fmt: skip
-    assert event.quads[0][:2] == (2, (1, 4, 6))
+    assert modules_of(event) == [(17, 20, 22)]
     for section in range(8):
         expected = frame[16 + section] if section in kept else 0
         assert (event.raw[16 + section] == expected).all()
@@ -138,7 +143,7 @@ def test_data_v1_with_4_asics_hold_sections_0_and_1(opened):
     frame = x.frame()
     parts = [x.element(q, frame[8 * q : 8 * q + 2]) for q in range(4)]
     event = one(opened, x.data(parts, version=1), cfg=[x.config(asic_mask=1)])
-    assert [s for _, s, _ in event.quads] == [(0, 1)] * 4
+    assert modules_of(event) == [(0, 1), (8, 9), (16, 17), (24, 25)]
     np.testing.assert_array_equal(event.raw[[0, 1, 8, 25]], frame[[0, 1, 8, 25]])
     assert not event.raw[2:8].any()
 
@@ -170,7 +175,7 @@ def test_quadrants_left_out_though_the_mask_names_them(opened):
 def test_fewer_quadrants_than_announced_are_delivered(opened):
     frame = x.frame()
     event = one(opened, x.full(frame, order=(1, 2)))
-    assert [q for q, _, _ in event.quads] == [1, 2]
+    assert quadrants_of(event) == [1, 2]
     assert not event.raw[:8].any()
 
 
@@ -178,7 +183,7 @@ def test_a_quadrant_cut_off_is_not_delivered(opened):
     frame = x.frame()
     payload = x.full(frame)[20:-3000]
     event = one(opened, x.xtc(0x0002001C, payload))
-    assert [q for q, _, _ in event.quads] == [0, 1, 2]
+    assert quadrants_of(event) == [0, 1, 2]
 
 
 def test_trailing_bytes_after_the_last_quadrant_are_ignored(opened):
@@ -191,13 +196,13 @@ def test_trailing_bytes_after_the_last_quadrant_are_ignored(opened):
 def test_no_more_quadrants_are_read_than_the_configuration_names(opened):
     frame = x.frame()
     event = one(opened, x.full(frame, order=(0, 1, 2)), cfg=[x.config(quad_mask=0b0011)])
-    assert [q for q, _, _ in event.quads] == [0, 1]
+    assert quadrants_of(event) == [0, 1]
 
 
 def test_the_first_of_two_elements_of_one_quadrant_counts(opened):
     parts = [x.element(2, x.frame(1)[:8]), x.element(2, x.frame(2)[:8])]
     event = one(opened, x.data(parts))
-    assert [q for q, _, _ in event.quads] == [2]
+    assert quadrants_of(event) == [2]
     np.testing.assert_array_equal(event.raw[16:24], x.frame(1)[:8])
 
 
@@ -233,7 +238,7 @@ def test_unaligned_pixels_are_read(opened):
     odd = x.xtc(0x00010002, b"abc")  # 23 bytes move the data to an odd place
     event = one(opened, odd, x.full(frame))
     np.testing.assert_array_equal(event.raw, frame)
-    assert all(pixels.flags.aligned for _, _, pixels in event.quads)
+    assert all(pixels.flags.aligned for _, pixels in event.modules)
 
 
 def test_extents_rounded_up_are_read(opened):
@@ -294,11 +299,11 @@ def test_the_small_detector(opened, version, trailer):
         x.run_bytes([[data_2x2(frame, trailer)]], cfg=[config_2x2(version, gains)]),
         address="CxiDsu.0:Cspad2x2.0",
     )
-    assert run.shape == (2, 185, 388)
-    assert run.group == "CsPad2x2::CalibV1"
+    assert run.detector is CSPAD_2X2
     event = only_event(run)
     np.testing.assert_array_equal(event.raw, frame)
-    assert not event.quads[0].pixels.flags.owndata
+    assert modules_of(event) == [(0, 1)]
+    assert not event.modules[0].pixels.flags.owndata
     low = np.zeros((2, 185, 388), bool)
     low[0, 3, 198] = low[1, 7, 8] = True
     np.testing.assert_array_equal(run.low_gain, low)
@@ -325,7 +330,7 @@ def test_a_detector_not_in_the_file_lists_those_that_are(opened):
 
 def test_a_source_that_is_no_cspad_is_refused(opened):
     content = x.run_bytes([[x.full(x.frame()), x.evr(40)]])
-    with pytest.raises(DetectorNotFoundError, match=r"is not a CSPAD; there are: CxiDs1.0:Cspad.0"):
+    with pytest.raises(DetectorNotFoundError, match=r"not a detector .* CxiDs1.0:Cspad.0"):
         opened(content, address="NoDetector.0:Evr.0")
 
 

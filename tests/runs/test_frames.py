@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from workbench.detector import DEFAULT_ADDRESS, asic_stack
+from workbench.detectors import CSPAD, CSPAD_2X2, DEFAULT_ADDRESS
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.recipe import Corrections, Events
 from workbench.runs import open_frames
@@ -32,7 +32,7 @@ LAYOUTS = {
     "sensors": lambda a: a,
     "quadrants": lambda a: a.reshape(4, 8, 185, 388),
     "psana": lambda a: a.reshape(5920, 388),
-    "panels": asic_stack,
+    "panels": CSPAD.asic_stack,
     "cheetah": slab,
 }
 
@@ -50,7 +50,7 @@ def same(frames, expected=STACK):
 def test_stacks_in_npy(tmp_path, layout):
     np.save(tmp_path / "a.npy", np.stack([LAYOUTS[layout](frame) for frame in STACK]))
     frames = open_frames(tmp_path / "a.npy")
-    assert frames.shape == SHAPE
+    assert frames.detector.shape == SHAPE
     assert not frames.low_gain.any()
     assert frames.address == DEFAULT_ADDRESS
     same(frames)
@@ -181,7 +181,7 @@ def test_pixels_of_frames_left_out_by_number_are_not_read(tmp_path, monkeypatch)
     assert frames.event_count == 6
     read = []
     monkeypatch.setattr(
-        "workbench.runs.frame_files.as_detector_array", lambda a: read.append(1) or np.asarray(a)
+        "workbench.runs.frame_files._as_array", lambda a: read.append(1) or np.asarray(a)
     )
     monkeypatch.setattr("workbench.runs.frame_files._as_one", lambda shape: shape == SHAPE)
     events = list(frames.events(selection=Events(indices=(1, 4))))
@@ -238,8 +238,7 @@ def test_description_names_the_files(tmp_path):
 def test_the_small_detector(tmp_path):
     np.save(tmp_path / "a.npy", STACK[:, :2])
     frames = open_frames(tmp_path / "a.npy")
-    assert frames.shape == (2, 185, 388)
-    assert frames.group == "CsPad2x2::CalibV1"
+    assert frames.detector is CSPAD_2X2
     same(frames, STACK[:, :2])
 
 
@@ -251,11 +250,11 @@ def write_h5(path, data):
 @pytest.mark.parametrize(
     ("name", "write", "problem"),
     [
-        ("a.npy", lambda p: np.save(p, np.zeros((10, 10))), "expected CSPAD frames, found 10 × 10"),
+        ("a.npy", lambda p: np.save(p, np.zeros((10, 10))), "detector frames, found 10 × 10"),
         ("a.npy", lambda p: np.save(p, np.array([{}]), allow_pickle=True), "cannot be read"),
         ("a.npy", lambda p: p.write_bytes(b"\x93NUMPY\1\0v\0{'descr'"), "cannot be read"),
         ("a.npy", lambda p: np.save(p, np.zeros(SHAPE, complex)), "real numbers"),
-        ("a.h5", lambda p: write_h5(p, np.zeros(5)), "no CSPAD frames"),
+        ("a.h5", lambda p: write_h5(p, np.zeros(5)), "no detector frames"),
         ("a.h5", lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50)), "cannot be read"),
         ("a.tif", lambda p: p.write_bytes(b"II*\0nonsense"), "no known image format"),
         ("a.txt", lambda p: p.write_bytes(b"hello"), "no known image format"),

@@ -11,7 +11,7 @@ def test_a_minimal_run_is_read_exactly(opened):
     frames = [x.frame(n) for n in range(3)]
     run = opened(x.run_bytes([[x.full(frame)] for frame in frames]))
     assert (run.experiment, run.number, run.address) == ("cxim1416", 74, "CxiDs1.0:Cspad.0")
-    assert run.shape == (32, 185, 388)
+    assert run.detector.shape == (32, 185, 388)
     assert not run.low_gain.any()
     events = list(run.events())
     assert [event.index for event in events] == [0, 1, 2]
@@ -27,16 +27,16 @@ def test_a_minimal_run_is_read_exactly(opened):
     assert not run.problems
 
 
-def test_pixels_are_views_into_the_file(opened):
+def test_pixels_are_views_into_what_was_read(opened):
     frame = x.frame()
     (event,) = opened(x.run_bytes([[x.full(frame, order=(2, 0, 3, 1))]])).events()
-    assert [(quad, sections) for quad, sections, _ in event.quads] == [
-        (q, tuple(range(8))) for q in range(4)
+    assert [modules for modules, _ in event.modules] == [
+        tuple(range(8 * quadrant, 8 * quadrant + 8)) for quadrant in range(4)
     ]
-    for quad, _, pixels in event.quads:
+    for modules, pixels in event.modules:
         assert not pixels.flags.owndata
         assert not pixels.flags.writeable
-        np.testing.assert_array_equal(pixels, frame[8 * quad : 8 * quad + 8])
+        np.testing.assert_array_equal(pixels, frame[list(modules)])
     out = np.empty((32, 185, 388), np.int16)
     assert event.copy_raw_into(out)
     np.testing.assert_array_equal(out, frame)

@@ -57,7 +57,7 @@ def read_everything(folder: Path) -> int:
             events += 1
             raw = event.raw
             assert (raw is None) == bool(event.missing)
-            assert raw is None or raw.shape == run.shape
+            assert raw is None or raw.shape == run.detector.shape
             assert event.wavelength_angstrom is None or np.isfinite(event.wavelength_angstrom)
             assert event.encoder_mm is None or np.isfinite(event.encoder_mm)
             assert isinstance(event.event_codes, tuple)
@@ -80,7 +80,7 @@ def test_the_seed_itself_is_read(folder):
     x.write(folder, SECOND, stream=1)
     assert read_everything(folder) == 4
     events = list(open_run("cxim1416", 74, xtc_dir=folder).events())
-    assert [len(event.quads) for event in events] == [2, 2, 0, 2]
+    assert [len(event.modules) for event in events] == [2, 2, 0, 2]
     assert [event.encoder_mm for event in events] == [-499.0] * 4
 
 

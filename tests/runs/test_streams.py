@@ -183,7 +183,7 @@ def test_daq_streams_take_turns(opened):
 def test_the_same_fiducial_in_two_daq_streams_is_two_events(opened):
     run = opened(begin() + small(300) + end(), s1=begin() + shot(300) + end())
     assert fiducials(run) == [300, 300]
-    assert [bool(event.quads) for event in run.events()] == [False, True]
+    assert [bool(event.modules) for event in run.events()] == [False, True]
 
 
 def test_fiducials_order_events_across_their_wrap(opened):
@@ -284,7 +284,7 @@ def test_a_calibration_cycle_may_bring_a_configuration(opened):
     run = opened(first + shot(300) + cycle + shot(303, data=False, objects=[section]) + end())
     before, after = run.events()
     assert before.complete
-    assert after.quads[0][:2] == (0, (2,))
+    assert after.modules[0].modules == (2,)
     np.testing.assert_array_equal(after.raw[2], FRAME[2])
 
 
@@ -344,7 +344,7 @@ def test_damaged_data_are_left_out_but_the_event_is_delivered(opened, bit):
     run = opened(begin() + shot(300, data=False, objects=[damaged]) + end())
     (event,) = run.events()
     assert event.raw is None
-    assert event.quads == ()
+    assert event.modules == ()
     assert event.missing.startswith("damaged (")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from workbench.cli import main
 from workbench.constants import read_common_mode, read_constants
-from workbench.detector import DEFAULT_ADDRESS, unbonded_pixels
+from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import Cancelled, FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.recipe import read_recipe
@@ -123,7 +123,7 @@ def test_truth_lists_faulty_pixels(sample):
     faulty = faulty_pixels(entries)
     assert {kind: int(pixels.sum()) for kind, pixels in faulty.items()} == entries["faulty_counts"]
     assert np.sum([*faulty.values()], axis=0).max() == 1, "kinds exclude each other"
-    assert np.array_equal(faulty["unbonded"], unbonded_pixels())
+    assert np.array_equal(faulty["unbonded"], CSPAD.unbonded_pixels())
 
 
 def test_recipe_of_the_sample_can_be_read(sample):

@@ -1,19 +1,20 @@
 """The loops over pixels, compiled by numba; they release the GIL.
 
-Raw pixels are reached through addresses, so events are read where the reader found them (in the
-mapped file) and nothing is assembled or copied. A block of events is gone through tile by tile:
+Raw pixels are reached through addresses, so they are added where the reader put them and nothing
+is assembled or copied. A block of events is gone through tile by tile:
 the accumulators of a tile stay in the cache while all events of the block pass over it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-from workbench.corrections.correction_loops import BINS, correct, section_common_mode
+from workbench.corrections.correction_loops import BINS, correct, module_common_mode
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
@@ -21,7 +22,39 @@ each event are enough for the processor to read ahead."""
 FOLD = 16
 """Events whose squares fit 32 bits without sign: 16 * 16383**2 < 2**32."""
 LARGEST = 16383
-"""Largest value of the detector's 14-bit converters."""
+"""Of values up to this `FOLD` squares fit; where there are larger ones, what was lost is added."""
+
+
+class RawArrays(NamedTuple):
+    """What `add_raw` adds to; all ``(modules, pixels)``."""
+
+    sums: NDArray[np.int64]
+    squares: NDArray[np.int64]
+    maximum: NDArray[np.int16]
+    minimum: NDArray[np.int16]
+
+
+class CorrectedArrays(NamedTuple):
+    """What `add_corrected` adds to; all ``(modules, pixels)``.
+
+    Sums are of the differences from `shift`, the first value of each pixel, so that no digits are
+    lost.
+    """
+
+    shift: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    maximum: NDArray[np.float32]
+    minimum: NDArray[np.float32]
+
+
+class CentralArrays(NamedTuple):
+    """Mean, sum of squared differences from it, maximum and minimum of each pixel; flat."""
+
+    mean: NDArray[np.float64]
+    m2: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    minimum: NDArray[np.float64]
 
 
 def _int16_at(context: Any, address: Any) -> Any:
@@ -152,51 +185,50 @@ def _add_tile(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def add_raw(addresses, turn, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+def add_raw(addresses, turn, arrays):  # type: ignore[no-untyped-def]
     """Add the int16 pixels at `addresses`, sharing the tiles of the detector with other threads.
 
     Parameters
     ----------
-    addresses : int64 ``(sections, events)``; 0 where an event lacks the section.
+    addresses : int64 ``(modules, events)``; 0 where an event lacks the module.
     turn : int64 of one number, 0 at first: the next tile to be added. Threads that call this with
         the same `turn` each take tiles until none is left.
-    sums, squares : int64 ``(sections, pixels)``, exact.
-    maximum, minimum : int16 ``(sections, pixels)``.
+    arrays : `RawArrays`; sums and squares are exact.
     """
-    sections, pixels = sums.shape
+    modules, pixels = arrays.sums.shape
     tiles = (pixels + TILE - 1) // TILE
     short_sums, short_squares = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
     while True:
-        section, tile = divmod(next_turn(turn.ctypes.data), tiles)
-        if section >= sections:
+        module, tile = divmod(next_turn(turn.ctypes.data), tiles)
+        if module >= modules:
             return
-        present = addresses[section][addresses[section] != 0]
+        present = addresses[module][addresses[module] != 0]
         start, stop = tile * TILE, min(pixels, (tile + 1) * TILE)
         _add_tile(
             present, start, short_sums[: stop - start], short_squares[: stop - start],
-            sums[section, start:stop], squares[section, start:stop],
-            maximum[section, start:stop], minimum[section, start:stop],
+            arrays.sums[module, start:stop], arrays.squares[module, start:stop],
+            arrays.maximum[module, start:stop], arrays.minimum[module, start:stop],
         )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
-def finish_raw(  # type: ignore[no-untyped-def]
-    n, sums, squares, maximum, minimum, offset, factor, mean, m2, high, low
-):
-    """Mean, m2, maximum and minimum of ``factor * (x - offset)`` from exact sums of x.
+def finish_raw(n, raw, offset, factor, out):  # type: ignore[no-untyped-def]
+    """Statistics of ``factor * (x - offset)`` from exact sums of x.
 
-    All arrays are flat; `n` is the count of all these pixels. The sums are first shifted to the
-    nearest whole number of the mean, exactly, so a pixel that never changed gets m2 = 0.
+    All arrays are flat; `raw` is a `RawArrays` of `n` events each, `out` a `CentralArrays` that is
+    written. The sums are first shifted to the nearest whole number of the mean, exactly, so a
+    pixel that never changed gets m2 = 0.
     """
-    for i in range(sums.size):
-        centre = np.int64(np.rint(sums[i] / n))
-        s = sums[i] - n * centre
-        q = squares[i] - 2 * centre * sums[i] + n * centre * centre
+    for i in range(offset.size):
+        total = raw.sums[i]
+        centre = np.int64(np.rint(total / n))
+        s = total - n * centre
+        q = raw.squares[i] - 2 * centre * total + n * centre * centre
         g = factor[i]
-        mean[i] = g * ((centre - offset[i]) + s / n)
-        m2[i] = g * g * max(q - s * (s / n), 0.0)
-        one, other = g * (maximum[i] - offset[i]), g * (minimum[i] - offset[i])
-        high[i], low[i] = max(one, other), min(one, other)
+        out.mean[i] = g * ((centre - offset[i]) + s / n)
+        out.m2[i] = g * g * max(q - s * (s / n), 0.0)
+        one, other = g * (raw.maximum[i] - offset[i]), g * (raw.minimum[i] - offset[i])
+        out.maximum[i], out.minimum[i] = max(one, other), min(one, other)
 
 
 @njit(nogil=True, cache=True)
@@ -222,57 +254,43 @@ def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # 
 
 
 @njit(nogil=True, cache=True)
-def add_corrected(  # type: ignore[no-untyped-def]
-    addresses, turn, before, columns, offset, good, algorithm, parameters, factor, second,
-    shift, sums, squares, maximum, minimum,
-):  # fmt: skip
-    """Correct the pixels at `addresses` and add them, sharing the sections with other threads.
+def add_corrected(addresses, turn, before, tables, arrays):  # type: ignore[no-untyped-def]
+    """Correct the pixels at `addresses` and add them, sharing the modules with other threads.
 
     Parameters
     ----------
-    addresses, turn : as for `add_raw`; here each turn is a section.
-    before : int64 ``(sections,)``, how many events each section has already.
-    columns : pixels of a row.
-    offset, good, factor, second, algorithm, parameters : `workbench.corrections.Corrector.tables`.
-    shift : float64, first value of each pixel; sums are of the differences from it, so that no
-        digits are lost (set here for a section without events).
-    sums, squares, maximum, minimum : float64, float64, float32, float32 ``(sections, pixels)``.
+    addresses, turn : as for `add_raw`; here each turn is a module.
+    before : int64 ``(modules,)``, how many events each module has already.
+    tables : `workbench.corrections.Tables`.
+    arrays : `CorrectedArrays`; `shift` is set here for a module without events.
     """
-    sections, pixels = sums.shape
+    modules, pixels = arrays.sums.shape
     common = np.empty(addresses.shape[1], np.float32)
     bins = np.empty(pixels, np.int16)
     histogram = np.empty((4, BINS + 1), np.int32)
     work = np.empty((4, TILE // 2), np.float32)
     while True:
-        section = next_turn(turn.ctypes.data)
-        if section >= sections:
+        module = next_turn(turn.ctypes.data)
+        if module >= modules:
             return
-        present = addresses[section][addresses[section] != 0]
+        present = addresses[module][addresses[module] != 0]
         for event in range(present.size):
-            common[event] = section_common_mode(
-                carray(int16_at(present[event]), pixels), offset[section], good[section], algorithm,
-                parameters, columns, bins, histogram,
-            )  # fmt: skip
-        _add_section(
-            present, before[section] == 0, common,
-            offset[section], factor[section], second[section], work,
-            shift[section], sums[section], squares[section],
-            maximum[section], minimum[section],
-        )  # fmt: skip
+            raw = carray(int16_at(present[event]), pixels)
+            common[event] = module_common_mode(raw, tables, module, bins, histogram)
+        _add_module(present, before[module] == 0, common, tables, arrays, module, work)
 
 
 @njit(nogil=True, cache=True)
-def _add_section(  # type: ignore[no-untyped-def]
-    present, begin, common, offset, factor, second, work, shift, sums, squares, maximum, minimum
-):
-    pixels, part, count = sums.size, work.shape[1], present.size
+def _add_module(present, begin, common, tables, arrays, module, work):  # type: ignore[no-untyped-def]
+    pixels, part, count = arrays.sums.shape[1], work.shape[1], present.size
     for start in range(0, pixels, part):
         stop = min(pixels, start + part)
         size = stop - start
-        here, by = offset[start:stop], factor[start:stop]
-        also = second[start:stop] if second.size else second
-        k, s, q = shift[start:stop], sums[start:stop], squares[start:stop]
-        high, low = maximum[start:stop], minimum[start:stop]
+        here, by = tables.offset[module, start:stop], tables.factor[module, start:stop]
+        also = tables.second[module, start:stop] if tables.second.size else tables.second[module]
+        k, s = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
+        q = arrays.squares[module, start:stop]
+        high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
         for event in range(count):
             lane = event % 4
             raw = _tile(present, event, start, size)

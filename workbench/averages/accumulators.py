@@ -1,86 +1,79 @@
-"""Accumulators that take blocks of events in the quickest exact way the corrections allow."""
+"""Accumulators that take blocks of events in the quickest exact way the corrections allow.
+
+Each has two methods: ``load(events)`` prepares a block of events to be added, and ``statistics()``
+gives what was added so far.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.accumulate_loops import add_corrected, add_raw, finish_raw
+from workbench.averages.accumulate_loops import (
+    CentralArrays,
+    CorrectedArrays,
+    RawArrays,
+    add_corrected,
+    add_raw,
+    finish_raw,
+)
 from workbench.averages.statistics import Statistics
 from workbench.corrections import Corrector
-from workbench.detector import SENSORS_PER_QUADRANT
 from workbench.errors import WorkbenchError
+from workbench.runs import Event
+
+Shape = tuple[int, int, int]
 
 
-class Accumulator(Protocol):
-    """What a runner feeds: blocks of events, each shared by the threads that add it."""
-
-    def load(self, events: Sequence[Any]) -> Any:
-        """Prepare a block; what it gives keeps the events' memory alive."""
-        ...
-
-    def add(self, block: Any) -> None:
-        """Add a block; threads that call this at the same time share the work."""
-        ...
-
-    def added(self, block: Any) -> None:
-        """Count a block once all calls of `add` with it have returned."""
-        ...
-
-    def statistics(self) -> Statistics:
-        """Statistics of everything added so far."""
-        ...
-
-
-class Block:
-    """Addresses of the sections of some events.
+class Pending(NamedTuple):
+    """A block of events to be added; it keeps their memory alive.
 
     Attributes
     ----------
-    addresses : int64 ``(sections, events)``, 0 where an event lacks the section.
-    turn : which part of the work comes next, shared by the threads.
+    add : adds it; threads that call this at the same time share the work.
+    added : counts it, once all calls of `add` have returned.
     """
 
-    def __init__(self, events: Sequence[Any], shape: tuple[int, ...]) -> None:
-        sections, rows, columns = shape
-        stride = rows * columns * 2
-        addresses = np.zeros((len(events), sections), np.int64)
-        self._keep: list[Any] = []
-        whole: list[tuple[int, int, int]] = []
-        """Event, quadrant and start of the quadrants that have all their sections."""
-        for number, event in enumerate(events):
-            quads = getattr(event, "quads", None)
-            if not quads:
-                addresses[number] = self._hold(event.raw, shape) + stride * np.arange(sections)
-                continue
-            for quadrant, kept, view in quads:
-                start = self._hold(view, (len(kept), rows, columns))
-                if len(kept) == SENSORS_PER_QUADRANT:
-                    whole.append((number, quadrant, start))
+    add: Callable[[], None]
+    added: Callable[[], None]
+
+
+class Block:
+    """Addresses of the modules of some events.
+
+    Attributes
+    ----------
+    addresses : int64 ``(modules, events)``, 0 where an event lacks the module.
+    turn : which piece of the work comes next, shared by the threads.
+    """
+
+    def __init__(self, events: Sequence[Event], shape: Shape) -> None:
+        modules, rows, columns = shape
+        steps = 2 * rows * columns * np.arange(modules)
+        addresses = np.zeros((len(events), modules), np.int64)
+        self._keep: list[NDArray[np.int16]] = []
+        for row, event in zip(addresses, events, strict=True):
+            for places, pixels in event.modules:
+                if pixels.shape != (len(places), rows, columns) or places[-1] >= modules:
+                    # the compiled loops trust addresses
+                    raise WorkbenchError(
+                        f"An event has modules of the shape {pixels.shape}, expected {shape}; only "
+                        "events of one detector can be averaged."
+                    )
+                pixels = np.ascontiguousarray(pixels, np.int16)
+                self._keep.append(pixels)
+                start = pixels.__array_interface__["data"][0] + steps[: len(places)]
+                first, last = places[0], places[-1]
+                if last - first == len(places) - 1:
+                    row[first : last + 1] = start
                 else:
-                    for k, section in enumerate(kept):
-                        place = SENSORS_PER_QUADRANT * quadrant + section
-                        addresses[number, place] = start + k * stride
-        if whole:
-            numbers, quadrants, starts = np.array(whole).T[..., None]
-            step = np.arange(SENSORS_PER_QUADRANT)
-            addresses[numbers, SENSORS_PER_QUADRANT * quadrants + step] = starts + stride * step
+                    row[list(places)] = start
         self.addresses = np.ascontiguousarray(addresses.T)
         self.turn = np.zeros(1, np.int64)
-
-    def _hold(self, pixels: NDArray, shape: tuple[int, ...]) -> int:
-        if pixels.shape != shape:  # the compiled loops trust addresses
-            raise WorkbenchError(
-                f"An event has the shape {pixels.shape}, expected {shape}; only events of one "
-                "detector can be averaged."
-            )
-        pixels = np.ascontiguousarray(pixels, np.int16)
-        self._keep.append(pixels)
-        address: int = pixels.__array_interface__["data"][0]
-        return address
 
     @property
     def events(self) -> int:
@@ -89,7 +82,7 @@ class Block:
 
     @property
     def present(self) -> NDArray[np.int64]:
-        """Number of events that have each section."""
+        """Number of events that have each module."""
         return np.count_nonzero(self.addresses, axis=1)
 
 
@@ -107,57 +100,55 @@ class RawSums:
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         offset: NDArray[np.float64] | None = None,
         factor: NDArray[np.float64] | None = None,
     ) -> None:
         self.shape = shape
         pixels = (shape[0], shape[1] * shape[2])
-        self._sums = np.zeros(pixels, np.int64)
-        self._squares = np.zeros(pixels, np.int64)
         limits = np.iinfo(np.int16)
-        self._maximum = np.full(pixels, limits.min, np.int16)
-        self._minimum = np.full(pixels, limits.max, np.int16)
-        self._section_count = np.zeros(shape[0], np.int64)
+        self._arrays = RawArrays(
+            sums=np.zeros(pixels, np.int64),
+            squares=np.zeros(pixels, np.int64),
+            maximum=np.full(pixels, limits.min, np.int16),
+            minimum=np.full(pixels, limits.max, np.int16),
+        )
+        self._module_count = np.zeros(shape[0], np.int64)
         self._count = 0
         self._offset, self._factor = offset, factor
 
-    def load(self, events: Sequence[Any]) -> Block:
-        """Addresses of the events' pixels."""
-        return Block(events, self.shape)
+    def load(self, events: Sequence[Event]) -> Pending:
+        """Prepare some events."""
+        block = Block(events, self.shape)
+        return Pending(partial(self._add, block), partial(self._added, block))
 
-    def add(self, block: Block) -> None:
-        """Add the block's events."""
-        add_raw(
-            block.addresses, block.turn, self._sums, self._squares, self._maximum, self._minimum
-        )
+    def _add(self, block: Block) -> None:
+        add_raw(block.addresses, block.turn, self._arrays)
 
-    def added(self, block: Block) -> None:
-        """Count the block's events."""
-        self._section_count += block.present
+    def _added(self, block: Block) -> None:
+        self._module_count += block.present
         self._count += block.events
 
     def statistics(self) -> Statistics:
         """Statistics of the corrected pixels."""
-        found = Statistics.empty(self.shape)
-        found.count = self._count
-        found.pixel_count[:] = self._section_count[:, None, None]
-        zeros, ones = np.zeros(self._sums.shape[1]), np.ones(self._sums.shape[1])
-        for section in np.flatnonzero(self._section_count):
+        result = Statistics.empty(self.shape)
+        result.count = self._count
+        result.pixel_count[:] = self._module_count[:, None, None]
+        zeros, ones = np.zeros(self.shape[1:]), np.ones(self.shape[1:])
+        for module in np.flatnonzero(self._module_count):
             finish_raw(
-                self._section_count[section],
-                self._sums[section],
-                self._squares[section],
-                self._maximum[section],
-                self._minimum[section],
-                zeros if self._offset is None else self._offset[section].reshape(-1),
-                ones if self._factor is None else self._factor[section].reshape(-1),
-                found.mean[section].reshape(-1),
-                found.m2[section].reshape(-1),
-                found.maximum[section].reshape(-1),
-                found.minimum[section].reshape(-1),
+                self._module_count[module],
+                RawArrays(*(array[module] for array in self._arrays)),
+                (zeros if self._offset is None else self._offset[module]).reshape(-1),
+                (ones if self._factor is None else self._factor[module]).reshape(-1),
+                CentralArrays(
+                    result.mean[module].reshape(-1),
+                    result.m2[module].reshape(-1),
+                    result.maximum[module].reshape(-1),
+                    result.minimum[module].reshape(-1),
+                ),
             )
-        return found
+        return result
 
 
 class CorrectedSums:
@@ -171,56 +162,44 @@ class CorrectedSums:
         self.shape = corrector.shape
         pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
         self._tables = corrector.tables
-        self._shift = np.zeros(pixels)
-        self._sums = np.zeros(pixels)
-        self._squares = np.zeros(pixels)
-        self._maximum = np.full(pixels, -np.inf, np.float32)
-        self._minimum = np.full(pixels, np.inf, np.float32)
-        self._section_count = np.zeros(corrector.shape[0], np.int64)
+        self._arrays = CorrectedArrays(
+            shift=np.zeros(pixels),
+            sums=np.zeros(pixels),
+            squares=np.zeros(pixels),
+            maximum=np.full(pixels, -np.inf, np.float32),
+            minimum=np.full(pixels, np.inf, np.float32),
+        )
+        self._module_count = np.zeros(corrector.shape[0], np.int64)
         self._count = 0
 
-    def load(self, events: Sequence[Any]) -> Block:
-        """Addresses of the events' pixels."""
-        return Block(events, self.shape)
+    def load(self, events: Sequence[Event]) -> Pending:
+        """Prepare some events."""
+        block = Block(events, self.shape)
+        return Pending(partial(self._add, block), partial(self._added, block))
 
-    def add(self, block: Block) -> None:
-        """Add the block's events."""
-        tables = self._tables
-        add_corrected(
-            block.addresses, block.turn, self._section_count, self.shape[2],
-            tables.offset, tables.good, tables.algorithm, tables.parameters,
-            tables.factor, tables.second,
-            self._shift, self._sums, self._squares, self._maximum, self._minimum,
-        )  # fmt: skip
+    def _add(self, block: Block) -> None:
+        add_corrected(block.addresses, block.turn, self._module_count, self._tables, self._arrays)
 
-    def added(self, block: Block) -> None:
-        """Count the block's events."""
-        self._section_count += block.present
+    def _added(self, block: Block) -> None:
+        self._module_count += block.present
         self._count += block.events
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
-        found = Statistics.empty(self.shape)
-        found.count = self._count
-        for section in np.flatnonzero(self._section_count):
-            n = self._section_count[section]
-            sums, mean = self._sums[section], self._sums[section] / n
-            flat = {name: getattr(found, name)[section].reshape(-1) for name in
-                    ("pixel_count", "mean", "m2", "maximum", "minimum")}  # fmt: skip
-            flat["pixel_count"][:] = n
-            flat["mean"][:] = self._shift[section] + mean
-            flat["m2"][:] = np.maximum(self._squares[section] - sums * mean, 0.0)
-            flat["maximum"][:] = self._maximum[section]
-            flat["minimum"][:] = self._minimum[section]
-        return found
-
-
-class FrameBlock:
-    """Frames whose sections threads take in turn."""
-
-    def __init__(self, frames: list[NDArray]) -> None:
-        self.frames = frames
-        self.sections = iter(range(frames[0].shape[0]))  # next() of it is atomic
+        result = Statistics.empty(self.shape)
+        result.count = self._count
+        for module in np.flatnonzero(self._module_count):
+            n, shape = self._module_count[module], self.shape[1:]
+            shift, sums, squares, maximum, minimum = (
+                array[module].reshape(shape) for array in self._arrays
+            )
+            mean = sums / n
+            result.pixel_count[module] = n
+            result.mean[module] = shift + mean
+            result.m2[module] = np.maximum(squares - sums * mean, 0.0)
+            result.maximum[module] = maximum
+            result.minimum[module] = minimum
+        return result
 
 
 class FrameSums:
@@ -235,7 +214,7 @@ class FrameSums:
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         corrector: Corrector | None = None,
         begun: Statistics | None = None,
     ) -> None:
@@ -243,11 +222,12 @@ class FrameSums:
         self._corrector = corrector
         self._statistics = begun or Statistics.empty(shape)
 
-    def load(self, events: Sequence[Any]) -> FrameBlock:
-        """Take the frames; masked pixels become NaN."""
+    def load(self, events: Sequence[Event]) -> Pending:
+        """Prepare some frames; masked pixels become NaN."""
         frames = []
         for event in events:
             frame = event.raw
+            assert frame is not None
             if frame.shape != self.shape:
                 raise WorkbenchError(
                     f"A frame has the shape {frame.shape}, expected {self.shape}; only frames of "
@@ -259,30 +239,33 @@ class FrameSums:
                 frame = self._corrector.apply(frame)
                 frame[_absent(event)] = np.nan
             frames.append(frame)
-        return FrameBlock(frames)
+        modules = iter(range(self.shape[0]))  # next() of it is atomic
 
-    def add(self, block: FrameBlock) -> None:
-        """Add the frames, section by section."""
-        for section in block.sections:
-            of_section = self._statistics.part(section)
-            for frame in block.frames:
-                of_section.add(frame[section])
+        def add() -> None:
+            for module in modules:
+                of_module = self._statistics.module(module)
+                for frame in frames:
+                    of_module.add(frame[module])
 
-    def added(self, block: FrameBlock) -> None:
-        """Count the block's frames."""
-        self._statistics.count += len(block.frames)
+        def added() -> None:
+            self._statistics.count += len(frames)
+
+        return Pending(add, added)
 
     def statistics(self) -> Statistics:
         """Statistics so far (a copy)."""
         return self._statistics.copy()
 
 
+AnyAccumulator = RawSums | CorrectedSums | FrameSums
+
+
 def make_accumulator(
-    events: Sequence[Any],
-    shape: tuple[int, ...],
+    events: Sequence[Event],
+    shape: Shape,
     corrector: Corrector | None,
-    present: Accumulator | None = None,
-) -> Accumulator:
+    present: AnyAccumulator | None = None,
+) -> AnyAccumulator:
     """Quickest exact accumulator that takes these events of a run.
 
     Parameters
@@ -303,20 +286,18 @@ def make_accumulator(
         return RawSums(shape)
     if corrector.linear:
         return RawSums(shape, *corrector.offset_and_factor)
-    return CorrectedSums(corrector) if corrector.by_section else FrameSums(shape, corrector)
+    return CorrectedSums(corrector) if corrector.by_module else FrameSums(shape, corrector)
 
 
-def _absent(event: Any) -> list[int]:
-    """Sections an event of the detector lacks."""
-    quads = getattr(event, "quads", None)
-    if not quads:
-        return []
-    held = {SENSORS_PER_QUADRANT * quad + section for quad, kept, _ in quads for section in kept}
-    return [section for section in range(len(event.raw)) if section not in held]
+def _absent(event: Event) -> list[int]:
+    """Modules an event lacks."""
+    assert event.raw is not None
+    return sorted(set(range(len(event.raw))).difference(*(part.modules for part in event.modules)))
 
 
-def _of_detector(event: Any) -> bool:
+def _of_detector(event: Event) -> bool:
     """Whether pixels are those of the detector's converters: int16, none masked."""
-    if getattr(event, "quads", None):
-        return True
-    return event.raw.dtype == np.int16 and not isinstance(event.raw, np.ma.MaskedArray)
+    return all(
+        pixels.dtype == np.int16 and not isinstance(pixels, np.ma.MaskedArray)
+        for _, pixels in event.modules
+    )

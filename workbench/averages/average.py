@@ -6,25 +6,26 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from workbench import provenance
-from workbench.averages.collect import Collected, Job
+from workbench.averages.cluster import Dask
+from workbench.averages.collect import Collected, Job, Runner, Threads
 from workbench.averages.halves import make_halves
 from workbench.averages.results import RunImages
-from workbench.averages.runners import Runner, find_runner
 from workbench.averages.state import AveragingState, read_state, subject
 from workbench.averages.statistics import Statistics
 from workbench.constants import constants_folder, file_for_run
 from workbench.corrections.dark import half_below_zero
-from workbench.errors import Cancelled, GeometryError, NoEventsError
+from workbench.errors import Cancelled, GeometryError, NoEventsError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.progress import Progress
 from workbench.recipe import Corrections, Events
+from workbench.runs import EventSource, Run
 
 
 def average_run(
-    run: Any,
+    run: Run,
     corrections: Corrections | None = None,
     runner: Runner | str | None = None,
     progress: Progress | None = None,
@@ -78,8 +79,8 @@ def average_run(
         If the state to go on from is of another averaging.
     """
     before = resume if resume is None or isinstance(resume, AveragingState) else read_state(resume)
-    divided = make_halves(halves, run, selection, None if before is None else before.subject)
-    job = Job(run, corrections, selection, () if before is None else before.keys, divided)
+    division = make_halves(halves, run, selection, None if before is None else before.subject)
+    job = Job(run, corrections, selection, () if before is None else before.keys, division)
     chosen = find_runner(runner)
     about = subject(job)
     if before is not None:
@@ -88,7 +89,10 @@ def average_run(
     def make(collected: Collected) -> RunImages:
         if before is not None:
             collected = replace(before.collected.merge(collected), partial=collected.partial)
-        return _images(job, collected, detz_offset_mm, chosen, before, about)
+        return _images(
+            run, job, collected,
+            detz_offset_mm=detz_offset_mm, runner=chosen, before=before, about=about,
+        )  # fmt: skip
 
     def show(collected: Collected) -> None:
         if snapshot is not None and collected.counts.used:
@@ -103,7 +107,33 @@ def average_run(
     return make(collected)
 
 
-def deployed_geometry(run: Any) -> Geometry | None:
+def find_runner(runner: object) -> Runner:
+    """Runner from None, ``"threads"``, ``"dask"``, or a scheduler, client or cluster of Dask.
+
+    A scheduler is named by its address (``tcp://host:8786``) or its file (``scheduler.json``).
+
+    Raises
+    ------
+    WorkbenchError
+        If it is none of these.
+    """
+    if runner is None or runner == "threads":
+        return Threads()
+    if runner == "dask":
+        return Dask()
+    if isinstance(runner, str) and (":" in runner or runner.endswith(".json")):
+        return Dask(runner)
+    if isinstance(runner, Threads | Dask) or hasattr(runner, "collect"):
+        return cast(Runner, runner)
+    if hasattr(runner, "scheduler_address") or hasattr(runner, "scheduler"):
+        return Dask(runner)
+    raise WorkbenchError(
+        f"{runner!r} is no runner; use None, 'threads', 'dask', a scheduler's address "
+        "(tcp://host:port) or its file (scheduler.json)."
+    )
+
+
+def deployed_geometry(run: EventSource) -> Geometry | None:
     """Geometry deployed for a run, or None if the run has no calibration directory.
 
     Raises
@@ -111,7 +141,7 @@ def deployed_geometry(run: Any) -> Geometry | None:
     GeometryError
         If the calibration directory has no geometry for the run.
     """
-    if getattr(run, "calib_dir", None) is None:
+    if run.calib_dir is None:
         return None
     folder = constants_folder(run.calib_dir, run.address, "geometry")
     path = file_for_run(folder, run.number)
@@ -124,8 +154,10 @@ def deployed_geometry(run: Any) -> Geometry | None:
 
 
 def _images(
+    run: Run,
     job: Job,
     collected: Collected,
+    *,
     detz_offset_mm: float | None,
     runner: Runner,
     before: AveragingState | None,
@@ -133,7 +165,7 @@ def _images(
 ) -> RunImages:
     statistics = collected.whole()
     assert statistics is not None
-    run, counts = job.run, collected.counts
+    counts = collected.counts
     encoder = counts.encoder_mm.value
     distance = counts.distance_mm.value
     if detz_offset_mm is not None:
@@ -151,11 +183,11 @@ def _images(
             "subtracted. For the mask average the dark run raw (--raw-data)."
         )
     of_halves: tuple[Statistics, ...] = ()
-    told: dict[str, Any] = {}
+    divided: dict[str, Any] = {}
     if job.halves is not None:
         of_halves = tuple(part for part in collected.parts if part is not None and part.count)
         of_each = [0 if part is None else part.count for part in collected.parts]
-        told = {**job.halves.describe(), "counts_of_halves": of_each}
+        divided = {**job.halves.describe(), "counts_of_halves": of_each}
         if len(of_halves) < 2:
             of_halves = ()
             warnings.append(
@@ -166,6 +198,7 @@ def _images(
         run.experiment,
         run.number,
         run.address,
+        run.detector,
         skipped=counts.skipped,
         encoder_mm=encoder,
         distance_mm=distance,
@@ -178,7 +211,7 @@ def _images(
             "run": run.describe(),
             "corrections": collected.steps or "raw",
             "events": (job.selection or Events()).describe(),
-            **told,
+            **divided,
             "resumed": None
             if before is None
             else {"events": before.collected.counts.used, **before.origin},
@@ -201,7 +234,7 @@ def _images(
     )
 
 
-def _nothing(name: str, run: Any, collected: Collected, selection: Events | None) -> str:
+def _nothing(name: str, run: EventSource, collected: Collected, selection: Events | None) -> str:
     """Say why there is nothing to average."""
     reasons = ", ".join(f"{n} {why}" for why, n in collected.counts.skipped.most_common(4))
     text = f"{name} has no events of {run.address} to average"

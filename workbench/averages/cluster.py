@@ -27,6 +27,7 @@ from workbench.averages.collect import Collected, Job, Snapshot, available_cores
 from workbench.averages.event_counts import EventCounts
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
+from workbench.runs import Event
 
 LEAST_CHUNK, MOST_CHUNKS = 50, 64
 """Merging two parts costs as much as summing some tens of events: smaller chunks do not pay."""
@@ -102,7 +103,7 @@ class Dask:
         """Send the job's events to the workers in chunks; False if cancelled before the end."""
         job = tree.job
         size = self.chunk_events or chunk_size(job.expected)
-        chunk: list[tuple[Any, int]] = []
+        chunk: list[tuple[Event, int]] = []
         for divided in job.events():
             chunk.append(divided)
             if len(chunk) == size:
@@ -256,7 +257,7 @@ class _Tree:
         self.top: _Node | None = None
         self._open: list[tuple[int, _Node]] = []  # height and node, not merged yet
 
-    def add(self, chunk: Sequence[tuple[Any, int]]) -> None:
+    def add(self, chunk: Sequence[tuple[Event, int]]) -> None:
         """Let a worker collect some events, each for its part of the whole."""
         import cloudpickle
 

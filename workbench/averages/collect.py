@@ -1,8 +1,7 @@
-"""Going through the events of a run: the part of the work that every runner does."""
+"""Going through the events of a run: what is collected from them, and the threads that do it."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections import Counter
@@ -11,9 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
-from workbench.averages.accumulators import Accumulator, make_accumulator
+import numpy as np
+
+from workbench.averages.accumulators import AnyAccumulator, Pending, make_accumulator
 from workbench.averages.event_counts import EventCounts
 from workbench.averages.halves import Halves
 from workbench.averages.statistics import Statistics, merge_all
@@ -21,10 +22,13 @@ from workbench.corrections import Corrector, make_corrector
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
+from workbench.runs import Event, EventSource
 
 BLOCK = 64
-"""Events added at once: 290 MB of pixels. The accumulators pass through memory once per block, so
-a smaller one is slower; two are mapped at a time where several threads work."""
+"""Events added at once, 290 MB of pixels of a CSPAD. The accumulators pass through memory once per
+block, so a smaller one is slower; two are in memory where several threads work."""
+HEADERS_BYTES = 4096
+"""What an uncompressed event needs beside its pixels, at most."""
 FRAMES_BYTES = 100 << 20
 """Of frames, which are copies in memory, at most this much is taken at once."""
 LOOK_EVERY = 8
@@ -61,8 +65,8 @@ class Collected:
         """Give what was collected from the events of both."""
         return Collected(
             tuple(
-                one.merge(two) if one is not None and two is not None else one or two
-                for one, two in zip_longest(self.parts, other.parts)
+                here.merge(there) if here is not None and there is not None else here or there
+                for here, there in zip_longest(self.parts, other.parts)
             ),
             self.counts.merge(other.counts),
             self.partial or other.partial,
@@ -76,7 +80,7 @@ class Collected:
 class Job:
     """What is to be collected: a run, how its events are corrected, and which are used."""
 
-    run: Any
+    run: EventSource
     corrections: Corrections | None = None
     selection: Events | None = None
     counted: tuple[tuple[int, ...], ...] = ()
@@ -84,7 +88,7 @@ class Job:
     halves: Halves | None = None
     """How the events are divided in two, if they are."""
     dealt: bytes | None = None
-    """Half of each event, where the run is a part of one and cannot tell."""
+    """Half of each event, where the run is a subset of one and cannot tell."""
 
     @property
     def corrected(self) -> bool:
@@ -103,7 +107,7 @@ class Job:
         """Into how many parts the events are divided."""
         return 1 if self.halves is None else 2
 
-    def events(self) -> Iterator[tuple[Any, int]]:
+    def events(self) -> Iterator[tuple[Event, int]]:
         """Events selected and the part of each; `run.skipped` counts those left out.
 
         Events are divided before those averaged earlier are passed over, so that going on gives
@@ -117,7 +121,7 @@ class Job:
                 continue
             yield event, part
 
-    def _divided(self, events: Iterator[Any]) -> Iterator[tuple[Any, int]]:
+    def _divided(self, events: Iterator[Event]) -> Iterator[tuple[Event, int]]:
         if self.halves is None:
             yield from ((event, 0) for event in events)
         elif self.dealt is not None:
@@ -126,12 +130,12 @@ class Job:
             number = 0
             for event in events:
                 yield event, self.halves.half_of(event, number)
-                number += event.has_element
+                number += event.has_pixels
 
     @property
     def expected(self) -> int | None:
         """How many events will come, as far as that is known."""
-        known = [getattr(self.run, "event_count", None)]
+        known = [self.run.event_count]
         if self.selection is not None:
             known += [self.selection.limit, len(self.selection.indices) or None]
         total = min((n for n in known if n is not None), default=None)
@@ -141,9 +145,48 @@ class Job:
 Snapshot = Callable[[Collected], None]
 
 
-def is_frames(run: Any) -> bool:
-    """True for frames of other files than XTC."""
-    return bool(getattr(run, "is_frames", False))
+class Runner(Protocol):
+    """Collects the statistics of a run's events."""
+
+    def collect(
+        self,
+        job: Job,
+        progress: Progress | None = None,
+        snapshot: Snapshot | None = None,
+        snapshot_seconds: float = 3.0,
+    ) -> Collected:
+        """Go through the events of `job`."""
+        ...
+
+    def describe(self) -> str:
+        """Name for provenance."""
+        ...
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Threads of this process.
+
+    Parameters
+    ----------
+    count : how many; default all cores of this process.
+    """
+
+    count: int | None = None
+
+    def collect(
+        self,
+        job: Job,
+        progress: Progress | None = None,
+        snapshot: Snapshot | None = None,
+        snapshot_seconds: float = 3.0,
+    ) -> Collected:
+        """Go through the events of `job`."""
+        return collect(job, self.count, progress, snapshot, snapshot_seconds)
+
+    def describe(self) -> str:
+        """Name for provenance."""
+        return f"{self.count or available_cores()} threads"
 
 
 def available_cores() -> int:
@@ -182,27 +225,31 @@ def collect(
         raise WorkbenchError(f"{threads} threads cannot work; use at least 1.")
     helpers = (threads or available_cores()) - 1
     corrector = job.corrector
+    frames = job.run.source == "frames"
     found = Collected(
+        absent_is_zero=not frames,
         steps=[] if corrector is None else corrector.describe(),
         warnings=() if corrector is None else tuple(corrector.warnings),
     )
-    accumulators: list[Accumulator | None] = [None] * job.part_count
-    shape = tuple(job.run.shape)
+    accumulators: list[AnyAccumulator | None] = [None] * job.part_count
+    shape = job.run.detector.shape
     total = job.expected
+    size = block_events or _block_size(job)
+    # the next block is read while the one before is added by the helpers
+    buffers = _Buffers(job, size, 2 if helpers else 1)
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
         adding = _Adding(pool, helpers)
-        for parts, seen in _blocks(job, found.counts, block_events, progress, total):
+        for parts, seen in _blocks(job, found.counts, size, progress, buffers):
             if any(parts):
-                found.absent_is_zero = not is_frames(job.run)
-                if is_frames(job.run):
+                if frames:
                     adding.finish()  # frames of another type may follow
                 work = []
                 for number, events in enumerate(parts):
                     if events:
                         present = make_accumulator(events, shape, corrector, accumulators[number])
                         accumulators[number] = present
-                        work.append((present, present.load(events)))
+                        work.append(present.load(events))
                 adding.begin(work)
             progress.update(seen, total, f"{found.counts.used} used")
             if snapshot is not None and found.counts.used:
@@ -218,13 +265,9 @@ def collect(
     return _finished(found, accumulators, job, partial=found.partial)
 
 
-Work = list[tuple[Accumulator, Any]]
-"""Blocks to be added, each to the accumulator of its part."""
-
-
-def _add(work: Work) -> None:
-    for accumulator, block in work:
-        accumulator.add(block)
+def _add(work: list[Pending]) -> None:
+    for block in work:
+        block.add()
 
 
 class _Adding:
@@ -238,15 +281,13 @@ class _Adding:
     def __init__(self, pool: ThreadPoolExecutor, helpers: int) -> None:
         self._pool, self._helpers = pool, helpers
         self._futures: list[Future[None]] = []
-        self._current: Work = []
+        self._current: list[Pending] = []
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: list[Pending]) -> None:
         """Finish the blocks before, then let the helpers add these."""
-        done = self._current  # its memory is let go once the helpers have work again
         self.finish()
         self._current = work
         self._futures = [self._pool.submit(_add, work) for _ in range(self._helpers)]
-        del done
         if not self._helpers:
             self.finish()
 
@@ -260,26 +301,57 @@ class _Adding:
                 future.result()
             self._current = []
             self._futures = []
-        for accumulator, block in work:
-            accumulator.added(block)
+        for block in work:
+            block.added()
+
+
+def _block_size(job: Job) -> int:
+    if job.run.source == "frames" or (job.corrector is not None and not job.corrector.by_module):
+        return min(max(FRAMES_BYTES // (8 * job.run.detector.pixels), 1), BLOCK)
+    return BLOCK
+
+
+class _Buffers:
+    """Memory into which the pixels of events are read; that of a block is used again."""
+
+    def __init__(self, job: Job, events: int, blocks: int) -> None:
+        frames = job.run.source == "frames"  # are in memory already
+        self._size = 0 if frames else 2 * job.run.detector.pixels + HEADERS_BYTES
+        self._events, self._blocks = events, [np.empty(0, np.uint8)] * blocks
+        self._block = self._event = 0
+
+    def current(self) -> memoryview:
+        """Memory for the next event of the present block."""
+        if not self._blocks[self._block].size:
+            # only what is written to takes up memory
+            self._blocks[self._block] = np.empty(self._events * self._size, np.uint8)
+        start = self._event * self._size
+        return memoryview(self._blocks[self._block])[start : start + self._size]
+
+    def used(self) -> None:
+        """Keep what was read into `current` until the block's turn comes again."""
+        self._event += 1
+
+    def next_block(self) -> None:
+        """Go on to another block, unless nothing was read into this one."""
+        if self._event:
+            self._block, self._event = (self._block + 1) % len(self._blocks), 0
 
 
 def _blocks(
-    job: Job, counts: EventCounts, size: int | None, progress: Progress, total: int | None
-) -> Iterator[tuple[list[list[Any]], int]]:
+    job: Job, counts: EventCounts, size: int, progress: Progress, buffers: _Buffers
+) -> Iterator[tuple[list[list[Event]], int]]:
     """Blocks of events with data, by part, and how many were gone through; counts the others.
 
     The last block is a short one, as is that during which the work is cancelled.
     """
-    if size is None:
-        size = BLOCK
-        if is_frames(job.run) or (job.corrector is not None and not job.corrector.by_section):
-            size = min(max(FRAMES_BYTES // (8 * math.prod(job.run.shape)), 1), BLOCK)
-    block: list[list[Any]] = [[] for _ in range(job.part_count)]
+    total = job.expected
+    block: list[list[Event]] = [[] for _ in range(job.part_count)]
     seen = 0
     for event, part in job.events():
         seen += 1
-        if getattr(event, "quads", None) or event.raw is not None:
+        if event.load(buffers.current()):
+            buffers.used()
             counts.add(event)
             block[part].append(event)
         else:
@@ -287,6 +359,7 @@ def _blocks(
         if seen % size == 0:
             yield block, seen
             block = [[] for _ in range(job.part_count)]
+            buffers.next_block()
         elif seen % LOOK_EVERY == 0:
             progress.update(seen, total, f"{counts.used} used")
             if progress.cancelled:
@@ -295,11 +368,11 @@ def _blocks(
 
 
 def _finished(
-    found: Collected, accumulators: list[Accumulator | None], job: Job, partial: bool
+    found: Collected, accumulators: list[AnyAccumulator | None], job: Job, partial: bool
 ) -> Collected:
     counts = found.counts.merge(EventCounts(left_out=job.run.skipped.copy()))
     return Collected(
-        tuple(None if one is None else one.statistics() for one in accumulators),
+        tuple(None if sums is None else sums.statistics() for sums in accumulators),
         counts,
         partial,
         found.absent_is_zero,

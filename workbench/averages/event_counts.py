@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+
+from workbench.runs import Event
 
 
 @dataclass
@@ -70,12 +71,12 @@ class EventCounts:
         """Events not averaged, by reason."""
         return self.without_data + self.left_out
 
-    def add(self, event: Any) -> None:
+    def add(self, event: Event) -> None:
         """Count an event that is averaged."""
         self.used += 1
         self.keys.extend(event.key)
         self.encoder_mm.add(event.encoder_mm)
-        self.distance_mm.add(getattr(event, "distance_mm", None))
+        self.distance_mm.add(event.distance_mm)
         self.wavelength_angstrom.add(event.wavelength_angstrom)
         if event.seconds:
             when = event.seconds + event.nanoseconds * 1e-9
@@ -83,7 +84,7 @@ class EventCounts:
             self.first = when if self.first is None else min(self.first, when)
             self.last = when if self.last is None else max(self.last, when)
 
-    def add_without_data(self, event: Any) -> None:
+    def add_without_data(self, event: Event) -> None:
         """Count an event that has nothing to average."""
         self.keys.extend(event.key)
         self.without_data[event.missing or "no data"] += 1

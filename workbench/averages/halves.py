@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.averages.names import HALVES
 from workbench.errors import WorkbenchError
 from workbench.recipe import Events
+from workbench.runs import Event, EventSource
+
+HALVES: dict[str, tuple[str, str]] = {"odd-even": ("odd", "even"), "first-last": ("first", "last")}
+"""How the events of a run are divided in two, and what the halves are called."""
+
+_HALF = re.compile(rf"(^|_)({'|'.join(half for pair in HALVES.values() for half in pair)})-")
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Halves:
     split: str
     middle: int = 0
 
-    def half_of(self, event: Any, number: int) -> int:
+    def half_of(self, event: Event, number: int) -> int:
         """Half (0 or 1) of an event.
 
         Parameters
@@ -43,7 +49,10 @@ class Halves:
 
 
 def make_halves(
-    split: str | None, run: Any, selection: Events | None, before: Mapping[str, Any] | None = None
+    split: str | None,
+    run: EventSource,
+    selection: Events | None,
+    before: Mapping[str, Any] | None = None,
 ) -> Halves | None:
     """How the events of a run are divided; None if they are not.
 
@@ -65,10 +74,23 @@ def make_halves(
         return Halves(split)
     if before and isinstance(before.get("middle"), int):
         return Halves(split, before["middle"])
-    count = getattr(run, "event_count", None)
-    if count is None:
+    if run.event_count is None:
         raise WorkbenchError(
             "The run does not tell how many events it has, so its middle is not known; use the "
             "halves odd-even."
         )
-    return Halves(split, (selection or Events()).middle(count))
+    return Halves(split, (selection or Events()).middle(run.event_count))
+
+
+def half_name(name: str, half: str) -> str:
+    """Name of an image of one half of the events: ``x_avg-r0074`` gives ``x_odd-avg-r0074``.
+
+    Patterns that gather the images of runs (``*_max-r*.cbf``, ``*_max*.cbf``) do not find it.
+    """
+    head, bar, tail = name.rpartition("_")
+    return f"{head}{bar}{half}-{tail}"
+
+
+def is_half(name: str) -> bool:
+    """Whether a file's name is that of an image of one half of the events."""
+    return _HALF.search(name.lower()) is not None

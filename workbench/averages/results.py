@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,13 +15,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.names import BASE_NAMES, HALVES, format_name, half_name
+from workbench.averages.halves import HALVES, half_name
 from workbench.averages.state import AveragingState
 from workbench.averages.statistics import Statistics
-from workbench.detector import SHAPE
+from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
+
+BASE_NAMES: dict[str, str] = {
+    "average": "{experiment!l}_avg-r{run:04d}",
+    "stddev": "{experiment!l}_stddev-r{run:04d}",
+    "maximum": "{experiment!l}_max-r{run:04d}",
+    "minimum": "{experiment!l}_min-r{run:04d}",
+}
+"""Names of the files without extension, as ``cxi.mpi_average`` gives them."""
+
+FRAME_NAMES: dict[str, str] = {
+    kind: base.replace("-r{run:04d}", "") for kind, base in BASE_NAMES.items()
+}
+"""The same for frames that belong to no run."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,7 @@ class RunImages:
     ----------
     statistics : of each pixel.
     experiment, run, address : what was averaged.
+    detector : what took the events.
     skipped : events left out, by reason.
     encoder_mm : mean position of the detector's encoder, or None if unknown.
     distance_mm : mean of encoder + detz offset, or None if neither is known.
@@ -38,7 +53,7 @@ class RunImages:
     seconds : mean time of the events, since 1970 UTC, or None.
     provenance : where the result comes from.
     partial : True if not all events asked for are in it (cancelled, or still running).
-    absent_is_zero : pixels that never had a value are 0, as psana gives absent sections; else NaN.
+    absent_is_zero : pixels that never had a value are 0, as psana gives absent modules; else NaN.
     warnings : sentences about what is suspicious.
     state : what was collected, to be saved and gone on from; None for merged runs and halves.
     split : how the events were divided in two, ``odd-even`` or ``first-last``; empty if not.
@@ -50,6 +65,7 @@ class RunImages:
     experiment: str
     run: int
     address: str
+    detector: Detector
     skipped: Counter[str] = field(default_factory=Counter)
     encoder_mm: float | None = None
     distance_mm: float | None = None
@@ -102,7 +118,7 @@ class RunImages:
 
     @cached_property
     def average(self) -> NDArray[np.float64]:
-        """Mean of each pixel, ADU, float64 ``(32, 185, 388)``."""
+        """Mean of each pixel, ADU, float64 of the detector's shape."""
         return self._filled(self.statistics.mean)
 
     @cached_property
@@ -142,6 +158,11 @@ class RunImages:
         )
 
     @property
+    def extension(self) -> str:
+        """End of the names of image files: ``.cbf``, or ``.h5`` for detectors no CBF is made of."""
+        return ".cbf" if self.detector.tree.group is not None else ".h5"
+
+    @property
     def timestamp(self) -> str | None:
         """Mean time of the events as cctbx.xfel writes it, e.g. ``2016-02-20T23:46Z40.248``."""
         if self.seconds is None:
@@ -165,7 +186,7 @@ class RunImages:
             "run": self.run if run is None else run,
             "address": self.address,
         }
-        name = format_name(base, fields)
+        name = _format_name(base, fields)
         return (half_name(name, self.half) if self.half else name) + extension
 
     def save(
@@ -175,7 +196,7 @@ class RunImages:
         names: Mapping[str, str | None] | None = None,
         kinds: tuple[str, ...] = ("average", "stddev", "maximum", "minimum"),
     ) -> dict[str, Path]:
-        """Write the images as CBF files (a 2x2 detector's as HDF5), each atomically.
+        """Write the images as CBF files (or HDF5, see `extension`), each atomically.
 
         Of halves of the events average and maximum are written too.
 
@@ -191,7 +212,7 @@ class RunImages:
         Paths written, by kind; those of halves by ``odd average`` and so on.
         """
         chosen = {**BASE_NAMES, **{k: v for k, v in (names or {}).items() if v}}
-        extension = ".cbf" if self.statistics.shape == SHAPE else ".h5"  # a CBF has 64 panels
+        extension = self.extension
         shown = {kind: (self, kind) for kind in kinds}
         for half in self.halves:
             shown |= {f"{half.half} {k}": (half, k) for k in kinds if k in ("average", "maximum")}
@@ -244,3 +265,25 @@ class RunImages:
             "timestamp": self.timestamp,
             "warnings": list(self.warnings),
         }
+
+
+class _Formatter(string.Formatter):
+    """Formatter with the conversions ``!l`` and ``!u``."""
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion == "l":
+            return str(value).lower()
+        if conversion == "u":
+            return str(value).upper()
+        return super().convert_field(value, conversion)
+
+
+def _format_name(base: str, fields: Mapping[str, Any]) -> str:
+    """Fill fields such as ``{experiment!l}`` and ``{run:04d}`` into a base name."""
+    try:
+        return _Formatter().vformat(base, (), fields)
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        known = ", ".join(fields)
+        raise WorkbenchError(
+            f"The file name {base!r} cannot be filled in ({error}); known fields: {known}."
+        ) from error

@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from workbench import provenance
-from workbench.averages.collect import Collected, Job, is_frames
+from workbench.averages.collect import Collected, Job
 from workbench.averages.event_counts import EventCounts, Mean
 from workbench.averages.statistics import FIELDS, Statistics
 from workbench.errors import FileFormatError, WorkbenchError
@@ -175,8 +175,8 @@ def subject(job: Job) -> dict[str, Any]:
         "experiment": run.experiment,
         "run": run.number,
         "detector": run.address,
-        "shape": list(run.shape),
-        "source": "frames" if is_frames(run) else "XTC",
+        "shape": list(run.detector.shape),
+        "source": run.source,
         "corrections": (job.corrections or Corrections.none()).describe(),
         "constants": _digest(job),
     }

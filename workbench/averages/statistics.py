@@ -90,8 +90,8 @@ class Statistics:
         )
         self.count += 1
 
-    def part(self, index: int) -> Statistics:
-        """Statistics of one part along the first axis: views, with a count of its own."""
+    def module(self, index: int) -> Statistics:
+        """Statistics of one module: views, with a count of its own."""
         return Statistics(0, *(getattr(self, name)[index] for name in FIELDS[1:]))
 
     def merge(self, other: Statistics) -> Statistics:

@@ -22,7 +22,7 @@ from workbench.cli.average_settings import (
     tell,
 )
 from workbench.cli.interrupt import Interruptible
-from workbench.detector import DEFAULT_ADDRESS, SHAPE
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import Cancelled, GeometryError, NoEventsError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ KINDS = {"average": "averagebase", "stddev": "stddevbase", "maximum": "maxbase"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""
-    from workbench.averages.names import BASE_NAMES, FRAME_NAMES, HALVES
+    from workbench.averages import BASE_NAMES, FRAME_NAMES, HALVES
 
     parser.epilog = (
         "Ctrl-C, or SIGTERM from a batch system, writes the images of the events done so far, "
@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "frames", nargs="*", metavar="FILE",
-        help="instead of a run, files of CSPAD frames: npy, HDF5, CXI (FILE:/dataset), CBF, EDF, "
-        "TIFF …; averaged as they are unless --calib-dir and --run are given",
+        help="instead of a run, files of detector frames: npy, HDF5, CXI (FILE:/dataset), CBF, "
+        "EDF, TIFF …; averaged as they are unless --calib-dir and --run are given",
     )  # fmt: skip
     add("-x", "--experiment", help="experiment, e.g. cxim1416")
     add(
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     document: Any = {"runs": results} if many else results[0]
     if merged is not None and len(results) > 1:
         span = RunSpan([result["run"] for result in results])
-        name = merged.file_name(_names(args)["maximum"], _extension(merged), run=span)
+        name = merged.file_name(_names(args)["maximum"], merged.extension, run=span)
         document["merged_maximum"] = _save_merged(args, merged, geometry, name, span)
     if args.json:
         print(json.dumps(document, indent=2))
@@ -232,7 +232,7 @@ def _write(args: argparse.Namespace, images: RunImages, geometry: Any) -> dict[s
 
 def _names(args: argparse.Namespace) -> dict[str, str]:
     """Base names of the files by kind."""
-    from workbench.averages.names import BASE_NAMES, FRAME_NAMES
+    from workbench.averages import BASE_NAMES, FRAME_NAMES
 
     default = FRAME_NAMES if args.frames and not args.run else BASE_NAMES
     given = {
@@ -292,7 +292,3 @@ def _save_merged(
     if not args.json:
         print(f"Saving {path}")
     return str(path)
-
-
-def _extension(images: RunImages) -> str:
-    return ".cbf" if images.statistics.shape == SHAPE else ".h5"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.progress import Terminal
 
 HELP = "write a realistic sample experiment as XTC files"

@@ -12,7 +12,6 @@ from numba import njit
 BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
-ASIC = 194
 MEDIAN_LEAST, MEDIAN_MOST = -16384, 16383
 """ADU; psana counts values beyond in the first and last bin of its histogram."""
 
@@ -34,42 +33,39 @@ def correct(raw, pedestal, common_mode, factor, second, out):  # type: ignore[no
 
 
 @njit(nogil=True, cache=True)
-def section_common_mode(  # type: ignore[no-untyped-def]
-    raw, pedestal, good, algorithm, parameters, columns, bins, histogram
-):
-    """Common mode of one section.
+def module_common_mode(raw, tables, module, bins, histogram):  # type: ignore[no-untyped-def]
+    """Common mode of one module.
 
     Parameters
     ----------
     raw : int16 or float32 pixels, flat.
-    pedestal : float32, flat.
-    good : uint8, flat, or empty if no pixel is good.
-    algorithm, parameters : 0, 1 or 5; p1 … p4 (float64).
-    columns : pixels of a row.
-    bins, histogram : work space, int16 of the section's size and int32 ``(4, BINS + 1)``.
+    tables : `workbench.corrections.Tables`.
+    module : which row of the tables.
+    bins, histogram : work space, int16 of the module's size and int32 ``(4, BINS + 1)``.
     """
-    if algorithm == 1:
-        found, value = histogram_peak(raw, pedestal, good, parameters, bins, histogram)
-        if found:
-            return value
-        if not parameters[3] > 0.1:  # also if it is NaN
+    if tables.algorithm == 1:
+        if tables.good.size:
+            found, value = histogram_peak(
+                raw, tables.offset[module], tables.good[module], tables.parameters, bins, histogram
+            )
+            if found:
+                return value
+        if not tables.parameters[3] > 0.1:  # also if it is NaN
             return np.float32(0.0)
-    elif algorithm != 5:
+    elif tables.algorithm != 5:
         return np.float32(0.0)
-    return unbonded_mean(raw, pedestal, parameters[0], columns)
+    return unbonded_mean(raw, tables.offset[module], tables.unbonded, tables.parameters[0])
 
 
 @njit(nogil=True, cache=True)
-def unbonded_mean(raw, pedestal, limit, columns):  # type: ignore[no-untyped-def]
-    """Mean of the unbonded pixels but the first of each ASIC, 0 if it is beyond the limit."""
-    rows = raw.size // columns
-    total, count = 0.0, 0
-    for row in range(10, rows, 10):
-        for column in (row, row + ASIC):
-            pixel = row * columns + column
-            total += np.float32(raw[pixel]) - pedestal[pixel]
-            count += 1
-    mean = np.float32(total / count)
+def unbonded_mean(raw, pedestal, unbonded, limit):  # type: ignore[no-untyped-def]
+    """Mean of the pixels at the places `unbonded`; 0 without any, or beyond the limit."""
+    if unbonded.size == 0:
+        return np.float32(0.0)
+    total = 0.0
+    for pixel in unbonded:
+        total += np.float32(raw[pixel]) - pedestal[pixel]
+    mean = np.float32(total / unbonded.size)
     return mean if abs(mean) <= limit else np.float32(0.0)
 
 
@@ -87,8 +83,6 @@ def _fill_bins(raw, pedestal, good, bins):  # type: ignore[no-untyped-def]
 def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: ignore[no-untyped-def]
     """Find the peak of the histogram of the good pixels: ``(found, position)``."""
     nothing = np.float32(0.0)
-    if good.size == 0:
-        return False, nothing
     _fill_bins(raw, pedestal, good, bins)
     histogram[:] = 0
     # neighbours are alike: four histograms in turn, lest each increment waits for the last one
@@ -140,15 +134,11 @@ def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: i
 
 
 @njit(nogil=True, cache=True)
-def correct_section(  # type: ignore[no-untyped-def]
-    raw, pedestal, good, algorithm, parameters, columns, factor, second, bins, histogram, out
-):
-    """Correct one section; gives its common mode."""
-    common_mode = section_common_mode(
-        raw, pedestal, good, algorithm, parameters, columns, bins, histogram
-    )
-    correct(raw, pedestal, common_mode, factor, second, out)
-    return common_mode
+def correct_module(raw, tables, module, bins, histogram, out):  # type: ignore[no-untyped-def]
+    """Correct one module, `raw` and `out` flat; see `module_common_mode`."""
+    common_mode = module_common_mode(raw, tables, module, bins, histogram)
+    second = tables.second[module]
+    correct(raw, tables.offset[module], common_mode, tables.factor[module], second, out)
 
 
 @njit(nogil=True, cache=True)

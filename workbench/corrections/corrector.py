@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,17 @@ from workbench.corrections.steps import (
     StatusMask,
     Step,
 )
-from workbench.detector import SHAPE, SHAPE_2X2
+from workbench.detectors import Detector
 from workbench.errors import ConstantsError
 from workbench.recipe import Corrections
+from workbench.runs import EventSource
 
 
-@dataclass(frozen=True)
-class Tables:
-    """Constants as the compiled loops want them, one row per section, float32.
+class Tables(NamedTuple):
+    """Constants as the compiled loops want them, one row per module.
 
-    Corrected = ((raw - offset) - common mode) * factor * second; `second` may be empty.
+    Corrected = ((raw - offset) - common mode) * factor * second; `second` may be empty. `unbonded`
+    are the places in a module of the unbonded pixels that give a common mode.
     """
 
     offset: NDArray[np.float32]
@@ -43,6 +44,7 @@ class Tables:
     good: NDArray[np.uint8]
     algorithm: int
     parameters: NDArray[np.float64]
+    unbonded: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,21 @@ class Corrector:
 
     Parameters
     ----------
+    detector : what took the events.
     pedestals, common_mode, gain, pixel_gain, status_mask : the steps; None leaves one out.
-    shape : of the detector's arrays.
     """
 
+    detector: Detector
     pedestals: Pedestals | None = None
     common_mode: CommonMode | None = None
     gain: Gain | None = None
     pixel_gain: PixelGain | None = None
     status_mask: StatusMask | None = None
-    shape: tuple[int, int, int] = SHAPE
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the detector's arrays."""
+        return self.detector.shape
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -80,8 +87,8 @@ class Corrector:
         return self.common_mode is None or self.common_mode.algorithm == 0
 
     @property
-    def by_section(self) -> bool:
-        """True if a section is corrected without looking at the others."""
+    def by_module(self) -> bool:
+        """True if a module is corrected without looking at the others."""
         return self.common_mode is None or not self.common_mode.run_length
 
     @property
@@ -91,7 +98,7 @@ class Corrector:
 
     @cached_property
     def tables(self) -> Tables:
-        """Constants as flat tables, one row per section."""
+        """Constants as flat tables, one row per module."""
         rows = (self.shape[0], self.shape[1] * self.shape[2])
 
         def table(values: Any, dtype: Any = np.float32) -> NDArray:
@@ -117,6 +124,22 @@ class Corrector:
             else table(common.good, np.uint8),
             algorithm=0 if common is None else common.algorithm,
             parameters=np.zeros(4) if common is None else common.numbers,
+            unbonded=self._unbonded,
+        )
+
+    @property
+    def _unbonded(self) -> NDArray[np.int64]:
+        """Unbonded pixels of a module but the first of each ASIC, as psana takes them."""
+        rows, columns = self.detector.asic_shape
+        down, across = self.detector.asic_grid
+        return np.array(
+            [
+                (down_asic * rows + row) * self.detector.columns + asic * columns + column
+                for down_asic in range(down)
+                for row, column in self.detector.unbonded_in_asic[1:]
+                for asic in range(across)
+            ],
+            np.int64,
         )
 
     @property
@@ -144,7 +167,7 @@ class Corrector:
         ConstantsError
             If `raw` has not the shape of the constants.
         """
-        from workbench.corrections.correction_loops import BINS, correct_section
+        from workbench.corrections.correction_loops import BINS, correct_module
 
         if raw.shape != self.shape:
             raise ConstantsError(
@@ -152,39 +175,26 @@ class Corrector:
             )
         if out is None:
             out = np.empty(self.shape, np.float32)
-        tables = self.tables
-        if not self.by_section:
+        if not self.by_module:
             return self._apply_to_runs(raw, out)
-        pixels = self.shape[1] * self.shape[2]
+        tables = self.tables
+        pixels = self.detector.rows * self.detector.columns
         bins, histogram = np.empty(pixels, np.int16), np.empty((4, BINS + 1), np.int32)
-        for section in range(self.shape[0]):
-            correct_section(
-                np.ascontiguousarray(raw[section]).reshape(-1),
-                tables.offset[section],
-                tables.good[section],
-                tables.algorithm,
-                tables.parameters,
-                self.shape[2],
-                tables.factor[section],
-                tables.second[section],
-                bins,
-                histogram,
-                out[section].reshape(-1),
-            )
+        for module in range(self.detector.modules):
+            values = np.ascontiguousarray(raw[module]).reshape(-1)
+            correct_module(values, tables, module, bins, histogram, out[module].reshape(-1))
         return out
 
     def _apply_to_runs(self, raw: NDArray, out: NDArray[np.float32]) -> NDArray[np.float32]:
-        # pixels in a row go on from one section to the next
+        # pixels in a row go on from one module to the next
         from workbench.corrections.correction_loops import subtract_run_common_mode
 
         assert self.common_mode is not None
         tables = self.tables
         np.subtract(raw, tables.offset.reshape(self.shape), out=out, dtype=np.float32)
         if tables.good.size:
-            # those of a 2x2 are interleaved: the section is the fastest index
-            small = self.shape == SHAPE_2X2
             values, good = out, tables.good.reshape(self.shape)
-            if small:
+            if self.detector.interleaved_constants:  # so are the pixels in psana's array
                 values, good = np.moveaxis(values, 0, -1), np.moveaxis(good, 0, -1)
             rows = np.ascontiguousarray(values)
             subtract_run_common_mode(
@@ -202,14 +212,13 @@ class Corrector:
         return [step.describe() for step in self.steps]
 
 
-def make_corrector(settings: Corrections, run: Any) -> Corrector:
+def make_corrector(settings: Corrections, run: EventSource) -> Corrector:
     """Corrector for a run, with the constants of its calibration directory.
 
     Parameters
     ----------
     settings : which corrections.
-    run : a `workbench.runs.Run`; used are ``calib_dir``, ``address``, ``number``, ``shape`` and
-        ``low_gain``.
+    run : whose constants and gain map are used.
 
     Raises
     ------
@@ -219,58 +228,63 @@ def make_corrector(settings: Corrections, run: Any) -> Corrector:
     FileFormatError
         If a file of constants cannot be used.
     """
-    load = _loader(settings, run)
+    constants = _Constants(settings, run)
     pedestals = common_mode = gain = pixel_gain = status_mask = None
     if settings.pedestal:
-        values, source = load("pedestals")
+        values, source = constants.load("pedestals")
         if values is None:
             raise ConstantsError(
-                f"No pedestals serve run {run.number} in "
-                f"{constants_folder(run.calib_dir, run.address, 'pedestals')}; deploy them from a "
-                "dark run (workbench average --deploy-constants) or average raw data."
+                f"No pedestals serve run {run.number} in {constants.folder('pedestals')}; deploy "
+                "them from a dark run (workbench average --deploy-constants) or average raw data."
             )
         pedestals = Pedestals(values, source)
-    if settings.common_mode or settings.status_mask:
-        status, status_source = load("pixel_status")
     if settings.common_mode:
-        folder = constants_folder(run.calib_dir, run.address, "common_mode")
-        path = file_for_run(folder, run.number)
+        status, status_source = constants.load("pixel_status")
+        path = constants.file("common_mode")
+        parameters = read_common_mode(constants.calib_dir, run.address, run.number)
         common_mode = CommonMode(
-            read_common_mode(run.calib_dir, run.address, run.number) or DEFAULT_COMMON_MODE,
+            parameters or DEFAULT_COMMON_MODE,
             None if status is None else status == 0,
             "default" if path is None else str(path),
             status_source,
         )
     if settings.gain is not None:
-        gain = Gain(settings.gain, np.asarray(run.low_gain, bool))
+        gain = Gain.of(run, settings.gain)
     if settings.pixel_gain:
-        values, source = load("pixel_gain")
+        values, source = constants.load("pixel_gain")
         pixel_gain = None if values is None else PixelGain(values, source)
     if settings.status_mask:
-        good, sources = None, []
-        for kind in ("pixel_status", "status_extra", "status_data"):
-            words, source = (status, status_source) if kind == "pixel_status" else load(kind)
-            if words is not None:
-                usable = (words & 0xFFFF) == 0
-                good = usable if good is None else good & usable
-                sources.append(source)
-        status_mask = None if good is None else StatusMask(good, ", ".join(sources))
-    return Corrector(pedestals, common_mode, gain, pixel_gain, status_mask, tuple(run.shape))
+        loaded = [constants.load(kind) for kind in ("pixel_status", "status_extra", "status_data")]
+        there = [(words, source) for words, source in loaded if words is not None]
+        if there:
+            good = np.logical_and.reduce([(words & 0xFFFF) == 0 for words, _ in there])
+            status_mask = StatusMask(good, ", ".join(source for _, source in there))
+    return Corrector(run.detector, pedestals, common_mode, gain, pixel_gain, status_mask)
 
 
-def _loader(settings: Corrections, run: Any) -> Callable[[str], tuple[NDArray | None, str]]:
-    """Give a function that loads one kind of constants and tells the file."""
-    wanted = settings.pedestal or settings.common_mode or settings.pixel_gain or (
-        settings.status_mask)  # fmt: skip
-    if wanted and run.calib_dir is None:
-        raise ConstantsError(
-            f"Run {run.number} has no calibration directory for {settings.describe()}; give "
-            "--calib-dir, or average raw data."
-        )
+class _Constants:
+    """Constants of a run's calibration directory, with the files they are read from."""
 
-    def load(kind: str) -> tuple[NDArray | None, str]:
-        path = file_for_run(constants_folder(run.calib_dir, run.address, kind), run.number)
-        values = read_constants(run.calib_dir, run.address, kind, run.number)
+    def __init__(self, settings: Corrections, run: EventSource) -> None:
+        needed = settings.pedestal or settings.common_mode or settings.pixel_gain
+        if (needed or settings.status_mask) and run.calib_dir is None:
+            raise ConstantsError(
+                f"Run {run.number} has no calibration directory for {settings.describe()}; give "
+                "--calib-dir, or average raw data."
+            )
+        self.calib_dir = run.calib_dir or Path()
+        self._run = run
+
+    def folder(self, kind: str) -> Path:
+        """Folder of one kind of constants."""
+        return constants_folder(self.calib_dir, self._run.address, kind)
+
+    def file(self, kind: str) -> Path | None:
+        """File that serves the run, if there is one."""
+        return file_for_run(self.folder(kind), self._run.number)
+
+    def load(self, kind: str) -> tuple[NDArray | None, str]:
+        """Values that serve the run, or None, and the file they come from."""
+        path = self.file(kind)
+        values = read_constants(self.calib_dir, self._run.address, kind, self._run.number)
         return values, "" if path is None else str(path)
-
-    return load

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.constants import constants_folder, deploy_constants
-from workbench.detector import ADC_MAX_ADU
+from workbench.detectors import Detector
 from workbench.errors import ConstantsError
 
 STATUS_BITS: dict[int, str] = {
@@ -41,13 +41,14 @@ class DarkLimits:
     rms_spreads, average_spreads : how far rms and average may lie from their medians over the
         detector, in spreads (half the distance of the 15.9 % and 84.1 % quantiles).
     intensity_min : ADU; a pixel that never exceeds this is cold.
-    intensity_max : ADU; a pixel that reaches this is saturated.
+    intensity_max : ADU; a pixel that reaches this is saturated. None: the largest value of the
+        detector's ADC.
     """
 
     rms_spreads: float = 6.0
     average_spreads: float = 6.0
     intensity_min: float = 1.0
-    intensity_max: float = float(ADC_MAX_ADU)
+    intensity_max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,34 @@ class DarkConstants:
         }
 
 
-def make_constants(images: Any, limits: DarkLimits | None = None) -> DarkConstants:
+class DarkImages(Protocol):
+    """Raw images of a dark run; see `workbench.averages.RunImages`."""
+
+    @property
+    def detector(self) -> Detector: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def pixel_count(self) -> NDArray[np.int64]: ...
+    @property
+    def average(self) -> NDArray[np.float64]: ...
+    @property
+    def stddev(self) -> NDArray[np.float64]: ...
+    @property
+    def maximum(self) -> NDArray[np.float64]: ...
+
+
+def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> DarkConstants:
     """Pedestals, rms and status from the images of a dark run.
 
     Parameters
     ----------
-    images : raw images of a dark run (`workbench.averages.RunImages`); used are ``average``,
-        ``stddev``, ``maximum``, ``minimum``, ``count`` and ``pixel_count``.
+    images : raw images of a dark run, e.g. a `workbench.averages.RunImages`.
     limits : what a good pixel keeps.
 
     Notes
     -----
-    Pixels that were never read (absent sections) get pedestal 0, rms 0 and all the bits of a cold
+    Pixels that were never read (absent modules) get pedestal 0, rms 0 and all the bits of a cold
     pixel.
 
     Raises
@@ -120,7 +137,8 @@ def make_constants(images: Any, limits: DarkLimits | None = None) -> DarkConstan
         status[average > ranges["average"][1]] |= 16
         status[average < ranges["average"][0]] |= 32
         # one cosmic ray does not make a pixel bad: saturation tells why another bit is set
-        status[(images.maximum >= limits.intensity_max) & ((status & (1 | 16)) != 0)] |= 4
+        saturated = limits.intensity_max or images.detector.adc_max_adu
+        status[(images.maximum >= saturated) & ((status & (1 | 16)) != 0)] |= 4
     status[~read] |= 2 | 8 | 32
     return DarkConstants(
         np.where(read, average, 0.0).astype(np.float32),
@@ -134,8 +152,8 @@ def make_constants(images: Any, limits: DarkLimits | None = None) -> DarkConstan
 def half_below_zero(average: NDArray[np.float64], read: NDArray[np.bool_] | None = None) -> bool:
     """Tell whether about half of the pixels are below zero: pedestals were subtracted.
 
-    Raw averages of a CSPAD lie near 1200 ADU; where pedestals were subtracted from a dark run, they
-    scatter about 0.
+    Raw averages lie far above 0 (of a CSPAD near 1200 ADU); where pedestals were subtracted from a
+    dark run, they scatter about 0.
     """
     values = average[np.isfinite(average) if read is None else read & np.isfinite(average)]
     if not values.size:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ConstantsError
+from workbench.runs import EventSource
 
 DEFAULT_COMMON_MODE = (1.0, 25.0, 25.0, 100.0, 1.0)
 """Algorithm and parameters where no common_mode file is deployed (PSCalib, cctbx.xfel)."""
@@ -43,12 +44,12 @@ class Pedestals:
 
 @dataclass(frozen=True)
 class CommonMode:
-    """Subtract the common mode of each section (2x1 sensor), or of each few pixels in a row.
+    """Subtract the common mode of each module (CSPAD: sensor), or of each few pixels in a row.
 
     Parameters
     ----------
     parameters : algorithm and p1, p2, p3, p4, as in a common_mode file. Algorithm 0 does nothing;
-        1 takes the peak of the histogram of the section, 5 the mean of its unbonded pixels; 2 the
+        1 takes the peak of the histogram of the module, 5 the mean of its unbonded pixels; 2 the
         mean and 3 the median of each p3 pixels in a row (128 if p3 is below 100).
     good : bool of the detector's shape; pixels that enter histogram, mean or median. None means
         none: that is psana's behaviour without a pixel_status file (its C++ store then takes all
@@ -65,7 +66,7 @@ class CommonMode:
         if self.algorithm not in (0, 1, 2, 3, 5):
             raise ConstantsError(
                 f"{self.source}: common mode algorithm {self.parameters[0]:g} is not known for "
-                "the CSPAD here; use 0 (off), 1 (histogram peak), 2 or 3 (mean or median of "
+                "the detectors here; use 0 (off), 1 (histogram peak), 2 or 3 (mean or median of "
                 "pixels in a row) or 5 (unbonded pixels)."
             )
 
@@ -99,20 +100,20 @@ class CommonMode:
             ]
         if self.algorithm != 1:
             return []
-        told = []
+        warnings = []
         falls_back = self.numbers[3] > 0.1
         if self.good is None:
-            told.append(
+            warnings.append(
                 "No pixel_status is deployed: psana then takes all pixels as bad for the common "
                 "mode, so "
                 + ("the unbonded pixels give it." if falls_back else "none is subtracted.")
             )
         if len(self.parameters) < 5:
-            told.append(
+            warnings.append(
                 f"{self.source} has {len(self.parameters)} numbers: without the fifth psana does "
                 "not fall back to the unbonded pixels."
             )
-        return told
+        return warnings
 
     def describe(self) -> dict[str, Any]:
         """Name, sources and parameters."""
@@ -127,11 +128,31 @@ class CommonMode:
 
 @dataclass(frozen=True)
 class Gain:
-    """Multiply low-gain pixels by a factor."""
+    """Multiply low-gain pixels by a factor: the gain rule of detectors whose configuration tells
+    which pixels are in low gain (the CSPAD).
+
+    A detector that switches gain from event to event needs a step of its own beside this one.
+    """
 
     factor: float
     low_gain: NDArray[np.bool_]
     source: str = "configuration of the run"
+
+    @classmethod
+    def of(cls, run: EventSource, factor: float) -> Gain:
+        """Gain of a run.
+
+        Raises
+        ------
+        ConstantsError
+            If the gain of the run's detector is not chosen by pixel.
+        """
+        if run.detector.low_gain_factor is None:
+            raise ConstantsError(
+                f"The pixels of the {run.detector.name} have no low gain of their own; leave the "
+                "factor for low gain out."
+            )
+        return cls(factor, np.asarray(run.low_gain, bool))
 
     def describe(self) -> dict[str, Any]:
         """Name, factor and how many pixels are in low gain."""

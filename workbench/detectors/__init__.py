@@ -13,10 +13,12 @@ from workbench.detectors.cspad import CSPAD, CSPAD_2X2
 from workbench.errors import WorkbenchError
 
 DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2)
+DEFAULT_ADDRESS = CSPAD.address
+"""Address that is meant where none is given."""
 
 __all__ = [
-    "CSPAD", "CSPAD_2X2", "DETECTORS", "Detector", "GeometryTree", "Group", "Part", "Placement",
-    "find", "recognise",
+    "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "Detector", "GeometryTree", "Group",
+    "Part", "Placement", "find", "recognise",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import provenance
+from workbench.detectors import find
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
 
@@ -43,10 +44,10 @@ class AverageCache(MutableMapping[str, "RunImages"]):
     def __getitem__(self, key: str) -> RunImages:
         """Give a result; KeyError if there is none, or its files cannot be read."""
         if key not in self._known:
-            found = self._read(key)
-            if found is None:
+            images = self._read(key)
+            if images is None:
                 raise KeyError(key)
-            self._known[key] = found
+            self._known[key] = images
         return self._known[key]
 
     def __contains__(self, key: object) -> bool:
@@ -57,15 +58,16 @@ class AverageCache(MutableMapping[str, "RunImages"]):
         """Keep a result; where its files cannot be written, in memory alone."""
         same = (images.experiment, images.run)
         self._known = {
-            k: one for k, one in self._known.items() if (one.experiment, one.run) != same
+            k: known for k, known in self._known.items() if (known.experiment, known.run) != same
         } | {key: images}
         if self.folder is None:
             return
         facts = {
-            one.name: getattr(images, one.name)
-            for one in dataclasses.fields(images)
-            if one.name not in ("statistics", "state", "of_halves")
+            field.name: getattr(images, field.name)
+            for field in dataclasses.fields(images)
+            if field.name not in ("statistics", "state", "of_halves")
         }
+        facts["detector"] = images.detector.name
         name = f"{images.experiment}-r{images.run:04d}-averages-"
         path = self.folder / f"{name}{key[:16]}.json"
         try:
@@ -76,11 +78,11 @@ class AverageCache(MutableMapping[str, "RunImages"]):
                 half.save(path.with_suffix(suffix))
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(facts, default=str), encoding="utf-8")
-            said = f"averages of run {images.run} kept in {self.folder}"
+            note = f"averages of run {images.run} kept in {self.folder}"
         except (WorkbenchError, OSError) as error:
-            said = f"averages of run {images.run} are kept in memory only: {error}"
+            note = f"averages of run {images.run} are kept in memory only: {error}"
         if self._tell is not None:
-            self._tell(said)
+            self._tell(note)
 
     def __delitem__(self, key: str) -> None:
         """Forget a result."""
@@ -121,6 +123,7 @@ class AverageCache(MutableMapping[str, "RunImages"]):
                 facts["of_halves"] = tuple(
                     Statistics.load(path.with_suffix(suffix)) for suffix in HALF_SUFFIXES
                 )
+            facts["detector"] = find(facts["detector"])
             facts["skipped"] = Counter(facts["skipped"])
             facts["warnings"] = tuple(facts["warnings"])
             return RunImages(statistics, **facts)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import provenance
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import RecipeError, WorkbenchError
 from workbench.progress import Progress
 from workbench.recipe import Corrections, Images, Output, Recipe, decided, read_recipe
@@ -19,7 +19,7 @@ from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
-    from workbench.runs import Run
+    from workbench.runs import Run, XtcRun
 
 Snapshot = Callable[["RunImages"], None]
 """Called every few seconds while a run is being averaged, with what there is so far."""
@@ -32,7 +32,7 @@ def open_run(
     psdm_dir: str | os.PathLike[str] | None = None,
     xtc_dir: str | os.PathLike[str] | None = None,
     calib_dir: str | os.PathLike[str] | None = None,
-) -> Run:
+) -> XtcRun:
     """Open a run for reading; nothing of its events is read yet.
 
     Parameters
@@ -126,7 +126,7 @@ def _real(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def open_recipe_run(recipe: Recipe, number: int) -> Run:
+def open_recipe_run(recipe: Recipe, number: int) -> XtcRun:
     """Open one of a recipe's runs."""
     experiment = recipe.experiment
     if not experiment.name:
@@ -223,8 +223,8 @@ def _constants_files(run: Run) -> list[dict[str, Any]]:
 
     if run.calib_dir is None:
         return []
-    found = (
+    files = (
         file_for_run(constants_folder(run.calib_dir, run.address, kind), run.number)
         for kind in ("pedestals", "common_mode", "pixel_gain", "pixel_status")
     )
-    return provenance.describe_files(path for path in found if path is not None)
+    return provenance.describe_files(path for path in files if path is not None)

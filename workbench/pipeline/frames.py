@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DEFAULT_ADDRESS
 
 if TYPE_CHECKING:
+    from workbench.images import DetectorImage
     from workbench.runs import Frames
 
 
@@ -21,7 +22,7 @@ def open_frames(
     address: str = DEFAULT_ADDRESS,
     calib_dir: str | os.PathLike[str] | None = None,
 ) -> Frames:
-    """Open CSPAD frames in other files than XTC, ready for `workbench.average_run`.
+    """Open detector frames in other files than XTC, ready for `workbench.average_run`.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def open_frames(
     NoEventsError
         If there are no frames.
     FileFormatError
-        If a file cannot be read or holds no CSPAD frames.
+        If a file cannot be read or holds no frames of a known detector.
     """
     from workbench import corrections, runs
 
@@ -49,7 +50,7 @@ def open_frames(
     )
 
 
-def _read_cbf(path: Path) -> Any:
+def _read_cbf(path: Path) -> DetectorImage:
     from workbench.images import read_image
 
     return read_image(path)

@@ -36,7 +36,7 @@ class ImageSet:
     maximum: DetectorImage | None = None
     bright_average: DetectorImage | None = None
     geometry: Geometry | None = None
-    low_gain: Any = None
+    low_gain: NDArray[np.bool_] | None = None
     dark: RunImages | None = None
     bright: tuple[RunImages, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class ImageSet:
     def occupancy(self) -> NDArray[np.float64] | None:
         """Smallest fraction of a run's events with data in the pixel; None without runs.
 
-        float64 ``(32, 185, 388)``, 0 to 1.
+        float64 of the detector's shape, 0 to 1.
         """
         runs = [run for run in (self.dark, *self.bright) if run is not None and run.count]
         fractions = [run.pixel_count / run.count for run in runs]

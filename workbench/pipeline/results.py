@@ -23,7 +23,7 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
     where there are several bright runs, the mask, the corrected image ``…_cc.cbf``, the corrected
     geometry ``0-end.data`` and the recipe.
     """
-    from workbench.averages.names import half_name
+    from workbench.averages.halves import half_name
     from workbench.images import write_image
     from workbench.mask import write_mask
     from workbench.recipe.files import SUFFIX

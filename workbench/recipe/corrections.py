@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.detector import LOW_GAIN_FACTOR
 from workbench.recipe.fields import require, setting
+
+LOW_GAIN_FACTOR = 6.85
+"""Default ratio of high to low gain, that of the CSPAD (psana's ``gain_mask`` factor)."""
 
 
 @dataclass(frozen=True)

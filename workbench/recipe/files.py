@@ -70,15 +70,15 @@ def decided(recipe: Recipe) -> dict[str, Any]:
     """
 
     def differing(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-        found = {}
+        changed = {}
         for name, value in values.items():
             default = defaults[name]
             if isinstance(value, dict) and isinstance(default, dict):
                 if inner := differing(value, default):
-                    found[name] = inner
+                    changed[name] = inner
             elif value != default:
-                found[name] = value
-        return found
+                changed[name] = value
+        return changed
 
     return differing(_converter().unstructure(recipe), _converter().unstructure(Recipe()))
 

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.detector import DEFAULT_ADDRESS, LOW_GAIN_FACTOR
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.recipe.alignment import AlignmentSettings, Decisions
-from workbench.recipe.corrections import Corrections
+from workbench.recipe.corrections import LOW_GAIN_FACTOR, Corrections
 from workbench.recipe.events import Events
 from workbench.recipe.fields import section, setting
 from workbench.recipe.mask import MaskSettings
@@ -79,10 +79,10 @@ class Recipe:
 
     def setting(self, path: str) -> object:
         """Value of one setting by its dotted path."""
-        found: object = self
+        value: object = self
         for name in path.split("."):
-            found = getattr(found, name)
-        return found
+            value = getattr(value, name)
+        return value
 
 
 def _changed(section: Any, names: list[str], value: object) -> Any:

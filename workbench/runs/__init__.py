@@ -1,9 +1,10 @@
 """Runs: finding them on disk and reading their events."""
 
 from workbench.runs.counting import count_events, estimate_events
-from workbench.runs.event import Corrector, Event, MakeCorrector
+from workbench.runs.event import XtcEvent
 from workbench.runs.frames import FrameEvent, Frames, open_frames
 from workbench.runs.inspect import RunSummary, inspect_run, list_detectors
+from workbench.runs.protocols import Corrector, Event, EventSource, MakeCorrector, Run
 from workbench.runs.psdm import (
     ExperimentPlace,
     RunFile,
@@ -12,21 +13,26 @@ from workbench.runs.psdm import (
     list_experiments,
     list_runs,
 )
-from workbench.runs.run import Run, open_run
-from workbench.runs.xtc.cspad import QuadData
+from workbench.runs.run import XtcRun, open_run
+from workbench.runs.subset import EventSubset
+from workbench.runs.xtc.decoders import ModulePixels
 
 __all__ = [
     "Corrector",
     "Event",
+    "EventSource",
+    "EventSubset",
     "ExperimentPlace",
     "FrameEvent",
     "Frames",
     "MakeCorrector",
-    "QuadData",
+    "ModulePixels",
     "Run",
     "RunFile",
     "RunFiles",
     "RunSummary",
+    "XtcEvent",
+    "XtcRun",
     "count_events",
     "estimate_events",
     "find_experiment",

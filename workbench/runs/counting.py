@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
+from workbench.errors import FileFormatError
 from workbench.runs.psdm import RunFiles
-from workbench.runs.xtc.datagram import L1_ACCEPT, Truncated, XtcFile, read_datagrams
+from workbench.runs.xtc.datagram import (
+    IN_PROGRESS,
+    L1_ACCEPT,
+    Datagram,
+    Truncated,
+    Unreadable,
+    XtcFile,
+    read_datagrams,
+)
 from workbench.runs.xtc.streams import Stream
 
 EXACT_UP_TO = 4 << 30
@@ -24,16 +35,19 @@ def count_events(files: RunFiles) -> int:
 
 
 def _l1_accepts(stream: Stream) -> int:
-    count = 0
-    for path in stream.paths:
-        file = XtcFile(path, headers_only=True)
-        try:
-            for datagram in read_datagrams(file):
-                count += datagram.service == L1_ACCEPT
-                file.release(datagram.offset)
-        except Truncated:
-            continue
-    return count
+    datagrams = (datagram for path in stream.paths for datagram in _datagrams(path))
+    return sum(datagram.service == L1_ACCEPT for datagram in datagrams)
+
+
+def _datagrams(path: Path) -> Iterator[Datagram]:
+    """Datagrams up to where a file breaks off; of one in progress that is no XTC file none."""
+    try:
+        yield from read_datagrams(XtcFile(path))
+    except (Truncated, Unreadable):
+        return
+    except FileFormatError:
+        if path.suffix != IN_PROGRESS:
+            raise
 
 
 def estimate_events(files: RunFiles) -> int:
@@ -48,11 +62,7 @@ def estimate_events(files: RunFiles) -> int:
     daq = [stream for stream in files.streams if not stream.is_control]
     total = 0.0
     for stream in daq or files.streams:
-        file = XtcFile(stream.paths[0], headers_only=True)
-        try:
-            first = list(islice(read_datagrams(file), SAMPLE))
-        except Truncated:
-            first = []
+        first = list(islice(_datagrams(stream.paths[0]), SAMPLE))
         events = [datagram for datagram in first if datagram.is_event]
         if events:
             size = sum(event.end - event.offset for event in events) / len(events)

@@ -1,95 +1,96 @@
-"""One event of a run."""
+"""One event of an XTC run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import Detector
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.recipe import Corrections
-from workbench.runs.xtc import beamline, cspad
-from workbench.runs.xtc.cspad import QuadData
-from workbench.runs.xtc.events import Record
+from workbench.runs.protocols import Corrector
+from workbench.runs.xtc import beamline
+from workbench.runs.xtc.datagram import Truncated, Unreadable
+from workbench.runs.xtc.decoders import ModulePixels, read_pixels
+from workbench.runs.xtc.events import UNREADABLE, Record
 
 
-class Corrector(Protocol):
-    """What turns raw ADU into corrected ones (`workbench.corrections` makes them)."""
-
-    def apply(self, raw: NDArray[Any], out: NDArray[np.float32] | None = None) -> Any:
-        """Corrected float32 array of the same shape."""
-        ...
-
-
-MakeCorrector = Callable[[Corrections, Any], Corrector]
-
-
-class Event:
-    """One event; pixels are decoded when asked for.
+class XtcEvent:
+    """One event of XTC files; see `workbench.runs.Event`.
 
     Attributes
     ----------
-    index : number in the run, from 0 (events without the detector count too).
-    seconds, nanoseconds : time since 1970 UTC.
-    fiducials, ticks, vector : pulse number (360 Hz, 0 … 131039), 119 MHz counter, event counter.
-    encoder_mm : position of the detector's encoder, mm, or None if the run does not tell.
+    ticks, vector : 119 MHz counter, event counter.
     record : where its parts lie.
     """
+
+    distance_mm = None
 
     def __init__(
         self,
         record: Record,
-        shape: tuple[int, int, int],
+        detector: Detector,
         corrector: Corrector | None,
         note: Callable[[str], None],
     ) -> None:
         datagram = record.datagram
-        self.record, self._shape, self._corrector, self._note = record, shape, corrector, note
+        self.record, self._detector, self._corrector = record, detector, corrector
+        self._note = note
+        self._modules: tuple[ModulePixels, ...] | None = None
         self.index = record.index
         self.seconds, self.nanoseconds = datagram.clock
-        self.fiducials, self.ticks, self.vector = (
-            datagram.fiducials,
-            datagram.ticks,
-            datagram.vector,
-        )
+        self.fiducials, self.ticks = datagram.fiducials, datagram.ticks
+        self.vector = datagram.vector
         self.encoder_mm = record.encoder_mm
 
-    @cached_property
-    def quads(self) -> tuple[QuadData, ...]:
-        """Per quadrant ``(quad, sections, pixels)`` with int16 pixels ``(n, 185, 388)``.
+    @property
+    def modules(self) -> tuple[ModulePixels, ...]:
+        """Raw pixels of the modules that are there, int16, read-only, as they lie in the file.
 
-        Uncompressed pixels are read-only views into the file, without a copy. Empty if there
-        are no data; `missing` then says why. Of several copies in the event the first that can
-        be read counts.
+        Empty if there are no data; `missing` then says why. Of several copies in the event the
+        first that can be read counts.
         """
-        problem = ""
+        if self._modules is None:
+            self._modules = self._read(None)
+        return self._modules
+
+    def load(self, buffer: memoryview) -> bool:
+        """Read the pixels now, into `buffer` if they fit; False if there are none."""
+        if self._modules is None:
+            self._modules = self._read(buffer)
+        return bool(self._modules)
+
+    def _read(self, buffer: memoryview | None) -> tuple[ModulePixels, ...]:
+        problem, missing = "", ""
         for file, xtc in self.record.elements:
             try:
-                return cspad.read_element(file, xtc, self.record.config)
+                return read_pixels(file, xtc, self.record.config, buffer)
             except FileFormatError as error:
-                problem = problem or str(error)
+                if not problem:
+                    problem = str(error)
+                    lost = isinstance(error, Truncated | Unreadable)
+                    missing = UNREADABLE if lost else "undecodable"
         if problem:
-            self._note(problem)
-            self.record.missing = "undecodable"
+            self._note(f"event {self.index}: {problem}")
+            self.record.missing = missing
         return ()
 
     @property
-    def has_element(self) -> bool:
-        """True if undamaged data of the detector are there; told by headers, nothing is decoded."""
+    def has_pixels(self) -> bool:
+        """True if undamaged data of the detector are there; nothing is decoded for it."""
         return bool(self.record.elements)
 
     @property
     def missing(self) -> str:
         """Why there are no pixels, e.g. ``damaged (UserDefined)``; empty if there are."""
-        return "" if self.quads else self.record.missing
+        return "" if self.modules else self.record.missing
 
     @property
     def complete(self) -> bool:
-        """True if every section of the detector is there."""
-        return sum(len(quad.sections) for quad in self.quads) == self._shape[0]
+        """True if every module of the detector is there."""
+        return sum(len(part.modules) for part in self.modules) == self._detector.modules
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -98,11 +99,15 @@ class Event:
 
     @cached_property
     def raw(self) -> NDArray[np.int16] | None:
-        """Raw ADU, int16 array of the detector's shape; absent sections are 0.
+        """Raw ADU, int16 array of the detector's shape; absent modules are 0.
 
         None if the event has no (undamaged) data of the detector.
         """
-        return cspad.gather(self.quads, self._shape) if self.quads else None
+        if not self.modules:
+            return None
+        out = np.empty(self._detector.shape, np.int16)
+        self.copy_raw_into(out)
+        return out
 
     def copy_raw_into(self, out: NDArray[np.int16]) -> bool:
         """Write raw ADU into an existing array of the detector's shape; False if there are none.
@@ -112,26 +117,36 @@ class Event:
         WorkbenchError
             If `out` has another shape.
         """
-        if out.shape != self._shape:
-            raise WorkbenchError(f"Raw data have the shape {self._shape}, not {out.shape}.")
-        if self.quads:
-            cspad.gather(self.quads, self._shape, out)
-        return bool(self.quads)
+        shape = self._detector.shape
+        if out.shape != shape:
+            raise WorkbenchError(f"Raw data have the shape {shape}, not {out.shape}.")
+        if self.modules and not self.complete:
+            out[:] = 0
+        for modules, pixels in self.modules:
+            first, last = modules[0], modules[-1]
+            if last - first == len(modules) - 1:
+                out[first : last + 1] = pixels
+            else:
+                out[list(modules)] = pixels
+        return bool(self.modules)
 
     @cached_property
     def data(self) -> NDArray[np.float32] | None:
         """Corrected ADU, float32; None without raw data or if no corrections were asked for."""
         if self._corrector is None or self.raw is None:
             return None
-        corrected: NDArray[np.float32] = self._corrector.apply(self.raw)
-        return corrected
+        return self._corrector.apply(self.raw)
 
     @cached_property
     def photon_energy_ev(self) -> float | None:
         """Photon energy in eV, from the electron beam data; None if unknown."""
         if self.record.ebeam is None:
             return None
-        return beamline.photon_energy(*self.record.ebeam)
+        try:
+            return beamline.photon_energy(*self.record.ebeam)
+        except FileFormatError as error:
+            self._note(f"event {self.index}: {error}")
+            return None
 
     @property
     def wavelength_angstrom(self) -> float | None:
@@ -141,7 +156,13 @@ class Event:
     @cached_property
     def event_codes(self) -> tuple[int, ...]:
         """Event codes of the timing system (40 is the beam at 120 Hz in most experiments)."""
-        return () if self.record.evr is None else beamline.event_codes(*self.record.evr)
+        if self.record.evr is None:
+            return ()
+        try:
+            return beamline.event_codes(*self.record.evr)
+        except FileFormatError as error:
+            self._note(f"event {self.index}: {error}")
+            return ()
 
     def __repr__(self) -> str:
         return (

@@ -8,17 +8,30 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import PIXELS, SHAPE_2X2, as_detector_array
+from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.runs.xtc.beamline import HC_EV_ANGSTROM
 
-ReadCbf = Callable[[Path], Any]
-"""Gives an image with ``data``, ``geometry``, ``distance_mm`` and ``wavelength_angstrom``."""
+
+class FrameImage(Protocol):
+    """Image of a CBF file as its reader gives it; see `workbench.images.DetectorImage`."""
+
+    @property
+    def data(self) -> NDArray: ...
+    @property
+    def geometry(self) -> object: ...
+    @property
+    def distance_mm(self) -> float | None: ...
+    @property
+    def wavelength_angstrom(self) -> float | None: ...
+
+
+ReadCbf = Callable[[Path], FrameImage]
 
 _MASK_NAMES = ("mask", "pixelmask_shared", "pixel_mask")
 _ENERGY_PATHS = ("LCLS/photon_energy_eV", "entry_1/instrument_1/source_1/energy")
@@ -30,16 +43,16 @@ _JOULE_PER_EV = 1.602176634e-19
 class Frame:
     """One frame and what its file tells about it."""
 
-    pixels: NDArray[Any] | None
-    """``(32, 185, 388)`` or ``(2, 185, 388)``; masked where the file has a mask; None where they
-    were not wanted."""
+    pixels: NDArray | None
+    """``(modules, rows, columns)``; masked where the file has a mask; None where they were not
+    wanted."""
     seconds: int = 0
     nanoseconds: int = 0
     fiducials: int = 0
     photon_energy_ev: float | None = None
     encoder_mm: float | None = None
     distance_mm: float | None = None
-    geometry: Any = None
+    geometry: object = None
 
 
 Wanted = Callable[[int], bool]
@@ -56,14 +69,14 @@ def read_frames(
     Parameters
     ----------
     path : the file.
-    dataset : in an HDF5 file, the dataset; empty finds the only one with CSPAD frames.
-    read_cbf : reads the CBF of a CSPAD as cctbx writes it, which fabio cannot.
+    dataset : in an HDF5 file, the dataset; empty finds the only one with frames.
+    read_cbf : reads a CBF of many panels as cctbx writes it, which fabio cannot.
     wanted : whether the pixels of the frame of this number in the file are to be read.
 
     Raises
     ------
     FileFormatError
-        If the file cannot be read or does not hold CSPAD frames.
+        If the file cannot be read or does not hold frames of a known detector.
     """
     try:
         kind = _kind(path)
@@ -74,7 +87,7 @@ def read_frames(
     elif kind == "npy":
         frames = _read_npy(path, wanted)
     elif kind == "cbf" and read_cbf is not None:
-        frames = _read_cspad_cbf(path, read_cbf, wanted)
+        frames = _read_panel_cbf(path, read_cbf, wanted)
     else:
         frames = _read_fabio(path, wanted)
     try:
@@ -90,7 +103,7 @@ def count_frames(path: Path, dataset: str = "") -> int:
     with suppress(WorkbenchError, OSError, ValueError, EOFError, KeyError, RuntimeError):
         kind = _kind(path)
         if kind == "npy":
-            return _length(np.load(path, mmap_mode="r", allow_pickle=False))
+            return _length(_NpyStack(path))
         if kind == "hdf5":
             import h5py
 
@@ -116,14 +129,14 @@ def _fail(path: Path, error: BaseException, hint: str = "") -> NoReturn:
     raise FileFormatError(path, problem, hint=hint) from error
 
 
-def _read_cspad_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[Frame]:
+def _read_panel_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[Frame]:
     if not wanted(0):
         yield Frame(None)
         return
     image = read_cbf(path)
     length = image.wavelength_angstrom
     yield Frame(
-        as_detector_array(image.data),
+        _as_array(image.data),
         photon_energy_ev=HC_EV_ANGSTROM / length if length else None,
         distance_mm=image.distance_mm,
         geometry=image.geometry,
@@ -131,12 +144,53 @@ def _read_cspad_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[F
 
 
 def _read_npy(path: Path, wanted: Wanted) -> Iterator[Frame]:
-    try:
-        stack = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
-        _fail(path, error)
-    for pixels in _split(stack, path, wanted):
-        yield Frame(None if pixels is None else np.asarray(pixels))
+    for pixels in _split(_NpyStack(path), path, wanted):
+        yield Frame(pixels)
+
+
+class _NpyStack:
+    """Array in an npy file of which single frames are read, with the interface of a dataset.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is none, holds Python objects, or is shorter than its header says; also later,
+        if it is cut short or the file system fails.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with open(path, "rb") as file:
+                version = np.lib.format.read_magic(file)
+                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
+                    np.lib.format.read_array_header_2_0)  # fmt: skip
+                self.shape, self._by_columns, self.dtype = header(file)
+                self._start = file.tell()
+                size = os.fstat(file.fileno()).st_size - self._start
+        except Exception as error:  # of many kinds, whatever stands in place of the header
+            _fail(path, error)
+        if self.dtype.hasobject:
+            raise FileFormatError(path, "it cannot be read: it holds Python objects.")
+        if size < math.prod(self.shape) * self.dtype.itemsize:
+            raise FileFormatError(path, f"cannot be read (it is cut short at {size} bytes).")
+
+    def __getitem__(self, place: Any) -> NDArray:
+        if place == () or self._by_columns:
+            whole = self._read(0, math.prod(self.shape))
+            return whole.reshape(self.shape, order="F" if self._by_columns else "C")[place]
+        count = math.prod(self.shape[1:])
+        return self._read(place * count, count).reshape(self.shape[1:])
+
+    def _read(self, first: int, count: int) -> NDArray:
+        start = self._start + first * self.dtype.itemsize
+        try:
+            values = np.fromfile(self._path, self.dtype, count, offset=start)
+        except OSError as error:
+            _fail(self._path, error)
+        if values.size < count:
+            raise FileFormatError(self._path, "the file was cut short while it was read.")
+        return values
 
 
 def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
@@ -157,7 +211,7 @@ def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
                 pixels = np.array(opened.data if count == 1 else opened.get_frame(number).data)
             except Exception as error:
                 _fail(path, error)
-            yield Frame(as_detector_array(pixels))
+            yield Frame(_as_array(pixels))
 
 
 def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
@@ -166,24 +220,27 @@ def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
     None stands for one that is not wanted.
     """
     if _as_one(stack.shape):
-        yield as_detector_array(stack[()]) if wanted(0) else None
+        yield _as_array(stack[()]) if wanted(0) else None
         return
     if len(stack.shape) < 2 or not _as_one(stack.shape[1:]):
         found = " × ".join(map(str, stack.shape)) or "a single number"
-        raise FileFormatError(path, f"expected CSPAD frames, found {found}.")
+        raise FileFormatError(path, f"expected detector frames, found {found}.")
     for number in range(stack.shape[0]):
-        yield as_detector_array(stack[number]) if wanted(number) else None
+        yield _as_array(stack[number]) if wanted(number) else None
+
+
+def _as_array(array: NDArray) -> NDArray:
+    """Frame as ``(modules, rows, columns)``."""
+    return recognise(array)[1]
 
 
 def _as_one(shape: tuple[int, ...]) -> bool:
-    """Whether an array of this shape is one CSPAD frame."""
-    if math.prod(shape) not in (PIXELS, math.prod(SHAPE_2X2)):
+    """Whether an array of this shape is one frame of a known detector."""
+    if math.prod(shape) not in {detector.pixels for detector in DETECTORS}:
         return False
-    try:  # only the shape matters: an array of zero strides costs nothing
-        as_detector_array(np.broadcast_to(np.zeros((), np.uint8), shape))
-    except WorkbenchError:
-        return False
-    return True
+    # only the shape matters: an array of zero strides costs nothing
+    array = np.broadcast_to(np.zeros((), np.uint8), shape)
+    return any(detector.as_array(array) is not None for detector in DETECTORS)
 
 
 def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
@@ -229,27 +286,27 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     if len(usable) == 1:
         return usable[0]
     if not usable:
-        raise FileFormatError(path, "there are no CSPAD frames in this HDF5 file.")
+        raise FileFormatError(path, "there are no detector frames in this HDF5 file.")
     names = ", ".join(item.name for item in usable[:5])
     raise FileFormatError(
         path,
-        f"it holds {len(usable)} datasets of CSPAD frames ({names}).",
+        f"it holds {len(usable)} datasets of detector frames ({names}).",
         hint=f"Name one: {path}:{usable[0].name}",
     )
 
 
-def _find_mask(dataset: Any) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
+def _find_mask(dataset: Any) -> Callable[[int, NDArray], NDArray] | None:
     """Mask beside the data (CXI: 0 is good), for all frames or for each."""
     found = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
     if found is None or found.dtype.kind not in "biu":
         return None
     if _as_one(found.shape):
-        bad = as_detector_array(found[()]) != 0
+        bad = _as_array(found[()]) != 0
         return lambda _, pixels: np.ma.MaskedArray(pixels, mask=bad)
     if found.shape == dataset.shape:
 
-        def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
-            return np.ma.MaskedArray(pixels, mask=as_detector_array(found[number]) != 0)
+        def masked(number: int, pixels: NDArray) -> NDArray:
+            return np.ma.MaskedArray(pixels, mask=_as_array(found[number]) != 0)
 
         return masked
     return None
@@ -261,7 +318,7 @@ class _Tells:
     def __init__(self, file: Any, dataset: Any) -> None:
         count = dataset.shape[0]
 
-        def column(*paths: str) -> NDArray[Any] | None:
+        def column(*paths: str) -> NDArray | None:
             for name in paths:
                 found = file.get(name)
                 if found is not None and getattr(found, "shape", None) == (count,):
@@ -283,7 +340,7 @@ class _Tells:
                 self._seconds, self._nanoseconds = values["seconds"], values["nanoseconds"]
                 self._fiducials = values["fiducials"]
 
-    def frame(self, number: int, pixels: NDArray[Any] | None) -> Frame:
+    def frame(self, number: int, pixels: NDArray | None) -> Frame:
         """Frame with what is known of it."""
         energy = self._value(self._energy, number)
         return Frame(
@@ -296,7 +353,7 @@ class _Tells:
         )
 
     @staticmethod
-    def _value(column: NDArray[Any] | None, number: int) -> float | None:
+    def _value(column: NDArray | None, number: int) -> float | None:
         if column is None or column.dtype.kind not in "iuf" or number >= len(column):
             return None
         value = float(column[number])

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from struct import unpack
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import DEFAULT_ADDRESS, GROUP, GROUP_2X2, SHAPE_2X2
+from workbench.detectors import DEFAULT_ADDRESS, find
 from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
 from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
-from workbench.runs.event import Corrector, MakeCorrector
 from workbench.runs.frame_files import Frame, ReadCbf, Wanted, count_frames, read_frames
-from workbench.runs.select import chosen
+from workbench.runs.protocols import Corrector, MakeCorrector
+from workbench.runs.select import selected
 from workbench.runs.xtc.beamline import wavelength
+from workbench.runs.xtc.decoders import ModulePixels
 
 _WORD = 0xFFFFFFFF
 
@@ -45,11 +46,8 @@ class FrameEvent:
     distance_mm : from sample to detector, where the file tells it.
     """
 
-    ticks = 0
-    vector = 0
-    quads = ()
     missing = ""
-    has_element = True
+    has_pixels = True
     event_codes: tuple[int, ...] = ()
 
     def __init__(
@@ -66,7 +64,7 @@ class FrameEvent:
         self.fiducials = frame.fiducials
         self.encoder_mm, self.distance_mm = frame.encoder_mm, frame.distance_mm
         self.photon_energy_ev = frame.photon_energy_ev
-        self.raw: NDArray[Any] = frame.pixels
+        self.raw: NDArray = frame.pixels
         self._corrector, self._path = corrector, path
 
     @property
@@ -77,12 +75,21 @@ class FrameEvent:
         name = hashlib.blake2b("/".join(self._path.parts[-2:]).encode(), digest_size=8).digest()
         return *unpack("<2I", name), self.place[1]
 
+    @property
+    def modules(self) -> tuple[ModulePixels, ...]:
+        """All modules, as they are in the file (masked ones with their mask)."""
+        return (ModulePixels(tuple(range(len(self.raw))), self.raw),)
+
+    def load(self, buffer: memoryview) -> bool:
+        """Do nothing: the pixels of a frame are in memory. Gives True."""
+        return True
+
     @cached_property
     def data(self) -> NDArray[np.float32] | None:
         """Corrected values, float32; None if no corrections were asked for."""
         if self._corrector is None:
             return None
-        corrected: NDArray[np.float32] = self._corrector.apply(self.raw)
+        corrected = self._corrector.apply(self.raw)
         if isinstance(self.raw, np.ma.MaskedArray):
             return np.ma.MaskedArray(corrected, mask=self.raw.mask)
         return corrected
@@ -92,7 +99,7 @@ class FrameEvent:
         """Wavelength in Å; None if unknown."""
         return wavelength(self.photon_energy_ev)
 
-    def copy_raw_into(self, out: NDArray[Any]) -> bool:
+    def copy_raw_into(self, out: NDArray) -> bool:
         """Write the values into an existing array (masked ones as they are in the file)."""
         out[...] = np.ma.getdata(self.raw)
         return True
@@ -106,13 +113,13 @@ class _Unread:
 
 
 class Frames:
-    """Frames of one or more files, with the attributes of a `workbench.runs.Run`.
+    """Frames of one or more files as a `workbench.runs.Run`.
 
     ``raw`` of an event has the type of the file; NaN marks a pixel without a value, and a mask
     in the file makes ``raw`` a masked array. All pixels count as high gain.
     """
 
-    is_frames = True
+    source: Literal["frames"] = "frames"
 
     def __init__(
         self,
@@ -136,18 +143,13 @@ class Frames:
         _, first, _ = next(self._frames(lambda index: True), (0, Frame(None), (0, 0)))
         if first.pixels is None:
             raise NoEventsError(f"There are no frames in {self._named()}.")
-        self.shape: tuple[int, int, int] = first.pixels.shape
+        self.detector = find(first.pixels.shape)
         self.geometry = first.geometry
 
     @cached_property
     def low_gain(self) -> NDArray[np.bool_]:
         """All False: the files do not tell which pixels are in low gain."""
-        return np.zeros(self.shape, dtype=bool)
-
-    @property
-    def group(self) -> str:
-        """Group of the detector in the calibration directory."""
-        return GROUP_2X2 if self.shape == SHAPE_2X2 else GROUP
+        return np.zeros(self.detector.shape, dtype=bool)
 
     def events(
         self, corrections: Corrections | None = None, selection: Events | None = None
@@ -177,7 +179,7 @@ class Frames:
             else _Unread(index)
             for index, frame, place in self._frames(wanted)
         )
-        return chosen(events, selection, self.skipped)
+        return selected(events, selection, self.skipped)
 
     @cached_property
     def event_count(self) -> int:
@@ -257,13 +259,13 @@ def open_frames(
     make_corrector: MakeCorrector | None = None,
     read_cbf: ReadCbf | None = None,
 ) -> Frames:
-    """Open files of CSPAD frames as if they were a run.
+    """Open files of detector frames as if they were a run.
 
     Parameters
     ----------
     paths : one file or several, each holding one frame or a stack: ``.npy``; HDF5 or CXI (also
         Cheetah's slab, and ``file.h5:/dataset`` to name the dataset); CBF, EDF, TIFF and the
-        other formats of fabio. Any layout that `workbench.detector.as_detector_array` knows.
+        other formats of fabio. Any layout that `workbench.detectors.recognise` knows.
     experiment, run, address, calib_dir : what the frames belong to, for names and constants.
     make_corrector : see `open_run`.
     read_cbf : reads a CSPAD CBF as cctbx writes it to an array (`workbench.images` can).
@@ -273,7 +275,7 @@ def open_frames(
     NoEventsError
         If there are no frames.
     FileFormatError
-        If the first file cannot be read or holds no CSPAD frames.
+        If the first file cannot be read or holds no frames of a known detector.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]

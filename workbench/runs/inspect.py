@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +11,20 @@ import numpy as np
 from workbench.errors import DetectorNotFoundError, FileFormatError
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.runs.psdm import RunFiles
-from workbench.runs.xtc import beamline, cspad
+from workbench.runs.xtc import beamline
 from workbench.runs.xtc.datagram import (
     TRANSITION_NAMES,
     Datagram,
-    TypeId,
     Xtc,
     XtcFile,
     damage_names,
+)
+from workbench.runs.xtc.decoders import (
+    CONFIG_DECODERS,
+    DECODERS,
+    DETECTOR_TYPES,
+    Configuration,
+    read_config,
 )
 from workbench.runs.xtc.events import EventReader, Record
 from workbench.runs.xtc.sources import address_of, phy_of, source_name
@@ -59,7 +64,7 @@ class SourceSummary:
 
 @dataclass
 class GainSummary:
-    """Configuration of a CSPAD: version, sections read out, pixels in low gain."""
+    """Configuration of a detector: version, modules read out, pixels in low gain."""
 
     configuration: str
     quadrants: list[int]
@@ -132,7 +137,7 @@ def inspect_run(
     Parameters
     ----------
     files : the run, from `list_runs` or ``find_experiment(…).run(…)``.
-    address : detector whose events are counted; None takes the first CSPAD in the run.
+    address : detector whose events are counted; None takes the first that can be read.
     progress : told bytes done and in all.
 
     Raises
@@ -170,7 +175,9 @@ def inspect_run(
 
 
 def list_detectors(files: RunFiles) -> list[str]:
-    """Addresses of the CSPADs in a run's first events, in order; no further event is read.
+    """Addresses of the detectors that can be read in a run's first events, in order.
+
+    No further event is read.
 
     Raises
     ------
@@ -181,15 +188,12 @@ def list_detectors(files: RunFiles) -> list[str]:
     for record in reader:
         if record.index >= 8:
             break
-    types = {
-        TypeId.CSPAD_CONFIG, TypeId.CSPAD_ELEMENT, TypeId.CSPAD2X2_CONFIG, TypeId.CSPAD2X2_ELEMENT,
-    }  # fmt: skip
-    found = sorted(number for number, kinds in reader.detectors.items() if kinds & types)
-    return [address_of(number) for number in found]
+    there = sorted(number for number, kinds in reader.detectors.items() if kinds & DETECTOR_TYPES)
+    return [address_of(number) for number in there]
 
 
 def _choose(files: RunFiles, address: str | None) -> int | None:
-    """Number of the detector to follow: the one asked for, else the first CSPAD."""
+    """Number of the detector to follow: the one asked for, else the first that can be read."""
     phy = None if address is None else phy_of(address)
     if phy is not None:
         return phy
@@ -206,11 +210,9 @@ def _choose(files: RunFiles, address: str | None) -> int | None:
             f"{address} is neither an address like CxiDs1.0:Cspad.0 nor an alias in run "
             f"{files.number} (aliases: {known})."
         )
-    small = (TypeId.CSPAD2X2_CONFIG, TypeId.CSPAD2X2_ELEMENT)
-    big = (TypeId.CSPAD_CONFIG, TypeId.CSPAD_ELEMENT)
-    for types in (big, small):
+    for decoder in DECODERS:
         for number in sorted(reader.detectors):
-            if reader.detectors[number].intersection(types):
+            if reader.detectors[number] & (decoder.config_types | decoder.element_types):
                 return number
     return None
 
@@ -249,8 +251,11 @@ class _Collector:
         of_stream.last_seconds = _upper(of_stream.last_seconds, when)
         if datagram.damage:
             self.summary.damage.update(damage_names(datagram.damage))
-        for xtc in datagram.objects():
-            self._object(datagram.file, xtc)
+        try:
+            for xtc in datagram.objects():
+                self._object(datagram.file, xtc)
+        except FileFormatError as error:
+            self.problems.append(str(error))
         self._done += datagram.end - datagram.offset
         self._seen += 1
         if self._seen % REPORT_EVERY == 0:
@@ -274,9 +279,9 @@ class _Collector:
             names = damage_names(xtc.damage)
             source.damage.update(names)
             self.summary.damage.update(names)
-        elif xtc.level == 1 and cspad.is_config(xtc) and name not in self.summary.gain:
+        elif xtc.level == 1 and xtc.type_id in CONFIG_DECODERS and name not in self.summary.gain:
             try:
-                self.summary.gain[name] = _gain(cspad.read_config(file, xtc))
+                self.summary.gain[name] = _gain(read_config(file, xtc))
             except FileFormatError as error:
                 self.problems.append(str(error))
 
@@ -292,13 +297,14 @@ class _Collector:
         summary.first_seconds = _lower(summary.first_seconds, when)
         summary.last_seconds = _upper(summary.last_seconds, when)
         summary.encoder_mm = _widened(summary.encoder_mm, record.encoder_mm)
-        if record.ebeam is not None:
-            energy = beamline.photon_energy(*record.ebeam)
-            summary.photon_energy_ev = _widened(summary.photon_energy_ev, energy)
-        if record.evr is not None:
-            codes = set(beamline.event_codes(*record.evr))
-            if len(summary.event_codes) < MAX_NAMES:
-                summary.event_codes.update(codes)
+        try:
+            if record.ebeam is not None:
+                energy = beamline.photon_energy(*record.ebeam)
+                summary.photon_energy_ev = _widened(summary.photon_energy_ev, energy)
+            if record.evr is not None and len(summary.event_codes) < MAX_NAMES:
+                summary.event_codes.update(set(beamline.event_codes(*record.evr)))
+        except FileFormatError as error:
+            self.problems.append(str(error))
 
 
 def _lower(known: float | None, value: float) -> float:
@@ -315,13 +321,16 @@ def _widened(known: tuple[float, float] | None, value: float | None) -> tuple[fl
     return (value, value) if known is None else (min(known[0], value), max(known[1], value))
 
 
-def _gain(config: cspad.Config) -> GainSummary:
-    quadrants: Sequence[int] = [q for q in range(4) if config.quad_mask >> q & 1]
-    element = 1 if config.roi_mask is None else 2
+def _gain(config: Configuration) -> GainSummary:
+    modules = set(config.modules)
     return GainSummary(
-        configuration=f"{'Cspad2x2' if config.small else 'Cspad'}Config V{config.version}",
-        quadrants=list(quadrants),
-        sections=2 if config.small else sum(len(config.sections(q, element)) for q in quadrants),
+        configuration=f"{config.name} V{config.version}",
+        quadrants=[
+            number
+            for number, group in enumerate(config.detector.groups)
+            if modules.intersection(group.modules)
+        ],
+        sections=len(modules),
         low_gain_pixels=int(np.count_nonzero(config.low_gain)),
         pixels=config.low_gain.size,
     )

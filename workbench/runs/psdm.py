@@ -13,8 +13,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import RunNotFoundError
+from workbench.provenance import describe_file
 from workbench.runs.xtc.streams import Stream
 
 PathLike = str | os.PathLike[str]
@@ -41,6 +43,8 @@ class RunFile:
     chunk: int
     in_progress: bool
     size: int
+    modified: float = 0.0
+    """Bytes, and seconds since 1970 of the last change, when the folder was listed."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class RunFiles:
         for file in self.files:
             grouped.setdefault(file.stream, []).append(file.path)
         return tuple(Stream(number, tuple(paths)) for number, paths in sorted(grouped.items()))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Path, size in bytes and time of the last change (UTC) of each file when it was listed.
+
+        A run that goes on meanwhile is described as it was found.
+        """
+        return [describe_file(file.path, file.size, file.modified) for file in self.files]
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ def _file_order(file: RunFile) -> tuple[int, int]:
 def _unique(files: Iterable[RunFile]) -> list[RunFile]:
     """One file per stream and chunk: the finished one rather than the one in progress."""
     best: dict[tuple[int, int], RunFile] = {}
-    for file in sorted(files, key=lambda one: (one.in_progress, one.path.name)):
+    for file in sorted(files, key=lambda file: (file.in_progress, file.path.name)):
         best.setdefault(_file_order(file), file)
     return list(best.values())
 
@@ -147,6 +158,7 @@ def _files_in(folder: Path) -> list[RunFile]:
             for entry in entries:
                 match = _NAME.fullmatch(entry.name)
                 if match and entry.is_file():
+                    status = entry.stat()
                     found.append(
                         RunFile(
                             path=Path(entry.path),
@@ -155,7 +167,8 @@ def _files_in(folder: Path) -> list[RunFile]:
                             stream=int(match["stream"]),
                             chunk=int(match["chunk"]),
                             in_progress=match["progress"] is not None,
-                            size=entry.stat().st_size,
+                            size=status.st_size,
+                            modified=status.st_mtime,
                         )
                     )
     except OSError as error:

@@ -7,37 +7,31 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import DEFAULT_ADDRESS, GROUP, GROUP_2X2
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import DetectorNotFoundError, NoEventsError, WorkbenchError
-from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
 from workbench.runs.counting import estimate_events
-from workbench.runs.event import Event, MakeCorrector
+from workbench.runs.event import XtcEvent
+from workbench.runs.protocols import MakeCorrector
 from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
-from workbench.runs.select import chosen
+from workbench.runs.select import selected
 from workbench.runs.subset import EventSubset
-from workbench.runs.xtc.datagram import TypeId
+from workbench.runs.xtc.decoders import DETECTOR_TYPES
 from workbench.runs.xtc.events import EventReader
 from workbench.runs.xtc.sources import address_of, phy_of
 from workbench.runs.xtc.streams import Journal
 
-CSPAD_TYPES = {
-    TypeId.CSPAD_ELEMENT,
-    TypeId.CSPAD_CONFIG,
-    TypeId.CSPAD2X2_ELEMENT,
-    TypeId.CSPAD2X2_CONFIG,
-}
 LOOK_AHEAD = 240
 """Events searched for a detector that the configuration does not name (2 s of beam)."""
 
 
-class Run:
-    """A run of a CSPAD, read from XTC files; made by `open_run`.
+class XtcRun:
+    """A run read from XTC files; made by `open_run`. See `workbench.runs.Run`.
 
     Attributes
     ----------
@@ -45,10 +39,13 @@ class Run:
         (BeginRun), as in psana; it is the one calibration constants are looked up with.
     files : the run's files.
     calib_dir : calibration directory, or None if it is not known.
-    shape : ``(32, 185, 388)``, or ``(2, 185, 388)`` for a CsPad2x2.
+    detector : what took its events.
+    aliases : addresses by the names the run gives them.
     skipped : datagrams that did not become events, by reason; filled while iterating.
     problems : sentences about what was wrong in the files; filled while iterating.
     """
+
+    source: Literal["XTC"] = "XTC"
 
     def __init__(
         self,
@@ -71,14 +68,15 @@ class Run:
         self.address = address_of(self._phy)
         self.aliases = {name: address_of(phy) for name, phy in reader.aliases.items()}
         self.number: int = reader.run_number or files.number
-        self.shape = config.shape
+        self.detector = config.detector
         self.config = config
+        self._described = files.describe()
         self.skipped: Counter[str] = Counter()
         self.problems: list[str] = []
 
     @property
     def low_gain(self) -> NDArray[np.bool_]:
-        """True where a pixel is in low gain: bool array of `shape`, from the configuration."""
+        """True where the configuration sets low gain: bool array of the detector's shape."""
         return self.config.low_gain
 
     @cached_property
@@ -87,13 +85,13 @@ class Run:
         return estimate_events(self._run_files)
 
     @property
-    def group(self) -> str:
-        """Group of the detector in the calibration directory, e.g. ``CsPad::CalibV1``."""
-        return GROUP_2X2 if self.config.small else GROUP
+    def title(self) -> str:
+        """Experiment and number, for people."""
+        return f"{self.experiment} run {self.number}"
 
     def events(
         self, corrections: Corrections | None = None, selection: Events | None = None
-    ) -> Iterator[Event]:
+    ) -> Iterator[XtcEvent]:
         """Events in time order.
 
         Parameters
@@ -117,10 +115,10 @@ class Run:
         journal = Journal()
         self.skipped, self.problems = journal.skipped, journal.problems
         reader = EventReader(self._streams, self._phy, journal)
-        events = (Event(record, self.shape, corrector, journal.note) for record in reader)
-        return chosen(events, selection, journal.skipped)
+        events = (XtcEvent(record, self.detector, corrector, journal.note) for record in reader)
+        return selected(events, selection, journal.skipped)
 
-    def subset(self, events: Sequence[Event]) -> EventSubset:
+    def subset(self, events: Sequence[XtcEvent]) -> EventSubset:
         """Some of the run's events as a small thing that can be sent to another process."""
         return EventSubset(self, [event.record for event in events])
 
@@ -130,18 +128,17 @@ class Run:
             "experiment": self.experiment,
             "run": self.number,
             "address": self.address,
-            "configuration": f"{'CsPad2x2' if self.config.small else 'Cspad'}Config"
-            f"V{self.config.version}",
+            "configuration": f"{self.config.name}V{self.config.version}",
             "low_gain_pixels": int(np.count_nonzero(self.low_gain)),
             "calib_dir": None if self.calib_dir is None else str(self.calib_dir),
-            "files": describe_files(self.files),
+            "files": self._described,
         }
 
     def __repr__(self) -> str:
         return f"<Run {self.experiment} {self.number}, {self.address}, {len(self.files)} files>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Run, (self._place, self._run_files, self._asked, self._make_corrector)
+        return XtcRun, (self._place, self._run_files, self._asked, self._make_corrector)
 
 
 def open_run(
@@ -152,7 +149,7 @@ def open_run(
     xtc_dir: PathLike | None = None,
     calib_dir: PathLike | None = None,
     make_corrector: MakeCorrector | None = None,
-) -> Run:
+) -> XtcRun:
     """Open a run.
 
     Parameters
@@ -170,7 +167,8 @@ def open_run(
     RunNotFoundError
         If experiment, folder or run is not there; the message lists what is.
     DetectorNotFoundError
-        If the run holds no such CSPAD; the message lists the detectors it holds.
+        If the run holds no such detector, or it is of a kind that cannot be read; the message lists
+        the detectors it holds.
     NoEventsError
         If the run has no events.
     FileFormatError
@@ -179,7 +177,7 @@ def open_run(
     place = find_experiment(
         experiment, os.fspath(psdm_dir) if psdm_dir else None, xtc_dir, calib_dir
     )
-    return Run(place, place.run(run), address, make_corrector)
+    return XtcRun(place, place.run(run), address, make_corrector)
 
 
 def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int, EventReader]:
@@ -202,22 +200,24 @@ def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int,
     types = reader.detectors.get(phy) if phy is not None else None
     if types is None:
         raise DetectorNotFoundError(f"{address} is not in {name}; {listed}.")
-    if types & CSPAD_TYPES:
+    if types & DETECTOR_TYPES:
         raise DetectorNotFoundError(
             f"{name} holds data of {address} but no configuration to decode them; is the first "
             "chunk (c00) missing?"
         )
-    raise DetectorNotFoundError(f"{address} in {name} is not a CSPAD; {listed}.")
+    raise DetectorNotFoundError(
+        f"{address} in {name} is not a detector that can be read here; {listed}."
+    )
 
 
 def _listed(detectors: dict[int, set[int]]) -> str:
-    """What to choose from: the CSPADs of a run, or else whatever is there."""
-    cspads = [phy for phy, types in detectors.items() if types & CSPAD_TYPES]
-    names = [address_of(phy) for phy in sorted(cspads or detectors)]
+    """What to choose from: the detectors that can be read, or else whatever is there."""
+    readable = [phy for phy, types in detectors.items() if types & DETECTOR_TYPES]
+    names = [address_of(phy) for phy in sorted(readable or detectors)]
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    if cspads:
+    if readable:
         return f"there are: {shown}"
-    return f"no CSPAD is there, only: {shown}" if names else "no detectors are there"
+    return f"none that can is there, only: {shown}" if names else "no detectors are there"
 
 
 def _begin(files: RunFiles, phy: int | None, journal: Journal) -> tuple[EventReader, bool]:

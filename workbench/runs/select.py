@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 from workbench.recipe import Events
 
-AnyEvent = TypeVar("AnyEvent", bound=Any)
+
+class Selectable(Protocol):
+    """What decides whether an event is selected; see `workbench.runs.Event`."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def event_codes(self) -> tuple[int, ...]: ...
+    @property
+    def photon_energy_ev(self) -> float | None: ...
 
 
-def chosen(
+AnyEvent = TypeVar("AnyEvent", bound=Selectable)
+
+
+def selected(
     events: Iterable[AnyEvent], selection: Events | None, skipped: Counter[str]
 ) -> Iterator[AnyEvent]:
     """Give the selected ones of `events`, counted by their ``index``; None selects all."""

@@ -5,42 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import Detector
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.recipe import Corrections, Events
-from workbench.runs.event import Event
-from workbench.runs.xtc.cspad import Config
+from workbench.runs.event import XtcEvent
+from workbench.runs.protocols import EventSource
+from workbench.runs.xtc.decoders import Configuration
 from workbench.runs.xtc.events import Record
 
 
+class _ConfiguredSource(EventSource, Protocol):
+    @property
+    def config(self) -> Configuration: ...
+
+
 class EventSubset:
-    """Events that were found before: where they lie in which files, and what the run told there.
+    """Events found before: where they lie in which files, and what the run told there.
 
-    It pickles to some hundred bytes per event; whoever gets it sees the same files.
-
-    Attributes
-    ----------
-    experiment, number, address, calib_dir, shape, low_gain : of the run.
-    skipped, problems : as of a run; nothing is skipped here.
+    It pickles to some hundred bytes per event; whoever gets it sees the same files. See
+    `workbench.runs.EventSource` for the attributes; nothing is skipped here.
     """
 
-    def __init__(self, run: Any, records: Sequence[Record]) -> None:
+    source: Literal["XTC"] = "XTC"
+
+    def __init__(self, run: _ConfiguredSource, records: Sequence[Record]) -> None:
         self.experiment: str = run.experiment
         self.number: int = run.number
         self.address: str = run.address
-        self.calib_dir = run.calib_dir
-        self.shape: tuple[int, int, int] = run.shape
-        self._config: Config = run.config
+        self.calib_dir: Path | None = run.calib_dir
+        self.detector: Detector = run.detector
+        self.config: Configuration = run.config
         # each configuration is sent once
         known = {id(run.config): run.config}
         for config in (record.config for record in records if record.config is not None):
             if id(config) not in known:
-                same = config.same_as(run.config)
-                known[id(config)] = run.config if same else config
+                known[id(config)] = run.config if config.same_as(run.config) else config
         self._records = tuple(
             record if record.config is None else replace(record, config=known[id(record.config)])
             for record in records
@@ -50,9 +55,8 @@ class EventSubset:
 
     @property
     def low_gain(self) -> NDArray[np.bool_]:
-        """True where a pixel is in low gain: bool array of `shape`."""
-        low: NDArray[np.bool_] = self._config.low_gain
-        return low
+        """True where a pixel is in low gain: bool array of the detector's shape."""
+        return self.config.low_gain
 
     @property
     def event_count(self) -> int:
@@ -61,13 +65,13 @@ class EventSubset:
 
     def events(
         self, corrections: Corrections | None = None, selection: Events | None = None
-    ) -> Iterator[Event]:
+    ) -> Iterator[XtcEvent]:
         """Give the events in their order.
 
         Raises
         ------
         WorkbenchError
-            If corrections or a selection are asked for: a part is what was selected.
+            If corrections or a selection are asked for: a subset is what was selected.
         FileFormatError
             If a file is shorter here than where the run was divided.
         """
@@ -83,5 +87,8 @@ class EventSubset:
                     offset=datagram.offset,
                     hint="Is it the same file as where the run was divided?",
                 )
-            yield Event(record, self.shape, None, self.problems.append)
-            datagram.file.release(datagram.offset)
+            yield XtcEvent(record, self.detector, None, self.problems.append)
+
+    def subset(self, events: Sequence[XtcEvent]) -> EventSubset:
+        """Fewer of the events."""
+        return EventSubset(self, [event.record for event in events])

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.constants import write_constants_file
-from workbench.detector import COLUMNS, DEFAULT_ADDRESS, GROUP, SENSORS
+from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent, raise_if_cancelled
 from workbench.recipe import Experiment, Recipe, recipe_to_text
@@ -76,7 +76,7 @@ class SampleExperiment:
     @property
     def geometry(self) -> Path:
         """Deployed geometry file."""
-        return self.calib_dir / GROUP / DEFAULT_ADDRESS / "geometry" / "0-end.data"
+        return self.calib_dir / CSPAD.calib_group / DEFAULT_ADDRESS / "geometry" / "0-end.data"
 
     @property
     def truth(self) -> Path:
@@ -175,7 +175,7 @@ def _write_constants(truth: t.Truth, sample: SampleExperiment) -> None:
     for kind, values in (("pedestals", pedestals), ("pixel_status", truth.sensor.status())):
         header = {"CALIB_TYPE": kind, "DETECTOR": DEFAULT_ADDRESS, "COMMENT": "simulated"}
         path = sample.geometry.parents[1] / kind / "0-end.data"
-        write_constants_file(values.reshape(-1, COLUMNS), path, header)
+        write_constants_file(values.reshape(-1, CSPAD.columns), path, header)
     common_mode = sample.geometry.parents[1] / "common_mode" / "0-end.data"
     common_mode.parent.mkdir()
     common_mode.write_text("1 25 25 100 1\n")
@@ -208,7 +208,7 @@ def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress:
             for event in range(events):
                 raise_if_cancelled(progress, "Writing the sample experiment")
                 progress.update(done, total, f"run {run}")
-                common_mode = random.normal(0, COMMON_MODE_ADU, SENSORS)
+                common_mode = random.normal(0, COMMON_MODE_ADU, CSPAD.modules)
                 spots = spot_stamps(random, rings, _SPOTS, _SPOT_PHOTONS) if bright else None
                 encoder = t.ENCODER_MM + random.normal(0, 0.0005)
                 writer.event(

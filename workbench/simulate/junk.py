@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import ASICS, COLUMNS, PIXEL_SIZE_UM, ROWS, SHAPE
+from workbench.detectors import CSPAD
 
 _Make = Callable[[np.random.Generator, NDArray, NDArray], NDArray]
 
@@ -20,14 +20,14 @@ def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32
     """
     random = np.random.default_rng(seed)
     positions = np.asarray(geometry.pixel_positions_um())  # type: ignore[attr-defined]
-    x, y = np.moveaxis(positions[..., :2] / PIXEL_SIZE_UM, -1, 0)
+    x, y = np.moveaxis(positions[..., :2] / CSPAD.pixel_um, -1, 0)
     level = np.maximum(JUNK[kind](random, x, y), 0.0)
     photons = random.poisson(level) if kind != "noise" else level
-    return (28.0 * photons + random.normal(0, 2, SHAPE)).astype(np.float32)
+    return (28.0 * photons + random.normal(0, 2, CSPAD.shape)).astype(np.float32)
 
 
 def _noise(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
-    return random.gamma(random.uniform(0.3, 5), 2.0, SHAPE)
+    return random.gamma(random.uniform(0.3, 5), 2.0, CSPAD.shape)
 
 
 def _gradient(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
@@ -48,28 +48,30 @@ def _plaid(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
 
 def _rows(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
     """Pick-up: the same rows and columns bright on every sensor."""
-    rows, columns = random.gamma(2, 3, ROWS), random.gamma(2, 3, COLUMNS)
-    return np.broadcast_to(rows[:, None] + columns, SHAPE)
+    rows, columns = random.gamma(2, 3, CSPAD.rows), random.gamma(2, 3, CSPAD.columns)
+    return np.broadcast_to(rows[:, None] + columns, CSPAD.shape)
 
 
 def _steps(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
     """Every ASIC has its own pedestal and gain."""
-    level = random.uniform(2, 40, (ASICS // 2, 1, 2, 1))
-    return np.broadcast_to(level, (ASICS // 2, ROWS, 2, COLUMNS // 2)).reshape(SHAPE)
+    level = random.uniform(2, 40, (CSPAD.asics // 2, 1, 2, 1))
+    return np.broadcast_to(level, (CSPAD.asics // 2, CSPAD.rows, 2, CSPAD.columns // 2)).reshape(
+        CSPAD.shape
+    )
 
 
 def _spots(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
-    level = np.full(SHAPE, random.uniform(0.1, 5))
+    level = np.full(CSPAD.shape, random.uniform(0.1, 5))
     count = int(random.integers(100, 6000))
-    sensor, row, column = (random.integers(1, n - 1, count) for n in SHAPE)
+    sensor, row, column = (random.integers(1, n - 1, count) for n in CSPAD.shape)
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         spot = random.exponential(200, count)
-        np.add.at(level, (np.minimum(sensor, SHAPE[0] - 1), row + i, column + j), spot)
+        np.add.at(level, (np.minimum(sensor, CSPAD.shape[0] - 1), row + i, column + j), spot)
     return level
 
 
 def _blobs(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
-    level = np.full(SHAPE, 2.0)
+    level = np.full(CSPAD.shape, 2.0)
     for _ in range(int(random.integers(3, 40))):
         a, b = random.uniform(-900, 900, 2)
         width = random.uniform(4, 120)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.calibrants import Ring, as_rings
-from workbench.detector import ASIC_COLUMNS, COLUMNS, PIXEL_SIZE_UM
+from workbench.detectors import CSPAD
 
 EV_ANGSTROM = 12398.4187
 """h c in eV Å, with the digits the LCLS programs use."""
@@ -84,7 +84,7 @@ def ring_radii_px(scene: Scene) -> NDArray[np.float64]:
     """Radii of the scene's rings in the detector plane, px; NaN where a ring cannot be reached."""
     spacings = np.array([ring.d_angstrom for ring in as_rings(scene.rings)])
     two_theta = _two_theta(spacings, scene.wavelength_angstrom)
-    radii = scene.distance_mm * 1000 * np.tan(two_theta) / PIXEL_SIZE_UM
+    radii = scene.distance_mm * 1000 * np.tan(two_theta) / CSPAD.pixel_um
     return np.where(two_theta < np.pi / 2, radii, np.nan)
 
 
@@ -111,7 +111,7 @@ def expected_photons(
     positions = np.asarray(positions_um, dtype=np.float64)
     if plane_z_um is None:
         plane_z_um = float(np.round(positions[..., 2].mean(), -3))
-    farthest = np.hypot(positions[..., 0], positions[..., 1]).max() / PIXEL_SIZE_UM
+    farthest = np.hypot(positions[..., 0], positions[..., 1]).max() / CSPAD.pixel_um
     # the distance of a pixel differs by a per mille from the plane's; a wide pixel reaches out
     grid = np.arange(0.0, 1.05 * farthest + 10, 0.02)
     profile = _ring_profile(grid, scene)
@@ -126,8 +126,9 @@ def expected_photons(
         return _density(places, scene, plane_z_um, radial, flat)
 
     photons = density(positions)
-    for wide, neighbour in ((ASIC_COLUMNS - 1, ASIC_COLUMNS - 2), (ASIC_COLUMNS, ASIC_COLUMNS + 1)):
-        if positions.shape[-2] != COLUMNS:
+    left, right = CSPAD.wide_columns
+    for wide, neighbour in ((left, left - 1), (right, right + 1)):
+        if positions.shape[-2] != CSPAD.columns:
             break
         place = positions[..., wide, :]
         outwards = positions[..., neighbour, :] - place
@@ -163,17 +164,17 @@ def _density(
     # area seen under the angle: cos of incidence / distance², relative to the centre
     solid_angle = cosine_squared**1.5 * (scene.distance_mm * 1000 / along) ** 2
 
-    radius_px = scene.distance_mm * 1000 * tangent / PIXEL_SIZE_UM
+    radius_px = scene.distance_mm * 1000 * tangent / CSPAD.pixel_um
     photons = (polarisation * radial(radius_px) + flat) * solid_angle
     if scene.shadow is not None:
-        photons *= scene.shadow.of(x / PIXEL_SIZE_UM, y / PIXEL_SIZE_UM)
+        photons *= scene.shadow.of(x / CSPAD.pixel_um, y / CSPAD.pixel_um)
     return photons
 
 
 def _ring_profile(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
     profile = np.zeros_like(radius_px)
     rings = as_rings(scene.rings)
-    distance_px = scene.distance_mm * 1000 / PIXEL_SIZE_UM
+    distance_px = scene.distance_mm * 1000 / CSPAD.pixel_um
     for ring, radius in zip(rings, ring_radii_px(scene), strict=True):
         if not radius < radius_px[-1] + 20:
             continue
@@ -193,7 +194,7 @@ def _ring_profile(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.fl
 def _water(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
     """Shape of scattering from a water jet: main peak at q = 2.0 Å⁻¹ (value 1), shoulder at 2.9
     Å⁻¹, rise to small angles from air and solutes."""
-    two_theta = np.arctan(radius_px * PIXEL_SIZE_UM / (scene.distance_mm * 1000))
+    two_theta = np.arctan(radius_px * CSPAD.pixel_um / (scene.distance_mm * 1000))
     q = 4 * np.pi * np.sin(two_theta / 2) / scene.wavelength_angstrom
 
     def shape(q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.calibrants import Ring
-from workbench.detector import COLUMNS, ROWS, SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.simulate.physics import EV_ANGSTROM, Scene, Shadow, expected_photons
 from workbench.simulate.sampling import normal_table, sample_maximum, sample_mean
@@ -89,9 +89,9 @@ def powder_image(
         if isinstance(geometry_true, np.ndarray)
         else geometry_true.pixel_positions_um()
     )
-    if positions.shape != (*SHAPE, 3):
+    if positions.shape != (*CSPAD.shape, 3):
         raise WorkbenchError(
-            f"Pixel positions have the shape {positions.shape}; expected {(*SHAPE, 3)}."
+            f"Pixel positions have the shape {positions.shape}; expected {(*CSPAD.shape, 3)}."
         )
     scene = Scene(
         distance_mm=distance_mm,
@@ -109,14 +109,14 @@ def powder_image(
     mean[list(dead_sensors)] = 0
     random = np.random.RandomState(seed)  # its stream is frozen, unlike that of default_rng
     intensities = shot_intensities(random, events, intensity_spread)
-    image = np.empty(SHAPE, dtype=np.float32)
+    image = np.empty(CSPAD.shape, dtype=np.float32)
     sample = sample_mean if kind == "average" else sample_maximum
     sample(mean, intensities, ADU_PER_PHOTON, noise_adu, seed, normal_table(), image)
     if spots:
         weights = (
             expected_photons(positions, scene, plane_z_um=plane_z_um, rings_only=True)
             if spots_on_rings
-            else np.ones(SHAPE, dtype=np.float32)
+            else np.ones(CSPAD.shape, dtype=np.float32)
         )
         weights[list(dead_sensors)] = 0
         _add_spots(image, mean, random, weights, spots, spot_photons, intensities, kind)
@@ -144,7 +144,7 @@ def spot_stamps(
     if spots < 1 or not chances[-1] > 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     middles = np.searchsorted(chances, random.random_sample(spots) * chances[-1], side="right")
-    sensor, row, column = np.unravel_index(np.minimum(middles, weights.size - 1), SHAPE)
+    sensor, row, column = np.unravel_index(np.minimum(middles, weights.size - 1), CSPAD.shape)
     shift = random.random_sample((2, spots, 1, 1)) - 0.5
     photons = random.exponential(mean_photons, size=(spots, 1, 1))
     steps = np.arange(-3, 4)
@@ -154,8 +154,14 @@ def spot_stamps(
     counts = random.poisson(photons * shape / shape.sum(axis=(1, 2), keepdims=True))
     rows = row[:, None, None] + steps[:, None] + np.zeros_like(counts)
     columns = column[:, None, None] + steps[None, :] + np.zeros_like(counts)
-    inside = (rows >= 0) & (rows < ROWS) & (columns >= 0) & (columns < COLUMNS) & (counts > 0)
-    flat = (sensor[:, None, None] * ROWS + rows) * COLUMNS + columns
+    inside = (
+        (rows >= 0)
+        & (rows < CSPAD.rows)
+        & (columns >= 0)
+        & (columns < CSPAD.columns)
+        & (counts > 0)
+    )
+    flat = (sensor[:, None, None] * CSPAD.rows + rows) * CSPAD.columns + columns
     return flat[inside].astype(np.int64), counts[inside].astype(np.int64)
 
 

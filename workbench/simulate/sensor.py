@@ -8,19 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import (
-    ADC_MAX_ADU,
-    ASIC_COLUMNS,
-    ASICS_PER_SENSOR,
-    COLUMNS,
-    LOW_GAIN_FACTOR,
-    PIXEL_SIZE_UM,
-    PIXELS,
-    ROWS,
-    SENSORS,
-    SHAPE,
-    unbonded_pixels,
-)
+from workbench.detectors import CSPAD
+from workbench.recipe.corrections import LOW_GAIN_FACTOR
 from workbench.simulate.powder import ADU_PER_PHOTON
 from workbench.simulate.sampling import normal_table, read_out
 
@@ -57,10 +46,10 @@ class Sensor:
 
     def status(self) -> NDArray[np.int64]:
         """Status words as a dark run would give them, int64 ``(32, 185, 388)``; 0 = good."""
-        words = np.zeros(PIXELS, dtype=np.int64)
+        words = np.zeros(CSPAD.pixels, dtype=np.int64)
         for kind, bits in STATUS_BITS.items():
             words[self.faulty[kind]] = bits
-        return words.reshape(SHAPE)
+        return words.reshape(CSPAD.shape)
 
 
 def make_sensor(seed: int, positions_um: NDArray[np.float64]) -> Sensor:
@@ -72,7 +61,7 @@ def make_sensor(seed: int, positions_um: NDArray[np.float64]) -> Sensor:
     positions_um : float64 ``(32, 185, 388, 3)``, for the region of low gain.
     """
     random = np.random.RandomState(seed % 2**32)  # its stream is frozen, unlike default_rng's
-    unbonded = unbonded_pixels()
+    unbonded = CSPAD.unbonded_pixels()
     candidates = random.permutation(np.flatnonzero(~unbonded))
     faulty, taken = {}, 0
     for kind, count in COUNTS.items():
@@ -80,8 +69,8 @@ def make_sensor(seed: int, positions_um: NDArray[np.float64]) -> Sensor:
         taken += count
 
     pedestal = _pedestals(random)
-    noise = np.clip(4.0 + 0.33 * random.standard_normal(SHAPE), 3.0, 5.0).astype(np.float32)
-    radius = np.hypot(positions_um[..., 0], positions_um[..., 1]) / PIXEL_SIZE_UM
+    noise = np.clip(4.0 + 0.33 * random.standard_normal(CSPAD.shape), 3.0, 5.0).astype(np.float32)
+    radius = np.hypot(positions_um[..., 0], positions_um[..., 1]) / CSPAD.pixel_um
     low_gain = radius < LOW_GAIN_RADIUS_PX
     response = np.where(low_gain, ADU_PER_PHOTON / LOW_GAIN_FACTOR, ADU_PER_PHOTON)
     response = response.astype(np.float32)
@@ -93,7 +82,7 @@ def make_sensor(seed: int, positions_um: NDArray[np.float64]) -> Sensor:
     flat_pedestal[hot] = random.uniform(2600, 9000, hot.size)
     flat_noise[hot] = random.uniform(6, 30, hot.size)
     railed = hot[::10]
-    flat_pedestal[railed], flat_noise[railed] = ADC_MAX_ADU, 0
+    flat_pedestal[railed], flat_noise[railed] = CSPAD.adc_max_adu, 0
     noisy = faulty["noisy"]
     flat_noise[noisy] = random.uniform(40, 100, noisy.size)
     dead = faulty["dead"]
@@ -108,16 +97,17 @@ def make_sensor(seed: int, positions_um: NDArray[np.float64]) -> Sensor:
 def _pedestals(random: np.random.RandomState) -> NDArray[np.float32]:
     """1000 … 1400 ADU: a level for each ASIC, a slope along rows, columns that differ, and the
     rise towards the ASIC's edges that leakage makes."""
-    shape = (SENSORS, ROWS, ASICS_PER_SENSOR, ASIC_COLUMNS)
-    levels = random.uniform(1090, 1290, (SENSORS, 1, ASICS_PER_SENSOR, 1))
-    slopes = random.uniform(-35, 35, (SENSORS, 1, ASICS_PER_SENSOR, 1))
-    rows = np.linspace(-0.5, 0.5, ROWS).reshape(1, ROWS, 1, 1)
-    columns = 5 * random.standard_normal((SENSORS, 1, ASICS_PER_SENSOR, ASIC_COLUMNS))
-    from_edge = np.minimum(np.arange(ASIC_COLUMNS), np.arange(ASIC_COLUMNS)[::-1])
-    pixels = 9 * random.standard_normal(shape)
-    edge = (14 * np.exp(-from_edge / 4)).reshape(1, 1, 1, ASIC_COLUMNS)
+    modules, asics = CSPAD.modules, CSPAD.asics_per_module
+    height, width = CSPAD.asic_shape
+    levels = random.uniform(1090, 1290, (modules, 1, asics, 1))
+    slopes = random.uniform(-35, 35, (modules, 1, asics, 1))
+    rows = np.linspace(-0.5, 0.5, height).reshape(1, height, 1, 1)
+    columns = 5 * random.standard_normal((modules, 1, asics, width))
+    from_edge = np.minimum(np.arange(width), np.arange(width)[::-1])
+    pixels = 9 * random.standard_normal((modules, height, asics, width))
+    edge = (14 * np.exp(-from_edge / 4)).reshape(1, 1, 1, width)
     pedestals = levels + slopes * rows + columns + edge + pixels
-    return np.clip(pedestals, 1000, 1400).reshape(SENSORS, ROWS, COLUMNS).astype(np.float32)
+    return np.clip(pedestals, 1000, 1400).reshape(CSPAD.shape).astype(np.float32)
 
 
 class FrameMaker:
@@ -136,7 +126,7 @@ class FrameMaker:
         self._seed = seed
         self._run = run
         self._table = normal_table()
-        self._frame = np.empty(SHAPE, dtype=np.int16)
+        self._frame = np.empty(CSPAD.shape, dtype=np.int16)
 
     def frame(
         self,
@@ -164,5 +154,5 @@ class FrameMaker:
             signal = np.bincount(index, weights=photons * sensor.response.reshape(-1)[index])
             struck = np.flatnonzero(signal)
             flat = self._frame.reshape(-1)
-            flat[struck] = np.minimum(flat[struck] + np.rint(signal[struck]), ADC_MAX_ADU)
+            flat[struck] = np.minimum(flat[struck] + np.rint(signal[struck]), CSPAD.adc_max_adu)
         return self._frame

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import ASIC_COLUMNS, ASICS, PIXEL_SIZE_UM, ROWS, SHAPE
+from workbench.detectors import CSPAD
 
 _CELL_PX = 2
-_NORMAL_COLUMNS = (slice(0, ASIC_COLUMNS - 1), slice(1, ASIC_COLUMNS))
+_NORMAL_COLUMNS = (slice(0, CSPAD.asic_shape[1] - 1), slice(1, CSPAD.asic_shape[1]))
 """Of a sensor's two ASICs, without the wide column."""
 
 
@@ -72,15 +72,19 @@ def traced_powder(
     plane = positions[..., 2].mean()
     sample = np.array([0.0, 0.0, plane + distance_mm * 1e3])
     rays = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), -np.cos(theta)])
-    counts = np.zeros((ASICS, ROWS, ASIC_COLUMNS))
+    counts = np.zeros((CSPAD.asics, CSPAD.rows, CSPAD.asic_shape[1]))
     for sensor, part in _near(positions, rays, distance_mm * 1e3):
         for half in (0, 1):
-            own = slice(half * ASIC_COLUMNS, (half + 1) * ASIC_COLUMNS)
+            own = slice(half * CSPAD.asic_shape[1], (half + 1) * CSPAD.asic_shape[1])
             pixels = positions[sensor, :, own][:, _NORMAL_COLUMNS[half]]
             into = counts[2 * sensor + half, :, _NORMAL_COLUMNS[half]]
             into += _caught(pixels, sample, part)
-    whole = counts.reshape(SHAPE[0], 2, ROWS, ASIC_COLUMNS).swapaxes(1, 2).reshape(SHAPE)
-    image = adu_per_photon * whole + random.normal(0, noise_adu, SHAPE)
+    whole = (
+        counts.reshape(CSPAD.shape[0], 2, CSPAD.rows, CSPAD.asic_shape[1])
+        .swapaxes(1, 2)
+        .reshape(CSPAD.shape)
+    )
+    image = adu_per_photon * whole + random.normal(0, noise_adu, CSPAD.shape)
     return image.astype(np.float32)
 
 
@@ -111,18 +115,18 @@ def _near(
     """Sensors with the rays that meet the mean plane near them; a ray may be near two."""
     from scipy.ndimage import grey_dilation, grey_erosion
 
-    size = _CELL_PX * PIXEL_SIZE_UM
+    size = _CELL_PX * CSPAD.pixel_um
     half = int(np.abs(positions[..., :2]).max() / size) + 3
     i, j = (np.floor(positions[..., k] / size).astype(int) + half for k in (0, 1))
     place = rays[:2] / -rays[2] * distance_um / size
     u, v = (np.clip(np.floor(part).astype(int) + half, 0, 2 * half) for part in place)
     candidates = []
-    for spread, nothing in ((grey_erosion, SHAPE[0]), (grey_dilation, -1)):
+    for spread, nothing in ((grey_erosion, CSPAD.shape[0]), (grey_dilation, -1)):
         table = np.full((2 * half + 1, 2 * half + 1), nothing)
-        table[i, j] = np.arange(SHAPE[0])[:, None, None]
+        table[i, j] = np.arange(CSPAD.shape[0])[:, None, None]
         candidates.append(spread(table, size=(3, 3))[u, v])
     low, high = candidates
-    for sensor in range(SHAPE[0]):
+    for sensor in range(CSPAD.shape[0]):
         yield sensor, rays[:, (low == sensor) | (high == sensor)]
 
 

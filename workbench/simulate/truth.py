@@ -13,16 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import (
-    DEFAULT_ADDRESS,
-    LOW_GAIN_FACTOR,
-    PIXEL_SIZE_UM,
-    QUADRANTS,
-    SHAPE,
-    unbonded_pixels,
-)
+from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import FileFormatError
 from workbench.geometry import Geometry
+from workbench.recipe.corrections import LOW_GAIN_FACTOR
 from workbench.simulate.physics import EV_ANGSTROM, Scene, Shadow
 from workbench.simulate.powder import ADU_PER_PHOTON
 from workbench.simulate.sensor import LOW_GAIN_RADIUS_PX, Sensor, make_sensor
@@ -84,7 +78,7 @@ class Truth:
         """Text of ``truth.json``: one line per entry, long lists included."""
         faulty = {kind: index.tolist() for kind, index in self.sensor.faulty.items()}
         counts = {kind: len(index) for kind, index in faulty.items()}
-        counts["unbonded"] = int(unbonded_pixels().sum())
+        counts["unbonded"] = int(CSPAD.unbonded_pixels().sum())
         entries: dict[str, Any] = {
             "experiment": EXPERIMENT,
             "address": DEFAULT_ADDRESS,
@@ -95,7 +89,7 @@ class Truth:
             "offset_px": self.offset_px.tolist(),
             "offset_meaning": "x, y of the ring centre as seen in the deployed geometry, for "
             "quadrants 0 to 3; true quadrant origin = deployed origin - offset "
-            f"(1 px = {PIXEL_SIZE_UM} um)",
+            f"(1 px = {CSPAD.pixel_um} um)",
             "encoder_mm": ENCODER_MM,
             "detz_offset_mm": DETZ_OFFSET_MM,
             "distance_mm": SCENE.distance_mm,
@@ -127,14 +121,14 @@ def make_truth(seed: int = DEFAULT_SEED) -> Truth:
             sensor, x0=sensor.x0 + x, y0=sensor.y0 + y, z0=sensor.z0 + z,
             tilt_z=tilt_z, tilt_y=tilt_y, tilt_x=tilt_x,
         )  # fmt: skip
-    lengths = random.uniform(0.55, 1.0, QUADRANTS) * LARGEST_OFFSET_PX
-    angles = random.uniform(0, 2 * np.pi, QUADRANTS)
+    lengths = random.uniform(0.55, 1.0, len(CSPAD.groups)) * LARGEST_OFFSET_PX
+    angles = random.uniform(0, 2 * np.pi, len(CSPAD.groups))
     offsets = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
     offsets = np.trunc(offsets * 100) / 100
-    middles = geometry.pixel_positions_um()[..., :2].reshape(QUADRANTS, -1, 2).mean(axis=1)
+    middles = geometry.pixel_positions_um()[..., :2].reshape(len(CSPAD.groups), -1, 2).mean(axis=1)
     for quadrant, middle, offset in zip(geometry.quadrants, middles, offsets, strict=True):
         shift = np.copysign(OPENING_UM, middle) + random.normal(0, 100, 2)
-        x, y = np.rint(shift + offset * PIXEL_SIZE_UM)
+        x, y = np.rint(shift + offset * CSPAD.pixel_um)
         geometry = geometry.replace(quadrant, x0=quadrant.x0 + x, y0=quadrant.y0 + y)
     root = geometry.parent(geometry.quadrants[0])
     assert root is not None
@@ -167,10 +161,10 @@ def read_truth(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def faulty_pixels(entries: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
     """Faulty pixels by kind, bool ``(32, 185, 388)``, from `read_truth`; unbonded ones as well."""
-    found = {"unbonded": unbonded_pixels()}
+    found = {"unbonded": CSPAD.unbonded_pixels()}
     for kind in entries["faulty_counts"]:
         if kind != "unbonded":
-            found[kind] = np.zeros(SHAPE, dtype=bool)
+            found[kind] = np.zeros(CSPAD.shape, dtype=bool)
             found[kind].reshape(-1)[entries[f"faulty_{kind}"]] = True
     return found
 

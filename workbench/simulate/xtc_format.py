@@ -13,7 +13,7 @@ from struct import Struct, pack
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import ASIC_COLUMNS, COLUMNS, QUADRANTS, ROWS, SENSORS_PER_QUADRANT
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 
 FIDUCIALS = 131040
@@ -117,7 +117,7 @@ def datagram(
 _CONFIG_HEAD = 88  # CsPad::ConfigV5 before its quadrants
 _QUAD_BYTES = 71960  # CsPad::ConfigV3QuadReg
 _QUAD_GAIN = 180  # offset of the gain map in it
-ELEMENT_BYTES = 36 + 2 * SENSORS_PER_QUADRANT * ROWS * COLUMNS
+ELEMENT_BYTES = 36 + 2 * CSPAD.modules_per_group * CSPAD.rows * CSPAD.columns
 
 
 def cspad_config(
@@ -139,7 +139,7 @@ def cspad_config(
         0xC1010105,  # concentratorVersion
         21650,  # runDelay, 119 MHz ticks
         event_code,
-        *(80, 1200) * QUADRANTS,  # protection thresholds: ADC value, number of pixels
+        *(80, 1200) * len(CSPAD.groups),  # protection thresholds: ADC value, number of pixels
         1,  # protectionEnable
         1,  # inactiveRunMode: running without trigger
         3,  # activeRunMode: run and send data
@@ -154,7 +154,9 @@ def cspad_config(
     )
     assert len(head) == _CONFIG_HEAD
     bits = gain_map_bits(low_gain)
-    return head + b"".join(_quadrant_config(bits[quadrant]) for quadrant in range(QUADRANTS))
+    return head + b"".join(
+        _quadrant_config(bits[quadrant]) for quadrant in range(len(CSPAD.groups))
+    )
 
 
 def _quadrant_config(gain_map: NDArray[np.uint16]) -> bytes:
@@ -175,11 +177,13 @@ def gain_map_bits(low_gain: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
 
     Bit k belongs to ASIC k of the quadrant (sensor k // 2, left or right half); 1 = high gain.
     """
-    bits = np.zeros((QUADRANTS, ROWS, ASIC_COLUMNS), dtype=np.uint16)
+    bits = np.zeros((len(CSPAD.groups), CSPAD.rows, CSPAD.asic_shape[1]), dtype=np.uint16)
     if low_gain is None:
         return ~bits
-    asics = low_gain.reshape(QUADRANTS, SENSORS_PER_QUADRANT, ROWS, 2, ASIC_COLUMNS)
-    for sensor in range(SENSORS_PER_QUADRANT):
+    asics = low_gain.reshape(
+        len(CSPAD.groups), CSPAD.modules_per_group, CSPAD.rows, 2, CSPAD.asic_shape[1]
+    )
+    for sensor in range(CSPAD.modules_per_group):
         for half in range(2):
             high = ~asics[:, sensor, :, half, :]
             bits |= (high.astype(np.uint16)) << np.uint16(2 * sensor + half)
@@ -203,11 +207,11 @@ def cspad_elements(
     roi_mask : sensors that are stored; must be that of the configuration.
     """
     quads = np.ascontiguousarray(pixels, dtype="<i2").reshape(
-        QUADRANTS, SENSORS_PER_QUADRANT, ROWS, COLUMNS
+        len(CSPAD.groups), CSPAD.modules_per_group, CSPAD.rows, CSPAD.columns
     )
     parts: list[bytes] = []
     for lane, quadrant in enumerate(order):
-        stored = [s for s in range(SENSORS_PER_QUADRANT) if roi_mask >> (8 * quadrant + s) & 1]
+        stored = [s for s in range(CSPAD.modules_per_group) if roi_mask >> (8 * quadrant + s) & 1]
         parts.append(
             pack(
                 "<5I4HI",

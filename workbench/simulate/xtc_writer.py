@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.simulate import xtc_format as form
 from workbench.simulate.xtc_format import FIDUCIALS, Kind, Transition

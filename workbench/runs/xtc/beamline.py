@@ -17,6 +17,7 @@ ELECTRON_REST_MEV = 0.51099891
 UNDULATOR_PERIOD_ANGSTROM = 3.0e8
 UNDULATOR_K = 3.5
 MAX_VARIABLES = 65536
+MAX_CODES = 1024
 LEAST_EV, MOST_EV = 1.0, 1e6
 
 _RBV_DS1, _DS1, _RBV_DS2 = "CXI:DS1:MMS:06.RBV", "CXI:DS1:MMS:06", "CXI:DS2:MMS:06.RBV"
@@ -41,7 +42,8 @@ _VALUES = {
     5: (Struct("<i"), 20, 116),
     6: (Struct("<d"), 24, 152),
 }
-_U32 = Struct("<I")
+_LONGEST = 512
+"""Bytes; no value wanted lies further on in an EPICS object."""
 _PV = Struct("<3h")
 
 
@@ -58,11 +60,11 @@ class Epics:
         """Take in one EPICS object: a control record names a variable, a time record is news."""
         if not self._wanted or xtc.size < 8 or xtc.damage:
             return
-        pv, kind, elements = _PV.unpack_from(file.buffer, xtc.offset)
+        payload = file.read(xtc.offset, min(xtc.size, _LONGEST))
+        pv, kind, elements = _PV.unpack_from(payload)
         key = (xtc.log >> 24, xtc.phy, pv)
         if kind >= _CTRL:
-            text = bytes(file.buffer[xtc.offset + 6 : xtc.offset + min(70, xtc.size)])
-            name = text.split(b"\0")[0].decode("ascii", "replace")
+            name = payload[6:70].split(b"\0")[0].decode("ascii", "replace")
             if name not in self._wanted or len(self._names) >= MAX_VARIABLES:
                 self._names.pop(key, None)
                 return
@@ -78,7 +80,7 @@ class Epics:
         form, time_offset, control_offset = layout
         start = control_offset if kind >= _CTRL else time_offset
         if xtc.size >= start + form.size:
-            (value,) = form.unpack_from(file.buffer, xtc.offset + start)
+            (value,) = form.unpack_from(payload, start)
             if math.isfinite(value):
                 self._values[name] = float(value)
 
@@ -108,12 +110,13 @@ def photon_energy(file: XtcFile, xtc: Xtc) -> float | None:
     The recorded photon energy if it is positive, else from the electron energy E (MeV) by the
     undulator equation: γ = E / 0.51099891, λ = 3e8 Å / (2 γ²) · (1 + K²/2), K = 3.5.
     """
+    payload = file.read(xtc.offset, min(xtc.size, 148))
     if xtc.version >= 6 and xtc.size >= 148:
-        (energy,) = unpack_from("<d", file.buffer, xtc.offset + 140)
+        (energy,) = unpack_from("<d", payload, 140)
         if _plausible(energy):
             return float(energy)
     if xtc.size >= 20:
-        (electron,) = unpack_from("<d", file.buffer, xtc.offset + 12)
+        (electron,) = unpack_from("<d", payload, 12)
         gamma = min(abs(electron), 1e9) / ELECTRON_REST_MEV
         period = UNDULATOR_PERIOD_ANGSTROM * (1 + UNDULATOR_K**2 / 2)
         energy = HC_EV_ANGSTROM * 2 * gamma**2 / period
@@ -136,7 +139,7 @@ def event_codes(file: XtcFile, xtc: Xtc) -> tuple[int, ...]:
     """Event codes of an EvrData object, in order."""
     if xtc.size < 4 or xtc.damage or xtc.compressed:
         return ()
-    (count,) = _U32.unpack_from(file.buffer, xtc.offset)
-    count = min(count, (xtc.size - 4) // 12, 1024)
-    words = file.array("<u4", 3 * count, xtc.offset + 4)
-    return tuple(int(code) for code in words[2::3])
+    payload = file.read(xtc.offset, min(xtc.size, 4 + 12 * MAX_CODES))
+    (count,) = unpack_from("<I", payload)
+    count = min(count, (len(payload) - 4) // 12)
+    return unpack_from(f"<{3 * count}I", payload, 4)[2::3]

@@ -1,4 +1,4 @@
-"""Datagrams and the objects nested in them, straight from a memory-mapped file.
+"""Datagrams and the objects nested in them.
 
 A file is a plain sequence of datagrams: 20 bytes of time stamp and environment, then one Xtc
 header of 20 bytes whose ``extent`` counts itself and its payload. An Xtc of type 1 contains
@@ -8,16 +8,12 @@ further Xtc objects, to any depth. All fields are little-endian (pdsdata ``xtc/D
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from workbench.errors import FileFormatError, RunNotFoundError
 
@@ -31,7 +27,10 @@ MAX_OBJECTS = 65536
 """Objects looked at in one datagram; real ones hold a few hundred."""
 MAX_FIDUCIALS = 131040
 """Fiducials run from 0 to this, then wrap; 0x1FFFF marks an unknown one."""
-KEPT_BEHIND, RELEASE_STEP, RELEASED_AGAIN = 48 << 20, 16 << 20, 512 << 20
+WINDOW = 4096
+"""Bytes read at once where headers are looked for."""
+IN_PROGRESS = ".inprogress"
+"""End of the name of a file that is still being written."""
 
 
 class Transition(IntEnum):
@@ -84,23 +83,31 @@ class TypeId(IntEnum):
     EPICS = 13
     EBEAM = 15
     EVR_DATA = 19
-    CSPAD_ELEMENT = 28
-    CSPAD_CONFIG = 29
-    CSPAD2X2_ELEMENT = 41
-    CSPAD2X2_CONFIG = 43
     ALIAS_CONFIG = 69
 
 
-class XtcFile:
-    """One mapped ``.xtc`` file.
+class Truncated(FileFormatError):
+    """The file ends within a datagram, as one does that is still being written."""
 
-    Views given out keep the map alive; `release` gives pages that were passed back to the
-    system, so that a long file costs no memory (a view into them stays valid: it reads again).
+
+class Unreadable(FileFormatError):
+    """Bytes that are there cannot be read: the file system reports an error."""
+
+
+class XtcFile:
+    """One ``.xtc`` file, read piece by piece.
+
+    Nothing is mapped into memory: a file that is cut short or a file system that fails while the
+    file is read gives an error, not a signal. A file in progress whose name has lost its
+    ``.inprogress`` meanwhile is opened by its final name.
 
     Parameters
     ----------
     path : the file.
-    headers_only : whether only headers will be looked at, far from each other.
+
+    Attributes
+    ----------
+    size : bytes in the file when it was opened.
 
     Raises
     ------
@@ -108,42 +115,97 @@ class XtcFile:
         If the file cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, headers_only: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._headers = self._pixels = -1
         try:
-            with open(path, "rb") as file:
-                self.size = os.fstat(file.fileno()).st_size
-                self.buffer: Any = b""
-                if self.size:
-                    self.buffer = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RunNotFoundError(f"{path} cannot be opened: {reason}.") from error
-        self._released = 0
-        if self.size and hasattr(mmap, "MADV_SEQUENTIAL"):
-            # reading ahead pays only if the pixels between the headers are wanted
-            self.buffer.madvise(mmap.MADV_RANDOM if headers_only else mmap.MADV_SEQUENTIAL)
+            try:
+                self._headers = os.open(self.path, os.O_RDONLY)
+            except FileNotFoundError:
+                if self.path.suffix != IN_PROGRESS:
+                    raise
+                self.path = self.path.with_suffix("")
+                self._headers = os.open(self.path, os.O_RDONLY)
+            self.size = os.fstat(self._headers).st_size
+        except OSError as error:
+            raise RunNotFoundError(f"{path} cannot be opened: {error.strerror}.") from error
+        self._window = 0, b""
+        _advise(self._headers, "POSIX_FADV_RANDOM")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return XtcFile, (self.path,)
 
-    def release(self, reached: int) -> None:
-        """Let the system take back pages well before byte `reached`.
+    def __del__(self) -> None:
+        for descriptor in (self._headers, self._pixels):
+            if descriptor >= 0:
+                os.close(descriptor)
 
-        The last `KEPT_BEHIND` bytes stay, since events just given are still worked on; the
-        stretch before them is released again each time, in case a later event read there.
+    def window(self, offset: int, size: int) -> tuple[int, bytes]:
+        """Where a piece of the file begins, and the piece: it holds `size` bytes at `offset`.
+
+        Raises
+        ------
+        Truncated, Unreadable
+            If these bytes are not there or cannot be read.
         """
-        before = reached - KEPT_BEHIND
-        if before - self._released < RELEASE_STEP or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        before -= before % mmap.PAGESIZE
-        start = max(0, self._released - RELEASED_AGAIN)
-        self.buffer.madvise(mmap.MADV_DONTNEED, start, before - start)
-        self._released = before
+        start, content = self._window
+        if not start <= offset <= start + len(content) - size:
+            try:
+                content = self._read(offset, max(size, WINDOW))
+            except Unreadable:  # perhaps only what comes after it
+                content = self._read(offset, size)
+            if len(content) < size:
+                raise self._ended(offset, size, len(content))
+            start = offset
+            self._window = start, content
+        return start, content
 
-    def array(self, dtype: Any, count: int, offset: int) -> NDArray[Any]:
-        """Read-only view of `count` items at byte `offset` (the caller has checked bounds)."""
-        return np.frombuffer(self.buffer, dtype, count, offset)
+    def read(self, offset: int, size: int) -> bytes:
+        """`size` bytes at `offset`; raises as `window`."""
+        start, content = self._window
+        if start <= offset <= start + len(content) - size:
+            return content[offset - start : offset - start + size]
+        content = self._read(offset, size)
+        if len(content) < size:
+            raise self._ended(offset, size, len(content))
+        return content
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill `out` with the bytes at `offset`, for pixels; raises as `window`."""
+        if self._pixels < 0:  # a descriptor of its own, so that the system sees it go forward
+            self._pixels = os.dup(self._headers)
+            try:
+                self._pixels = os.open(self.path, os.O_RDONLY)
+                _advise(self._pixels, "POSIX_FADV_SEQUENTIAL")
+            except OSError:  # renamed or removed meanwhile: the first descriptor still reads it
+                pass
+        done = 0
+        while done < len(out):
+            try:
+                count = os.preadv(self._pixels, [out[done:]], offset + done)
+            except OSError as error:
+                raise self._failed(offset + done, error) from error
+            if not count:
+                raise self._ended(offset, len(out), done)
+            done += count
+
+    def _read(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._headers, size, offset)
+        except OSError as error:
+            raise self._failed(offset, error) from error
+
+    def _failed(self, offset: int, error: OSError) -> Unreadable:
+        return Unreadable(self.path, f"cannot be read ({error.strerror}).", offset=offset)
+
+    def _ended(self, offset: int, size: int, count: int) -> Truncated:
+        problem = f"expected {size} bytes, found {count}: the file was cut short while it was read."
+        return Truncated(self.path, problem, offset=offset)
+
+
+def _advise(descriptor: int, advice: str) -> None:
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, getattr(os, advice))
 
 
 class Xtc(NamedTuple):
@@ -226,7 +288,7 @@ class Datagram:
 
     def objects(self) -> Iterator[Xtc]:
         """All objects that are not containers, depth first, as `walk` finds them."""
-        return walk(self.file.buffer, self.root)
+        return walk(self.file, self.root)
 
 
 def read_datagrams(file: XtcFile) -> Iterator[Datagram]:
@@ -238,12 +300,13 @@ def read_datagrams(file: XtcFile) -> Iterator[Datagram]:
         At a place that cannot be a datagram (of a foreign file: at byte 0), or at a datagram
         cut off by the end of the file. Datagrams before it have been given.
     """
-    offset, size, buffer = 0, file.size, file.buffer
+    offset, size = 0, file.size
     while offset < size:
         if size - offset < HEADER.size:
             problem = f"expected a datagram header of 40 bytes, found the last {size - offset}."
             raise Truncated(file.path, problem, offset=offset)
-        fields = HEADER.unpack_from(buffer, offset)
+        start, window = file.window(offset, HEADER.size)
+        fields = HEADER.unpack_from(window, offset - start)
         extent, contains = fields[9], fields[8]
         if extent < XTC.size or extent > MAX_DATAGRAM or (offset == 0 and not _plausible(fields)):
             found = f"extent {extent}, type 0x{contains:08X}, {fields[0]} ns"
@@ -261,10 +324,6 @@ def read_datagrams(file: XtcFile) -> Iterator[Datagram]:
         yield datagram
 
 
-class Truncated(FileFormatError):
-    """The file ends within a datagram, as one does that is still being written."""
-
-
 def _plausible(fields: tuple[int, ...]) -> bool:
     nanoseconds, service, contains = fields[0], fields[2] >> 24 & 0xF, fields[8]
     return (
@@ -275,19 +334,24 @@ def _plausible(fields: tuple[int, ...]) -> bool:
     )
 
 
-def walk(buffer: Any, root: Xtc) -> Iterator[Xtc]:
+def walk(file: XtcFile, root: Xtc) -> Iterator[Xtc]:
     """Objects within `root` that are not containers, depth first.
 
     As psana does: the children of a container with the damage IncompleteContribution are left
     out, and an object whose extent is impossible ends its container. At most `MAX_OBJECTS` are
     visited.
+
+    Raises
+    ------
+    Truncated, Unreadable
+        If a header cannot be read.
     """
     if root.contains & 0xFFFF != TypeId.XTC:
         yield root
         return
     if root.damage & INCOMPLETE_CONTRIBUTION:
         return
-    unpack = XTC.unpack_from
+    unpack, start, window = XTC.unpack_from, 0, b""
     place, end = root.offset, root.offset + root.size
     outer: list[tuple[int, int]] = []
     for _ in range(MAX_OBJECTS):
@@ -295,7 +359,9 @@ def walk(buffer: Any, root: Xtc) -> Iterator[Xtc]:
             if not outer:
                 return
             place, end = outer.pop()
-        damage, log, phy, contains, extent = unpack(buffer, place)
+        if not start <= place <= start + len(window) - XTC.size:
+            start, window = file.window(place, XTC.size)
+        damage, log, phy, contains, extent = unpack(window, place - start)
         if extent < XTC.size or extent > end - place:
             place = end
             continue

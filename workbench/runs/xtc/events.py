@@ -10,23 +10,33 @@ from dataclasses import dataclass, field
 from struct import unpack_from
 
 from workbench.errors import FileFormatError
-from workbench.runs.xtc import beamline, cspad
+from workbench.runs.xtc import beamline
 from workbench.runs.xtc.datagram import (
     INCOMPLETE_CONTRIBUTION,
     Datagram,
     Transition,
+    Truncated,
     TypeId,
+    Unreadable,
     Xtc,
     XtcFile,
     damage_names,
+)
+from workbench.runs.xtc.decoders import (
+    CONFIG_DECODERS,
+    ELEMENT_DECODERS,
+    Configuration,
+    read_config,
 )
 from workbench.runs.xtc.sources import DETECTORS, address_of
 from workbench.runs.xtc.streams import Item, Journal, Stream, Watch, merge_streams
 
 NO_DATA = "detector not in the event"
+UNREADABLE = "not readable"
 MAX_SOURCES = 4096
 
-Found = tuple[XtcFile, Xtc]
+Place = tuple[XtcFile, Xtc]
+"""An object and the file it lies in."""
 
 
 @dataclass(slots=True)
@@ -35,12 +45,12 @@ class Record:
 
     index: int
     datagram: Datagram
-    config: cspad.Config | None
+    config: Configuration | None
     encoder_mm: float | None
-    elements: list[Found] = field(default_factory=list)
+    elements: list[Place] = field(default_factory=list)
     missing: str = NO_DATA
-    ebeam: Found | None = None
-    evr: Found | None = None
+    ebeam: Place | None = None
+    evr: Place | None = None
 
 
 class EventReader:
@@ -66,7 +76,7 @@ class EventReader:
         self.phy = phy
         self.journal = journal
         self.watch = watch
-        self.config: cspad.Config | None = None
+        self.config: Configuration | None = None
         self.run_number: int | None = None
         self.detectors: dict[int, set[int]] = {}
         """Types of objects seen for each level-1 source."""
@@ -98,24 +108,32 @@ class EventReader:
         self._clocks[service] = first.clock
         # of the DAQ streams only the lowest counts; it goes before the control streams
         config = None
-        for item in [group[0], *(one for one in group[1:] if one.control)]:
-            file = item.datagram.file
-            for xtc in item.datagram.objects():
-                if xtc.type_id == TypeId.EPICS:
-                    self.epics.update(file, xtc)
-                elif xtc.damage:
-                    continue
-                elif xtc.type_id == TypeId.ALIAS_CONFIG:
-                    self._read_aliases(file, xtc)
-                elif xtc.level == 1:
-                    self._saw(xtc)
-                    if config is None and xtc.phy == self.phy and cspad.is_config(xtc):
-                        config = self._read_config(file, xtc)
+        for item in [group[0], *(other for other in group[1:] if other.control)]:
+            try:
+                config = self._configure(item.datagram, config)
+            except (Truncated, Unreadable) as error:
+                self.journal.note(str(error))
         self.config = config or self.config
 
-    def _read_config(self, file: XtcFile, xtc: Xtc) -> cspad.Config | None:
+    def _configure(self, datagram: Datagram, config: Configuration | None) -> Configuration | None:
+        """Take in one datagram of a transition; gives the first configuration so far."""
+        file = datagram.file
+        for xtc in datagram.objects():
+            if xtc.type_id == TypeId.EPICS:
+                self.epics.update(file, xtc)
+            elif xtc.damage:
+                continue
+            elif xtc.type_id == TypeId.ALIAS_CONFIG:
+                self._read_aliases(file, xtc)
+            elif xtc.level == 1:
+                self._saw(xtc)
+                if config is None and xtc.phy == self.phy and xtc.type_id in CONFIG_DECODERS:
+                    config = self._read_config(file, xtc)
+        return config
+
+    def _read_config(self, file: XtcFile, xtc: Xtc) -> Configuration | None:
         try:
-            config = cspad.read_config(file, xtc)
+            config = read_config(file, xtc)
         except FileFormatError as error:
             if self.config is None:
                 raise
@@ -131,9 +149,10 @@ class EventReader:
     def _read_aliases(self, file: XtcFile, xtc: Xtc) -> None:
         if xtc.size < 4 or xtc.compressed:
             return
-        (count,) = unpack_from("<I", file.buffer, xtc.offset)
-        for number in range(min(count, (xtc.size - 4) // 40, MAX_SOURCES)):
-            log, phy, name = unpack_from("<II31s", file.buffer, xtc.offset + 4 + 40 * number)
+        payload = file.read(xtc.offset, min(xtc.size, 4 + 40 * MAX_SOURCES))
+        (count,) = unpack_from("<I", payload)
+        for number in range(min(count, (len(payload) - 4) // 40)):
+            log, phy, name = unpack_from("<II31s", payload, 4 + 40 * number)
             if log >> 24 == 1:
                 self.aliases.setdefault(name.split(b"\0")[0].decode("ascii", "replace"), phy)
 
@@ -146,26 +165,15 @@ class EventReader:
         types.add(xtc.type_id)
 
     def _event(self, group: list[Item]) -> Record | None:
-        first = group[0].datagram
         daq = [item.datagram for item in group if not item.control]
-        record = Record(self._count, first, self.config, None)
+        record = Record(self._count, group[0].datagram, self.config, None)
         only_epics = True
         for item in group:
-            file = item.datagram.file
-            for xtc in item.datagram.objects():
-                kind = xtc.type_id
-                if kind == TypeId.EPICS:
-                    self.epics.update(file, xtc)
-                    continue
-                only_epics = False
-                if xtc.level == 1:
-                    self._saw(xtc)
-                    if xtc.phy == self.phy and (kind == TypeId.ANY or cspad.is_element(xtc)):
-                        self._take(record, file, xtc)
-                    elif kind == TypeId.EVR_DATA and record.evr is None and not xtc.damage:
-                        record.evr = file, xtc
-                elif record.ebeam is None and beamline.is_ebeam(xtc):
-                    record.ebeam = file, xtc
+            try:
+                only_epics &= self._objects(item.datagram, record)
+            except (Truncated, Unreadable) as error:
+                self.journal.note(str(error))
+                record.missing, only_epics = UNREADABLE, False
         if daq and all(datagram.trimmed for datagram in daq):
             self.journal.skipped["trimmed by the trigger"] += 1
             return None
@@ -175,6 +183,25 @@ class EventReader:
             return None
         record.encoder_mm = self.epics.encoder_mm
         return record
+
+    def _objects(self, datagram: Datagram, record: Record) -> bool:
+        """Take in the objects of one datagram of an event; True if there are only EPICS values."""
+        file, only_epics = datagram.file, True
+        for xtc in datagram.objects():
+            kind = xtc.type_id
+            if kind == TypeId.EPICS:
+                self.epics.update(file, xtc)
+                continue
+            only_epics = False
+            if xtc.level == 1:
+                self._saw(xtc)
+                if xtc.phy == self.phy and (kind == TypeId.ANY or kind in ELEMENT_DECODERS):
+                    self._take(record, file, xtc)
+                elif kind == TypeId.EVR_DATA and record.evr is None and not xtc.damage:
+                    record.evr = file, xtc
+            elif record.ebeam is None and beamline.is_ebeam(xtc):
+                record.ebeam = file, xtc
+        return only_epics
 
     def _take(self, record: Record, file: XtcFile, xtc: Xtc) -> None:
         if xtc.damage:

@@ -16,10 +16,12 @@ from pathlib import Path
 from workbench.errors import FileFormatError
 from workbench.runs.xtc.datagram import (
     DROPPED_CONTRIBUTION,
+    IN_PROGRESS,
     MAX_FIDUCIALS,
     Datagram,
     Transition,
     Truncated,
+    Unreadable,
     XtcFile,
     read_datagrams,
 )
@@ -88,37 +90,29 @@ def read_stream(stream: Stream, journal: Journal, watch: Watch | None = None) ->
             watch(stream, datagram)
         _enqueue(queue, datagram, stream, journal)
         if len(queue) >= size:
-            yield _passed(queue.pop(0))
-    while queue:
-        yield _passed(queue.pop(0))
-
-
-def _passed(datagram: Datagram) -> Datagram:
-    datagram.file.release(datagram.offset)
-    return datagram
+            yield queue.pop(0)
+    yield from queue
 
 
 def _read_chunks(stream: Stream, journal: Journal) -> Iterator[Datagram]:
     for path in stream.paths:
-        datagrams = read_datagrams(XtcFile(path))
         first = True
-        while True:
-            try:
-                datagram = next(datagrams, None)
-            except Truncated as error:
-                journal.skipped["truncated"] += 1
-                journal.note(str(error))
-                break
-            except FileFormatError as error:
-                if first:
-                    raise
+        try:
+            for datagram in read_datagrams(XtcFile(path)):
+                first = False
+                yield datagram
+        except Truncated as error:
+            journal.skipped["truncated"] += 1
+            journal.note(str(error))
+        except Unreadable as error:
+            journal.skipped["unreadable"] += 1
+            journal.note(f"{error} What comes after it in this file is left out.")
+        except FileFormatError as error:
+            if first and path.suffix != IN_PROGRESS:
+                raise
+            if not first:
                 journal.skipped["damaged file"] += 1
-                journal.note(str(error))
-                break
-            if datagram is None:
-                break
-            first = False
-            yield datagram
+            journal.note(str(error))
 
 
 def _enqueue(queue: list[Datagram], new: Datagram, stream: Stream, journal: Journal) -> None:
@@ -158,10 +152,14 @@ def merge_streams(
             group.append(item)
             continue
         if group:
-            yield sorted(group, key=lambda one: one.stream)
+            yield sorted(group, key=_by_stream)
         group = [item]
     if group:
-        yield sorted(group, key=lambda one: one.stream)
+        yield sorted(group, key=_by_stream)
+
+
+def _by_stream(item: Item) -> int:
+    return item.stream
 
 
 def _in_order(streams: Sequence[Stream], journal: Journal, watch: Watch | None) -> Iterator[Item]:
@@ -201,18 +199,18 @@ def _before(a: Item, b: Item | None) -> bool:
         return True
     if a.block != b.block:
         return a.block < b.block
-    one, other = a.datagram, b.datagram
-    if one.is_event != other.is_event:
-        return other.is_event
-    if one.is_event:
-        seconds = one.seconds - other.seconds
+    here, there = a.datagram, b.datagram
+    if here.is_event != there.is_event:
+        return there.is_event
+    if here.is_event:
+        seconds = here.seconds - there.seconds
         if abs(seconds) >= MAX_CLOCK_DIFFERENCE:
             return seconds < 0
-        ahead = (one.fiducials - other.fiducials) % MAX_FIDUCIALS
+        ahead = (here.fiducials - there.fiducials) % MAX_FIDUCIALS
         if ahead:
             return ahead > MAX_FIDUCIALS // 2
-    elif one.clock != other.clock:
-        return one.clock < other.clock
+    elif here.clock != there.clock:
+        return here.clock < there.clock
     return a.stream < b.stream
 
 

@@ -373,7 +373,7 @@ def by_name(names: Any) -> dict[str, str]:
     The dark run is the one with a standard deviation and the fewest other choices: the lowest run
     number; the bright maximum is that of all runs, or of the highest run number.
     """
-    from workbench.averages.names import is_half
+    from workbench.averages.halves import is_half
 
     kinds: dict[str, dict[int, str]] = {"average": {}, "stddev": {}, "maximum": {}}
     patterns = {"average": r"avg|average|mean", "stddev": r"std|rms", "maximum": r"max"}

@@ -7,14 +7,13 @@ then the compressed pixels with the sizes before and after.
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from struct import Struct, unpack_from
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import FileFormatError
+from workbench.runs.xtc.decoders.base import PayloadError
 
 ENGINES = {0: "None", 1: "Hist16", 2: "HistN", 3: "Hist32"}
 _BLOCK = Struct("<4I")
@@ -25,26 +24,25 @@ class _Bad(Exception):
 
 
 def decompress(
-    payload: bytes, path: Path, offset: int, header_size: int, limit: int, most: int
+    payload: bytes, header_size: int, limit: int, most: int
 ) -> list[tuple[bytes, NDArray[np.int16]]]:
     """Header and pixels of each block of a compressed payload.
 
     Parameters
     ----------
     payload : the bytes of one object.
-    path, offset : where they come from, for error messages.
     header_size : bytes of the element header that each block must carry.
     limit : largest size in bytes that the pixels of one block may have.
     most : number of blocks expected; bytes after them are ignored.
 
     Raises
     ------
-    FileFormatError
+    PayloadError
         If sizes are impossible, a checksum differs or the engine is unknown.
     """
 
-    def bad(place: int, problem: str) -> NoReturn:
-        raise FileFormatError(path, f"compressed data: {problem}.", offset=offset + place)
+    def bad(place: int, problem: str) -> PayloadError:
+        return PayloadError(f"compressed data: {problem}.", place)
 
     blocks: list[tuple[bytes, NDArray[np.int16]]] = []
     place = 0
@@ -52,20 +50,20 @@ def decompress(
         (size,) = unpack_from("<I", payload, place)
         start = place + 4
         if size != header_size:
-            bad(place, f"expected a header of {header_size} bytes, found {size}")
+            raise bad(place, f"expected a header of {header_size} bytes, found {size}")
         if len(payload) - start < size + _BLOCK.size:
-            bad(place, f"a block needs {size + 20} bytes, {len(payload) - place} are left")
+            raise bad(place, f"a block needs {size + 20} bytes, {len(payload) - place} are left")
         header = payload[start : start + size]
         engine, _, dsize, csize = _BLOCK.unpack_from(payload, start + size)
         data = start + size + _BLOCK.size
         if csize > len(payload) - data:
-            bad(data, f"expected {csize} bytes, {len(payload) - data} are left")
+            raise bad(data, f"expected {csize} bytes, {len(payload) - data} are left")
         if dsize > limit or dsize % 2:
-            bad(data, f"expected at most {limit} bytes of pixels, found {dsize}")
+            raise bad(data, f"expected at most {limit} bytes of pixels, found {dsize}")
         try:
             pixels = _pixels(engine, payload[data : data + csize], dsize)
         except _Bad as error:
-            bad(data, f"{ENGINES.get(engine, engine)}: {error}")
+            raise bad(data, f"{ENGINES.get(engine, engine)}: {error}") from error
         blocks.append((header, pixels))
         used = 4 + size + _BLOCK.size + csize
         place += used + -used % 4
