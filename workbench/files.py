@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,11 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def in_calibration_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies, links followed, where psana looks for constants (``…::CalibV1``)."""
+    return any(re.fullmatch(r"\w+::CalibV\d+", part) for part in Path(path).resolve().parts)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.mask.images import MAD_TO_SIGMA, MaskImages
+from workbench.mask.images import MaskImages
 from workbench.mask.reasons import Removal
 from workbench.mask.rules import IMAGES, RULES
+from workbench.quantities import MAD_TO_SIGMA
 
 TOO_MANY = 0.05
 """A single rule that masks more than this fraction is worth a look."""

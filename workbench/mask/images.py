@@ -18,9 +18,6 @@ from workbench.mask.rules import IMAGES
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
-MAD_TO_SIGMA = 1.4826
-"""σ of a normal distribution over the median of its absolute deviations from the median."""
-
 Value = TypeVar("Value")
 
 

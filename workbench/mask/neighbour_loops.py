@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from workbench.mask.images import MAD_TO_SIGMA
+from workbench.quantities import MAD_TO_SIGMA
 
 
 @njit(nogil=True, cache=True)

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import MaskError
 from workbench.mask.evaluate import MaskEvaluator
-from workbench.mask.images import MAD_TO_SIGMA
 from workbench.mask.rules import IMAGES, LIMITS, ThresholdRule
+from workbench.quantities import MAD_TO_SIGMA
 from workbench.recipe import MaskSettings, Thresholds
 
 SIGMAS = 6.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import GeometryError, RecipeError
+from workbench.files import in_calibration_directory
 from workbench.pipeline.averaging import open_recipe_run, recipe_hash
 from workbench.pipeline.model import Calibration
-from workbench.recipe import Recipe, write_recipe
+from workbench.recipe import Recipe, read_recipe, recipe_to_text, write_recipe
+from workbench.recipe.files import SUFFIX
 
 if TYPE_CHECKING:
     from workbench.geometry import GeometryStore
@@ -21,18 +25,24 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
 
     Averages of each run (and of halves of its events, if it was divided), the maximum of maxima
     where there are several bright runs, the mask, the corrected image ``…_cc.cbf``, the corrected
-    geometry ``0-end.data`` and the recipe.
+    geometry ``0-end.data`` and the recipe. A recipe of that name that a person wrote is kept; the
+    one saved is then called ``…-2.calibration.toml``.
+
+    Raises
+    ------
+    RecipeError
+        If a setting leads out of the output folder or into a calibration directory.
     """
     from workbench.averages.halves import half_name
     from workbench.images import write_image
     from workbench.mask import write_mask
-    from workbench.recipe.files import SUFFIX
 
     recipe, images = calibration.recipe, calibration.images
+    check_output(recipe)
     if calibration.mask is not None:
         calibration.mask.refuse_mix_up()
     folder = Path(recipe.output.folder)
-    name = recipe.experiment.name.lower() or "cspad"
+    name = recipe.experiment.name.rpartition("/")[2].lower() or "cspad"
     files: dict[str, Path] = {}
     for run in (images.dark, *images.bright):
         if run is not None:
@@ -61,9 +71,51 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
         write_image(dataclasses.replace(image, geometry=calibration.corrected), files["corrected"])
         files["geometry"] = folder / "0-end.data"
         calibration.corrected.write(files["geometry"])
-    files["recipe"] = folder / f"{name}{SUFFIX}"
-    write_recipe(recipe, files["recipe"])
+    files["recipe"] = _save_recipe(recipe, folder, name)
     return files
+
+
+def check_output(recipe: Recipe) -> None:
+    """Refuse settings by which results would be written over files that are not theirs.
+
+    Raises
+    ------
+    RecipeError
+        If a name leads out of the output folder, or that folder is one psana reads.
+    """
+    names = {
+        "experiment.name": recipe.experiment.name.rpartition("/")[2],
+        "output.mask": recipe.output.mask,
+    }
+    for setting, name in names.items():
+        if name and (name == ".." or Path(name).name != name):
+            raise RecipeError(f"{setting} is {name!r}; give a name without a folder.")
+    if in_calibration_directory(recipe.output.folder):
+        raise RecipeError(
+            f"output.folder {recipe.output.folder} lies in a calibration directory, where psana "
+            "would read the results; choose another folder, and deploy the geometry afterwards."
+        )
+
+
+def _save_recipe(recipe: Recipe, folder: Path, name: str) -> Path:
+    """Write a recipe, but never over one that a person wrote; gives the file that holds it."""
+    for number in itertools.count(1):
+        path = folder / f"{name}{f'-{number}' if number > 1 else ''}{SUFFIX}"
+        if not os.path.lexists(path) or _was_written_here(path):
+            write_recipe(recipe, path)
+            return path
+        with contextlib.suppress(RecipeError):
+            if read_recipe(path) == recipe:
+                return path
+    raise AssertionError  # the count has no end
+
+
+def _was_written_here(path: Path) -> bool:
+    """Whether a recipe file has exactly the text that `write_recipe` gives it."""
+    try:
+        return recipe_to_text(read_recipe(path)) == path.read_text("utf-8")
+    except (RecipeError, OSError):
+        return False
 
 
 def geometry_store(recipe: Recipe) -> GeometryStore:

@@ -18,7 +18,7 @@ from workbench.pipeline.averaging import (
     recipe_hash,
 )
 from workbench.pipeline.model import Calibration, ImageSet
-from workbench.pipeline.results import save_results
+from workbench.pipeline.results import check_output, save_results
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
 
@@ -224,6 +224,8 @@ def run_recipe(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
+    if save:
+        check_output(recipe)
     images = gather_images(recipe, progress, known=known)
     mask = make_recipe_mask(recipe, images)
     raise_if_cancelled(progress, "The calibration")
