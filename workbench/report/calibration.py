@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from workbench import figures
 from workbench.figures import Picture
-from workbench.figures.histograms import Side, ThresholdView
+from workbench.figures.histograms import ThresholdView
 from workbench.images import DetectorImage
 from workbench.pipeline import Calibration, load_recipe, recipe_hash, run_recipe
 from workbench.progress import Progress
 from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
+from workbench.recipe.rules import IMAGES, LIMITS
 from workbench.report import checks, geometries, inputs, masks, quadrants, verdict
 from workbench.report.provenance_table import provenance_table, sha256, starting_geometry
 from workbench.report.reproduce import RECIPE_ID, instructions
@@ -348,22 +349,23 @@ class CalibrationReport:
 
     @cached_property
     def _images(self) -> dict[str, DetectorImage]:
-        images = self.calibration.images
         named = {
-            "average of the dark run": images.average,
-            "standard deviation of the dark run": images.stddev,
-            "maximum of the bright runs": images.maximum,
+            f"{rule_image.words} of the {rule_image.runs}": self._image(rule_image.name)
+            for rule_image in IMAGES.values()
         }
         return {name: image for name, image in named.items() if image is not None}
 
+    def _image(self, name: str) -> DetectorImage | None:
+        image: DetectorImage | None = getattr(self.calibration.images, name)
+        return image
+
     def _views(self) -> list[ThresholdView]:
-        if len(self._images) < 3:
-            return []
-        limits = self.recipe.mask.thresholds
-        rules: tuple[tuple[float, Side], ...] = (
-            (limits.avg_max, "above"), (limits.stddev_max, "above"), (limits.maxproj_min, "below"),
-        )  # fmt: skip
-        return [
-            ThresholdView(name, image.data, *rule)
-            for (name, image), rule in zip(self._images.items(), rules, strict=True)
-        ]
+        """Each image with its threshold; empty without a dark and a bright image."""
+        views = []
+        for limit, rule in LIMITS.items():
+            if (image := self._image(rule.image)) is None:
+                return []
+            name = f"{IMAGES[rule.image].words} of the {IMAGES[rule.image].runs}"
+            value = getattr(self.recipe.mask.thresholds, limit)
+            views.append(ThresholdView(name, image.data, value, rule.side))
+        return views
