@@ -14,9 +14,9 @@ from workbench.errors import WorkbenchError
 from workbench.figures.frame import blocks_with_any, frame_of
 from workbench.figures.geometry import motion
 from workbench.figures.histograms import ThresholdView
-from workbench.figures.mask import removal_curve
 from workbench.figures.profiles import ring_radii
 from workbench.geometry import Geometry
+from workbench.mask.suggest import pixels_masked
 
 OFFSETS = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
 
@@ -165,9 +165,9 @@ def test_limits_ignore_masked_and_missing_pixels():
 def test_curve_counts_as_the_rule_does(removes):
     values = np.concatenate((np.random.default_rng(0).normal(50, 20, 5000), [0.0, -1.0]))
     view = ThresholdView("x", values, 40.0, removes)
-    limits, removed = removal_curve(values, removes, -10, 120)
-    for at in (3, 200, 399):
-        assert removed[at] == view.removed(limits[at])
+    limits = np.linspace(-10, 120, 400)
+    removed = pixels_masked(values, limits, removes, positive=removes == "above")
+    assert removed.tolist() == [view.removed(limit) for limit in limits]
 
 
 def test_threshold_view_masks_what_has_no_value():

@@ -223,7 +223,7 @@ def test_swapped_images_are_refused_unless_forced(command, tmp_path):
         ((), 2, "three images"),
         ((*IMAGES, "--maxproj", "x"), 2, "--maxproj"),
         ((*IMAGES, "--nonsense"), 2, "nonsense"),
-        ((*IMAGES, "--explain", "1,2"), 2, "sensor, row and column"),
+        ((*IMAGES, "--explain", "1,2"), 2, "module, row and column"),
         ((*IMAGES, "--explain", "99,0,0"), 1, "no pixel"),
         ((*IMAGES, "--format", "gif"), 2, "gif"),
         ((*IMAGES, "-o", "mask.what"), 1, "ending"),

@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import CSPAD
 from workbench.errors import MaskError
-from workbench.recipe import MaskSettings, Recipe, Thresholds
+from workbench.recipe import MaskSettings, Recipe
+from workbench.recipe.rules import LIMITS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from workbench.geometry import Geometry
     from workbench.mask import Mask, MaskEvaluator
 
-LIMITS = {"avg_max": "largest average", "stddev_max": "largest stddev",
-          "maxproj_min": "smallest maximum"}  # fmt: skip
 KINDS = ("pixel_mask", "pixel_status")
 HELP = "trusted-pixel mask from average, standard deviation and maximum"
 
@@ -26,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""
     from workbench.mask.formats import FORMATS
 
-    defaults = Thresholds()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "formats: by the ending of the output, or --format\n" + "\n".join(
         f"  {name:13} {kind.text} {' '.join(kind.endings)}" for name, kind in FORMATS.items()
@@ -40,18 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", metavar="FILE",
         help="recipe with limits, border and layers; and with the images, if none are given",
     )  # fmt: skip
-    parser.add_argument(
-        "-a", "--avg-max", type=float, metavar="ADU",
-        help=f"good pixels have 0 < average <= ADU (default {defaults.avg_max:g})",
-    )  # fmt: skip
-    parser.add_argument(
-        "-s", "--stddev-max", type=float, metavar="ADU",
-        help=f"good pixels have 0 < stddev <= ADU (default {defaults.stddev_max:g})",
-    )  # fmt: skip
-    parser.add_argument(
-        "-m", "--maxproj-min", type=float, metavar="ADU",
-        help=f"good pixels have maximum >= ADU (default {defaults.maxproj_min:g})",
-    )  # fmt: skip
+    for name, rule in LIMITS.items():
+        sign = "<=" if rule.side == "above" else ">="
+        letter = [f"-{rule.letter}"] if rule.letter else []
+        parser.add_argument(
+            *letter, _option(name), type=float, metavar=rule.unit,
+            help=f"good pixels have {rule.lowest}{rule.image} {sign} {rule.unit} "
+            f"(default {rule.default:g})",
+        )  # fmt: skip
     parser.add_argument(
         "-b", "--border", type=int, metavar="N",
         help="mask N pixels along all edges of each ASIC (default 0)",
@@ -65,16 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gain-map", metavar="FILE",
         help="image of the low-gain pixels (non-zero = low gain), for limits of their own",
     )  # fmt: skip
-    for name, what in LIMITS.items():
+    for name, rule in LIMITS.items():
+        end = "largest" if rule.side == "above" else "smallest"
         parser.add_argument(
-            f"--low-gain-{name.replace('_', '-')}", type=float, metavar="ADU",
-            help=f"{what} of the low-gain pixels (default: as for the others)",
+            _option(f"low_gain_{name}"), type=float, metavar=rule.unit,
+            help=f"{end} {rule.image} of the low-gain pixels (default: as for the others)",
         )  # fmt: skip
     parser.add_argument(
         "--suggest", action="store_true", help="print suggested limits; nothing is written"
     )
     parser.add_argument(
-        "--explain", metavar="SENSOR,ROW,COLUMN", action="append", default=[], type=_pixel,
+        "--explain", metavar="MODULE,ROW,COLUMN", action="append", default=[], type=_pixel,
         help="say why a pixel is masked (may be repeated)",
     )  # fmt: skip
     parser.add_argument(
@@ -84,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deploy-as", choices=KINDS, default=KINDS[0],
         help="for --deploy: 1 = good, or bits that say why not (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="for --deploy (%(default)s)")
+    parser.add_argument("--address", default=CSPAD.address, help="for --deploy (%(default)s)")
     parser.add_argument("--first-run", type=int, metavar="RUN", help="for --deploy")
     parser.add_argument(
         "--last-run", type=int, metavar="RUN", help="for --deploy (default: all that follow)"
@@ -96,6 +95,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="also counts of each rule")
 
 
+def _option(setting: str) -> str:
+    return f"--{setting.replace('_', '-')}"
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the mask, write it and print the counts."""
     from workbench.mask import deploy_mask, write_mask
@@ -103,10 +106,10 @@ def run(args: argparse.Namespace) -> int:
 
     _check_usage(args)
     check_format(args.output, args.format)
-    settings, engine = _engine(args)
+    settings, evaluator = _evaluator(args)
     if args.suggest:
-        return _suggest(engine, settings, args.json)
-    mask = engine.mask(settings, _provenance(args, settings, engine))
+        return _suggest(evaluator, settings, args.json)
+    mask = evaluator.mask(settings, _provenance(args, settings, evaluator))
     reports = [mask.explain(pixel) for pixel in args.explain]
     write_mask(mask, args.output, args.format, force=args.force)
     deployed = None
@@ -131,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEvaluator]:
+def _evaluator(args: argparse.Namespace) -> tuple[MaskSettings, MaskEvaluator]:
     """Settings and images of a command line."""
     from workbench.geometry import Geometry
     from workbench.images import read_image
@@ -149,29 +152,31 @@ def _engine(args: argparse.Namespace) -> tuple[MaskSettings, MaskEvaluator]:
         images = [read_image(path) for path in args.images]
         return settings, MaskEvaluator(images[0], images[1], images[2], geometry, low_gain=low_gain)
     assert recipe is not None  # _check_usage
-    return settings, _recipe_engine(recipe, geometry, low_gain)
+    return settings, _recipe_evaluator(recipe, geometry, low_gain)
 
 
-def _recipe_engine(recipe: Recipe, geometry: Any, low_gain: Any) -> MaskEvaluator:
+def _recipe_evaluator(
+    recipe: Recipe, geometry: Geometry | None, low_gain: NDArray[np.bool_] | None
+) -> MaskEvaluator:
     from workbench.mask import MaskEvaluator
     from workbench.pipeline import gather_images
     from workbench.progress import Terminal
 
     with Terminal("averaging the recipe's runs") as progress:
-        found = gather_images(recipe, progress)
-    missing = [kind for kind in ("average", "stddev", "maximum") if getattr(found, kind) is None]
+        images = gather_images(recipe, progress)
+    missing = [kind for kind in ("average", "stddev", "maximum") if getattr(images, kind) is None]
     if missing:
         raise MaskError(
             f"The recipe gives no {' and no '.join(missing)}; name a dark and a bright run, or "
             "the images."
         )
     return MaskEvaluator(
-        found.average,
-        found.stddev,
-        found.maximum,
-        geometry or found.geometry,
-        low_gain=found.low_gain if low_gain is None else low_gain,
-        occupancy=found.occupancy,
+        images.average,
+        images.stddev,
+        images.maximum,
+        geometry or images.geometry,
+        low_gain=images.low_gain if low_gain is None else low_gain,
+        occupancy=images.occupancy,
     )
 
 
@@ -195,12 +200,12 @@ def _given(args: argparse.Namespace, prefix: str = "") -> dict[str, float]:
 
 def _pixel(text: str) -> tuple[int, int, int]:
     try:
-        sensor, row, column = (int(word) for word in text.split(","))
+        module, row, column = (int(word) for word in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text} is not a sensor, row and column, as 9,100,200"
+            f"{text} is not a module, row and column, as 9,100,200"
         ) from None
-    return sensor, row, column
+    return module, row, column
 
 
 def _check_usage(args: argparse.Namespace) -> None:
@@ -215,7 +220,7 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 
 def _provenance(
-    args: argparse.Namespace, settings: MaskSettings, engine: MaskEvaluator
+    args: argparse.Namespace, settings: MaskSettings, evaluator: MaskEvaluator
 ) -> dict[str, Any]:
     from workbench.provenance import describe_files, stamp
 
@@ -223,50 +228,52 @@ def _provenance(
         "images": describe_files(args.images),
         "recipe": args.recipe,
         "settings": dataclasses.asdict(settings),
-        "sources": [getattr(source, "name", None) for source in engine.images.sources],
+        "sources": [getattr(source, "name", None) for source in evaluator.images.sources],
         **stamp(),
     }
 
 
-def _suggest(engine: MaskEvaluator, settings: MaskSettings, as_json: bool) -> int:
+def _suggest(evaluator: MaskEvaluator, settings: MaskSettings, as_json: bool) -> int:
     from workbench.mask import sensitivity, suggest
 
-    found = suggest(engine)
-    moved = {one.limit: one for one in sensitivity(engine, settings)}
+    suggestions, moves = suggest(evaluator), sensitivity(evaluator, settings)
     if as_json:
-        print(json.dumps(
-            {"suggestions": [dataclasses.asdict(one) for one in found],
-             "sensitivity": [dataclasses.asdict(one) for one in moved.values()],
-             "warnings": list(engine.image_warnings)}, indent=2))  # fmt: skip
+        result = {
+            "suggestions": [dataclasses.asdict(suggestion) for suggestion in suggestions],
+            "sensitivity": [dataclasses.asdict(move) for move in moves],
+            "warnings": list(evaluator.image_warnings),
+        }
+        print(json.dumps(result, indent=2))
         return 0
-    for one in found:
-        value = "no suggestion" if one.value is None else f"{one.value:g} ADU"
-        print(f"{one.limit:12} {value:>14}   {one.text}")
+    for suggestion in suggestions:
+        unit = LIMITS[suggestion.limit].unit
+        value = "no suggestion" if suggestion.value is None else f"{suggestion.value:g} {unit}"
+        print(f"{suggestion.limit:12} {value:>14}   {suggestion.text}")
     print()
-    for limit, tried in moved.items():
-        here, less, more = tried.masked
+    for move in moves:
+        here, less, more = move.masked
         print(
-            f"{limit:22} at {tried.values[0]:g}: {here} masked; "
+            f"{move.limit:22} at {move.values[0]:g}: {here} masked; "
             f"-20 %: {less - here:+d}, +20 %: {more - here:+d}"
         )
-    for warning in engine.image_warnings:
+    for warning in evaluator.image_warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
 
 
 def _summary(mask: Mask) -> list[str]:
     """Counts per rule and layer, what layers keep, and the sensors that lost most."""
-    told = [one for one in mask.removals if one.counts.total]
-    wide = max([20, *(len(one.label) for one in told)])
-    lines = ["", f"{'removed by':{wide}} {'total':>9} {'alone':>9} {'up to here':>11}"]
-    for one in told:
-        total, alone, together = one.counts
-        lines.append(f"{one.label:{wide}} {total:9} {alone:9} {together:11}")
+    removals = [removal for removal in mask.removals if removal.counts.total]
+    wide = max([20, *(len(removal.label) for removal in removals)])
+    lines = ["", f"{'masked by':{wide}} {'total':>9} {'alone':>9} {'up to here':>11}"]
+    for removal in removals:
+        total, alone, together = removal.counts
+        lines.append(f"{removal.label:{wide}} {total:9} {alone:9} {together:11}")
     for kept in mask.kept:
         lines.append(f"{kept.label} keeps {kept.pixels} that would be masked")
     lines += ["", "masked per sensor, % (rows: quadrants)"]
-    for quadrant, row in enumerate(mask.masked_fraction_by_module):
-        lines.append(f"Q{quadrant} " + " ".join(f"{100 * fraction:6.2f}" for fraction in row))
+    for group, row in zip(mask.detector.groups, mask.masked_fraction_by_module, strict=True):
+        lines.append(f"{group.name} " + " ".join(f"{100 * fraction:6.2f}" for fraction in row))
     return lines
 
 
@@ -279,8 +286,13 @@ def _result(mask: Mask, args: argparse.Namespace) -> dict[str, Any]:
         "cctbx_counts": mask.cctbx_counts,
         "rules": {name: count._asdict() for name, count in mask.counts.items()},
         "removals": [
-            {"rule": one.rule, "name": one.name, "layer": one.layer, **one.counts._asdict()}
-            for one in mask.removals
+            {
+                "rule": removal.rule,
+                "name": removal.name,
+                "layer": removal.layer,
+                **removal.counts._asdict(),
+            }
+            for removal in mask.removals
         ],
         "kept": [{"name": one.name, "layer": one.layer, "pixels": one.pixels} for one in mask.kept],
         "masked_fraction_by_asic": mask.masked_fraction_by_asic.tolist(),

@@ -37,19 +37,24 @@ class ThresholdView:
     data : image of any shape, ADU.
     limit : the threshold, ADU.
     removes : the side of the limit that is masked. ``above``: also values at or below 0.
+    positive : False: not those.
     """
 
     name: str
     data: NDArray[Any]
     limit: float
     removes: Side
+    positive: bool = True
 
     def removed(self, limit: float | None = None) -> int:
         """Pixels that this rule removes with its own or another limit."""
         limit = self.limit if limit is None else limit
         if self.removes == "below":
             return int(np.count_nonzero(~(self.data >= limit)))
-        return int(np.count_nonzero(~((self.data > 0) & (self.data <= limit))))
+        good = self.data <= limit
+        if self.positive:
+            good &= self.data > 0
+        return int(np.count_nonzero(~good))
 
 
 def histogram_range(data: NDArray[Any], limit: float) -> tuple[float, float]:

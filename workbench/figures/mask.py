@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detector import ASICS_PER_SENSOR, SENSORS, by_asic
+from workbench.detectors import find
 from workbench.figures.frame import Frame, blocks_with_any, frame_of, full
 from workbench.figures.histograms import ThresholdView, histogram_range
 from workbench.figures.images import label_axes, name_groups
@@ -27,6 +27,7 @@ from workbench.figures.style import (
     thousands,
     with_gap,
 )
+from workbench.mask.suggest import pixels_masked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,8 +51,8 @@ def mask_rules(
 
     Parameters
     ----------
-    removed : rule → bool ``(32, 185, 388)``, True where the rule removes the pixel. Rules that
-        remove nothing are listed but take no colour.
+    removed : rule → bool ``(modules, rows, columns)``, True where the rule removes the pixel. Rules
+        that remove nothing are listed but take no colour.
     """
     figure = empty(figure, 10.0, 4.9)
     rules = {name: full(where, name, bool) for name, where in removed.items()}
@@ -130,19 +131,19 @@ def _draw_bars(
 def fraction_map(
     good: ArrayLike, geometry: Geometry | None = None, *, figure: Figure | None = None
 ) -> Figure:
-    """Fraction masked of each of the 64 ASICs, in geometry: a dead ASIC is seen at once.
+    """Fraction masked of each ASIC, in geometry: a dead ASIC is seen at once.
 
     Parameters
     ----------
-    good : bool ``(32, 185, 388)``, True = good.
+    good : bool ``(modules, rows, columns)``, True = good.
     """
     figure = empty(figure, 6.4, 5.4)
     trusted = full(good, "the mask", bool)
-    fraction = 100 * (1 - by_asic(trusted).mean(axis=(2, 3)))
-    spread = by_asic(np.empty(trusted.shape, dtype=np.float32))
-    spread[:] = fraction[:, :, None, None]
-    array = np.concatenate((spread[:, 0], spread[:, 1]), axis=2)
-    frame = frame_of(geometry)
+    detector = find(trusted.shape)
+    fraction = 100 * (1 - detector.by_asic(trusted).mean(axis=(2, 3)))
+    asics = np.broadcast_to(fraction.reshape(-1, 1, 1), (detector.asics, *detector.asic_shape))
+    array = detector.from_asic_stack(asics.astype(np.float32))
+    frame = frame_of(geometry, detector)
     axes = figure.add_subplot()
     top = min(100.0, max(1.0, float(fraction.max())))
     shown = axes.imshow(
@@ -150,24 +151,20 @@ def fraction_map(
         extent=frame.extent, interpolation="nearest",
     )  # fmt: skip
     middles = frame.asic_centres()
-    for sensor in range(SENSORS):
-        for asic in range(ASICS_PER_SENSOR):
-            x, y = middles[sensor, asic]
-            value = fraction[sensor, asic]
-            axes.text(
-                y, x, f"{value:.2g}" if value < 99.95 else "100", ha="center", va="center",
-                fontsize=6, color="white" if value > 0.6 * top else INK,
-            )  # fmt: skip
+    for (x, y), value in zip(middles.reshape(-1, 2), fraction.reshape(-1), strict=True):
+        axes.text(
+            y, x, f"{value:.2g}" if value < 99.95 else "100", ha="center", va="center",
+            fontsize=6, color="white" if value > 0.6 * top else INK,
+        )  # fmt: skip
     name_groups(axes, frame)
     label_axes(axes)
     axes.set_title("masked pixels per ASIC (%)")
     figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02).set_label("masked (%)")
-    worst = np.unravel_index(int(fraction.argmax()), fraction.shape)
+    worst = detector.asic_names()[int(fraction.argmax())]
     return describe(
         figure,
         f"Percentage of masked pixels of each ASIC; median {np.median(fraction):.2f} %, largest"
-        f" {fraction.max():.2f} % in quadrant {worst[0] // 8}, sensor {worst[0] % 8},"
-        f" ASIC {worst[1]}.",
+        f" {fraction.max():.2f} % in {worst}.",
     )
 
 
@@ -220,7 +217,9 @@ def draw_curve(
         note(axes, "no pixel has a value")
         return
     low, high = histogram_range(values, view.limit)
-    limits, removed = removal_curve(values, view.removes, low, high)
+    limits = np.linspace(low, high, _CURVE_POINTS)
+    positive = view.positive and view.removes == "above"
+    removed = pixels_masked(values, limits, view.removes, positive).astype(np.float64)
     steep = axes.twinx()
     slope = np.abs(np.gradient(removed, limits))
     steep.fill_between(limits, _FLAT, np.maximum(slope, _FLAT), color="#c9c9d2", lw=0)
@@ -247,21 +246,6 @@ def draw_curve(
     )
 
 
-def removal_curve(
-    values: NDArray[Any], removes: str, low: float, high: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Thresholds between `low` and `high` and the number of `values` each would remove."""
-    limits = np.linspace(low, high, _CURVE_POINTS)
-    inner = np.concatenate((limits, [np.inf]))
-    if removes == "below":
-        counts = np.histogram(values, bins=np.concatenate(([-np.inf], limits)))[0]
-        return limits, np.cumsum(counts).astype(np.float64)
-    positive = values[values > 0]
-    counts = np.histogram(positive, bins=inner)[0]
-    above = np.cumsum(counts[::-1])[::-1]
-    return limits, (above + (values.size - positive.size)).astype(np.float64)
-
-
 @styled
 def mask_difference(
     first: ArrayLike,
@@ -275,7 +259,7 @@ def mask_difference(
 
     Parameters
     ----------
-    first, second : bool ``(32, 185, 388)``, True = good.
+    first, second : bool ``(modules, rows, columns)``, True = good.
     names : what to call them.
     """
     figure = empty(figure, 8.6, 5.0)

@@ -367,5 +367,6 @@ class CalibrationReport:
                 return []
             name = f"{IMAGES[rule.image].words} of the {IMAGES[rule.image].runs}"
             value = getattr(self.recipe.mask.thresholds, limit)
-            views.append(ThresholdView(name, image.data, value, rule.side))
+            positive = bool(rule.lowest)
+            views.append(ThresholdView(name, image.data, value, rule.side, positive))
         return views

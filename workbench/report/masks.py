@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.mask import RuleCount
+from workbench.mask import Mask, RuleCount
+from workbench.mask.rules import IMAGES, LIMITS, NOT_POSITIVE, OF_IMAGES, RULES, ThresholdRule
 from workbench.recipe import MaskSettings, Thresholds
+from workbench.recipe.mask import Layer
 from workbench.report.text import Shown, beside, count, sentence, table, together
 
 
 def settings(mask: MaskSettings) -> Shown:
     """Thresholds, border, and layers in their order."""
     limits, low = mask.thresholds, mask.low_gain
-    rows = [
-        [words, f"{getattr(limits, name):g}", *([f"{getattr(low, name):g}"] if low else [])]
-        for name, words in (
-            ("avg_max", "0 < average of the dark run ≤"),
-            ("stddev_max", "0 < standard deviation of the dark run ≤"),
-            ("maxproj_min", "maximum of the bright runs ≥"),
-        )
-    ]
+    rows = []
+    for name, rule in LIMITS.items():
+        image = IMAGES[rule.image]
+        words = f"{rule.lowest}{image.words} of the {image.runs} {rule.good_sign}"
+        own = [f"{getattr(low, name):g}"] if low else []
+        rows.append([words, f"{getattr(limits, name):g}", *own])
     header = ["a good pixel has", "limit (ADU)", *(["limit in low gain (ADU)"] if low else [])]
     shown = [table(header, rows)]
     if mask.border:
@@ -31,73 +31,73 @@ def settings(mask: MaskSettings) -> Shown:
     if mask.layers:
         layers = [
             [
-                number, one.kind, one.name, one.mode if one.on else f"{one.mode}, switched off",
-                _layer_settings(one),
+                number, layer.kind, layer.name,
+                layer.mode if layer.on else f"{layer.mode}, switched off",
+                _layer_settings(layer),
             ]
-            for number, one in enumerate(mask.layers, 1)
+            for number, layer in enumerate(mask.layers, 1)
         ]  # fmt: skip
         shown.append(table(["", "layer", "name", "mode", "settings"], layers))
     return together(*shown)
 
 
-def counts(mask: Any, limits: Thresholds) -> Shown:
+def counts(mask: Mask, limits: Thresholds) -> Shown:
     """Pixels each rule and layer removed, in all and alone; pixels that layers keep."""
     rows = [
-        [words, count(one.total), count(one.exclusive), f"{100 * one.total / mask.good.size:.3f}"]
-        for words, one, _ in removed(mask, limits)
+        [
+            words,
+            count(counts.total),
+            count(counts.exclusive),
+            f"{100 * counts.total / mask.pixels:.3f}",
+        ]
+        for words, counts, _ in removed(mask, limits)
     ]
-    masked = int(mask.good.size - np.count_nonzero(mask.good))
-    rows.append(["in all", count(masked), "", f"{100 * masked / mask.good.size:.3f}"])
+    rows.append(["in all", count(mask.masked), "", f"{100 * mask.masked_fraction:.3f}"])
     shown = table(["removed because", "pixels", "for this reason alone", "%"], rows)
     if not mask.kept:
         return shown
-    kept = [[one.label, count(one.pixels)] for one in mask.kept]
+    kept = [[keeper.label, count(keeper.pixels)] for keeper in mask.kept]
     return together(shown, table(["kept, though masked before", "pixels"], kept))
 
 
-def thresholds(mask: Any, recipe: MaskSettings) -> Shown:
+def thresholds(mask: Mask, recipe: MaskSettings) -> Shown:
     """Settings of the mask beside what each rule removed."""
     return beside(settings(recipe), counts(mask, recipe.thresholds))
 
 
-def removed(mask: Any, limits: Thresholds) -> Iterator[tuple[str, RuleCount, Any]]:
+def removed(
+    mask: Mask, limits: Thresholds
+) -> Iterator[tuple[str, RuleCount, NDArray[np.bool_] | None]]:
     """Words, counts and places of the threshold rules and of what else removed pixels.
 
     Places are None for a rule that removed nothing.
     """
-    from workbench.mask.rules import OF_IMAGES
-
-    for one in mask.removals:
-        if one.counts.total:
-            words = one.label if one.layer is not None else words_of(one.rule, limits)
-            yield words, one.counts, one.where
-        elif one.rule in OF_IMAGES and one.rule != "not_a_number":
-            yield words_of(one.rule, limits), one.counts, None
-
-
-def words_of(rule: str, limits: Thresholds | None = None) -> str:
-    """What a rule removes; with its limit if `limits` are given."""
-    from workbench.mask.rules import RULES
-
-    if limits is not None:
-        numbers = {
-            "average_high": f"average > {limits.avg_max:g}",
-            "stddev_high": f"stddev > {limits.stddev_max:g}",
-            "maximum_low": f"maximum < {limits.maxproj_min:g}",
-        }
-        if rule in numbers:
-            return numbers[rule]
-    plain = {"average_low": "average ≤ 0", "stddev_low": "stddev ≤ 0"}
-    return plain.get(rule, RULES[rule].text.partition(":")[0])
+    for removal in mask.removals:
+        of_rule = removal.layer is None
+        words = words_of(removal.rule, limits) if of_rule else removal.label
+        if removal.counts.total:
+            yield words, removal.counts, removal.where
+        elif removal.rule in OF_IMAGES and removal.rule != "not_a_number":
+            yield words, removal.counts, None
 
 
-def _layer_settings(layer: Any) -> str:
-    told = []
-    for one in dataclasses.fields(layer):
-        value = getattr(layer, one.name)
-        if one.name in ("name", "on", "mode") or value is None:
+def words_of(name: str, limits: Thresholds | None = None) -> str:
+    """What a rule masks; with its limit if `limits` are given."""
+    rule = RULES[name]
+    if isinstance(rule, ThresholdRule) and limits is not None:
+        return f"{rule.image} {rule.sign} {getattr(limits, rule.limit):g}"
+    if name in NOT_POSITIVE:
+        return f"{NOT_POSITIVE[name]} ≤ 0"
+    return rule.text.partition(":")[0]
+
+
+def _layer_settings(layer: Layer) -> str:
+    settings = []
+    for field in dataclasses.fields(layer):
+        value = getattr(layer, field.name)
+        if field.name in ("name", "on", "mode") or value is None:
             continue
         if isinstance(value, tuple) and len(value) > 6:
             value = f"{len(value)} entries"
-        told.append(f"{one.name} {value}")
-    return ", ".join(told)
+        settings.append(f"{field.name} {value}")
+    return ", ".join(settings)

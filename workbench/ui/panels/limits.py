@@ -78,7 +78,7 @@ class LimitRow:
             values = None if image is None else image.data
             if values is not None and low is not None and split:
                 values = values[low == self.low_gain]
-            control.set_image(values)
+            control.set_image(values, positive=bool(LIMITS[name].lowest))
 
     def show_counts(self) -> None:
         """What each limit removes, while it moves."""

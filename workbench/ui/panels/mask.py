@@ -329,7 +329,9 @@ def threshold_views(session: Session) -> list[Any]:
         words = IMAGES[rule.image].words
         if words in shown:
             limit = getattr(limits, name)
-            views.append(ThresholdView(words, shown[words].data, limit, rule.side))
+            views.append(
+                ThresholdView(words, shown[words].data, limit, rule.side, bool(rule.lowest))
+            )
     return views
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import traitlets as t
 from numpy.typing import NDArray
 
+from workbench.mask.suggest import pixels_masked
 from workbench.ui.widgets.bundles import bundle
 
 BINS = 240
@@ -45,11 +46,11 @@ class LimitControl(anywidget.AnyWidget):
         """
         self.drives = [f"IPY_MODEL_{widget.model_id}", trait]
 
-    def set_image(self, values: NDArray | None) -> None:
+    def set_image(self, values: NDArray | None, positive: bool = True) -> None:
         """Show the histogram of an array; the slider's range widens to what the values need.
 
-        Over it lies the curve of pixels removed against the limit: those beyond it, those at or
-        below 0 where the upper side is masked, and those that are not a number.
+        Over it lies the curve of pixels masked against the limit: those beyond it, those that are
+        not a number, and if `positive` those at or below 0 where the upper side is masked.
         """
         flat = np.asarray([] if values is None else values, dtype=np.float32).reshape(-1)
         finite = flat[np.isfinite(flat)]
@@ -59,15 +60,14 @@ class LimitControl(anywidget.AnyWidget):
         usual = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5))
         top = nice(max(self.max, 1.3 * usual, 1.1 * self.value))
         counts, _ = np.histogram(finite, bins=BINS, range=(self.min, top))
-        smaller = np.count_nonzero(finite < self.min) + np.concatenate(([0], np.cumsum(counts)))
-        removed = smaller + (flat.size - finite.size)
-        if self.masks == "above":
-            removed = flat.size - smaller + np.count_nonzero(finite <= 0)
+        edges = np.linspace(self.min, top, BINS + 1)
+        above = self.masks == "above"
+        masked = pixels_masked(flat, edges, "above" if above else "below", positive and above)
         with self.hold_sync():
             self.max = top
             self.counts_range = [self.min, top]
             self.counts = counts.astype(float).tolist()
-            self.removed = np.minimum(removed, flat.size).tolist()
+            self.removed = masked.tolist()
             self.pixels = int(flat.size)
 
 
