@@ -1,5 +1,6 @@
 """Every mask format: what is written is read back, and which value is a good pixel."""
 
+import gzip
 import json
 import os
 
@@ -312,6 +313,16 @@ def bad_files(folder):
     yield folder / "o.cxi", "other files"
     os.mkfifo(folder / "p.pickle")  # reading it would wait for ever
     yield folder / "p.pickle", "not a file"
+    header = b"{'descr': '|b1', 'fortran_order': False, 'shape': (1,), "
+    for letter, damaged in (("r", header + b"\n"), ("s", b"[" * 5000 + b"\n"), ("t", b"('\n")):
+        size = len(damaged).to_bytes(2, "little")
+        (folder / f"{letter}.npy").write_bytes(b"\x93NUMPY\x01\x00" + size + damaged)
+        yield folder / f"{letter}.npy", "numpy"
+    (folder / "u.npy").write_bytes(b"PK\x03\x04 no archive")
+    yield folder / "u.npy", "numpy"
+    cbf = b"###CBF: VERSION 1.5\r\n" + bytes(900)
+    (folder / "v.edf").write_bytes(cbf)
+    yield folder / "v.edf", "fabio"
     (folder / "q.npy").mkdir()
     yield folder / "q.npy", "not a file"
 
@@ -323,6 +334,19 @@ def test_faulty_files_are_refused_in_one_line(tmp_path):
         assert str(path) in str(caught.value)
         assert word in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_image_is_not_expanded(tmp_path):
+    """3 kB may hold 4 GB."""
+    path = tmp_path / "mask.edf.gz"
+    path.write_bytes(gzip.compress(bytes(10**6)))
+    with pytest.raises(FileFormatError, match="compressed"):
+        wb.read_mask(path, format="pyfai")
+
+
+def test_an_image_on_which_fabio_would_search_for_ever_is_refused(shared_data):
+    with pytest.raises(FileFormatError, match="fabio"):
+        wb.read_mask(shared_data / "hostile" / "slow.edf")
 
 
 def test_missing_files_and_unknown_names(tmp_path):

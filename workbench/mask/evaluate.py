@@ -147,6 +147,7 @@ class _Stack:
         self.resting_keys = np.arange(len(self._members)) << self.bits
         self.resting_pixels = np.bincount(classes, minlength=len(self._members))
         self._known: dict[int, _Outcome] = {}
+        self._at_rest: dict[bytes, Pixels] = {}  # the last four, by what becomes of each class
 
     def outcome(self, keys: Keys, follows: int) -> _Outcome:
         """What becomes of pixels with these keys, and of those at rest.
@@ -180,7 +181,14 @@ class _Stack:
     def _spread(
         self, flags: NDArray[np.bool_], outcome: _Outcome, where: Keys, keys: Keys
     ) -> Pixels:
-        pixels = flags[outcome.place(self.resting)]
+        known = outcome.keys is None
+        at_rest = flags[outcome.place(self.resting_keys)].tobytes()
+        pixels = self._at_rest.get(at_rest) if known else None
+        if pixels is None:
+            pixels = flags[outcome.place(self.resting)]
+            if known:
+                self._at_rest = {**dict(list(self._at_rest.items())[-3:]), at_rest: pixels}
+        pixels = pixels.copy()
         pixels[where] = flags[outcome.place(keys)]
         return pixels
 

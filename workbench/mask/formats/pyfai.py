@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
+
+if TYPE_CHECKING:
+    from fabio.fabioimage import FabioImage
 
 POLARITY = "non-zero = masked"
 MAX_BYTES = 256 * 2**20
@@ -37,19 +41,22 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> Mask:
-    """Read any image fabio knows whose pixels are those of a known detector; non-zero = masked.
+    """Read an EDF or TIFF image, or by its ending another that fabio knows; non-zero = masked.
+
+    What is named ``.edf`` or ``.tif`` is read as that and nothing else; compressed files are not
+    read, since a few kilobytes may expand to gigabytes.
 
     Raises
     ------
     FileFormatError
         If it is no such image.
     """
-    import fabio
-
+    if Path(path).suffix.lower() in (".gz", ".bz2", ".xz"):
+        raise FileFormatError(path, "is compressed.", hint="Decompress it first.")
     try:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        with _quiet_fabio(), fabio.open(os.fspath(path)) as opened:
+        with _quiet_fabio(), _opened(path) as opened:
             if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
                 shape = " × ".join(map(str, opened.shape))
                 raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
@@ -67,6 +74,17 @@ def read(path: str | os.PathLike[str]) -> Mask:
         return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
+
+
+def _opened(path: str | os.PathLike[str]) -> FabioImage:
+    """Image of the kind that the ending says; fabio by itself would try one after the other."""
+    import fabio
+    from fabio.edfimage import EdfImage
+    from fabio.tifimage import TifImage
+
+    kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
+    kind = kinds.get(Path(path).suffix.lower())
+    return fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path))
 
 
 @contextmanager
