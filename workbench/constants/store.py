@@ -7,6 +7,7 @@ import socket
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ HISTORY = "HISTORY"
 
 def read_constants(
     calib_dir: str | os.PathLike[str], address: str, kind: str, run: int
-) -> NDArray | None:
+) -> NDArray[Any] | None:
     """Per-pixel constants that serve `run`, or None if none are deployed.
 
     Returns
@@ -44,7 +45,7 @@ def read_constants(
     return read_pixels(path, address, kind)
 
 
-def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArray:
+def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArray[Any]:
     """Per-pixel constants of one file in the detector's shape, read-only; see `read_constants`."""
     try:
         status = os.stat(path)
@@ -54,7 +55,7 @@ def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArra
 
 
 @lru_cache(maxsize=6)
-def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int) -> NDArray:
+def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int) -> NDArray[Any]:
     # parsing 2.3 million numbers takes half a second; a file that changed has another key
     detector = find(address)
     dtype = np.int64 if kind in WHOLE_NUMBER_KINDS else None
@@ -90,7 +91,7 @@ def read_common_mode(
 
 
 def write_constants(
-    values: NDArray,
+    values: NDArray[Any],
     path: str | os.PathLike[str],
     address: str,
     kind: str,
@@ -129,7 +130,7 @@ def write_constants(
 
 
 def deploy_constants(
-    values: NDArray,
+    values: NDArray[Any],
     calib_dir: str | os.PathLike[str],
     address: str,
     kind: str,

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,7 +32,7 @@ _LONGEST = 400_000_000
 
 def read_constants_file(
     path: str | os.PathLike[str], count: int | None = None, dtype: DTypeLike | None = None
-) -> NDArray:
+) -> NDArray[Any]:
     """Numbers of a constants file, flat.
 
     Parameters
@@ -60,7 +61,7 @@ def parse_constants(
     count: int | None = None,
     dtype: DTypeLike | None = None,
     name: str | os.PathLike[str] = "constants",
-) -> NDArray:
+) -> NDArray[Any]:
     """Numbers in the text of a constants file; see `read_constants_file`."""
     if dtype is None:
         declared = _DTYPE.search(content)
@@ -101,7 +102,7 @@ def parse_constants(
 
 
 def write_constants_file(
-    values: NDArray,
+    values: NDArray[Any],
     path: str | os.PathLike[str],
     header: Mapping[str, object] | Sequence[str] = (),
     *,

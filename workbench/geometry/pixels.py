@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,7 +56,7 @@ class Snapped:
     columns: NDArray[np.int32]
     origin_um: tuple[float, float]
 
-    def assemble(self, array: ArrayLike, fill: float = np.nan) -> NDArray:
+    def assemble(self, array: ArrayLike, fill: float = np.nan) -> NDArray[Any]:
         """Picture of a pixel array, shape `shape`; `fill` where there is no pixel.
 
         The type is that of the array, or float if `fill` needs it.

@@ -17,7 +17,7 @@ def rotation_matrix(x: float, y: float, z: float) -> NDArray[np.float64]:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_x @ about_y @ about_z
+    return np.asarray(about_x @ about_y @ about_z)
 
 
 def _cos_sin(degrees: float) -> tuple[float, float]:
@@ -44,7 +44,8 @@ def about_axis(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     radians = math.radians(angle)
-    return np.eye(3) + math.sin(radians) * cross + (1 - math.cos(radians)) * (cross @ cross)
+    rotation = np.eye(3) + math.sin(radians) * cross + (1 - math.cos(radians)) * (cross @ cross)
+    return np.asarray(rotation)
 
 
 def angles_deg(rotation: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -75,7 +75,7 @@ def write_cbf(
             _write_section(file, data[group.slice], name, number)
 
 
-def _storable(data: NDArray) -> tuple[NDArray, int, int]:
+def _storable(data: NDArray[Any]) -> tuple[NDArray[Any], int, int]:
     """Data as int32 or float64, the value of undefined pixels, and how many there are."""
     undefined = UNDERLOAD - 1
     if data.dtype.kind in "biu":
@@ -114,7 +114,7 @@ def _own_items(image: DetectorImage, undefined_count: int) -> dict[str, str]:
     }
 
 
-def _frame_tables(image: DetectorImage, data: NDArray, undefined: int) -> str:
+def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> str:
     known = image.wavelength_angstrom is not None
     wavelength = repr(float(image.wavelength_angstrom or PLACEHOLDER_WAVELENGTH))
     arrays = [imgcif_header.array_name(group.name) for group in image.detector.groups]
@@ -159,7 +159,7 @@ def _frame_tables(image: DetectorImage, data: NDArray, undefined: int) -> str:
     )  # fmt: skip
 
 
-def _write_section(file: Any, part: NDArray, name: str, number: int) -> None:
+def _write_section(file: Any, part: NDArray[Any], name: str, number: int) -> None:
     payload = memoryview(np.ascontiguousarray(part)).cast("B")
     digest = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
     kind = "signed 32-bit integer" if part.dtype.kind == "i" else "signed 64-bit real IEEE"
@@ -234,8 +234,8 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     )
 
 
-def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDArray:
-    arrays: dict[str, NDArray] = {}
+def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDArray[Any]:
+    arrays: dict[str, NDArray[Any]] = {}
     rows = parsed.table("array_data").rows()
     packed = None
     for row in rows:
@@ -271,7 +271,7 @@ def _is_plain(binary: cif.Binary) -> bool:
     return encoding == "binary" and ("conversions" not in how or "x-cbf_none" in how)
 
 
-def _plain_section(content: bytes, binary: cif.Binary, name: str) -> NDArray:
+def _plain_section(content: bytes, binary: cif.Binary, name: str) -> NDArray[Any]:
     header = binary.header
     kind = TYPES.get(header.get("x-binary-element-type", "").strip('"').lower())
     if kind is None:
@@ -305,7 +305,7 @@ class _Cbflib:
         except Exception as error:  # pycbf raises bare Exceptions
             raise FileFormatError(name, f"CBFlib cannot read it ({_last(error)}).") from error
 
-    def section(self, number: int, binary: cif.Binary) -> NDArray:
+    def section(self, number: int, binary: cif.Binary) -> NDArray[Any]:
         real = "real" in binary.header.get("x-binary-element-type", "").lower()
         try:
             self.handle.select_row(number)

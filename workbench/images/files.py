@@ -85,7 +85,7 @@ def write_image(
             _write_fabio(image.data.reshape(-1, image.data.shape[-1]), temporary, suffix)
 
 
-def _read_fabio(path: str) -> NDArray:
+def _read_fabio(path: str) -> NDArray[Any]:
     import fabio
 
     try:
@@ -101,7 +101,7 @@ def _read_fabio(path: str) -> NDArray:
         return np.array(opened.data)
 
 
-def _write_fabio(data: NDArray, path: Path, suffix: str) -> None:
+def _write_fabio(data: NDArray[Any], path: Path, suffix: str) -> None:
     from fabio.edfimage import EdfImage
     from fabio.tifimage import TifImage
 

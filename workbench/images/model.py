@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 
 
-def as_detector_array(array: ArrayLike) -> NDArray:
+def as_detector_array(array: ArrayLike) -> NDArray[Any]:
     """Array as ``(modules, rows, columns)``, a view where that is possible.
 
     Any layout that `workbench.detectors.Detector.as_array` knows, of any known detector.
@@ -53,7 +53,7 @@ class DetectorImage:
         If the array is not one image of a known detector, or the geometry is another detector's.
     """
 
-    data: NDArray
+    data: NDArray[Any]
     geometry: Geometry | None = None
     distance_mm: float | None = None
     wavelength_angstrom: float | None = None
@@ -86,6 +86,6 @@ class DetectorImage:
         """Copy with some fields changed, e.g. ``image.replace(geometry=corrected)``."""
         return dataclasses.replace(self, **changes)
 
-    def assemble(self, fill: float = np.nan) -> NDArray:
+    def assemble(self, fill: float = np.nan) -> NDArray[Any]:
         """Picture in detector geometry, rows along psana x (down), columns along y (right)."""
         return (self.geometry or Geometry.ideal(self.detector)).snapped().assemble(self.data, fill)
