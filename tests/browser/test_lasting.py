@@ -37,7 +37,7 @@ def test_averaging_can_be_cancelled_and_sliders_live_meanwhile(notebook, experim
     notebook.until(lambda: notebook.masked() > before, what="a larger count")
     notebook.step(1)
     page.get_by_role("button", name="Cancel").first.click()
-    notebook.wait_text(".cw-steps button", "Run & averages – done")
+    notebook.says("bench.session.status('images').state", "done")
     assert notebook.problems == []
 
 
@@ -45,10 +45,10 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     """A reload finds the live widgets; after a restart the same cells rebuild from files."""
     page = notebook.workbench(experiment, "restart.ipynb", "", cells=["bench.show();"])
     page.get_by_role("button", name="Compute averages").click()
-    notebook.wait_text(".cw-steps button", "2 Mask – done")
+    notebook.says("bench.session.status('mask').state", "done")
     notebook.step(3)
     page.get_by_role("button", name="Find offsets").click()
-    notebook.wait_text(".cw-steps button", "3 Quadrants – done")
+    notebook.says("bench.session.status('alignment').state", "done")
     offsets = notebook.kernel("print(bench.session.alignment.offsets_px.tolist())")
     notebook.command("docmanager:save")
     notebook.until(lambda: page.evaluate(
@@ -82,7 +82,7 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     assert "ERROR" in notebook.kernel("bench")
     notebook.run_all()
     notebook.wait_text(".cw-map-title", "Q3", 90_000)
-    notebook.wait_text(".cw-steps button", "3 Quadrants – done")
+    notebook.says("bench.session.status('alignment').state", "done")
     assert notebook.kernel("print(bench.session.alignment.offsets_px.tolist())") == offsets
     assert notebook.kernel("print(bench.panel.title)") == "Quadrants"
     assert notebook.problems == []

@@ -14,7 +14,8 @@ def test_calibration_by_mouse(notebook, experiment):
     page = notebook.workbench(experiment, "bench.ipynb")
     notebook.screenshot("1-run")
     page.get_by_role("button", name="Compute averages").click()
-    notebook.wait_text(".cw-steps button", "2 Mask – done")
+    notebook.says("bench.session.status('mask').state", "done")
+    notebook.wait_text(".cw-steps button", "2 Mask – default")
     notebook.idle()
     notebook.screenshot("2-averages")
 
@@ -56,7 +57,7 @@ def test_calibration_by_mouse(notebook, experiment):
 
     notebook.step(3)
     page.get_by_role("button", name="Find offsets").click()
-    notebook.wait_text(".cw-steps button", "3 Quadrants – done")
+    notebook.says("bench.session.status('alignment').state", "done")
     notebook.wait_text(".cw-map-title", "Q3")
     notebook.idle()
     notebook.screenshot("4-quadrants")
@@ -75,13 +76,19 @@ def test_calibration_by_mouse(notebook, experiment):
     folder = next(experiment[1].rglob("geometry"))
     assert not (folder / "0-end.data.v1").exists()
     notebook.screenshot("5-plan")
+    notebook.wait_text(".cw-panel", "Checked: ")
+    confirm = page.get_by_label("Deploy although", exact=False)
+    if confirm.is_visible():
+        confirm.check()
     page.get_by_role("button", name="Write this version").click()
-    notebook.wait_text(".cw-table", "v1")
+    notebook.wait_text(".cw-versions", "v1, current")
     assert (folder / "0-end.data").readlink().name == "0-end.data.v1"
     notebook.screenshot("6-deployed")
-    page.get_by_label("to", exact=True).select_option(label="v0")
-    page.get_by_role("button", name="Roll back to it").click()
-    notebook.wait_text(".cw-note", "Rolled back to v0")
+    page.get_by_role("button", name="Make v0 current…").click()
+    notebook.wait_text(".cw-plan", "will lead to 0-end.data.v0 again")
+    assert (folder / "0-end.data").readlink().name == "0-end.data.v1"
+    page.get_by_role("button", name="Make v0 current", exact=True).click()
+    notebook.wait_text(".cw-note", "psana now reads v0")
     assert (folder / "0-end.data").readlink().name == "0-end.data.v0"
     assert notebook.kernel("bench.session.wait(30)") == ""
     assert notebook.problems == []

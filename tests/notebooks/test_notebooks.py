@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench.geometry import GeometryStore
+
 pytestmark = pytest.mark.xdist_group("notebooks")  # its fixtures are made once
 
 _spec = importlib.util.spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
@@ -24,8 +26,12 @@ SANITISE = Path(__file__).with_name("sanitise.cfg")
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    """Notebooks beside a sample experiment, as in a checkout but small."""
-    return expected.checkout(tmp_path_factory.mktemp("checkout"))
+    """Notebooks beside a small sample experiment whose geometry was corrected already."""
+    notebooks = expected.checkout(tmp_path_factory.mktemp("checkout"))
+    sample = notebooks.parent / "sample_data"
+    store = GeometryStore(sample / "CXI/cxim1416/calib", "CxiDs1.0:Cspad.0")
+    store.deploy(sample / "geometry/true.data", comment="deployed before the notebooks are run")
+    return notebooks
 
 
 @pytest.fixture(scope="module")

@@ -184,8 +184,8 @@ def test_the_view_shows_the_partial_images_after_a_cancel(sample, endless):
     session.wait(60)
     last = dict(shown)
     assert np.array_equal(last["maximum"], session.images.maximum.data)
-    assert "(partial)" in bench.run.found.value
-    assert "average again" in bench.run.found.value
+    assert "(partial)" in bench.run.averaged.value
+    assert "average again" in bench.run.averaged.value
 
 
 def test_a_cancelled_recipe_still_raises(sample, tmp_path):

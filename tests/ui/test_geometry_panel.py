@@ -1,15 +1,27 @@
 """Geometry panel: time line, comparison with blink, and a deployment somebody else overtakes."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from workbench.detector import PIXEL_SIZE_UM
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.report.checks import Check
+from workbench.report.verdict import Verdict
 from workbench.session import State
 from workbench.ui import GeometryPanel, ImageView, Session
+from workbench.ui.panels.versions import part_names
 
 MOVES = np.array([[7.0, -4.0], [0, 0], [0, 0], [0, 0]])
+
+
+def write(panel):
+    """Wait for the checks, confirm what they say, and write."""
+    panel.session.jobs.quick.wait(60)
+    panel.confirm.value = True
+    panel.deploy.click()
 
 
 @pytest.fixture
@@ -41,14 +53,12 @@ def test_lists_to_compare_lead_from_what_psana_reads_to_what_is_new(session, sto
     panel = GeometryPanel(session)
     assert (panel.older.value, panel.newer.value) == (0, "corrected")
     panel.plan.click()
-    panel.deploy.click()
+    write(panel)
     assert (panel.older.value, panel.newer.value) == (0, 1)
     assert "corrected, not deployed" not in dict(panel.newer.options)
     panel.older.value, panel.newer.value = 1, 0
     panel.refresh.click()
     assert (panel.older.value, panel.newer.value) == (1, 0)
-    panel.rollback.click()
-    assert store.current().number == 0
 
 
 def test_a_plain_file_is_compared_before_it_is_a_version(session, tmp_path):
@@ -64,7 +74,7 @@ def test_a_plain_file_is_compared_before_it_is_a_version(session, tmp_path):
     assert (panel.older.value, panel.newer.value) == ("present", "corrected")
     panel.compare.click()
     session.wait(60)
-    assert panel.diff.value.count("QUAD") == 4
+    assert [name in panel.diff.value for name in ("Q0", "Q1", "Q2", "Q3")] == [True] * 4
 
 
 def test_a_changed_version_is_told_and_its_content_put_back(session, store):
@@ -89,7 +99,8 @@ def test_comparing_two_versions_gives_table_arrows_and_blink(session, store):
     panel.compare.click()
     session.wait(60)
     assert "-7.000, +4.000" in panel.diff.value  # origin = present - offset
-    assert panel.diff.value.count("QUAD") == 1
+    assert "Q0" in panel.diff.value
+    assert "Q1" not in panel.diff.value
     assert bytes(panel.arrows.value).startswith(b"\x89PNG")
     assert panel.view.blink
     assert panel.view.names == {"assembled": "v0", "corrected": "v1 (current)"}
@@ -142,16 +153,16 @@ def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(ses
     panel = GeometryPanel(session)
     panel.plan.click()
     store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="of a colleague")
-    panel.deploy.click()
+    write(panel)
     assert "somebody else" in panel.message.value
     assert store.current().number == 1
     assert len(store.history()) == 2
-    assert panel.plan_box.layout.display == "none"
+    assert panel.preview_box.layout.display == "none"
     assert "of a colleague" in panel.versions.value
     with pytest.raises(WorkbenchError):
         session.wait(60)
     panel.plan.click()
-    panel.deploy.click()
+    write(panel)
     assert store.current().number == 2
 
 
@@ -173,3 +184,134 @@ def test_the_last_step_is_done_while_psana_reads_the_corrected_geometry(session,
     tomorrow.compute_alignment()
     tomorrow.wait(120)
     assert tomorrow.status("geometry").state == State.DONE
+
+
+@pytest.fixture
+def aligned(session, store):
+    """Geometry panel with offsets to deploy."""
+    session.compute_alignment()
+    session.wait(120)
+    return GeometryPanel(session)
+
+
+def judged(monkeypatch, level, *reasons):
+    """Let the report judge every calibration alike."""
+    made = Verdict(level, (), reasons, (Check("pixels masked", "2 %", "at most 30 %"),))
+    monkeypatch.setattr("workbench.report.verdict.judge", lambda calibration, rings: made)
+
+
+def test_nothing_is_deployed_before_the_checks_are_seen(aligned, store, monkeypatch):
+    judged(monkeypatch, "good")
+    session, block = aligned.session, threading.Event()
+    session.later("held", lambda: block.wait(30))
+    aligned.plan.click()
+    assert "being made" in aligned.verdict_text.value
+    assert aligned.deploy.disabled
+    aligned.deploy.click()
+    assert "still being made" in aligned.message.value
+    assert len(store.history()) == 1
+    block.set()
+    session.jobs.quick.wait(60)
+    assert "can be trusted" in aligned.verdict_text.value
+    assert "pixels masked: 2 %" in aligned.verdict_text.value
+    assert aligned.confirm.layout.display == "none"
+    assert not aligned.deploy.disabled
+    with pytest.raises(WorkbenchError, match="still being made"):
+        session.wait(60)
+
+
+def test_a_comment_is_asked_for_and_says_what_was_done(aligned, store, monkeypatch):
+    judged(monkeypatch, "good")
+    aligned.session.overrule(2, (1.0, 2.0))
+    aligned.plan.click()
+    aligned.session.jobs.quick.wait(60)
+    cc = aligned.session.alignment.mean_cc
+    assert aligned.comment.value == (
+        f"aligned on images on file, 1 offset set by hand, CC {cc:.4f}"
+    )
+    aligned.comment.value = " "
+    assert aligned.deploy.disabled
+    assert "Write a comment" in aligned.deploy.tooltip
+    aligned.comment.value = "because"
+    aligned.deploy.click()
+    assert store.current().comment == "because"
+
+
+def test_an_untrusted_calibration_needs_a_confirmation_that_names_it(aligned, store, monkeypatch):
+    judged(monkeypatch, "poor", "The rings are no sharper.")
+    aligned.plan.click()
+    aligned.session.jobs.quick.wait(60)
+    assert "The rings are no sharper." in aligned.verdict_text.value
+    assert aligned.confirm.description == ("Deploy although: Do not use this calibration as it is.")
+    assert aligned.deploy.disabled
+    assert "Tick" in aligned.deploy.tooltip
+    aligned.confirm.value = True
+    aligned.deploy.click()
+    assert store.current().number == 1
+    aligned.session.overrule(0, (2.0, 2.0))
+    aligned.plan.click()
+    assert not aligned.confirm.value, "each deployment is confirmed for itself"
+
+
+def test_checks_that_cannot_be_made_speak_against_deploying(aligned, monkeypatch):
+    def broken(calibration, rings):
+        raise ValueError("no profile")
+
+    monkeypatch.setattr("workbench.report.verdict.judge", broken)
+    aligned.plan.click()
+    aligned.session.jobs.quick.wait(60)
+    assert "could not be made" in aligned.verdict_text.value
+    assert aligned.deploy.disabled
+    with pytest.raises(ValueError, match="no profile"):
+        aligned.session.wait(60)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_with_advice(aligned, store, monkeypatch):
+    store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    for act in (aligned.show_plan, lambda: aligned.show_rollback(0)):
+        aligned.guarded(act)
+        assert "ask the instrument group" in aligned.message.value
+        assert aligned.preview_box.layout.display == "none"
+    with pytest.raises(WorkbenchError, match="may not write"):
+        aligned.session.wait(60)
+
+
+def test_going_back_shows_first_what_will_change(session, store):
+    store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
+    panel = GeometryPanel(session)
+    assert panel.make_current[1].disabled, "it is the current one"
+    panel.make_current[0].click()
+    assert "will lead to 0-end.data.v0 again" in panel.plan_text.value
+    assert panel.comment.value == "back to v0 (first)"
+    assert panel.deploy.description == "Make v0 current"
+    assert store.current().number == 1
+    panel.keep_off.click()
+    assert panel.preview_box.layout.display == "none"
+    assert store.current().number == 1
+    panel.make_current[0].click()
+    panel.deploy.click()
+    assert store.current().number == 0
+    assert "back to v0 (first)" in panel.versions.value
+    assert panel.make_current[0].disabled
+    assert not panel.make_current[1].disabled
+
+
+def test_going_back_is_refused_if_somebody_else_changed_the_store_meanwhile(session, store):
+    moved = Geometry.ideal().move_quadrants(MOVES)
+    store.deploy(moved, comment="moved")
+    panel = GeometryPanel(session)
+    panel.make_current[0].click()
+    store.deploy(moved, comment="of a colleague")
+    panel.deploy.click()
+    assert "somebody else" in panel.message.value
+    assert store.current().number == 2
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+
+
+def test_parts_of_a_geometry_have_the_names_of_the_panels():
+    geometry = Geometry.ideal()
+    names = part_names(geometry)
+    assert names[geometry.quadrants[0].key] == "Q0"
+    assert names[geometry.modules[11].key] == geometry.detector.module_name(11)

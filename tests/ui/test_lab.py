@@ -1,6 +1,7 @@
 """``workbench lab``: which notebook, which server."""
 
 import json
+import sys
 from pathlib import Path
 
 import nbformat
@@ -64,3 +65,11 @@ def test_without_a_display_no_browser_is_opened(tmp_path, monkeypatch):
     assert "--no-browser" in command
     assert "--port=8899" in command
     assert f"--ServerApp.root_dir={tmp_path}" in command
+
+
+def test_commands_in_a_notebook_are_those_of_the_environment_of_the_server(monkeypatch):
+    here = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"/usr/bin:{here}:/bin")
+    assert lab.environment()["PATH"] == f"{here}:/usr/bin:/bin"
+    monkeypatch.delenv("PATH")
+    assert lab.environment()["PATH"].startswith(f"{here}:")

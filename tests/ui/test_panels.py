@@ -170,7 +170,7 @@ def test_offsets_are_found_shown_nudged_and_put_back(quadrants, session, offsets
     session.wait(60)
     assert session.alignment.quadrants[1].verdict == "overruled"
     assert "overruled" in quadrants.rows[1].text.value
-    quadrants.rows[1].found.click()
+    quadrants.rows[1].reset.click()
     session.wait(60)
     assert quadrants.rows[1].x.value == pytest.approx(found, abs=1e-3)
     assert session.alignment.quadrants[1].verdict != "overruled"
@@ -301,7 +301,7 @@ def test_settings_of_the_search_are_settings_of_the_recipe(session):
     panel.form.controls["angles_deg"].value = "40, 50"
     assert session.recipe.alignment.angles_deg == (40.0, 50.0)
     panel.form.controls["angles_deg"].value = "forty"
-    assert "no list of numbers" in panel.message.value
+    assert "is not a list of numbers" in panel.message.value
     assert session.recipe.alignment.angles_deg == (40.0, 50.0)
 
 
@@ -315,12 +315,13 @@ def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_pa
     panel = GeometryPanel(session)
     panel.plan.click()
     assert "0-end.data.v1" in panel.plan_text.value
-    assert panel.plan_box.layout.display == ""
-    assert [one.number for one in store.history()] == [0]
-    panel.comment.value = "aligned"
+    assert panel.preview_box.layout.display == ""
+    assert [version.number for version in store.history()] == [0]
+    session.wait(60)  # for the checks
+    panel.comment.value, panel.confirm.value = "aligned", True
     panel.deploy.click()
     session.wait(60)
-    assert [one.number for one in store.history()] == [0, 1]
+    assert [version.number for version in store.history()] == [0, 1]
     assert store.current().number == 1
     assert store.current().comment == "aligned"
     assert session.status("geometry").state == State.DONE
@@ -328,10 +329,11 @@ def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_pa
     panel.older.value, panel.newer.value = 1, 0
     panel.compare.click()
     session.wait(60)
-    assert "QUAD" in panel.diff.value
-    panel.rollback.click()
+    assert "Q0" in panel.diff.value
+    panel.make_current[0].click()
+    panel.deploy.click()
     assert store.current().number == 0
-    assert "Rolled back" in panel.done.value
+    assert "psana now reads v0" in panel.done.value
 
 
 def test_deploying_without_offsets_says_what_to_do(session):

@@ -216,6 +216,8 @@ def test_after_a_restart_show_brings_back_images_alignment_and_panel(recipe):
     again = Workbench(first.recipe)
     assert again.session.images is None
     again.show()
+    until(lambda: not again.session.jobs.look.busy)
+    again.session.wait(120)
     assert again.session.status("alignment").state == State.DONE
     assert again.panel is again.quadrants
     assert np.array_equal(again.session.mask.good, first.session.mask.good)
@@ -227,6 +229,7 @@ def test_without_kept_averages_show_reads_no_run(recipe, monkeypatch):
     monkeypatch.setattr(pipeline, "gather_images", lambda *a, **k: pytest.fail("averaged"))
     bench = Workbench(recipe)
     bench.show()
+    until(lambda: not bench.session.jobs.look.busy)
     assert bench.session.status("images").state == State.NOT_STARTED
 
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"JupyterLab on {notebook}", flush=True)
     if not browser:
         print("Open the address below that begins with http://127.0.0.1 (Ctrl+C ends):", flush=True)
-    os.execv(sys.executable, command)
+    os.execve(sys.executable, command, environment())
 
 
 def choose(given: str | None) -> Path:
@@ -120,6 +120,13 @@ def has_display() -> bool:
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def environment() -> dict[str, str]:
+    """Environment of the server: ``!workbench`` in a notebook is the command of this Python."""
+    here = os.path.dirname(sys.executable)
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return {**os.environ, "PATH": os.pathsep.join([here, *(p for p in path if p != here)])}
 
 
 def lab_command(notebook: Path, browser: bool, port: int | None) -> list[str]:

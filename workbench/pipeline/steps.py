@@ -18,6 +18,11 @@ from workbench.pipeline.averaging import (
     recipe_hash,
 )
 from workbench.pipeline.model import Calibration, ImageSet
+from workbench.pipeline.overall_progress import (
+    OverallProgress,
+    RunToAverage,
+    expected_events,
+)
 from workbench.pipeline.results import check_output, save_results
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
@@ -63,13 +68,16 @@ def gather_images(
     from workbench.images import read_image
 
     partial = False
+    overall: OverallProgress | None = None
 
-    def averaged(number: int, corrections: Corrections, halves: str = "none") -> RunImages | None:
+    def averaged(number: int, corrections: Corrections, halves: str) -> RunImages | None:
         nonlocal partial
         try:
             raise_if_cancelled(progress, "The calibration")
+            if overall is not None:
+                overall.begin(number)
             found = average_one(
-                recipe, number, corrections, progress, snapshot, known, snapshot_seconds, halves
+                recipe, number, corrections, overall, snapshot, known, snapshot_seconds, halves
             )
         except Cancelled:
             partial = True
@@ -86,11 +94,16 @@ def gather_images(
     for number in (dark_number, *numbers):
         if number is not None:
             open_recipe_run(recipe, number)  # one that is missing is told before hours of work
-    if dark_number is not None:
-        dark = averaged(dark_number, recipe.dark_corrections)
-    averages = [
-        averaged(run, recipe.bright_corrections, recipe.alignment.halves) for run in numbers
+    to_average: list[RunToAverage] = [
+        (run, recipe.bright_corrections, recipe.alignment.halves) for run in numbers
     ]
+    if dark_number is not None:
+        to_average.insert(0, (dark_number, recipe.dark_corrections, "none"))
+    if progress is not None and to_average:
+        overall = OverallProgress(progress, expected_events(recipe, to_average, known))
+    if dark_number is not None:
+        dark = averaged(*to_average.pop(0))
+    averages = [averaged(*run) for run in to_average]
     bright = tuple(run for run in averages if run is not None)
     if partial and not (named or dark or bright):
         raise Cancelled("Averaging was cancelled before its first event; nothing was written.")

@@ -94,11 +94,15 @@ class Jobs:
             finally:
                 self.running.discard(step)
                 if worker is self.slow:
-                    self.progress = None
-                    self._notifier.notify("progress")
+                    self.finish()
                 self._notifier.notify("status")
 
         worker.submit(step, act)
+
+    def finish(self) -> None:
+        """Say that long work that is no step has ended; it has no progress any more."""
+        self.progress = None
+        self._notifier.notify("progress")
 
     def _progressed(self, task: Task, done: float, total: float | None, message: str) -> None:
         seconds = time.monotonic() - task.started

@@ -137,18 +137,20 @@ class Recorder:
             self._inside.call = False
 
 
+LEFT_OUT = ("origin", "previewed")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def recorded(method: Method) -> Method:
     """Log calls of a method of an object with a `recorder`; not those within another such call.
 
-    The argument ``origin`` (a control) is left out; calls with it replace each other in the log.
+    Keyword arguments ``origin`` (a control) and ``previewed`` are left out; calls with an origin
+    replace each other in the log.
     """
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        shown = {name: value for name, value in kwargs.items() if name != "origin"}
+        shown = {name: value for name, value in kwargs.items() if name not in LEFT_OUT}
         given = [*map(literal, args), *(f"{name}={literal(v)}" for name, v in shown.items())]
         merges = f"{method.__name__} {args[:1]}" if kwargs.get("origin") is not None else ""
         line = f"{method.__name__}({', '.join(given)})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench import pipeline
 from workbench.errors import WorkbenchError
-from workbench.recipe import Decisions, Images
+from workbench.recipe import Decisions, Images, MaskSettings
 from workbench.session.history import History
 from workbench.session.jobs import Jobs, Key
 from workbench.session.notifier import Notifier
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from workbench.geometry import Geometry
     from workbench.mask import Mask, MaskCounts, MaskEvaluator
     from workbench.mask.suggest import Sensitivity, Suggestion
-    from workbench.recipe import MaskSettings
 
 AVERAGES_FOLDER = "kept-averages"
 """In the output folder: averages, so that a calibration goes on without reading its runs again."""
@@ -51,6 +50,7 @@ class Results:
     images : what the calibration starts from. preview : what is averaged so far.
     mask : of these images. counts : the newest counts; its arrays are overwritten.
     search_result : the alignment as the search gave it, without what was decided by hand.
+    looked_at : steps whose panel was open since the images came.
     snapshot_seconds : time between previews.
     """
 
@@ -64,6 +64,7 @@ class Results:
         self._evaluator: MaskEvaluator | None = None
         self._averages = pipeline.AverageCache()
         self._made_with: dict[Step, Key | None] = {}
+        self.looked_at: set[Step] = set()
         self.snapshot_seconds = 3.0
         self.images: pipeline.ImageSet | None = None
         self.preview: RunImages | None = None
@@ -106,6 +107,25 @@ class Results:
         if step == "images" and self.images is not None and self.images.partial:
             return Status(State.PARTIAL, PARTIAL)
         return Status(State.DONE)
+
+    def shown_state(self, step: Step) -> State:
+        """State as a person wants to know it: what is done by default, and with warnings."""
+        state = self.status(step).state
+        if state != State.DONE:
+            return state
+        if self.warnings(step):
+            return State.WARNING
+        if step == "mask" and self.history.recipe.mask == MaskSettings():
+            return State.LOOKED_AT if step in self.looked_at else State.DEFAULT
+        return state
+
+    def warnings(self, step: Step) -> tuple[str, ...]:
+        """What the result of a step warns of."""
+        if step == "images" and self.images is not None:
+            runs = (self.images.dark, *self.images.bright)
+            return tuple(text for run in runs if run is not None for text in run.warnings)
+        result = {"mask": self.mask, "alignment": self.alignment}.get(step)
+        return () if result is None else tuple(result.warnings)
 
     def set_done(self, step: Step, done: bool = True) -> None:
         """Say that a step's result is that of the present recipe, or (False) is none of it."""
@@ -162,6 +182,7 @@ class Results:
 
     def _take(self, images: pipeline.ImageSet, key: Key) -> None:
         self.images, self.preview, self._evaluator = images, None, None
+        self.looked_at.clear()
         self._made_with["images"] = key
 
     def _show_preview(self, images: RunImages) -> None:

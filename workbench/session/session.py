@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench import pipeline
+from workbench import detectors, pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Decisions, Recipe
 from workbench.session.history import History
@@ -17,11 +17,12 @@ from workbench.session.log import Log, Recorder, recorded
 from workbench.session.notifier import Notifier, Topic
 from workbench.session.results import Results
 from workbench.session.status import Status, Step
-from workbench.session.store import DeployedVersions
+from workbench.session.store import DeployedVersions, RollbackPlan
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
+    from workbench.detectors import Detector
     from workbench.geometry import Deployment, Geometry, Version
     from workbench.mask import Mask, MaskCounts
     from workbench.recipe.mask import Layer
@@ -107,6 +108,17 @@ class Session:
     def calibration(self) -> pipeline.Calibration:
         """All results so far in one piece."""
         return self.results.calibration()
+
+    @property
+    def detector(self) -> Detector:
+        """The detector of the images; before there are any, that of the recipe's address."""
+        geometry = None if self.images is None else self.images.geometry
+        if geometry is not None:
+            return geometry.detector
+        try:
+            return detectors.find(self.recipe.experiment.address)
+        except WorkbenchError:
+            return detectors.DETECTORS[0]
 
     # ---- listeners and work ------------------------------------------------------------------
     def subscribe(self, topic: Topic, listener: Callable[[], None]) -> None:
@@ -296,9 +308,11 @@ class Session:
         return version
 
     @recorded
-    def rollback(self, number: int, comment: str = "") -> Version:
-        """Make an earlier version the current one again."""
-        version = self.store.rollback(number, comment)
+    def rollback(
+        self, number: int, comment: str = "", previewed: RollbackPlan | None = None
+    ) -> Version:
+        """Make an earlier version the current one again (see `DeployedVersions.rollback`)."""
+        version = self.store.rollback(number, comment, previewed)
         self.log.note("geometry", f"rolled back to {version.path}")
         return version
 

@@ -18,11 +18,14 @@ STEPS: tuple[Step, ...] = get_args(Step)
 
 
 class State(StrEnum):
-    """Of a step."""
+    """Of a step; ``default``, ``looked at`` and ``warning`` say more of one that is done."""
 
     NOT_STARTED = "not started"
     RUNNING = "running"
     DONE = "done"
+    DEFAULT = "default"
+    LOOKED_AT = "looked at"
+    WARNING = "warning"
     PARTIAL = "partial"
     STALE = "stale"
     FAILED = "failed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from workbench import pipeline
-from workbench.errors import WorkbenchError
+from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.session.history import History
 from workbench.session.notifier import Notifier
 from workbench.session.results import Results
@@ -18,6 +20,29 @@ PRESENT: Literal["present"] = "present"
 CORRECTED: Literal["corrected"] = "corrected"
 Choice = int | Literal["present", "corrected"]
 """A geometry to compare: number of a version, the file psana reads now, or the corrected one."""
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback would do, for a person to look at before it is done.
+
+    Attributes
+    ----------
+    version : the version that would be current again.
+    preview : of its geometry against the one psana reads now.
+    """
+
+    version: Version
+    preview: Deployment
+
+    def __str__(self) -> str:
+        lines = [f"{self.preview.link.name} will lead to {self.version.path.name} again"]
+        if self.preview.adopted is not None:
+            name = self.preview.link.name
+            lines.append(f"the present {name} is kept as v{self.preview.adopted}")
+        if self.preview.diff is not None:
+            lines += str(self.preview.diff).splitlines()
+        return "\n".join(lines)
 
 
 class DeployedVersions:
@@ -63,18 +88,67 @@ class DeployedVersions:
             return self.results.corrected
         return self.open().version(int(choice)).geometry()
 
-    def plan(self) -> Deployment:
-        """What `deploy` would write; writes nothing."""
-        corrected = self.results.corrected
-        if corrected is None:
-            raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
+    # ---- before anything is written ----------------------------------------------------------
+    def why_not(self) -> str:
+        """Why the corrected geometry cannot be deployed, and what to do; empty if it can."""
+        if self.results.search_result is None:
+            return "There is no corrected geometry yet; find the offsets first."
         stale = [step for step in STEPS[:3] if self.results.status(step).state != State.DONE]
         if stale:
-            raise WorkbenchError(
+            return (
                 f"The {' and '.join(stale)} step is not up to date; run it again before deploying."
             )
-        return self.open().preview(corrected)
+        return ""
 
+    def plan(self) -> Deployment:
+        """What `deploy` would write; writes nothing.
+
+        Raises
+        ------
+        WorkbenchError
+            If results are missing or stale, or the folder cannot be written.
+        """
+        reason, corrected = self.why_not(), self.results.corrected
+        if reason or corrected is None:
+            raise WorkbenchError(reason)
+        return self._writable().preview(corrected)
+
+    def plan_rollback(self, number: int) -> RollbackPlan:
+        """What `rollback` would do; writes nothing.
+
+        Raises
+        ------
+        WorkbenchError
+            If that version is the current one already, or the folder cannot be written.
+        """
+        store = self._writable()
+        version = store.version(number)
+        if version.current:
+            raise WorkbenchError(f"{version.name} is the current version already.")
+        return RollbackPlan(version, store.preview(version.geometry()))
+
+    def comment(self) -> str:
+        """What was done, as the comment of a deployment: runs, offsets set by hand, CC."""
+        recipe, alignment = self.history.recipe, self.results.alignment
+        bright = recipe.experiment.bright
+        runs = f"run{'s' if len(bright) > 1 else ''} {', '.join(map(str, bright))}"
+        text = f"aligned on {runs if bright else 'images on file'}"
+        if recipe.decisions.overruled:
+            many = len(recipe.decisions.overruled)
+            text += f", {many} offset{'s' if many > 1 else ''} set by hand"
+        return text if alignment is None else f"{text}, CC {alignment.mean_cc:.4f}"
+
+    def _writable(self) -> GeometryStore:
+        store = self.open()
+        there = next(path for path in (store.folder, *store.folder.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise VersionStoreError(
+                f"You may not write to {there}. Save the results elsewhere (Save all), or ask the "
+                "instrument group to deploy them."
+            )
+        return store
+
+    # ---- changes -----------------------------------------------------------------------------
     def deploy(self, comment: str = "", previewed: Deployment | None = None) -> Version:
         """Install the corrected geometry as a new version.
 
@@ -85,9 +159,22 @@ class DeployedVersions:
         self._changed()
         return version
 
-    def rollback(self, number: int, comment: str = "") -> Version:
-        """Make an earlier version the current one again."""
-        version = self.open().rollback(number, comment)
+    def rollback(
+        self, number: int, comment: str = "", previewed: RollbackPlan | None = None
+    ) -> Version:
+        """Make an earlier version the current one again.
+
+        With `previewed` (from `plan_rollback`) it is refused if the store has changed since.
+        """
+        store = self.open()
+        if previewed is not None:
+            now = store.preview(previewed.version.geometry())
+            if now.fingerprint != previewed.preview.fingerprint:
+                raise VersionStoreError(
+                    f"{store.link}: somebody else has changed it since the preview was shown; "
+                    "nothing was changed, look at the preview again."
+                )
+        version = store.rollback(number, comment)
         self._changed()
         return version
 

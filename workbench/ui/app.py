@@ -13,30 +13,36 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from workbench import pipeline
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.memory import give_back
 from workbench.recipe import Experiment, Recipe
-from workbench.session import Session, State, recent
+from workbench.session import STEPS, Session, State, recent
+from workbench.session.worker import Task
+from workbench.ui.accordion import Accordion
 from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
-from workbench.ui.folds import Folds
+from workbench.ui.guide import advice, why_not_next
+from workbench.ui.links import link_to
 from workbench.ui.panels.base import GLYPHS, Panel
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
-from workbench.ui.tips import explain
+from workbench.ui.tooltips import tooltips_on_labels
 from workbench.ui.widgets.image_view import ImageView
-from workbench.ui.widgets.static_page import mimebundle
+from workbench.ui.widgets.static_page import mimebundle, nobody_looks
 from workbench.ui.widgets.styles import classed, marked, style_sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from workbench.progress import Progress
+    from workbench.report import ReportFiles
+
 
 class Workbench:
-    """Calibrate a CSPAD interactively.
+    """Calibrate a detector interactively.
 
     Parameters
     ----------
@@ -64,7 +70,7 @@ class Workbench:
         experiment: str | os.PathLike[str] | Recipe = "",
         dark: int | None = None,
         bright: int | Sequence[int] = (),
-        address: str = DEFAULT_ADDRESS,
+        address: str = DETECTORS[0].address,
         *,
         psdm_dir: str | os.PathLike[str] | None = None,
         xtc_dir: str | os.PathLike[str] | None = None,
@@ -103,9 +109,10 @@ class Workbench:
         self.geometry = GeometryPanel(self.session, self.view, self.bridge)
         self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
         self.panel: Panel = self.run
+        self._writing_report = False
         self._build()
         for panel in self.panels:
-            explain(panel.box)
+            tooltips_on_labels(panel.box)
         self.open(self.run)
         self._offer()
         self._changed = 0.0
@@ -128,7 +135,7 @@ class Workbench:
         return self.session.calibration()
 
     def compute(self) -> Workbench:
-        """Do what the buttons of the first three panels do, and wait for it."""
+        """Average, mask and align, as the buttons of the first three panels do, and wait."""
         self.session.compute_images()
         self.session.wait()
         self.session.compute_alignment()
@@ -139,7 +146,9 @@ class Workbench:
         """Write averages, mask, corrected image, geometry and recipe into the output folder."""
         return self.session.save_results()
 
-    def save_report(self, folder: str | os.PathLike[str] | None = None) -> Any:
+    def save_report(
+        self, folder: str | os.PathLike[str] | None = None, progress: Progress | None = None
+    ) -> ReportFiles:
         """Execute the report from the recipe and write notebook, HTML and PDF; gives their paths.
 
         They go into `folder`, by default the recipe's output folder. If the geometry in use was
@@ -147,23 +156,28 @@ class Workbench:
         """
         from workbench.report import write_report
 
-        return write_report(self.recipe, folder)
+        return write_report(self.recipe, folder, progress=progress)
 
     def show(self) -> Workbench:
         """Display: live in JupyterLab, as a picture in a page without widgets.
 
-        Where one was is shown again if the averages are still in their files: the images, the
-        alignment if there was one, and the panel that was open. A workbench that an earlier run
-        of the same cell showed is closed, unless a variable still holds it.
+        If the averages are still in their files, the images, the alignment and the open panel of
+        the last time come back; the page is shown first, and they follow. A workbench that an
+        earlier run of the same cell showed is closed, unless a variable still holds it.
         """
         from IPython.display import display
 
         from workbench.ui import cells
 
         cells.replace(self)
-        if self.session.images is None and not self.session.busy:
+        restores = self.session.images is None and not self.session.busy
+        if restores and nobody_looks():  # the picture of a page without a browser is final
             self._restore()
+            with contextlib.suppress(Exception):
+                self.session.wait()
         display(self)
+        if restores and not nobody_looks():
+            self.session.look("restore", self._restore)
         return self
 
     def close(self) -> None:
@@ -176,38 +190,36 @@ class Workbench:
         close_widgets(self)
         give_back()
 
-    # ---- where one was -----------------------------------------------------------------------
+    # ---- the last time -----------------------------------------------------------------------
     def _restore(self) -> None:
-        """Bring back what needs no run to be read; what goes wrong is told in its panel."""
-        session = self.session
-        if not session.results.has_averages():
+        """Begin to bring back what needs no run to be read; errors are shown in their panel."""
+        results = self.session.results
+        if not results.has_averages():
             return
-        earlier = recent.same_calibration(session.recipe)
+        self.session.log.note("images", "the averages of the last time are being read")
+        earlier = recent.same_calibration(self.recipe)
         where = {} if earlier is None else earlier.where
-        with contextlib.suppress(Exception):
-            session.compute_images()
-            session.wait()
-            if where.get("aligned"):
-                session.compute_alignment()
-                session.wait()
+        results.compute_images()
+        if where.get("aligned"):
+            results.compute_alignment()
         for panel in self.panels:
             if panel.step == where.get("panel"):
                 self.open(panel)
 
     def _offer(self) -> None:
-        """Offer to go on with what was done lately; nothing is changed by itself."""
+        """Offer to go on with recent calibrations; nothing is changed by itself."""
         recipe = self.session.recipe
         if not recent.is_worth_keeping(recipe):
-            self.run.offer(recent.remembered(), "Continue where you left:", self._go_on)
+            self.run.offer(recent.remembered(), "Continue a recent calibration:", self._go_on)
             return
         earlier = recent.same_calibration(recipe)
         if earlier is not None and earlier.recipe != recipe:
-            why = "These runs were calibrated with other settings before; go on with those:"
+            why = "These runs were calibrated with other settings before; continue with those:"
             self.run.offer([earlier], why, self._go_on)
 
     def _go_on(self, earlier: recent.Remembered) -> None:
-        self.session.set_recipe(earlier.recipe, "continue where you left")
-        self._restore()
+        self.session.set_recipe(earlier.recipe, "continue a recent calibration")
+        self.session.look("restore", self._restore)
 
     def _remember(self) -> None:
         self._changed = time.monotonic()
@@ -224,7 +236,7 @@ class Workbench:
             recent.remember(self.recipe, where)
         except (WorkbenchError, OSError) as error:
             if str(error) not in self.session.log.text():
-                self.session.log.note("recipe", f"not remembered for next time: {error}")
+                self.session.log.note("recipe", f"cannot be remembered for next time: {error}")
 
     # ---- the page ----------------------------------------------------------------------------
     def _build(self) -> None:
@@ -238,8 +250,8 @@ class Workbench:
         ]
         for button, panel in zip(self.steps, self.panels, strict=True):
             button.on_click(lambda _, panel=panel: self.open(panel))
-        self.undo = self._button("↶ Undo", "Take the last change back", session.undo)
-        self.redo = self._button("↷ Redo", "Make the change again", session.redo)
+        self.undo = self._button("↶ Undo", "Undo the last change", session.undo)
+        self.redo = self._button("↷ Redo", "Redo the change", session.redo)
         self.save_button = self._button(
             "Save all", "Write averages, mask, geometry and recipe into the output folder",
             self.save,
@@ -248,16 +260,23 @@ class Workbench:
             "Report", "Write an executed notebook and an HTML page of this calibration",
             self._report,
         )  # fmt: skip
+        self.report_link = widgets.HTML(layout={"display": "none"})
         steps = classed(widgets.HBox(self.steps), "cw-steps")
         actions = classed(
-            widgets.HBox([self.undo, self.redo, self.save_button, self.report_button]), "cw-actions"
+            widgets.HBox(
+                [self.undo, self.redo, self.save_button, self.report_button, self.report_link]
+            ),
+            "cw-actions",
         )
+        self.advice = classed(widgets.HTML(layout={"flex": "1 1 auto"}), "cw-advice")
+        self.next = self._button("Next", "Open the next panel", self._open_next)
+        guide = classed(widgets.HBox([self.advice, self.next]), "cw-guide")
         self.status = classed(widgets.HTML(), "cw-said")
         self.log = classed(widgets.HTML(), "cw-log")
         self.recipe_text = classed(widgets.HTML(), "cw-log")
-        self.drawer = Folds(
+        self.drawer = Accordion(
             [self.log, self.recipe_text],
-            titles=["Log", "Recipe (what a script or the report runs)"],
+            titles=["Log", "Recipe (a script or the report runs it)"],
         )
         self.body = classed(widgets.VBox([]), "cw-body")
         self.main = classed(widgets.VBox([self.view, self.body]), "cw-main")
@@ -266,7 +285,7 @@ class Workbench:
                 [
                     style_sheet(),
                     classed(widgets.HBox([steps, actions]), "cw-header"),
-                    self.status, self.main, self.drawer,
+                    guide, self.status, self.main, self.drawer,
                 ],
                 layout={"width": "100%", "overflow": "hidden"},
             ),
@@ -274,7 +293,9 @@ class Workbench:
         )  # fmt: skip
         session.subscribe("status", self._status)
         session.subscribe("recipe", self._recipe)
+        session.subscribe("progress", self._status)
         session.subscribe("images", self._arrange)
+        session.subscribe("images", self._recipe)
         session.subscribe("preview", self._arrange)
         session.subscribe("log", self._log)
         self.drawer.observe(lambda change: self._drawer(), "selected_index")
@@ -282,7 +303,7 @@ class Workbench:
         self._recipe()
 
     def _button(self, text: str, tooltip: str, act: Callable[[], Any]) -> widgets.Button:
-        """Button of the head; what goes wrong is told in the panel that is open."""
+        """Button of the head; an error is shown in the panel that is open."""
         made = widgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
         made.on_click(lambda _: self.panel.guarded(act))
         return made
@@ -303,45 +324,93 @@ class Workbench:
             self.panel = panel
             panel.activate()
             self.body.children = [panel.box]
+        if self.session.results.shown_state(panel.step) == State.DEFAULT:
+            self.session.results.looked_at.add(panel.step)
         self._arrange()
         self._status()
         if self.session.images is not None:
             self._remember()
 
+    def _open_next(self) -> None:
+        following = self.panels.index(self.panel) + 1
+        if reason := why_not_next(self.session, self.panel.step):
+            raise WorkbenchError(reason)
+        if following < len(self.panels):
+            self.open(self.panels[following])
+
     def _report(self) -> None:
-        self.session.log.note("report", "being written …")
+        if self._writing_report:
+            return
+        self._writing_report = True
+        self.report_link.layout.display = "none"
+        self._recipe()
+        self.session.jobs.slow.submit("report", self._write_report)
 
-        def work() -> None:
-            try:
-                found = self.save_report()
-            except Exception as error:
-                self.session.log.error("report", error)
-            else:
-                for text in found.notes:
-                    self.session.log.note("report", text)
-                self.session.log.note("report", f"written: {found}")
-
-        self.session.do_slowly("report", work)
+    def _write_report(self, task: Task) -> None:
+        try:
+            self._say("Report: starting …")
+            written = self.save_report(progress=task)
+        except Exception as error:
+            self.panel.complain(self.session.log.error("report", error))
+        else:
+            for text in written.notes:
+                self.session.log.note("report", text)
+            self.session.log.note("report", f"written: {written}")
+            self.report_link.value = link_to(written.html)
+            self.report_link.layout.display = ""
+        finally:
+            self._writing_report = False
+            self.session.jobs.finish()
+            self._recipe()
 
     def _status(self) -> None:
+        results = self.session.results
         for number, (button, panel) in enumerate(zip(self.steps, self.panels, strict=True), 1):
-            state = self.session.status(panel.step).state
+            state = results.shown_state(panel.step)
             shown = "" if state == State.NOT_STARTED else f" – {state}"
             button.description = f"{GLYPHS[state]} {number} {panel.title}{shown}"
             marked(button, "cw-here", panel is self.panel)
-            for one in State:
-                marked(button, f"cw-is-{one.name.lower()}", one == state)
+            for other in State:
+                marked(button, f"cw-is-{other.name.lower().replace('_', '-')}", other == state)
+        number = self.panels.index(self.panel) + 1
+        self.advice.value = (
+            f"<b>{number} {html.escape(self.panel.title)}.</b> "
+            f"{html.escape(advice(self.session, self.panel.step))}"
+        )
+        following = self.panels[number : number + 1]
+        self.next.layout.display = "" if following else "none"
+        reason = why_not_next(self.session, self.panel.step)
+        for panel in following:
+            self.next.description = f"Next: {panel.title} →"
+            self.next.disabled = bool(reason)
+            self.next.tooltip = reason or f"Open the panel “{panel.title}”"
+        progress = self.session.jobs.progress
+        if progress is not None and progress.step == "report":
+            total = f" ({progress.done:.0f} of {progress.total:.0f})" if progress.total else ""
+            self._say(f"Report: {progress.message or 'working'}{total}")
 
     def _recipe(self) -> None:
-        folder = self.recipe.output.folder
-        self.save_button.tooltip = f"Write averages, mask, geometry and recipe into {folder}"
-        self.report_button.tooltip = (
-            f"Write an executed notebook and an HTML page of this calibration into {folder}"
+        folder, history = self.recipe.output.folder, self.session.history
+        nothing = (
+            "" if self.session.images is not None else "There are no results yet; average first."
         )
-        self.undo.disabled = self.session.history.undoable is None
-        self.redo.disabled = self.session.history.redoable is None
-        self.undo.tooltip = f"Take back: {self.session.history.undoable or 'nothing'}"
-        self.redo.tooltip = f"Make again: {self.session.history.redoable or 'nothing'}"
+        self.save_button.disabled = bool(nothing)
+        self.save_button.tooltip = (
+            nothing or f"Write averages, mask, geometry and recipe into {folder}"
+        )
+        writing = "The report is being written." if self._writing_report else ""
+        self.report_button.disabled = bool(nothing or writing)
+        self.report_button.tooltip = (
+            nothing
+            or writing
+            or f"Write an executed notebook and an HTML page of this calibration into {folder}"
+        )
+        for button, verb, reason in (
+            (self.undo, "Undo", history.undoable),
+            (self.redo, "Redo", history.redoable),
+        ):
+            button.disabled = reason is None
+            button.tooltip = f"{verb}: {reason or 'nothing to ' + verb.lower()}"
         if self.drawer.selected_index == 1:
             from workbench.recipe import recipe_to_text
 
@@ -352,12 +421,16 @@ class Workbench:
             self._log()
         self._recipe()
 
+    def _say(self, text: str, is_error: bool = False) -> None:
+        """Show a sentence below the head."""
+        kind, text = "cw-said-error" if is_error else "", html.escape(text)
+        self.status.value = f'<div class="{kind}" title="{text}">{text}</div>'
+
     def _log(self) -> None:
         entry = self.session.log.entries[-1]
-        self.status.value = (
-            f'<div class="{"cw-said-error" if entry.is_error else ""}" '
-            f'title="{html.escape(entry.line())}">{html.escape(entry.line())}</div>'
-        )
+        in_panel = entry.is_error and entry.place in STEPS  # where it stands already
+        if not entry.is_call and not in_panel:
+            self._say(entry.line(), entry.is_error)
         if self.drawer.selected_index == 0:
             text = self.session.log.text(detail=True)
             self.log.value = f"<pre>{html.escape(text) or 'nothing yet'}</pre>"

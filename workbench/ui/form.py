@@ -1,4 +1,4 @@
-"""Controls for settings: one per field of a recipe dataclass, with its own comment as tooltip."""
+"""Controls for settings: one for each field of a recipe dataclass, its comment as tooltip."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import math
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
-from workbench.ui.tips import explain
+from workbench.ui.tooltips import tooltips_on_labels
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LABELS = {
     "avg_max": "average ≤ (ADU)",
-    "stddev_max": "std ≤ (ADU)",
+    "stddev_max": "standard deviation ≤ (ADU)",
     "maxproj_min": "maximum ≥ (ADU)",
     "gain": "low-gain factor",
-    "halves": "halves of the events",
+    "halves": "event halves",
     "detz_offset_mm": "detz offset (mm)",
     "range_px": "range (± px)",
     "step_px": "step (px)",
@@ -43,7 +46,11 @@ LABELS = {
 }
 
 
-class Form:
+Settings = TypeVar("Settings", bound="DataclassInstance")
+"""A section of the recipe, or a layer of the mask."""
+
+
+class Form(Generic[Settings]):
     """Controls for the fields of a dataclass value.
 
     Parameters
@@ -56,8 +63,8 @@ class Form:
 
     def __init__(
         self,
-        value: Any,
-        changed: Callable[[Any], None],
+        value: Settings,
+        changed: Callable[[Settings], object],
         complain: Callable[[str], None],
         leave_out: tuple[str, ...] = (),
     ) -> None:
@@ -77,9 +84,9 @@ class Form:
         self.widget = widgets.HBox(
             list(self.controls.values()), layout={"flex_flow": "row wrap", "width": "100%"}
         )
-        explain(self.widget)
+        tooltips_on_labels(self.widget)
 
-    def show(self, value: Any) -> None:
+    def show(self, value: Settings) -> None:
         """Show another value without reporting a change."""
         self.value = value
         self._quiet = True
@@ -105,12 +112,16 @@ class Form:
             self._complain("")
 
 
+def label(name: str) -> str:
+    """What a field is called beside its control."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
 def control_for(field: dataclasses.Field[Any], hint: Any, value: Any) -> widgets.Widget:
     """Give the control that suits a field's type."""
     doc = field.metadata.get("doc", "")
-    label = LABELS.get(field.name, field.name.replace("_", " "))
     options: dict[str, Any] = {
-        "description": label,
+        "description": label(field.name),
         "tooltip": doc[:1].upper() + doc[1:],
         "style": {"description_width": "initial"},
     }
@@ -174,20 +185,20 @@ def from_control(entered: Any, hint: Any, name: str) -> Any:
         if inner[0] is str:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         try:
-            found = ast.literal_eval(f"({text},)")
+            values = ast.literal_eval(f"({text},)")
         except (ValueError, SyntaxError) as error:
             raise WorkbenchError(
-                f"{name}: {text!r} is no list of numbers; write e.g. 30, 45, 60."
+                f"{label(name)}: {text!r} is not a list of numbers; type e.g. 30, 45, 60."
             ) from error
-        return numbers(found, whole=inner[0] is int or inner[0] == tuple[int, int, int])
+        return numbers(values, whole=inner[0] is int or inner[0] == tuple[int, int, int])
     try:
         number = float(text.replace("∞", "inf"))
     except ValueError as error:
-        raise WorkbenchError(f"{name}: {text!r} is no number.") from error
+        raise WorkbenchError(f"{label(name)}: {text!r} is not a number.") from error
     if float in kinds:
         return number
     if not number.is_integer():
-        raise WorkbenchError(f"{name}: {text!r} is no whole number.")
+        raise WorkbenchError(f"{label(name)}: {text!r} is not a whole number.")
     return int(number)
 
 
@@ -196,5 +207,5 @@ def numbers(value: Any, whole: bool) -> Any:
     if isinstance(value, tuple | list):
         return tuple(numbers(part, whole) for part in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WorkbenchError(f"{value!r} is no number.")
+        raise WorkbenchError(f"{value!r} is not a number.")
     return int(value) if whole else float(value)

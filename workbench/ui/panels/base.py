@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
 from workbench.session import Session, State, Step
+from workbench.session.notifier import Topic
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from workbench.ui.bridge import Bridge
+
+BUTTON_TOPICS: tuple[Topic, ...] = ("status", "recipe", "images", "alignment", "progress")
+
 GLYPHS = {
     State.NOT_STARTED: "○",
     State.RUNNING: "◐",
     State.DONE: "●",
+    State.DEFAULT: "◍",
+    State.LOOKED_AT: "◉",
+    State.WARNING: "⚠",
     State.PARTIAL: "◒",
     State.STALE: "◌",
     State.FAILED: "✕",
 }
 
+LABEL_OF_OPTION = {
+    "--psdm-dir": "“Data tree”",
+    "--xtc-dir": "“XTC folder”",
+    "--calib-dir": "“Calibration”",
+    "experiment.calib_dir": "“Calibration”",
+    "experiment.dark": "“Dark run”",
+    "experiment.bright": "“Bright runs”",
+    "experiment.name": "“Experiment”",
+    "experiment.geometry": "the recipe’s experiment.geometry",
+}
+"""What options of commands and settings of the recipe are called in the panels."""
 
-LOOKS: dict[str, Any] = {
+LOOKS: Mapping[str, object] = {
     "tiles": "side by side",
     "arrangement": "assembled",
     "show_mask": False,
@@ -44,28 +64,37 @@ class Panel:
     Parameters
     ----------
     session : the state it shows and changes.
-    view : detector view shared with other panels; by default one of its own.
+    view, bridge : detector view shared with other panels, and what fills it; by default of its
+        own.
     """
 
     title = ""
     step: ClassVar[Step]
     arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
-    looks: ClassVar[dict[str, Any]] = {}
+    looks: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(self, session: Session, view: ImageView | None = None) -> None:
+    def __init__(
+        self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
+    ) -> None:
         self.session = session
-        self._left: dict[str, Any] = {}
+        self._left: dict[str, object] = {}
+        self._failed = False
+        self._conditions: list[tuple[widgets.Button, str, Callable[[], str]]] = []
         self.owns_view = view is None
         self.view = ImageView() if view is None else view
         self.message = widgets.HTML(layout={"margin": "2px 0"})
         self.message.add_class("cw-message")
-        if self.owns_view:
+        if bridge is not None:
+            self.bridge = bridge
+        elif self.owns_view:
             from workbench.ui.bridge import Bridge
 
             self.bridge = Bridge(session, self.view)
         self.box = widgets.VBox(layout={"width": "100%", "overflow": "hidden"})
         self.box.add_class("cw-panel")
         session.subscribe("status", self._show_status)
+        for topic in BUTTON_TOPICS:
+            session.subscribe(topic, self.update_buttons)
 
     @property
     def widget(self) -> widgets.Widget:
@@ -102,9 +131,9 @@ class Panel:
     # ---- errors and buttons ------------------------------------------------------------------
     def complain(self, text: str) -> None:
         """Show an error beside the controls (empty: none)."""
-        self.message.value = error_text(text) if text else ""
+        self.message.value = error_text(with_labels(text)) if text else ""
 
-    def guarded(self, act: Callable[[], Any]) -> None:
+    def guarded(self, act: Callable[[], object]) -> None:
         """Do something; an error is shown here and logged, never lost."""
         try:
             self.complain("")
@@ -113,28 +142,54 @@ class Panel:
             self.complain(self.session.log.error(self.step, error))
 
     def button(
-        self, text: str, tooltip: str, act: Callable[[], Any], style: str = "", width: str = "auto"
+        self,
+        text: str,
+        tooltip: str,
+        act: Callable[[], object],
+        style: str = "",
+        width: str = "auto",
+        why_not: Callable[[], str] | None = None,
     ) -> widgets.Button:
-        """Button that does one thing."""
+        """Button that does one thing.
+
+        Parameters
+        ----------
+        why_not : gives why it cannot act now, and what to do first; empty: it can.
+        """
         made = widgets.Button(
             description=text, tooltip=tooltip, button_style=style, layout={"width": width}
         )
         made.on_click(lambda _: self.guarded(act))
+        if why_not is not None:
+            self._conditions.append((made, tooltip, why_not))
         return made
+
+    def update_buttons(self) -> None:
+        """Turn buttons that cannot act off, with the reason in their tooltip."""
+        for button, tooltip, why_not in list(self._conditions):
+            reason = why_not()
+            button.disabled = bool(reason)
+            button.tooltip = reason or tooltip
 
     def _show_status(self) -> None:
         status = self.session.status(self.step)
         if status.state == State.FAILED:
             self.complain(status.message)
-        elif (
-            status.state in (State.RUNNING, State.DONE, State.PARTIAL)
-            and "cw-error" in self.message.value
+        elif "cw-error" in self.message.value and (
+            self._failed or status.state in (State.RUNNING, State.DONE, State.PARTIAL)
         ):
-            self.complain("")
+            self.complain("")  # what was wrong is mended
+        self._failed = status.state == State.FAILED
 
     # ---- display -----------------------------------------------------------------------------
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return mimebundle(self.widget, (self,), self.figure)
+
+
+def with_labels(text: str) -> str:
+    """Message with the labels of the panels in place of options and settings."""
+    pattern = "|".join(map(re.escape, LABEL_OF_OPTION))
+    return re.sub(rf"({pattern})(?![\w-])", lambda match: LABEL_OF_OPTION[match[1]], text)
 
 
 def error_text(text: str) -> str:
@@ -157,7 +212,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
 
     def cell(value: object) -> str:
         kind = "" if isinstance(value, str) else ' class="cw-number"'
-        text = f"{value:,}".replace(",", "\u2009") if isinstance(value, int) else str(value)
+        text = number(value) if isinstance(value, int) else str(value)
         return f"<td{kind}>{html.escape(text)}</td>"
 
     titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
@@ -165,6 +220,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
     top = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     head_row = f"<thead><tr>{titles}</tr></thead>"
     return f'<table class="cw-table">{top}{head_row}<tbody>{body}</tbody></table>'
+
+
+def number(value: int) -> str:
+    """Whole number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u2009")
+
+
+def labelled(
+    kind: type[widgets.Widget], label: str, tooltip: str, width: str = "auto", **options: Any
+) -> widgets.Widget:
+    """Control whose label is as wide as its text."""
+    layout = {"width": width, **options.pop("layout", {})}
+    return kind(
+        description=label, tooltip=tooltip, style={"description_width": "initial"}, layout=layout,
+        **options,
+    )  # fmt: skip
 
 
 def row(*children: widgets.Widget, wrap: bool = True) -> widgets.HBox:

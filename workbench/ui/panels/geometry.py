@@ -1,101 +1,88 @@
-"""Geometry panel: versions as a time line, compare, deploy with a look before, roll back."""
+"""Geometry panel: versions as a time line; compare, deploy, go back, each with a look before."""
 
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
+from workbench import pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.session import Session
+from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan
 from workbench.ui.panels.base import (
     Panel,
+    labelled,
     note_text,
     picture,
     row,
     show_picture,
     warning_text,
 )
-from workbench.ui.panels.versions import difference_table, time_line, version_table
+from workbench.ui.panels.versions import difference_table, time_line, version_line
 from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.styles import classed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-PRESENT, CORRECTED = "present", "corrected"  # to compare, beside the versions' numbers
+    from workbench.geometry import Deployment, GeometryStore, Version
+    from workbench.report.verdict import Verdict
+    from workbench.ui.bridge import Bridge
 
 
 class GeometryPanel(Panel):
-    """Versions of the deployed geometry.
+    """Versions of the geometry psana reads.
 
     Attributes
     ----------
-    plan, deploy, rollback, compare, refresh : buttons. comment : why a version is made.
-    older, newer : versions to compare; `newer` is also the one to roll back to.
+    plan, compare, refresh, repair : buttons.
+    previewed : what is shown before it is written: a deployment or a rollback; or None.
+    comment, confirm, deploy, keep_off : of the preview: why, that warnings are accepted, the two
+        buttons.
+    make_current : button of each version, by its number.
+    older, newer : geometries to compare.
     end : button that ends a comparison; until then the picture blinks between the two.
     """
 
     title = "Geometry"
     step = "geometry"
-    looks: ClassVar[dict[str, Any]] = {"tiles": "maximum", "show_outlines": True}
+    looks: ClassVar[Mapping[str, object]] = {"tiles": "maximum", "show_outlines": True}
 
-    def __init__(self, session: Session, view: ImageView | None = None, bridge: Any = None) -> None:
-        super().__init__(session, view)
-        if bridge is not None:
-            self.bridge = bridge
-        self.comment = widgets.Text(
-            description="Comment",
-            placeholder="why this version, e.g. aligned on run 74",
-            tooltip="One line kept with the version and in HISTORY",
-            continuous_update=False,
-            layout={"flex": "1 1 260px", "width": "auto"},
-            style={"description_width": "initial"},
-        )
+    def __init__(
+        self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
+    ) -> None:
+        super().__init__(session, view, bridge)
         self.plan = self.button(
-            "Deploy…", "Show what would be written; nothing is written yet", self.show_plan,
-            "primary",
-        )  # fmt: skip
-        self.deploy = self.button(
-            "Write this version", "Install the corrected geometry as the current version",
-            self.write, "warning",
-        )  # fmt: skip
-        self.keep_off = self.button("Do not write", "Leave everything as it is", self.close_plan)
-        self.plan_text = widgets.HTML()
-        self.plan_text.add_class("cw-plan")
-        self.plan_box = widgets.VBox(
-            [self.plan_text, row(self.deploy, self.keep_off)], layout={"display": "none"}
-        )
-        self.done = widgets.HTML()
-        self.versions = widgets.HTML()
-        option: dict[str, Any] = {
-            "style": {"description_width": "initial"},
-            "layout": {"flex": "1 1 205px", "min_width": "205px", "width": "auto"},
-        }  # fmt: skip
-        self.older = widgets.Dropdown(
-            description="From", tooltip="Version to compare from", options=[], **option
-        )
-        self.newer = widgets.Dropdown(
-            description="to", tooltip="Version to compare with, or to roll back to", options=[],
-            **option,
-        )  # fmt: skip
-        self.compare = self.button(
-            "Compare", "Shifts and rotations between the two", self.show_diff
-        )
-        self.rollback = self.button(
-            "Roll back to it", "Make the version chosen at “to” the current one again",
-            self.roll_back,
+            "Deploy…", "Show what would be written, and the checks; nothing is written yet",
+            self.show_plan, "primary", why_not=session.store.why_not,
         )  # fmt: skip
         self.refresh = self.button("Refresh", "Look at the calibration directory again", self.show)
         self.repair = self.button(
             "Put content back", "Give changed versions the content they were deployed with; what "
             "was found there is kept as a new version", self.put_back, "warning",
         )  # fmt: skip
+        self._make_preview()
+        self.done = widgets.HTML()
+        self.versions = widgets.HTML()
+        self.version_rows = classed(widgets.VBox([]), "cw-versions")
+        self.make_current: dict[int, widgets.Button] = {}
+        self._listed: list[tuple[str, bool]] = []
+        choice = partial(
+            labelled, widgets.Dropdown, options=[],
+            layout={"flex": "1 1 205px", "min_width": "205px"},
+        )  # fmt: skip
+        self.older = choice("From", "Version to compare from")
+        self.newer = choice("to", "Version to compare with")
+        self.compare = self.button(
+            "Compare", "Shifts and rotations between the two", self.show_diff
+        )
         self.diff = widgets.HTML()
         self.arrows = picture()
-        self.previewed: Any = None  # what was shown before writing
-        self._values: list[Any] = []
+        self._choices: list[Choice] = []
         self.end = self.button(
             "End comparison", "Show the present and the corrected geometry again",
             self.end_comparison,
@@ -105,71 +92,179 @@ class GeometryPanel(Panel):
         )
         self.box.children = [
             self.message,
-            row(self.comment, self.plan),
-            self.plan_box,
+            row(self.plan, self.refresh, self.repair),
+            self.preview_box,
             self.done,
             self.versions,
-            row(self.older, self.newer, self.compare, self.rollback, self.refresh, self.repair),
+            self.version_rows,
+            row(self.older, self.newer, self.compare),
             self.comparison,
         ]
         session.subscribe("versions", self.show)
-        session.subscribe("images", lambda: session.later("versions", self._show_quietly))
+        session.subscribe("images", lambda: session.later("versions", self._show_if_chosen))
         session.subscribe("alignment", self._alignment)
-        self._show_quietly()
+        self.update_buttons()
+        self._show_if_chosen()
+
+    def _make_preview(self) -> None:
+        self.previewed: Deployment | RollbackPlan | None = None
+        self.verdict: Verdict | None = None
+        self.plan_text = classed(widgets.HTML(), "cw-plan")
+        self.verdict_text = widgets.HTML()
+        self.comment = labelled(
+            widgets.Text, "Comment", "Why this version, one line kept with it and in HISTORY",
+            continuous_update=False,
+        )  # fmt: skip
+        self.confirm = labelled(
+            widgets.Checkbox, "", "Deploy in spite of what the checks say", value=False,
+            indent=False,
+        )  # fmt: skip
+        self.deploy = self.button(
+            "Write this version", "Change the geometry that psana reads, as shown above",
+            self.write, "warning", why_not=self._why_not_write,
+        )  # fmt: skip
+        self.keep_off = self.button("Do not write", "Leave everything as it is", self.close_plan)
+        self.preview_box = widgets.VBox(
+            [
+                self.plan_text,
+                self.verdict_text,
+                self.comment,
+                self.confirm,
+                row(self.deploy, self.keep_off),
+            ],
+            layout={"display": "none"},
+        )
+        for control in (self.comment, self.confirm):
+            control.observe(lambda change: self.update_buttons(), "value")
 
     def activate(self) -> None:
         """The powder picture, present and corrected geometry to blink; versions as they are now."""
         super().activate()
-        self.guarded(self._show_quietly)
+        self.guarded(self._show_if_chosen)
 
-    # ---- what the buttons do -----------------------------------------------------------------
+    # ---- deploying and going back ------------------------------------------------------------
     def show_plan(self) -> None:
-        """Show what would be written."""
-        plan = self.previewed = self.session.store.plan()
+        """Show what would be written, and what speaks for and against it."""
+        plan = self.session.store.plan()
         files = ", ".join(map(str, plan.writes))
-        self.plan_text.value = (
-            f"<b>This will be written:</b><pre>{html.escape(str(plan))}\n\n"
-            f"Files made or changed there: {html.escape(files)}</pre>"
+        self._preview(
+            plan,
+            f"{plan}\n\nFiles made or changed there: {files}",
+            self.session.store.comment(),
+            "Write this version",
         )
-        self.plan_box.layout.display = ""
+        self.verdict_text.value = note_text("The checks of the report are being made …")
+        self.session.later("verdict", partial(self._judge, plan))
+
+    def show_rollback(self, number: int) -> None:
+        """Show what making an earlier version current again would change."""
+        plan = self.session.store.plan_rollback(number)
+        name, comment = plan.version.name, plan.version.comment
+        back = f"back to {name}" + (f" ({comment})" if comment else "")
+        self._preview(plan, str(plan), back, f"Make {name} current")
+
+    def _preview(
+        self, plan: Deployment | RollbackPlan, text: str, comment: str, action: str
+    ) -> None:
+        self.previewed, self.verdict = plan, None
+        self.plan_text.value = (
+            f"<b>This will be written to {html.escape(str(_folder(plan)))}:</b>"
+            f"<pre>{html.escape(text)}</pre>"
+        )
+        self.verdict_text.value = ""
+        self.comment.value = comment
+        self.confirm.value, self.confirm.layout.display = False, "none"
+        self.deploy.description = action
+        self.preview_box.layout.display = ""
         self.done.value = ""
+        self.update_buttons()
+
+    def _judge(self, plan: Deployment) -> None:
+        """Judge the calibration as the report does; runs on the quick thread."""
+        from workbench.report.ring_comparison import compare_rings
+        from workbench.report.verdict import Verdict, judge
+
+        try:
+            calibration = self.session.calibration()
+            alignment, mask = calibration.alignment, calibration.mask
+            image = (
+                None
+                if alignment is None
+                else pipeline.alignment_image(calibration.images, alignment.settings.image)
+            )
+            rings = None
+            if alignment is not None and image is not None:
+                good = None if mask is None else mask.good
+                before, after = alignment.present, alignment.geometry
+                rings = compare_rings(image.data, before, after, good)
+            verdict = judge(calibration, rings)
+        except Exception as error:
+            sentence = self.session.log.error("geometry", error)
+            verdict = Verdict("poor", (), (f"The checks could not be made: {sentence}",))
+        if self.previewed is not plan:
+            return
+        self.verdict = verdict
+        checked = [f"{check.what}: {check.value}" for check in verdict.checks]
+        self.verdict_text.value = (
+            f"<b>{html.escape(verdict.word)}</b>"
+            + note_text("Checked: " + "; ".join(checked) if checked else "")
+            + warning_text(verdict.reasons)
+        )
+        if verdict.level != "good":
+            self.confirm.description = f"Deploy although: {verdict.word}"
+            self.confirm.layout.display = ""
+        self.update_buttons()
+
+    def _why_not_write(self) -> str:
+        if self.previewed is None:
+            return "Look at the preview first."
+        if not isinstance(self.previewed, RollbackPlan):
+            if self.verdict is None:
+                return "The checks are still being made."
+            if self.verdict.level != "good" and not self.confirm.value:
+                return f"Tick “{self.confirm.description}” first."
+        return "" if self.comment.value.strip() else "Write a comment first: why this version."
 
     def close_plan(self) -> None:
         """Write nothing."""
-        self.plan_box.layout.display = "none"
-        self.previewed = None
+        self.preview_box.layout.display = "none"
+        self.previewed = self.verdict = None
+        self.update_buttons()
 
     def write(self) -> None:
-        """Install the new version."""
+        """Do what the preview shows."""
+        plan, comment = self.previewed, self.comment.value.strip()
+        reason = self._why_not_write()
+        if plan is None or reason:
+            raise WorkbenchError(reason)
         try:
-            version = self.session.deploy(self.comment.value, self.previewed)
+            if isinstance(plan, RollbackPlan):
+                number = plan.version.number
+                version = self.session.rollback(number, comment, previewed=plan)
+            else:
+                version = self.session.deploy(comment, previewed=plan)
         except VersionStoreError:
             self.close_plan()
             self.show()
             raise
         self.close_plan()
-        self.done.value = note_text(f"Deployed {version.name}: {version.path}")
-
-    def roll_back(self) -> None:
-        """Make the chosen version current."""
-        number = self._chosen(self.newer)
-        if not isinstance(number, int):
-            raise WorkbenchError("Choose a version at “to”; what is chosen there is no version.")
-        version = self.session.rollback(number, self.comment.value)
-        self.done.value = note_text(f"Rolled back to {version.name}: {version.path}")
+        self.done.value = note_text(f"psana now reads {version.name}: {version.path}")
 
     def put_back(self) -> None:
         """Restore versions that were changed after they were deployed."""
         done = self.session.repair()
         self.done.value = note_text(" ".join(done) or "All versions are as they were deployed.")
 
+    # ---- comparing ---------------------------------------------------------------------------
     def show_diff(self) -> None:
         """Compare the two chosen versions."""
         from workbench import figures
 
-        older, newer = (self._geometry(self._chosen(box)) for box in (self.older, self.newer))
-        diff = self.session.store.open().diff(older, newer)
-        self.diff.value = difference_table(diff)
+        if self.older.value is None or self.newer.value is None:
+            raise WorkbenchError("There is no version to compare yet; deploy one first.")
+        store = self.session.store
+        older, newer = store.geometry(self.older.value), store.geometry(self.newer.value)
+        self.diff.value = difference_table(store.open().diff(older, newer), newer)
         self.comparison.layout.display = ""
         names = (str(self.older.label), str(self.newer.label))
 
@@ -191,26 +286,13 @@ class GeometryPanel(Panel):
         self.end_comparison()
         super().leave()
 
-    def _chosen(self, box: widgets.Dropdown) -> Any:
-        if box.value is None:
-            raise WorkbenchError("There is no version to choose yet; deploy one first.")
-        return box.value
-
-    def _geometry(self, chosen: Any) -> Any:
-        if chosen == PRESENT:
-            return self.session.store.open().geometry()
-        if chosen == CORRECTED:
-            if self.session.corrected is None:
-                raise WorkbenchError("There is no corrected geometry yet; find the offsets first.")
-            return self.session.corrected
-        return self.session.store.open().version(int(chosen)).geometry()
-
-    def _alignment(self) -> None:
-        self.close_plan()
-        self.session.later("versions", self._show_quietly)
-
     # ---- what is shown -----------------------------------------------------------------------
-    def _show_quietly(self) -> None:
+    def _alignment(self) -> None:
+        if not isinstance(self.previewed, RollbackPlan):
+            self.close_plan()
+        self.session.later("versions", self._show_if_chosen)
+
+    def _show_if_chosen(self) -> None:
         experiment = self.session.recipe.experiment
         if experiment.calib_dir is None and not (experiment.name and experiment.bright):
             self.versions.value = note_text(
@@ -229,45 +311,68 @@ class GeometryPanel(Panel):
             line = time_line(store)
         except (WorkbenchError, OSError) as error:
             self.versions.value = note_text(str(error))
+            self._list([])
             return
         run = next(iter(self.session.recipe.experiment.bright), None)
-        serves = note_text(f"Versions are kept in {store.folder}")
+        text = note_text(f"Versions are kept in {store.folder}")
         if run is not None:
             path = store.file_for_run(run)
-            serves = note_text(
+            text = note_text(
                 f"For run {run} psana reads {path}" if path else f"No file serves run {run}."
             )
-        listed = (
-            version_table(store, history)
-            if history
-            else note_text(f"No versions yet in {store.folder}: {store.state()}.")
-        )
-        self.versions.value = warning_text(problems) + serves + line + listed
-        changed = any(one.intact is False for one in history)
+        if not history:
+            line += note_text(f"No versions yet in {store.folder}: {store.state()}.")
+        self.versions.value = warning_text(problems) + text + line
+        changed = any(version.intact is False for version in history)
         self.repair.layout.display = "" if changed else "none"
+        self._list(history)
         self._offer(store, history)
 
-    def _offer(self, store: Any, history: list[Any]) -> None:
+    def _list(self, history: Sequence[Version]) -> None:
+        """One row for each version, the newest first, with a button that goes back to it."""
+        listed = [(version_line(version), version.current) for version in reversed(history)]
+        if listed == self._listed:
+            return
+        for old in self.version_rows.children:
+            for widget in (*old.children, old):
+                widget.close()
+        rows, self.make_current = [], {}
+        for version in reversed(history):
+            name, act = version.name, partial(self.show_rollback, version.number)
+            button = self.button(
+                f"Make {name} current…", f"Show what going back to {name} would change", act
+            )
+            if version.current:
+                button.disabled, button.tooltip = True, f"{name} is the version psana reads"
+            self.make_current[version.number] = button
+            text = widgets.HTML(version_line(version), layout={"flex": "1 1 300px"})
+            rows.append(row(text, button))
+        self.version_rows.children = rows
+        self._listed = listed
+
+    def _offer(self, store: GeometryStore, history: Sequence[Version]) -> None:
         """Fill the lists to compare; by default from what psana reads to the newest."""
-        options: list[tuple[str, Any]] = [
-            (f"{one.name}{' (current)' if one.current else ''}", one.number) for one in history
+        options: list[tuple[str, Choice]] = [
+            (f"{version.name}{' (current)' if version.current else ''}", version.number)
+            for version in history
         ]
-        current = next((one.number for one in history if one.current), None)
+        current: Choice | None = next((v.number for v in history if v.current), None)
         if current is None and store.link.exists():
             current = PRESENT
             options.insert(0, ("present file", PRESENT))
         corrected = self.session.corrected
-        if corrected is not None and all(one.geometry() != corrected for one in history):
+        if corrected is not None and all(v.geometry() != corrected for v in history):
             options.append(("corrected, not deployed", CORRECTED))
-        values = [value for _, value in options]
-        newest = values[-1] if values else None
-        older = current if newest != current or len(values) < 2 else values[-2]
+        choices = [choice for _, choice in options]
+        newest = choices[-1] if choices else None
+        older = current if newest != current or len(choices) < 2 else choices[-2]
         for box, default in ((self.older, older), (self.newer, newest)):
-            kept = box.value if box.value in values and values == self._values else default
+            keep = box.value in choices and choices == self._choices
+            chosen = box.value if keep else default
             box.options = options
-            if kept in values:
-                box.value = kept
-        self._values = values
+            if chosen in choices:
+                box.value = chosen
+        self._choices = choices
 
     def summary(self) -> str:
         """Versions, one per line."""
@@ -290,3 +395,7 @@ class GeometryPanel(Panel):
         return figures.geometry_difference(
             alignment.present, alignment.geometry, names=("present", "corrected")
         )
+
+
+def _folder(plan: Deployment | RollbackPlan) -> object:
+    return (plan.preview if isinstance(plan, RollbackPlan) else plan).link.parent

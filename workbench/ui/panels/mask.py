@@ -13,7 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask.rules import IMAGES, LIMITS
 from workbench.session import Session
-from workbench.ui.folds import Folds
+from workbench.ui.accordion import Accordion
 from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
 from workbench.ui.panels.layers import LayersBox
 from workbench.ui.panels.limits import LimitRow
@@ -98,7 +98,7 @@ class MaskPanel(Panel):
         for place in self.curves:
             place.layout.flex, place.layout.max_width = "1 1 330px", "min(100%, 460px)"
         curves = widgets.HBox(self.curves, layout={"flex_flow": "row wrap", "width": "100%"})
-        details = Folds(
+        details = Accordion(
             [curves, widgets.VBox([self.fraction])],
             titles=["Pixels removed against threshold", "Fraction masked per ASIC"],
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 import numpy as np
@@ -12,10 +12,11 @@ import numpy as np
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
 from workbench.session import Session, State
-from workbench.ui.folds import Folds
+from workbench.ui.accordion import Accordion
 from workbench.ui.form import Form
 from workbench.ui.panels.base import (
     Panel,
+    labelled,
     note_text,
     picture,
     row,
@@ -29,57 +30,49 @@ from workbench.ui.widgets.maps_view import MapsView, correlation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RANKING = 4  # number of that fold
+    from workbench.alignment import Alignment, QuadrantAlignment
+    from workbench.ui.bridge import Bridge
+
+RANKING = 4  # number of that part of the details
 
 
 class QuadrantRow:
-    """Offset of one quadrant: two numbers, accept, back to the one found.
+    """Offset of one quadrant: two numbers, whether it is used, back to the one of the search.
 
     Attributes
     ----------
-    x, y : FloatText, px. accepted : Checkbox. found : Button.
+    x, y : FloatText, px. accepted : Checkbox. reset : Button.
     """
 
-    def __init__(self, panel: QuadrantsPanel, quadrant: int) -> None:
+    def __init__(self, panel: QuadrantsPanel, quadrant: int, name: str) -> None:
         self.panel, self.quadrant = panel, quadrant
         self._quiet = False
-        number: dict[str, Any] = {
-            "step": 0.1, "layout": {"width": "152px"}, "disabled": True,
-            "style": {"description_width": "initial"},
-        }  # fmt: skip
-        self.x = widgets.FloatText(
-            description="x (px)",
-            tooltip=f"Offset of quadrant {quadrant} along lab x, pixels; arrows: 0.1 px",
-            **number,
+        self.x, self.y = (
+            labelled(
+                widgets.FloatText, f"{axis} (px)",
+                f"Offset of {name} along lab {axis} in pixels; arrow keys change it by 0.1 px",
+                "152px", step=0.1, disabled=True,
+            )
+            for axis in "xy"
+        )  # fmt: skip
+        self.accepted = labelled(
+            widgets.Checkbox, "use",
+            "Move this quadrant in the corrected geometry; off: leave it where it is", "70px",
+            value=True, indent=False, disabled=True,
+        )  # fmt: skip
+        self.reset = panel.button(
+            "Undo by hand", "Return to the offset of the search", self.as_searched, width="110px"
         )
-        self.y = widgets.FloatText(
-            description="y (px)",
-            tooltip=f"Offset of quadrant {quadrant} along lab y, pixels; arrows: 0.1 px",
-            **number,
-        )
-        self.accepted = widgets.Checkbox(
-            value=True,
-            indent=False,
-            disabled=True,
-            description="use",
-            tooltip="Move this quadrant in the corrected geometry; off: leave it where it is",
-            layout={"width": "70px"},
-        )
-        self.found = panel.button(
-            "As found", "Return to the offset that was found", self.as_found, width="90px"
-        )
-        self.found.disabled = True
+        self.reset.disabled = True
         self.text = widgets.HTML(layout={"flex": "1 1 auto", "min_width": "200px"})
         for control in (self.x, self.y):
             control.observe(lambda change: self._typed(), "value")
         self.accepted.observe(lambda change: self._accepted(), "value")
-        label = widgets.HTML(f"<b>Q{quadrant}</b>", layout={"width": "34px"})
-        self.widget = row(
-            label, self.x, self.y, self.accepted, self.found, self.text,
-        )  # fmt: skip
+        label = widgets.HTML(f"<b>{name}</b>", layout={"width": "34px"})
+        self.widget = row(label, self.x, self.y, self.accepted, self.reset, self.text)
 
-    def as_found(self) -> None:
-        """Return to the offset that was found."""
+    def as_searched(self) -> None:
+        """Return to the offset of the search."""
         self.panel.session.overrule(self.quadrant, None)
 
     def _typed(self) -> None:
@@ -98,24 +91,23 @@ class QuadrantRow:
         if alignment is not None:  # what was refused is not shown
             self.show(alignment.quadrants[self.quadrant])
 
-    def show(self, one: Any) -> None:
+    def show(self, quadrant: QuadrantAlignment) -> None:
         """Show a quadrant's alignment."""
         self._quiet = True
         try:
-            for control, value in zip((self.x, self.y), one.offset_px, strict=True):
+            for control, value in zip((self.x, self.y), quadrant.offset_px, strict=True):
                 control.disabled = False
                 if abs(control.value - float(value)) > 5e-4:
                     control.value = round(float(value), 3)
-            self.accepted.disabled = one.verdict == "not determined"
-            self.found.disabled = one.verdict != "overruled"
-            self.accepted.value = one.accepted
+            self.accepted.disabled = quadrant.verdict == "not determined"
+            self.reset.disabled = quadrant.verdict != "overruled"
+            self.accepted.value = quadrant.accepted
         finally:
             self._quiet = False
-        sigma = one.sigma_px
+        sigma = quadrant.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
-        notes = warning_text(one.warnings)
-        parts = [known, correlation(one), one.halves_text, one.verdict]
-        self.text.value = " · ".join(part for part in parts if part) + notes
+        parts = [known, correlation(quadrant), quadrant.halves_text, quadrant.verdict]
+        self.text.value = " · ".join(filter(None, parts)) + warning_text(quadrant.warnings)
 
 
 class QuadrantsPanel(Panel):
@@ -123,29 +115,31 @@ class QuadrantsPanel(Panel):
 
     Attributes
     ----------
-    find, cancel : buttons. maps : `MapsView`. rows : four `QuadrantRow`.
+    find, cancel : buttons. maps : `MapsView`. rows : a `QuadrantRow` for each quadrant.
     """
 
     title = "Quadrants"
     step = "alignment"
-    looks: ClassVar[dict[str, Any]] = {
+    looks: ClassVar[Mapping[str, object]] = {
         "tiles": "maximum", "show_rings": True, "show_outlines": True,
     }  # fmt: skip
 
-    def __init__(self, session: Session, view: ImageView | None = None, bridge: Any = None) -> None:
-        super().__init__(session, view)
-        if bridge is not None:
-            self.bridge = bridge
+    def __init__(
+        self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
+    ) -> None:
+        super().__init__(session, view, bridge)
         self.find = self.button(
             "Find offsets",
             "Correlate each quadrant with itself, rotated, over all trial offsets",
             self._find,
             "primary",
+            why_not=self._why_not_find,
         )
-        self.cancel = self.button("Cancel", "Stop the search", session.cancel)
-        self.cancel.disabled = True
+        self.cancel = self.button(
+            "Cancel", "Stop the search", session.cancel, why_not=self._why_not_cancel
+        )
         self.progress = widgets.FloatProgress(
-            min=0, max=4, layout={"width": "160px", "visibility": "hidden"}
+            min=0, layout={"width": "160px", "visibility": "hidden"}
         )
         self.form = Form(
             session.recipe.alignment,
@@ -154,60 +148,54 @@ class QuadrantsPanel(Panel):
             leave_out=("saturation_adu", "min_overlap"),
         )
         self.maps = MapsView()
-        self.maps.on_offset("set", partial(self._from_map, "set"))
-        self.maps.on_offset("move", partial(self._from_map, "move"))
-        self.maps.on_offset("nudge", partial(self._from_map, "nudge"))
-        self.maps.on_offset("found", partial(self._from_map, "found"))
-        self.rows = [QuadrantRow(self, quadrant) for quadrant in range(4)]
+        for kind in ("set", "move", "nudge", "found"):
+            self.maps.on_offset(kind, partial(self._from_map, kind))
+        self.rows: list[QuadrantRow] = []
+        self.rows_box = widgets.VBox([])
         self.verdict = widgets.HTML()
         self.stale = widgets.HTML()
         self.notes = widgets.HTML()
-        self.calibrant = widgets.Dropdown(
-            options=list(CALIBRANTS),
-            description="Rings of",
-            tooltip="Calibrant whose rings are drawn over the picture",
-            style={"description_width": "initial"},
-            layout={"width": "180px"},
-        )
+        self.calibrant = labelled(
+            widgets.Dropdown, "Rings of", "Calibrant whose rings are drawn over the picture",
+            "180px", options=list(CALIBRANTS),
+        )  # fmt: skip
         self.calibrant.observe(
             lambda change: self.guarded(lambda: self.bridge.show_rings_of(self.calibrant.value)),
             "value",
         )
-        self.before = self.button(
-            "Before", "Powder picture in the present geometry", lambda: self._show("assembled")
-        )
-        self.after = self.button(
-            "After", "Powder picture with the quadrants moved", lambda: self._show("corrected")
-        )
+        self.before, self.after = (
+            self.button(
+                text, f"Powder picture {what}", partial(self._show, arrangement),
+                why_not=self._why_not_compare,
+            )
+            for text, what, arrangement in (
+                ("Before", "in the present geometry", "assembled"),
+                ("After", "with the quadrants moved", "corrected"),
+            )
+        )  # fmt: skip
         self.blink = widgets.ToggleButton(
             description="Blink",
-            tooltip="Change between before and after twice a second",
+            tooltip="Switch between before and after twice a second",
             layout={"width": "auto"},
         )
         widgets.link((self.blink, "value"), (self.view, "blink"))
         self.brighter = self.button(
             "Align on the maximum",
-            "Find the offsets on the merged maximum of the bright runs instead of their average",
+            "Find the offsets on the maximum of the bright runs instead of their average",
             lambda: session.align_on("maximum"),
         )
         self.brighter.layout.display = "none"
         self.ranking = widgets.HTML()
         self.comparison = picture()
         self.profiles = picture()
-        self.details = Folds(
-            [
-                widgets.VBox([self.form.widget]),
-                widgets.VBox([self.profiles]),
-                widgets.VBox([self.comparison]),
-                widgets.VBox([self.notes]),
-                widgets.VBox([self.ranking]),
-            ],
+        self.details = Accordion(
+            [self.form.widget, self.profiles, self.comparison, self.notes, self.ranking],
             titles=[
                 "Settings of the search",
                 "Radial profiles before and after",
                 "Powder picture",
                 "What rings cannot tell",
-                "Which picture has the clearest rings",
+                "Which image has the clearest rings",
             ],
         )
         self.details.observe(
@@ -217,23 +205,54 @@ class QuadrantsPanel(Panel):
         self.box.children = [
             self.message,
             row(
-                self.find, self.cancel, self.progress,
-                widgets.HBox([self.calibrant, self.before, self.after, self.blink]),
+                self.find, self.cancel, self.progress, self.calibrant, self.before, self.after,
+                self.blink,
             ),
             self.stale,
             self.verdict,
             row(self.brighter),
             self.maps,
-            *[one.widget for one in self.rows],
+            self.rows_box,
             self.details,
         ]  # fmt: skip
         session.subscribe("alignment", lambda: session.later("maps", self._alignment))
         session.subscribe("progress", self._progress)
         for topic in ("status", "recipe", "alignment"):
-            session.subscribe(topic, self._tell_stale)
+            session.subscribe(topic, self._show_stale)
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
+        session.subscribe("images", self._make_rows)
+        self._make_rows()
+        self.update_buttons()
+        self._progress()
         if session.results.search_result is not None:
             self._alignment()
+
+    def _make_rows(self) -> None:
+        """Make a row for each quadrant of the detector."""
+        groups = self.session.detector.groups
+        if len(groups) != len(self.rows):
+            self.rows = [QuadrantRow(self, n, group.name) for n, group in enumerate(groups)]
+            self.rows_box.children = [quadrant.widget for quadrant in self.rows]
+
+    # ---- buttons that cannot act -------------------------------------------------------------
+    def _running(self) -> bool:
+        progress = self.session.jobs.progress
+        return progress is not None and progress.step == self.step
+
+    def _why_not_find(self) -> str:
+        if self._running():
+            return "The search is running."
+        images = self.session.images
+        if images is None or not (images.bright_average or images.maximum):
+            return "There is no image with powder rings yet; average a bright run or open one."
+        return ""
+
+    def _why_not_cancel(self) -> str:
+        return "" if self._running() else "No search is running."
+
+    def _why_not_compare(self) -> str:
+        has_offsets = self.session.results.search_result is not None
+        return "" if has_offsets else "Find the offsets first; then before and after can be shown."
 
     def _find(self) -> None:
         self.form.show(self.session.recipe.alignment)  # a refused value is not what is used
@@ -252,51 +271,52 @@ class QuadrantsPanel(Panel):
         session, images = self.session, self.session.images
         if self.details.selected_index != RANKING or images is None:
             return
-        self.ranking.value = "Looking at each picture …"
+        self.ranking.value = "Comparing the images …"
+        groups = len(session.detector.groups)
 
         def act() -> None:
+            ranked = pipeline.rank_pictures(session.recipe, images, session.mask)
             rows = [
-                [one.name, f"{one.mean_cc:.4f}", f"{one.clear} of 4"]
-                for one in pipeline.rank_pictures(session.recipe, images, session.mask)
+                [image.name, f"{image.mean_cc:.4f}", f"{image.clear} of {groups}"]
+                for image in ranked
             ]
-            self.ranking.value = (
-                table(["picture", "mean CC", "clear quadrants"], rows)
-                + "The setting <i>image</i> decides which of the two of all bright runs is used."
+            self.ranking.value = table(["image", "mean CC", "clear quadrants"], rows) + note_text(
+                "The setting “image” decides which of the two of all bright runs is used."
             )
 
         session.do_slowly("ranking", act)
 
-    def _offer_maximum(self, alignment: Any) -> None:
-        """The merged maximum is the next step where rings are weak and it was not tried yet."""
+    def _offer_maximum(self, alignment: Alignment) -> None:
+        """Offer the maximum where the rings are weak and it was not tried yet."""
         images, used = self.session.images, alignment.settings.image
-        weak = any(one.verdict in ("uncertain", "not determined") for one in alignment.quadrants)
+        weak = any(
+            quadrant.verdict in ("uncertain", "not determined") for quadrant in alignment.quadrants
+        )
         both = images is not None and images.bright_average and images.maximum
         self.brighter.layout.display = "" if weak and both and used != "maximum" else "none"
         if images is not None and len(images.bright) > 1:
             self.brighter.description = f"Align on the maximum of {len(images.bright)} runs"
 
     def _show(self, arrangement: str) -> None:
-        if self.session.results.search_result is None:
-            raise WorkbenchError("Find the offsets first; then before and after can be compared.")
+        if reason := self._why_not_compare():
+            raise WorkbenchError(reason)
         self.blink.value = False
         self.view.arrangement = arrangement
 
     def _progress(self) -> None:
-        progress = self.session.jobs.progress
-        running = progress is not None and progress.step == self.step
-        self.cancel.disabled = not running
-        self.find.disabled = running
+        running, progress = self._running(), self.session.jobs.progress
         self.progress.layout.visibility = "visible" if running else "hidden"
         if running and progress is not None:
+            self.progress.max = progress.total or 1
             self.progress.value = progress.done
 
-    def _tell_stale(self) -> None:
+    def _show_stale(self) -> None:
         stale, text = self.session.status(self.step).state == State.STALE, ""
         if self.session.status("images").state == State.STALE:
-            text = "The images are older than the settings (step 1 computes them again)"
-            text += ", and so are the offsets." if stale else "."
+            text = "The images are older than the settings; compute them again in step 1"
+            text += ", then find the offsets again." if stale else "."
         elif stale:
-            text = "Images, mask or settings changed since; Find offsets follows them."
+            text = "Images, mask or settings changed since these offsets; find them again."
         self.stale.value = note_text(text) if text else ""
 
     def _alignment(self) -> None:
@@ -304,13 +324,13 @@ class QuadrantsPanel(Panel):
         if alignment is None:
             return
         self.maps.show(alignment)
-        for shown, one in zip(self.rows, alignment.quadrants, strict=True):
-            shown.show(one)
+        for shown, quadrant in zip(self.rows, alignment.quadrants, strict=True):
+            shown.show(quadrant)
         line = alignment.calibrant_line
         calibrated = note_text(line) if line else ""
         self.verdict.value = (
-            f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}; offsets are "
-            "displacements of the ring centre in pixels of lab x, y: the quadrant moves by minus "
+            f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}. An offset is the "
+            "displacement of the ring centre in pixels of lab x, y; the quadrant is moved by minus "
             f"the offset. {calibrated}{warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
@@ -346,7 +366,7 @@ class QuadrantsPanel(Panel):
         return "\n".join(lines)
 
     def figure(self) -> Figure | None:
-        """The four maps."""
+        """The correlation maps."""
         from workbench import figures
 
         alignment = self.session.alignment

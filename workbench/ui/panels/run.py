@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from workbench.recipe import Images
 from workbench.session import PARTIAL, Session, describe_images
-from workbench.ui.folds import Folds
+from workbench.ui.accordion import Accordion
 from workbench.ui.form import Form
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
 from workbench.ui.panels.mask import named_images
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench.pipeline import ImageSet
+    from workbench.session import JobProgress
     from workbench.session.recent import Remembered
 
 SOURCES = ("runs on disk", "image files", "recipe file")
@@ -34,7 +35,8 @@ class RunPanel(Panel):
     source : runs on disk, image files, or a recipe file.
     runs, images, saved : what is chosen there (`RunChoice`, `FileChoice`, `RecipeChoice`).
     average, cancel : buttons.
-    earlier, resume, dismiss : calibrations of late, to go on with one of them.
+    earlier, resume, dismiss : recent calibrations, to go on with one of them.
+    averaged : table of the runs averaged and files read.
     """
 
     title = "Run & averages"
@@ -57,38 +59,39 @@ class RunPanel(Panel):
         self.dark_form = self._form("dark_corrections")
         self.bright_form = self._form("bright_corrections")
         self.events_form = self._form("events")
-        options = Folds(
+        options = Accordion(
             [
                 widgets.VBox(
                     [
-                        hint("Dark run (leave it raw for the mask):"),
+                        hint("Dark run (the mask needs it uncorrected):"),
                         self.dark_form.widget,
                         hint("Bright runs:"),
                         self.bright_form.widget,
                     ]
                 ),
-                widgets.VBox([self.events_form.widget]),
+                self.events_form.widget,
             ],
             titles=["Corrections", "Events used"],
         )
         self.runs_box = widgets.VBox([self.runs.box, options])
         self.average = self.button(
             "Compute averages", "Average the chosen runs, or read the chosen images",
-            session.compute_images, "primary", "170px",
+            session.compute_images, "primary", "170px", why_not=self._why_not_compute,
         )  # fmt: skip
         self.cancel = self.button(
             "Cancel", "Stop averaging; what is there so far is kept and marked partial",
-            session.cancel,
+            session.cancel, why_not=self._why_not_cancel,
         )  # fmt: skip
-        self.cancel.disabled = True
         self.progress = widgets.FloatProgress(min=0, max=1, layout={"width": "200px"})
         self.progress_text = widgets.HTML()
-        self.found = widgets.HTML()
+        self.averaged = widgets.HTML()
         self.earlier = widgets.Dropdown(
-            options=[], tooltip="Calibrations of late, the newest first", layout={"width": "auto"}
+            options=[], tooltip="Recent calibrations, the newest first", layout={"width": "auto"}
         )
         self.resume = self.button("Continue", "Go on with this calibration", self.go_on, "info")
-        self.dismiss = self.button("✕", "Leave it and begin anew", self.stop_offering, width="36px")
+        self.dismiss = self.button(
+            "✕", "Close this and start a new calibration", self.stop_offering, width="36px"
+        )
         self.offer_text = widgets.HTML()
         self.offer_box = classed(
             widgets.VBox([self.offer_text, row(self.earlier, self.resume, self.dismiss)]),
@@ -105,7 +108,7 @@ class RunPanel(Panel):
             self.images.box,
             self.saved.box,
             row(self.average, self.cancel, self.progress, self.progress_text),
-            self.found,
+            self.averaged,
         ]
         self.source.observe(lambda change: self._show_source(), "value")
         session.subscribe("recipe", self._recipe)
@@ -116,6 +119,7 @@ class RunPanel(Panel):
         self._show_source()
         self._progress()
         self._images()
+        self.update_buttons()
 
     def _form(self, path: str) -> Form:
         return Form(
@@ -124,10 +128,12 @@ class RunPanel(Panel):
             self.complain,
         )
 
-    # ---- going on with an earlier calibration ------------------------------------------------
-    def offer(self, earlier: Sequence[Remembered], why: str, go_on: Callable[..., None]) -> None:
-        """Offer calibrations of late; nothing happens before one is chosen."""
-        self._offered = {one.title: one for one in earlier}
+    # ---- recent calibrations -----------------------------------------------------------------
+    def offer(
+        self, earlier: Sequence[Remembered], why: str, go_on: Callable[[Remembered], None]
+    ) -> None:
+        """Offer recent calibrations; nothing happens before one is chosen."""
+        self._offered = {calibration.title: calibration for calibration in earlier}
         self._go_on = go_on
         self.earlier.options = tuple(self._offered)
         self.earlier.index = 0 if self._offered else None
@@ -143,7 +149,7 @@ class RunPanel(Panel):
         self._opened()
 
     def stop_offering(self) -> None:
-        """Leave the earlier calibrations alone."""
+        """Hide the recent calibrations."""
         self.offer_box.layout.display = "none"
 
     def _opened(self) -> None:
@@ -162,6 +168,7 @@ class RunPanel(Panel):
         self.average.description = (
             "Compute averages" if self.source.value == SOURCES[0] else "Open images"
         )
+        self.update_buttons()
 
     def _recipe(self) -> None:
         recipe = self.session.recipe
@@ -172,30 +179,41 @@ class RunPanel(Panel):
         self.events_form.show(recipe.events)
 
     def _progress(self) -> None:
-        progress = self.session.jobs.progress
-        running = progress is not None and progress.step == self.step
-        self.cancel.disabled = not running
-        self.average.disabled = running
-        self.progress.layout.display = "" if running else "none"
-        if not running or progress is None:
+        progress = self._running()
+        self.progress.layout.display = "none" if progress is None else ""
+        if progress is None:
             self.progress_text.value = ""
             return
         self.progress.max = progress.total or max(1.0, progress.done)
         self.progress.value = progress.done
-        text = f"{progress.done:.0f}"
-        text += f" of {progress.total:.0f}" if progress.total else ""
-        text += f" events · {progress.rate:.0f} events/s"
-        if progress.remaining is not None:
-            text += f" · {progress.remaining:.0f} s left"
-        self.progress_text.value = text + (f" · {progress.message}" if progress.message else "")
+        self.progress_text.value = progress_line(progress)
+
+    def _running(self) -> JobProgress | None:
+        progress = self.session.jobs.progress
+        return progress if progress is not None and progress.step == self.step else None
+
+    def _why_not_compute(self) -> str:
+        if self._running() is not None:
+            return "Averaging is running already."
+        recipe = self.session.recipe
+        if recipe.images != Images() or self.source.value != SOURCES[0]:
+            return ""
+        if not recipe.experiment.name:
+            return "Choose an experiment first."
+        if recipe.experiment.dark is None and not recipe.experiment.bright:
+            return "Choose a dark run or bright runs first."
+        return ""
+
+    def _why_not_cancel(self) -> str:
+        return "No averaging is running." if self._running() is None else ""
 
     def _images(self) -> None:
         if self.session.images is not None:
-            self.stop_offering()  # somebody has begun with something
-            self.found.value = described(self.session.images)
+            self.stop_offering()
+            self.averaged.value = described(self.session.images)
 
     def summary(self) -> str:
-        """What was averaged."""
+        """Runs that were averaged."""
         lines = [super().summary()]
         if self.session.images is not None:
             lines.append(describe_images(self.session.images))
@@ -210,6 +228,20 @@ class RunPanel(Panel):
             return None
         shown = {name: image.data for name, image in named_images(images).items()}
         return figures.detector_images(shown, images.geometry) if shown else None
+
+
+def progress_line(progress: JobProgress) -> str:
+    """``run 74, 2 of 3 · 120 of 900 events · 35 events/s · 22 s left``."""
+    if not progress.done:
+        return progress.message or "opening the runs …"
+    of_all = f" of {progress.total:.0f}" if progress.total else ""
+    parts = [
+        progress.message,
+        f"{progress.done:.0f}{of_all} events",
+        f"{progress.rate:.0f} events/s",
+        "" if progress.remaining is None else f"{progress.remaining:.0f} s left",
+    ]
+    return " · ".join(filter(None, parts))
 
 
 def described(images: ImageSet) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from workbench import pipeline
+from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.recipe.files import SUFFIX
 from workbench.ui.panels.base import note_text, row
@@ -34,7 +35,7 @@ LISTED = 400  # files offered at most
 
 
 class Filling:
-    """True on the thread that is filling controls, so that it does not hear itself."""
+    """True on the thread that fills controls, so that it ignores their changes."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -53,27 +54,30 @@ class Filling:
                 self._owner = before
 
 
-def text_box(label: str, tooltip: str, **more: Any) -> widgets.Combobox:
+def form_control(
+    kind: type[widgets.Widget], label: str, tooltip: str, **options: Any
+) -> widgets.Widget:
+    """Control of a form: labels have one width, and the control takes the rest."""
+    layout = {"width": "auto"}
+    return kind(description=label, tooltip=tooltip, style=STYLE, layout=layout, **options)
+
+
+def text_box(label: str, tooltip: str) -> widgets.Combobox:
     """Text with a list to choose from; anything else may be typed."""
-    return widgets.Combobox(
-        description=label, tooltip=tooltip, ensure_option=False, continuous_update=False,
-        style=STYLE, layout={"width": "auto"}, **more,
-    )  # fmt: skip
+    return form_control(
+        widgets.Combobox, label, tooltip, ensure_option=False, continuous_update=False
+    )
 
 
-class PathBox(widgets.Combobox):
-    """Path with a list of what there is; its tooltip shows it whole."""
+def path_box(label: str, tooltip: str) -> widgets.Combobox:
+    """Path with a list of what there is; its tooltip shows the whole path."""
+    box = text_box(label, tooltip)
 
-    def __init__(self, label: str, tooltip: str) -> None:
-        super().__init__(
-            description=label, tooltip=tooltip, ensure_option=False, continuous_update=False,
-            style=STYLE, layout={"width": "auto"},
-        )  # fmt: skip
-        self._says = tooltip
-        self.observe(lambda change: self._whole(), "value")
+    def show_path(_: object) -> None:
+        box.tooltip = f"{tooltip}: {box.value}" if box.value else tooltip
 
-    def _whole(self) -> None:
-        self.tooltip = f"{self._says}: {self.value}" if self.value else self._says
+    box.observe(show_path, "value")
+    return box
 
 
 class RunChoice:
@@ -84,25 +88,24 @@ class RunChoice:
         self.filling = Filling()
         self.experiment = text_box("Experiment", "Experiment, e.g. cxim1416")
         self.address = text_box("Detector", "Detector address, e.g. CxiDs1.0:Cspad.0")
-        self.psdm_dir = PathBox("Data tree", "Root of the data tree; empty: $SIT_PSDM_DATA")
-        self.xtc_dir = PathBox("XTC folder", "Folder of the .xtc files, if not in the data tree")
-        self.calib_dir = PathBox(
+        self.psdm_dir = path_box("Data tree", "Root of the data tree; empty: $SIT_PSDM_DATA")
+        self.xtc_dir = path_box("XTC folder", "Folder of the .xtc files, if not in the data tree")
+        self.calib_dir = path_box(
             "Calibration", "Calibration directory, if not in the data tree; geometries go there"
         )
-        self.dark = widgets.Dropdown(
-            description="Dark run", options=[("none", None)], style=STYLE,
-            tooltip="Run without beam: its average and standard deviation make the mask",
-            layout={"width": "auto"},
+        self.dark = form_control(
+            widgets.Dropdown, "Dark run",
+            "Run without beam: its average and standard deviation make the mask",
+            options=[("none", None)],
         )  # fmt: skip
-        self.bright = widgets.SelectMultiple(
-            description="Bright runs", options=[], rows=4, style=STYLE,
-            tooltip="Runs with powder rings (Ctrl or Shift for several); their maximum is used",
-            layout={"width": "auto"},
+        self.bright = form_control(
+            widgets.SelectMultiple, "Bright runs",
+            "Runs with powder rings (Ctrl or Shift for several); their maximum is used",
+            options=[], rows=4,
         )  # fmt: skip
-        self.detz = widgets.Text(
-            description="detz offset, mm", style=STYLE, continuous_update=False,
-            tooltip="Distance in mm = encoder + this; empty: distance unknown",
-            layout={"width": "auto"},
+        self.detz = form_control(
+            widgets.Text, "detz offset (mm)",
+            "Distance in mm = encoder + this; empty: distance unknown", continuous_update=False,
         )  # fmt: skip
         self.look = panel.button(
             "List runs", "Look on disk for experiments, runs and detectors", self.list_runs
@@ -144,7 +147,9 @@ class RunChoice:
             try:
                 value = float(value) if value.strip() else None
             except ValueError as error:
-                raise WorkbenchError(f"detz offset: {value!r} is no number of mm.") from error
+                raise WorkbenchError(
+                    f"detz offset: {value!r} is not a number of mm; type e.g. 585.5."
+                ) from error
         elif name in ("name", "address"):
             value = value.strip()
         self.session.change(f"experiment.{name}", value)
@@ -172,26 +177,26 @@ class RunChoice:
         place = runs.find_experiment(
             experiment.name, experiment.psdm_dir, experiment.xtc_dir, experiment.calib_dir
         )
-        found = place.runs()
-        self._fill(found, {})
+        on_disk = place.runs()
+        self._fill(on_disk, {})
         addresses = known_detectors(place.calib_dir)
         with self.filling():
             self.address.options = tuple(sorted(addresses))
-        self.session.look("runs", lambda: self._count(found, addresses))
+        self.session.look("runs", lambda: self._count(on_disk, addresses))
 
-    def _fill(self, found: list[RunFiles], events: dict[int, int]) -> None:
-        labels = {run.number: run_label(run, events.get(run.number)) for run in found}
+    def _fill(self, on_disk: list[RunFiles], events: dict[int, int]) -> None:
+        labels = {run.number: run_label(run, events.get(run.number)) for run in on_disk}
         with self.filling():
             self.dark.options = [("none", None), *((text, n) for n, text in labels.items())]
             self.bright.options = [(text, n) for n, text in labels.items()]
             self.show()
 
-    def _count(self, found: list[RunFiles], addresses: set[str]) -> None:
+    def _count(self, on_disk: list[RunFiles], addresses: set[str]) -> None:
         """Count events, the chosen runs' first, and see which detectors are in one of them."""
         from workbench import runs
 
         chosen = {self.session.recipe.experiment.dark, *self.session.recipe.experiment.bright}
-        order = sorted(found, key=lambda run: run.number not in chosen)
+        order = sorted(on_disk, key=lambda run: run.number not in chosen)
         events: dict[int, int] = {}
         for number, run in enumerate(order):
             try:
@@ -203,12 +208,12 @@ class RunChoice:
             except (WorkbenchError, OSError) as error:
                 self.session.log.note("runs", str(error))
             if number in (len(chosen), len(order) - 1):
-                self._fill(found, events)
+                self._fill(on_disk, events)
 
     def _experiments(self) -> list[str]:
         from workbench import runs
 
-        return sorted(one.name for one in runs.list_experiments(self.psdm_dir.value or None))
+        return sorted(place.name for place in runs.list_experiments(self.psdm_dir.value or None))
 
     # ---- what is shown -----------------------------------------------------------------------
     def show(self) -> None:
@@ -239,14 +244,14 @@ class FileChoice:
     def __init__(self, panel: RunPanel) -> None:
         self.panel, self.session = panel, panel.session
         self.filling = Filling()
-        self.folder = PathBox("Folder", "Folder whose image files are listed below")
+        self.folder = path_box("Folder", "Folder whose image files are listed below")
         self.fill = panel.button(
             "Choose by name",
             "Fill in by the usual names: …avg-r0054…, …stddev-r0054…, …max-r0074…",
             self.choose,
         )  # fmt: skip
         self.files = {
-            name: PathBox(name.replace("_", " "), tip) for name, tip in IMAGE_FILES.items()
+            name: path_box(name.replace("_", " "), tip) for name, tip in IMAGE_FILES.items()
         }
         self.box = column(self.folder, *self.files.values(), row(self.fill))
         self.folder.observe(lambda change: self._folder(), "value")
@@ -266,7 +271,7 @@ class FileChoice:
         if folder is None:
             return
         try:
-            names = sorted(one.name for one in os.scandir(folder) if is_image(one.name))
+            names = sorted(file.name for file in os.scandir(folder) if is_image(file.name))
         except OSError as error:
             raise WorkbenchError(f"{folder}: {error.strerror}; give a folder of images.") from error
         paths = tuple(os.path.join(folder, name) for name in names[:LISTED])
@@ -275,18 +280,18 @@ class FileChoice:
                 control.options = paths
 
     def choose(self) -> None:
-        """Take the files whose names tell what they are."""
+        """Choose the files whose names say what they are."""
         folder = absolute(self.folder.value)
         if folder is None:
             raise WorkbenchError("Give the folder of the images first.")
         self.list_files()
-        found = by_name(os.path.basename(path) for path in self.files["average"].options)
-        if not found:
+        by_kind = by_name(os.path.basename(path) for path in self.files["average"].options)
+        if not by_kind:
             raise WorkbenchError(
                 f"No file in {folder} is named like an average, standard deviation or maximum; "
                 "choose the files one by one."
             )
-        for kind, name in found.items():
+        for kind, name in by_kind.items():
             self.session.change(f"images.{kind}", os.path.join(folder, name))
 
     def _edited(self, name: str) -> None:
@@ -308,7 +313,7 @@ class RecipeChoice:
 
     def __init__(self, panel: RunPanel, opened: Callable[[], None]) -> None:
         self.panel, self.session, self._opened = panel, panel.session, opened
-        self.path = PathBox("Recipe", f"A saved recipe, …{SUFFIX}")
+        self.path = path_box("Recipe", f"A saved recipe, …{SUFFIX}")
         self.open = panel.button("Open", "Go on with this recipe", self.load)
         self.box = column(self.path, row(self.open))
         self.list_recipes()
@@ -319,10 +324,10 @@ class RecipeChoice:
         folders = [Path.cwd(), Path(recipe.output.folder)]
         if recipe.experiment.psdm_dir:
             folders.append(Path(recipe.experiment.psdm_dir))
-        found = {
+        paths = {
             str(path): None for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))
         }
-        self.path.options = tuple(found)[:LISTED]
+        self.path.options = tuple(paths)[:LISTED]
 
     def load(self) -> None:
         """Go on with a saved recipe."""
@@ -353,13 +358,13 @@ def run_label(run: RunFiles, events: int | None) -> str:
 
 
 def known_detectors(calib_dir: Path | None) -> set[str]:
-    """Detectors with constants in a calibration directory, and the usual one."""
-    from workbench.detector import DEFAULT_ADDRESS, GROUP
-
-    found = {DEFAULT_ADDRESS}
-    if calib_dir is not None and (calib_dir / GROUP).is_dir():
-        found |= {path.name for path in (calib_dir / GROUP).iterdir() if path.is_dir()}
-    return found
+    """Addresses of known detectors with constants in a calibration directory, and the usual one."""
+    addresses = {DETECTORS[0].address}
+    for detector in DETECTORS if calib_dir is not None else ():
+        folder = Path(calib_dir or "", detector.calib_group)
+        if folder.is_dir():
+            addresses |= {path.name for path in folder.iterdir() if path.is_dir()}
+    return addresses
 
 
 def is_image(name: str) -> bool:
@@ -367,11 +372,11 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
-def by_name(names: Any) -> dict[str, str]:
+def by_name(names: Iterable[str]) -> dict[str, str]:
     """Which files are which images, by the names that programs give them.
 
-    The dark run is the one with a standard deviation and the fewest other choices: the lowest run
-    number; the bright maximum is that of all runs, or of the highest run number.
+    The dark run is the lowest run with a standard deviation; the bright maximum is that of all
+    runs, or of the highest run number.
     """
     from workbench.averages.halves import is_half
 
@@ -385,18 +390,18 @@ def by_name(names: Any) -> dict[str, str]:
             if re.search(pattern, stem) and not stem.endswith("_cc"):
                 kinds[kind].setdefault(number, name)
                 break
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     if kinds["stddev"]:
         dark = min(kinds["stddev"])
-        found["stddev"] = kinds["stddev"][dark]
+        chosen["stddev"] = kinds["stddev"][dark]
         if dark in kinds["average"]:
-            found["average"] = kinds["average"][dark]
+            chosen["average"] = kinds["average"][dark]
     if kinds["maximum"]:
         bright = max(kinds["maximum"])
-        found["maximum"] = kinds["maximum"][bright]
-        if bright in kinds["average"] and kinds["average"][bright] != found.get("average"):
-            found["bright_average"] = kinds["average"][bright]
-    return found
+        chosen["maximum"] = kinds["maximum"][bright]
+        if bright in kinds["average"] and kinds["average"][bright] != chosen.get("average"):
+            chosen["bright_average"] = kinds["average"][bright]
+    return chosen
 
 
 def hint(text: str) -> widgets.HTML:

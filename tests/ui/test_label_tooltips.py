@@ -2,15 +2,15 @@
 
 import ipywidgets as widgets
 
-from workbench.ui.tips import explain
+from workbench.ui.tooltips import tooltips_on_labels
 
 
 def test_a_tooltip_stands_on_the_label_and_follows():
     field = widgets.Text(description="x < y", tooltip='say "why"')
-    explain(widgets.VBox([widgets.HBox([field])]))
+    tooltips_on_labels(widgets.VBox([widgets.HBox([field])]))
     assert field.description == '<span title="say &quot;why&quot;">x &lt; y</span>'
     assert field.description_allow_html
-    explain(field)
+    tooltips_on_labels(field)
     field.tooltip = "because"
     assert field.description == '<span title="because">x &lt; y</span>'
 
@@ -18,5 +18,5 @@ def test_a_tooltip_stands_on_the_label_and_follows():
 def test_what_shows_its_tooltip_itself_is_left_alone():
     button = widgets.Button(description="Go", tooltip="at once")
     plain = widgets.Text(tooltip="no label")
-    explain(widgets.HBox([button, plain]))
+    tooltips_on_labels(widgets.HBox([button, plain]))
     assert (button.description, plain.description) == ("Go", "")
