@@ -73,7 +73,7 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     notebook.until(lambda: notebook.masked() == before, what="the count of before")
     notebook.step(3)
     notebook.kernel("from workbench.session import recent")
-    notebook.says("recent.remembered()[0].where", "{'panel': 'alignment', 'aligned': True}")
+    notebook.says("recent.remembered()[0].stage", "Stage(panel='alignment', aligned=True)")
 
     page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"

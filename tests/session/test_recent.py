@@ -66,13 +66,13 @@ def test_a_damaged_file_is_passed_over(state_folder):
 
 
 def test_the_same_runs_are_recognised_and_how_far_they_were():
-    recent.remember(recipe(74, 5), {"panel": "mask", "aligned": True})
+    recent.remember(recipe(74, 5), recent.Stage("mask", True))
     found = recent.same_calibration(recipe(74, 0))
     assert found.recipe.mask.border == 5
-    assert found.where == {"panel": "mask", "aligned": True}
+    assert found.stage == recent.Stage("mask", aligned=True)
     assert recent.same_calibration(recipe(75, 0)) is None
     found.path.with_suffix(".json").write_text("[1")
-    assert recent.same_calibration(recipe(74, 0)).where == {}
+    assert recent.same_calibration(recipe(74, 0)).stage == recent.Stage()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Calibrations worked on lately, remembered in the user's state folder.
+"""Recent calibrations, remembered in the user's state folder.
 
-They are offered, never opened by themselves. One file per calibration (its runs or images), the
-newest settings in it; a recipe that somebody saved is not touched.
+They are offered, never opened by themselves. One file for each calibration (its runs or images)
+holds the newest settings; a recipe that somebody saved is not touched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
@@ -25,13 +24,21 @@ KEPT = 12
 
 
 @dataclass(frozen=True)
+class Stage:
+    """How far a calibration was: step of the panel that was open, whether offsets were found."""
+
+    panel: str = ""
+    aligned: bool = False
+
+
+@dataclass(frozen=True)
 class Remembered:
-    """A calibration of some time ago."""
+    """A recent calibration: its file, when that was written (seconds since 1970), its recipe."""
 
     path: Path
     when: float
     recipe: Recipe
-    where: dict[str, Any]
+    stage: Stage
 
     @property
     def title(self) -> str:
@@ -60,13 +67,13 @@ def is_worth_keeping(recipe: Recipe) -> bool:
     return bool(runs) or recipe.images != Images()
 
 
-def remember(recipe: Recipe, where: dict[str, Any] | None = None) -> Path | None:
+def remember(recipe: Recipe, stage: Stage = Stage()) -> Path | None:
     """Keep a recipe as the newest state of its calibration; None if it names nothing yet.
 
     Parameters
     ----------
     recipe : with absolute paths.
-    where : how far it was, e.g. ``{"panel": "mask", "aligned": False}``.
+    stage : how far it is.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def remember(recipe: Recipe, where: dict[str, Any] | None = None) -> Path | None
     path = folder / f"{recipe.experiment.name or 'images'}-{identity(recipe)}{SUFFIX}"
     write_recipe(recipe, path)
     with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(where or {}), encoding="utf-8")
+        temporary.write_text(json.dumps(dataclasses.asdict(stage)), encoding="utf-8")
     for old in _files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
         old.with_suffix(".json").unlink(missing_ok=True)
@@ -87,27 +94,29 @@ def remember(recipe: Recipe, where: dict[str, Any] | None = None) -> Path | None
 
 
 def remembered() -> list[Remembered]:
-    """Calibrations of late, the newest first; files that cannot be read are passed over."""
-    found = []
+    """Recent calibrations, the newest first; files that cannot be read are left out."""
+    calibrations = []
     for path in _files(state_folder()):
         try:
-            found.append(Remembered(path, path.stat().st_mtime, load_recipe(path), _where(path)))
+            when = path.stat().st_mtime
+            calibrations.append(Remembered(path, when, load_recipe(path), _stage(path)))
         except (WorkbenchError, OSError):
             continue
-    return found
+    return calibrations
 
 
 def same_calibration(recipe: Recipe) -> Remembered | None:
     """What is remembered of the same runs or images, if anything."""
-    return next((one for one in remembered() if identity(one.recipe) == identity(recipe)), None)
+    same = (recent for recent in remembered() if identity(recent.recipe) == identity(recipe))
+    return next(same, None)
 
 
-def _where(path: Path) -> dict[str, Any]:
+def _stage(path: Path) -> Stage:
     try:
-        found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        stored = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return Stage(str(stored.get("panel", "")), bool(stored.get("aligned")))
+    except (OSError, ValueError, AttributeError):
+        return Stage()
 
 
 def describe(recipe: Recipe) -> str:

@@ -198,12 +198,12 @@ class Workbench:
             return
         self.session.log.note("images", "the averages of the last time are being read")
         earlier = recent.same_calibration(self.recipe)
-        where = {} if earlier is None else earlier.where
+        stage = recent.Stage() if earlier is None else earlier.stage
         results.compute_images()
-        if where.get("aligned"):
+        if stage.aligned:
             results.compute_alignment()
         for panel in self.panels:
-            if panel.step == where.get("panel"):
+            if panel.step == stage.panel:
                 self.open(panel)
 
     def _offer(self) -> None:
@@ -228,12 +228,9 @@ class Workbench:
     def _write_state(self) -> None:
         while (left := self._changed + 1.0 - time.monotonic()) > 0:
             time.sleep(left)  # a slider is still moving
-        where = {
-            "panel": self.panel.step,
-            "aligned": self.session.results.search_result is not None,
-        }
+        aligned = self.session.results.search_result is not None
         try:
-            recent.remember(self.recipe, where)
+            recent.remember(self.recipe, recent.Stage(self.panel.step, aligned))
         except (WorkbenchError, OSError) as error:
             if str(error) not in self.session.log.text():
                 self.session.log.note("recipe", f"cannot be remembered for next time: {error}")
@@ -302,7 +299,7 @@ class Workbench:
         self._status()
         self._recipe()
 
-    def _button(self, text: str, tooltip: str, act: Callable[[], Any]) -> widgets.Button:
+    def _button(self, text: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
         """Button of the head; an error is shown in the panel that is open."""
         made = widgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
         made.on_click(lambda _: self.panel.guarded(act))
