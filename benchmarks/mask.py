@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.detector import SHAPE, unbonded_pixels
-from workbench.detector import asic_stack as panels_of
+from workbench.detectors import CSPAD
 from workbench.geometry import Geometry
 from workbench.mask import Mask, MaskEvaluator, write_mask
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe import mask as layers
+
+SHAPE = CSPAD.shape
+
 
 STATIC = (
     layers.UnbondedLayer(neighbours=8),
@@ -65,7 +67,9 @@ def images() -> list[np.ndarray]:
     average = random.normal(1200, 90, SHAPE)
     stddev = random.gamma(40, 0.1, SHAPE)
     maximum = 300 + random.gamma(3, 200, SHAPE)
-    maximum[unbonded_pixels()] = random.normal(60, 12, np.count_nonzero(unbonded_pixels()))
+    maximum[CSPAD.unbonded_pixels()] = random.normal(
+        60, 12, np.count_nonzero(CSPAD.unbonded_pixels())
+    )
     average.flat[random.choice(average.size, 1500)] = 4000
     stddev.flat[random.choice(average.size, 2500)] = 30
     return [average, stddev, maximum]
@@ -142,7 +146,7 @@ def main() -> None:
 def table(folder: str) -> None:
     """Measure, with the imported mask in a folder."""
     pictures = images()
-    panels = [panels_of(picture) for picture in pictures]
+    panels = [CSPAD.asic_stack(picture) for picture in pictures]
     low_gain = np.zeros(SHAPE, bool)
     low_gain[::8] = True
     known = {

@@ -5,15 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE, unbonded_pixels
+from workbench.detectors import CSPAD
 from workbench.geometry import Geometry
+
+SHAPE = CSPAD.shape
 
 
 @pytest.fixture(scope="session")
 def runs():
     """Raw dark average and stddev, bright maximum; flat indices of the bad pixels by kind."""
     random = np.random.default_rng(11)
-    unbonded = unbonded_pixels()
+    unbonded = CSPAD.unbonded_pixels()
     average = random.normal(1200, 80, SHAPE)
     stddev = random.gamma(200, 0.02, SHAPE)
     maximum = 1000 + random.gamma(6, 150, SHAPE)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.detector import SHAPE, asic_stack
+from workbench.detectors import CSPAD
 from workbench.errors import MaskError
+
+SHAPE = CSPAD.shape
 
 
 def images(seed=1):
@@ -25,7 +27,7 @@ def images(seed=1):
 def restatement(average, stddev, maximum, avg_max, stddev_max, maxproj_min, border):
     """What make_dials_mask does, panel by panel: mask, and its three printed counts."""
     panels, counts = [], np.zeros(3, int)
-    for a, s, m in zip(*map(asic_stack, (average, stddev, maximum)), strict=True):
+    for a, s, m in zip(*map(CSPAD.asic_stack, (average, stddev, maximum)), strict=True):
         tests = [[a > 0, a <= avg_max], [s > 0, s <= stddev_max], [m >= maxproj_min]]
         counts += [sum(int((~test).sum()) for test in group) for group in tests]
         panel = np.logical_and.reduce([test for group in tests for test in group])
@@ -43,7 +45,7 @@ def test_equals_the_formula_pixel_for_pixel_and_count_for_count(limits, border):
     pictures = images()
     mask = wb.make_mask(*pictures, wb.Thresholds(*limits), border=border)
     panels, counts = restatement(*pictures, *limits, border)
-    np.testing.assert_array_equal(asic_stack(mask.good), panels)
+    np.testing.assert_array_equal(CSPAD.asic_stack(mask.good), panels)
     assert mask.cctbx_counts == counts
     assert mask.masked == np.count_nonzero(~panels)
     assert mask.cctbx_lines()[0] == f"From average, masked out {counts[0]} pixels"
@@ -91,7 +93,7 @@ def test_takes_the_shapes_a_full_detector_is_stored_in():
     average, stddev, maximum = images(2)
     expected = wb.make_mask(average, stddev, maximum).good
     other = wb.make_mask(
-        average.reshape(4, 8, 185, 388), asic_stack(stddev), maximum.reshape(5920, 388)
+        average.reshape(4, 8, 185, 388), CSPAD.asic_stack(stddev), maximum.reshape(5920, 388)
     )
     np.testing.assert_array_equal(other.good, expected)
 

@@ -10,10 +10,12 @@ import pytest
 
 import workbench as wb
 from workbench.cli import main
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.images import DetectorImage, write_image
 from workbench.recipe import Images, MaskSettings, Recipe, Thresholds, write_recipe
 from workbench.recipe.mask import CircleLayer, FileLayer, PartLayer
+
+SHAPE = CSPAD.shape
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.detector import SHAPE, asic_stack
+from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, MaskError
 from workbench.mask.formats import dials
+
+SHAPE = CSPAD.shape
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def good():
 
 @pytest.fixture(scope="module")
 def stream(good):
-    return dials.to_bytes(asic_stack(good))
+    return dials.to_bytes(CSPAD.asic_stack(good))
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_python_unpickles_the_stream_as_a_tuple_of_64_flex_bool(flex, good, stre
     panels = pickle.loads(stream)
     assert type(panels) is tuple
     assert len(panels) == 64
-    for panel, pixels in zip(panels, asic_stack(good), strict=True):
+    for panel, pixels in zip(panels, CSPAD.asic_stack(good), strict=True):
         grid, content = panel.state
         assert (grid.arguments, grid.state) == (((0, 0), (185, 194), True), (185, 194))
         assert content[:3] == b"\x03\x32\x8c"
@@ -95,7 +97,7 @@ def test_python_unpickles_the_stream_as_a_tuple_of_64_flex_bool(flex, good, stre
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_reads_every_protocol(tmp_path, flex, good, protocol):
-    panels = tuple(flex_panel(flex, panel) for panel in asic_stack(good))
+    panels = tuple(flex_panel(flex, panel) for panel in CSPAD.asic_stack(good))
     (tmp_path / "mask.pickle").write_bytes(pickle.dumps(panels, protocol))
     np.testing.assert_array_equal(wb.read_mask(tmp_path / "mask.pickle").good, good)
 
@@ -212,7 +214,7 @@ def test_arbitrary_bytes_are_refused(tmp_path, data):
 @pytest.mark.dials
 def test_dials_reads_the_mask_with_no_pixel_different(tmp_path, good, dials):
     wb.write_mask(wb.Mask.from_good(good), tmp_path / "mask.pickle")
-    np.save(tmp_path / "panels.npy", asic_stack(good))
+    np.save(tmp_path / "panels.npy", CSPAD.asic_stack(good))
     answer = dials(
         "import sys, numpy as np\n"
         "from libtbx import easy_pickle\n"
@@ -234,7 +236,7 @@ def test_dials_reads_the_mask_with_no_pixel_different(tmp_path, good, dials):
 @pytest.mark.dials
 @pytest.mark.parametrize("name", ["mask.pickle", "mask.pickle.gz"])
 def test_reads_what_cctbx_writes(tmp_path, good, dials, name):
-    np.save(tmp_path / "panels.npy", asic_stack(good))
+    np.save(tmp_path / "panels.npy", CSPAD.asic_stack(good))
     dials(
         "import sys, numpy as np\n"
         "from libtbx import easy_pickle\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 import workbench as wb
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import MaskError
 from workbench.mask import MaskEvaluator
 from workbench.mask.layers import select
@@ -27,6 +27,8 @@ from workbench.recipe.mask import (
     UnbondedLayer,
     WideLayer,
 )
+
+SHAPE = CSPAD.shape
 
 
 def pictures():

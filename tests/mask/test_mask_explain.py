@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import MaskError
 from workbench.mask import build_mask, explain_pixel
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe.mask import CircleLayer, GrowLayer, LineLayer, PartLayer, PixelLayer
+
+SHAPE = CSPAD.shape
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 import workbench as wb
 from workbench.constants import read_constants
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import ConstantsError, FileFormatError, MaskError
 from workbench.mask import RULES, build_mask, deploy_mask
 from workbench.mask.formats import FORMATS, bits
@@ -19,6 +19,9 @@ from workbench.mask.formats.crystfel import geometry_lines
 from workbench.mask.mask import Mask
 from workbench.recipe import MaskSettings
 from workbench.recipe.mask import PartLayer
+
+SHAPE = CSPAD.shape
+
 
 FILES = {
     "dials": "mask.pickle", "npy": "mask.npy", "cxi": "mask.cxi", "nxmx": "mask.nxs",

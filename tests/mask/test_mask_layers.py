@@ -7,14 +7,16 @@ import pytest
 from scipy import ndimage
 
 import workbench as wb
-from workbench.detector import SHAPE, unbonded_pixels
-from workbench.detectors import CSPAD_2X2
+from workbench.detectors import CSPAD, CSPAD_2X2
 from workbench.errors import FileFormatError, MaskError, WorkbenchError
 from workbench.mask import MaskEvaluator, build_mask
 from workbench.mask.images import MaskImages
 from workbench.mask.layers import select
 from workbench.recipe import MaskSettings
 from workbench.recipe import mask as layers
+
+SHAPE = CSPAD.shape
+
 
 GOOD = [np.ones(SHAPE), np.ones(SHAPE), np.full(SHAPE, 500.0)]
 
@@ -49,9 +51,9 @@ def test_wide_columns(images):
 @pytest.mark.parametrize(("neighbours", "structure"), [(4, 1), (8, 2)])
 def test_unbonded_pixels_and_their_neighbours(images, neighbours, structure):
     where = selected(layers.UnbondedLayer(neighbours=neighbours), images)
-    np.testing.assert_array_equal(where["unbonded"], unbonded_pixels())
+    np.testing.assert_array_equal(where["unbonded"], CSPAD.unbonded_pixels())
     around = ndimage.binary_dilation(
-        unbonded_pixels()[7], ndimage.generate_binary_structure(2, structure)
+        CSPAD.unbonded_pixels()[7], ndimage.generate_binary_structure(2, structure)
     )
     np.testing.assert_array_equal(where["unbonded"][7] | where["unbonded_neighbour"][7], around)
     assert not (where["unbonded"] & where["unbonded_neighbour"]).any()
@@ -126,7 +128,7 @@ def test_local_outliers_equal_their_definition():
     assert where[0, 20, 42]
     assert where[0, 30, 193]
     assert not where[0, 20, 41]
-    unbonded = unbonded_pixels()[0]
+    unbonded = CSPAD.unbonded_pixels()[0]
     for row, column in [(20, 40), (20, 42), (30, 193), (20, 44), (0, 5), (184, 387), (90, 194)]:
         first = column // 194 * 194
         rows = slice(max(row - 2, 0), row + 3)

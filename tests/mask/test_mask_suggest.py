@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import MaskError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
@@ -13,6 +13,8 @@ from workbench.mask import MaskEvaluator, histogram, removal_curve, sensitivity,
 from workbench.mask.rules import LIMITS
 from workbench.mask.suggest import apply_suggestions
 from workbench.recipe import MaskSettings, Thresholds
+
+SHAPE = CSPAD.shape
 
 
 @pytest.fixture(scope="module")
