@@ -88,6 +88,7 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     assert notebook.problems == []
 
 
+@pytest.mark.slow
 def test_two_workbenches_in_one_notebook(notebook, experiment):
     """Each has its own mask, picture and undo."""
     prepare = (
@@ -116,6 +117,7 @@ def test_two_workbenches_in_one_notebook(notebook, experiment):
     assert notebook.problems == []
 
 
+@pytest.mark.slow
 def test_many_masks_cost_no_memory(notebook, experiment):
     """Kernel and page are as large after many masks as after the first ones."""
     prepare = (

@@ -175,7 +175,11 @@ print((column + 4.5 + (side - index.shape[1]) / 2) / side,
 
 
 @pytest.mark.parametrize(
-    ("width", "theme"), [(1280, "JupyterLab Light"), (1920, "JupyterLab Dark")]
+    ("width", "theme"),
+    [
+        (1280, "JupyterLab Light"),
+        pytest.param(1920, "JupyterLab Dark", marks=pytest.mark.slow),
+    ],
 )
 def test_panels_fit_the_page(notebook, experiment, width, theme):
     """Nothing sticks out of the page in either theme, narrow or wide."""
