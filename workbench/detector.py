@@ -7,6 +7,8 @@ slow (row), fast (column), as psana delivers them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -45,22 +47,22 @@ GROUP_2X2 = "CsPad2x2::CalibV1"
 DEFAULT_ADDRESS = "CxiDs1.0:Cspad.0"
 
 
-def by_quadrant(array: NDArray) -> NDArray:
+def by_quadrant(array: NDArray[Any]) -> NDArray[Any]:
     """View of shape ``(4, 8, 185, 388)`` on a full-detector array ``(32, 185, 388)``."""
     return array.reshape(QUADRANTS, SENSORS_PER_QUADRANT, ROWS, COLUMNS)
 
 
-def by_asic(array: NDArray) -> NDArray:
+def by_asic(array: NDArray[Any]) -> NDArray[Any]:
     """View of shape ``(32, 2, 185, 194)``: sensor, ASIC of the sensor, slow, fast."""
     return array.reshape(SENSORS, ROWS, ASICS_PER_SENSOR, ASIC_COLUMNS).swapaxes(1, 2)
 
 
-def asic_stack(array: NDArray) -> NDArray:
+def asic_stack(array: NDArray[Any]) -> NDArray[Any]:
     """Copy of shape ``(64, 185, 194)`` in panel order, as DIALS lists the panels."""
     return by_asic(array).reshape(ASICS, ROWS, ASIC_COLUMNS)
 
 
-def from_asic_stack(stack: NDArray) -> NDArray:
+def from_asic_stack(stack: NDArray[Any]) -> NDArray[Any]:
     """Inverse of `asic_stack`: ``(64, 185, 194)`` to a new ``(32, 185, 388)``."""
     parts = np.asarray(stack).reshape(SENSORS, ASICS_PER_SENSOR, ROWS, ASIC_COLUMNS)
     return parts.swapaxes(1, 2).reshape(SHAPE)
@@ -94,7 +96,7 @@ def unbonded_pixels() -> NDArray[np.bool_]:
     return unbonded
 
 
-def as_detector_array(array: ArrayLike) -> NDArray:
+def as_detector_array(array: ArrayLike) -> NDArray[Any]:
     """Array as ``(32, 185, 388)`` (a view where that is possible).
 
     Understood are ``(32, 185, 388)``, ``(4, 8, 185, 388)``, psana's ``(5920, 388)`` and

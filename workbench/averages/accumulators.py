@@ -78,12 +78,14 @@ class Block:
     @property
     def events(self) -> int:
         """Number of events."""
-        return self.addresses.shape[1]
+        result: int = self.addresses.shape[1]
+        return result
 
     @property
     def present(self) -> NDArray[np.int64]:
         """Number of events that have each module."""
-        return np.count_nonzero(self.addresses, axis=1)
+        result: NDArray[np.int64] = np.count_nonzero(self.addresses, axis=1)
+        return result
 
 
 class RawSums:

@@ -349,9 +349,11 @@ class _Tree:
         futures = [node.future for node in ready if id(node) not in inside]
         if not futures:
             return None
-        if len(futures) == 1:
-            return futures[0].result()
-        return self.client.submit(merge_many, futures, pure=False).result()
+        whole = futures[0]
+        if len(futures) > 1:
+            whole = self.client.submit(merge_many, futures, pure=False)
+        merged: Collected = whole.result()
+        return merged
 
     def forget(self) -> None:
         """Let the workers drop everything."""

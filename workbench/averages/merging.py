@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
 
 
 def _reduce(
-    frames: Sequence[NDArray], weights: Sequence[float]
+    frames: Sequence[NDArray[Any]], weights: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Maximum, weighted mean and unweighted standard deviation (ddof 1) over frames."""
     shape = frames[0].shape

@@ -62,7 +62,7 @@ class Statistics:
         """Shape of a frame."""
         return self.mean.shape
 
-    def add(self, frame: NDArray) -> None:
+    def add(self, frame: NDArray[Any]) -> None:
         """Add one frame in place; NaN pixels (and masked ones of a masked array) do not count.
 
         Raises
@@ -167,7 +167,7 @@ class Statistics:
             ) from error
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Statistics:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Statistics:
         """Statistics of its `FIELDS` as arrays, checked.
 
         Raises

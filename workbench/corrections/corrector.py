@@ -101,7 +101,7 @@ class Corrector:
         """Constants as flat tables, one row per module."""
         rows = (self.shape[0], self.shape[1] * self.shape[2])
 
-        def table(values: Any, dtype: Any = np.float32) -> NDArray:
+        def table(values: Any, dtype: Any = np.float32) -> NDArray[Any]:
             return np.ascontiguousarray(values, dtype).reshape(rows)
 
         factor = np.ones(self.shape, np.float32)
@@ -154,7 +154,9 @@ class Corrector:
             factor = factor * tables.second
         return tables.offset.astype(np.float64).reshape(self.shape), factor.reshape(self.shape)
 
-    def apply(self, raw: NDArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def apply(
+        self, raw: NDArray[Any], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Corrected pixels of one event.
 
         Parameters
@@ -185,7 +187,7 @@ class Corrector:
             correct_module(values, tables, module, bins, histogram, out[module].reshape(-1))
         return out
 
-    def _apply_to_runs(self, raw: NDArray, out: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _apply_to_runs(self, raw: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.float32]:
         # pixels in a row go on from one module to the next
         from workbench.corrections.correction_loops import subtract_run_common_mode
 
@@ -283,7 +285,7 @@ class _Constants:
         """File that serves the run, if there is one."""
         return file_for_run(self.folder(kind), self._run.number)
 
-    def load(self, kind: str) -> tuple[NDArray | None, str]:
+    def load(self, kind: str) -> tuple[NDArray[Any] | None, str]:
         """Values that serve the run, or None, and the file they come from."""
         path = self.file(kind)
         values = read_constants(self.calib_dir, self._run.address, kind, self._run.number)

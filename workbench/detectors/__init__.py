@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,7 +42,7 @@ def find(what: str | Sequence[int]) -> Detector:
     raise WorkbenchError(f"no detector is known as {shown}; known are {known}.")
 
 
-def recognise(array: ArrayLike) -> tuple[Detector, NDArray]:
+def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
     """Detector whose image an array is, and the image as ``(modules, rows, columns)``.
 
     Any layout that `Detector.as_array` knows.

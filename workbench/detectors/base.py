@@ -196,11 +196,11 @@ class Detector:
 
     # ---- arrays ------------------------------------------------------------------------------
 
-    def by_group(self, array: NDArray) -> NDArray:
+    def by_group(self, array: NDArray[Any]) -> NDArray[Any]:
         """View ``(groups, modules of a group, rows, columns)`` of a detector array."""
         return array.reshape(len(self.groups), self.modules_per_group, *self.module_shape)
 
-    def by_asic(self, array: NDArray) -> NDArray:
+    def by_asic(self, array: NDArray[Any]) -> NDArray[Any]:
         """View ``(modules, ASICs of a module, rows, columns of an ASIC)`` of a detector array.
 
         ASICs are counted along the rows of the module first. The leading axis may be any number
@@ -220,11 +220,11 @@ class Detector:
         across = np.arange(self.columns, dtype=np.uint16) // np.uint16(width)
         return np.asarray(down * np.uint16(self.asic_grid[1]) + across)
 
-    def asic_stack(self, array: NDArray) -> NDArray:
+    def asic_stack(self, array: NDArray[Any]) -> NDArray[Any]:
         """Copy ``(ASICs, rows, columns of an ASIC)`` of a detector array, in panel order."""
         return self.by_asic(array).reshape(-1, *self.asic_shape)
 
-    def from_asic_stack(self, stack: NDArray) -> NDArray:
+    def from_asic_stack(self, stack: NDArray[Any]) -> NDArray[Any]:
         """Inverse of `asic_stack`."""
         down, across = self.asic_grid
         rows, columns = self.asic_shape
@@ -236,12 +236,12 @@ class Detector:
         """Shape of Cheetah's slab: modules of a group down, groups across."""
         return self.modules_per_group * self.rows, len(self.groups) * self.columns
 
-    def to_slab(self, array: NDArray) -> NDArray:
+    def to_slab(self, array: NDArray[Any]) -> NDArray[Any]:
         """Cheetah's slab of a detector array; see `slab_shape`."""
         tiles = array.reshape(len(self.groups), -1, self.columns)
         return tiles.transpose(1, 0, 2).reshape(self.slab_shape)
 
-    def as_array(self, array: ArrayLike) -> NDArray | None:
+    def as_array(self, array: ArrayLike) -> NDArray[Any] | None:
         """Array in the layout ``(modules, rows, columns)``, a view where possible; else None.
 
         Understood are that layout, groups × modules × rows × columns, psana's two-dimensional
@@ -251,7 +251,7 @@ class Detector:
         values = np.asarray(array)
         for leading in range(values.ndim):
             candidate = values.reshape(values.shape[leading:])
-            shape = candidate.shape
+            shape: tuple[int, ...] = candidate.shape
             if shape == self.shape:
                 return candidate
             if shape == (self.asics, *self.asic_shape):

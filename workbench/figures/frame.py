@@ -93,7 +93,7 @@ def frame_of(geometry: Geometry | None, detector: Detector = CSPAD) -> Frame:
 
 def detector_array(
     image: ImageLike, what: str, detector: Detector | None = None
-) -> tuple[Detector, NDArray]:
+) -> tuple[Detector, NDArray[Any]]:
     """Detector of an image and its pixels, ``(modules, rows, columns)``.
 
     Parameters
@@ -153,7 +153,8 @@ def block_means(picture: NDArray[Any], step: int = 2) -> NDArray[np.float32]:
     pixels = known.sum(axis=(1, 3))
     sums = np.where(known, blocks, 0).sum(axis=(1, 3))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (sums / pixels).astype(np.float32)
+        result: NDArray[np.float32] = (sums / pixels).astype(np.float32)
+        return result
 
 
 def outlines_of(geometry: Geometry) -> NDArray[np.float64]:

@@ -172,7 +172,8 @@ class MaskImages:
     @cached_property
     def radius_mm(self) -> NDArray[np.float64]:
         """Distance of each pixel from the beam: float64 ``(modules, rows, columns)``, mm."""
-        return np.hypot(*self.xy_mm)
+        result: NDArray[np.float64] = np.hypot(*self.xy_mm)
+        return result
 
     @cached_property
     def resolution_angstrom(self) -> NDArray[np.float64]:

@@ -142,12 +142,16 @@ class Mask(MaskCounts):
         detector = self.detector
         good = detector.by_asic(self.good).reshape(detector.asics, -1)
         fraction = 1.0 - np.count_nonzero(good, axis=1) / good.shape[1]
-        return fraction.reshape(len(detector.groups), -1, detector.asics_per_module)
+        result: NDArray[np.float64] = fraction.reshape(
+            len(detector.groups), -1, detector.asics_per_module
+        )
+        return result
 
     @property
     def masked_fraction_by_module(self) -> NDArray[np.float64]:
         """Fraction masked of each module: float64 ``(groups, modules of a group)``."""
-        return self.masked_fraction_by_asic.mean(axis=2)
+        result: NDArray[np.float64] = self.masked_fraction_by_asic.mean(axis=2)
+        return result
 
     def cctbx_lines(self) -> list[str]:
         """Give the lines that ``cxi.make_dials_mask`` prints for this mask."""

@@ -129,4 +129,5 @@ def islands(good: NDArray[np.bool_], smaller_than: int, corners: bool) -> NDArra
     """
     state = np.zeros(good.shape, np.uint8)
     _islands(good, smaller_than, corners, state, np.empty(good[0].size, np.int64))
-    return state == _ISLAND
+    result: NDArray[np.bool_] = state == _ISLAND
+    return result

@@ -113,7 +113,7 @@ def rule_names(word: int) -> tuple[str, ...]:
     return tuple(name for name, rule in RULES.items() if int(word) & rule.flag)
 
 
-def count_words(words: NDArray, pixels: NDArray) -> dict[str, RuleCount]:
+def count_words(words: NDArray[Any], pixels: NDArray[Any]) -> dict[str, RuleCount]:
     """Counts per rule from a table of reason words and the number of pixels that have each.
 
     Rules that mask nothing are included, so that every result has the same keys.

@@ -41,7 +41,8 @@ def recipe_from_text(text: str, name: str = "recipe") -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name}: not a recipe, the TOML is faulty: {error}.") from error
     try:
-        return _converter().structure(settings, Recipe)
+        result: Recipe = _converter().structure(settings, Recipe)
+        return result
     except Exception as error:  # cattrs raises groups of many kinds
         raise RecipeError(f"{name}: {_first_complaint(error)}.") from error
 

@@ -75,7 +75,8 @@ class Recipe:
         RecipeError
             If the value is refused.
         """
-        return _changed(self, path.split("."), value)
+        result: Recipe = _changed(self, path.split("."), value)
+        return result
 
     def setting(self, path: str) -> object:
         """Value of one setting by its dotted path."""

@@ -133,7 +133,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
-def sha256(content: bytes | NDArray) -> str:
+def sha256(content: bytes | NDArray[Any]) -> str:
     """SHA-256 of bytes or of an array."""
     return hashlib.sha256(content).hexdigest()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +35,6 @@ def sensor_table(images: ImageSet, good: NDArray[np.bool_] | None) -> Shown:
     return folded(title, table(["sensor", *present, "masked (%)"], rows))
 
 
-def _median(values: NDArray) -> float | None:
+def _median(values: NDArray[Any]) -> float | None:
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else None

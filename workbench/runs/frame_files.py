@@ -22,7 +22,7 @@ class FrameImage(Protocol):
     """Image of a CBF file as its reader gives it; see `workbench.images.DetectorImage`."""
 
     @property
-    def data(self) -> NDArray: ...
+    def data(self) -> NDArray[Any]: ...
     @property
     def geometry(self) -> object: ...
     @property
@@ -43,7 +43,7 @@ _JOULE_PER_EV = 1.602176634e-19
 class Frame:
     """One frame and what its file tells about it."""
 
-    pixels: NDArray | None
+    pixels: NDArray[Any] | None
     """``(modules, rows, columns)``; masked where the file has a mask; None where they were not
     wanted."""
     seconds: int = 0
@@ -175,14 +175,17 @@ class _NpyStack:
         if size < math.prod(self.shape) * self.dtype.itemsize:
             raise FileFormatError(path, f"cannot be read (it is cut short at {size} bytes).")
 
-    def __getitem__(self, place: Any) -> NDArray:
+    def __getitem__(self, place: Any) -> NDArray[Any]:
         if place == () or self._by_columns:
             whole = self._read(0, math.prod(self.shape))
-            return whole.reshape(self.shape, order="F" if self._by_columns else "C")[place]
+            result: NDArray[Any] = whole.reshape(
+                self.shape, order="F" if self._by_columns else "C"
+            )[place]
+            return result
         count = math.prod(self.shape[1:])
         return self._read(place * count, count).reshape(self.shape[1:])
 
-    def _read(self, first: int, count: int) -> NDArray:
+    def _read(self, first: int, count: int) -> NDArray[Any]:
         start = self._start + first * self.dtype.itemsize
         try:
             values = np.fromfile(self._path, self.dtype, count, offset=start)
@@ -229,7 +232,7 @@ def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
         yield _as_array(stack[number]) if wanted(number) else None
 
 
-def _as_array(array: NDArray) -> NDArray:
+def _as_array(array: NDArray[Any]) -> NDArray[Any]:
     """Frame as ``(modules, rows, columns)``."""
     return recognise(array)[1]
 
@@ -295,7 +298,7 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     )
 
 
-def _find_mask(dataset: Any) -> Callable[[int, NDArray], NDArray] | None:
+def _find_mask(dataset: Any) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
     """Mask beside the data (CXI: 0 is good), for all frames or for each."""
     found = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
     if found is None or found.dtype.kind not in "biu":
@@ -305,7 +308,7 @@ def _find_mask(dataset: Any) -> Callable[[int, NDArray], NDArray] | None:
         return lambda _, pixels: np.ma.MaskedArray(pixels, mask=bad)
     if found.shape == dataset.shape:
 
-        def masked(number: int, pixels: NDArray) -> NDArray:
+        def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
             return np.ma.MaskedArray(pixels, mask=_as_array(found[number]) != 0)
 
         return masked
@@ -318,7 +321,7 @@ class _Tells:
     def __init__(self, file: Any, dataset: Any) -> None:
         count = dataset.shape[0]
 
-        def column(*paths: str) -> NDArray | None:
+        def column(*paths: str) -> NDArray[Any] | None:
             for name in paths:
                 found = file.get(name)
                 if found is not None and getattr(found, "shape", None) == (count,):
@@ -340,7 +343,7 @@ class _Tells:
                 self._seconds, self._nanoseconds = values["seconds"], values["nanoseconds"]
                 self._fiducials = values["fiducials"]
 
-    def frame(self, number: int, pixels: NDArray | None) -> Frame:
+    def frame(self, number: int, pixels: NDArray[Any] | None) -> Frame:
         """Frame with what is known of it."""
         energy = self._value(self._energy, number)
         return Frame(
@@ -353,7 +356,7 @@ class _Tells:
         )
 
     @staticmethod
-    def _value(column: NDArray | None, number: int) -> float | None:
+    def _value(column: NDArray[Any] | None, number: int) -> float | None:
         if column is None or column.dtype.kind not in "iuf" or number >= len(column):
             return None
         value = float(column[number])

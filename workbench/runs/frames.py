@@ -64,7 +64,7 @@ class FrameEvent:
         self.fiducials = frame.fiducials
         self.encoder_mm, self.distance_mm = frame.encoder_mm, frame.distance_mm
         self.photon_energy_ev = frame.photon_energy_ev
-        self.raw: NDArray = frame.pixels
+        self.raw: NDArray[Any] = frame.pixels
         self._corrector, self._path = corrector, path
 
     @property
@@ -99,7 +99,7 @@ class FrameEvent:
         """Wavelength in Å; None if unknown."""
         return wavelength(self.photon_energy_ev)
 
-    def copy_raw_into(self, out: NDArray) -> bool:
+    def copy_raw_into(self, out: NDArray[Any]) -> bool:
         """Write the values into an existing array (masked ones as they are in the file)."""
         out[...] = np.ma.getdata(self.raw)
         return True

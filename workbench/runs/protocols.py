@@ -66,7 +66,7 @@ class Event(Protocol):
     @property
     def modules(self) -> tuple[ModulePixels, ...]: ...
     @property
-    def raw(self) -> NDArray | None: ...
+    def raw(self) -> NDArray[Any] | None: ...
     @property
     def data(self) -> NDArray[np.float32] | None: ...
 
@@ -147,7 +147,9 @@ class Run(EventSource, Protocol):
 class Corrector(Protocol):
     """What turns raw ADU into corrected ones (`workbench.corrections` makes them)."""
 
-    def apply(self, raw: NDArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def apply(
+        self, raw: NDArray[Any], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Corrected float32 array of the same shape."""
         ...
 

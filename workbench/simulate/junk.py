@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
 
-_Make = Callable[[np.random.Generator, NDArray, NDArray], NDArray]
+_Make = Callable[[np.random.Generator, NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
 def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32]:
@@ -23,36 +24,42 @@ def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32
     x, y = np.moveaxis(positions[..., :2] / CSPAD.pixel_um, -1, 0)
     level = np.maximum(JUNK[kind](random, x, y), 0.0)
     photons = random.poisson(level) if kind != "noise" else level
-    return (28.0 * photons + random.normal(0, 2, CSPAD.shape)).astype(np.float32)
+    result: NDArray[np.float32] = (28.0 * photons + random.normal(0, 2, CSPAD.shape)).astype(
+        np.float32
+    )
+    return result
 
 
-def _noise(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _noise(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     return random.gamma(random.uniform(0.3, 5), 2.0, CSPAD.shape)
 
 
-def _gradient(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _gradient(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     a, b, c, d = random.normal(0, 1, 4)
     slope = (a * x + b * y) / 900 + (c * x * x + d * x * y) / 900**2
-    return 20 * (1 + 0.5 * slope)
+    result: NDArray[Any] = 20 * (1 + 0.5 * slope)
+    return result
 
 
-def _stripes(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _stripes(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     angle, period = random.uniform(0, np.pi), random.uniform(8, 80)
     along = x * np.cos(angle) + y * np.sin(angle)
-    return 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
+    result: NDArray[Any] = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
+    return result
 
 
-def _plaid(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
-    return (_stripes(random, x, y) + _stripes(random, x, y)) / 2
+def _plaid(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    result: NDArray[Any] = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
+    return result
 
 
-def _rows(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _rows(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Pick-up: the same rows and columns bright on every sensor."""
     rows, columns = random.gamma(2, 3, CSPAD.rows), random.gamma(2, 3, CSPAD.columns)
     return np.broadcast_to(rows[:, None] + columns, CSPAD.shape)
 
 
-def _steps(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _steps(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Every ASIC has its own pedestal and gain."""
     level = random.uniform(2, 40, (CSPAD.asics // 2, 1, 2, 1))
     return np.broadcast_to(level, (CSPAD.asics // 2, CSPAD.rows, 2, CSPAD.columns // 2)).reshape(
@@ -60,7 +67,7 @@ def _steps(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
     )
 
 
-def _spots(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _spots(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     level = np.full(CSPAD.shape, random.uniform(0.1, 5))
     count = int(random.integers(100, 6000))
     sensor, row, column = (random.integers(1, n - 1, count) for n in CSPAD.shape)
@@ -70,7 +77,7 @@ def _spots(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
     return level
 
 
-def _blobs(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _blobs(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     level = np.full(CSPAD.shape, 2.0)
     for _ in range(int(random.integers(3, 40))):
         a, b = random.uniform(-900, 900, 2)
@@ -79,35 +86,44 @@ def _blobs(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
     return level
 
 
-def _halo(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _halo(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Water: round, but without an edge to hold on to."""
     radius, width = np.hypot(x, y), random.uniform(120, 200)
-    return 30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
+    result: NDArray[Any] = (
+        30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
+    )
+    return result
 
 
-def _squares(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _squares(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Square rings about the beam."""
-    return 10 + 8 * np.sin(2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60))
+    result: NDArray[Any] = 10 + 8 * np.sin(
+        2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60)
+    )
+    return result
 
 
-def _star(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _star(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Streaks that run outwards from the beam."""
     spokes = int(random.integers(12, 200))
-    return 10 + 8 * np.sin(spokes * np.arctan2(y, x))
+    result: NDArray[Any] = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
+    return result
 
 
-def _elsewhere(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _elsewhere(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Rings about quite another centre."""
     angle = random.uniform(0, 2 * np.pi)
     away = random.uniform(250, 500) * np.array([np.cos(angle), np.sin(angle)])
     radius = np.hypot(x - away[0], y - away[1])
-    return 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: NDArray[Any] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    return result
 
 
-def _ellipses(random: np.random.Generator, x: NDArray, y: NDArray) -> NDArray:
+def _ellipses(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """Ellipses about the beam, a third longer than wide."""
     radius = np.hypot(x, y * random.uniform(1.25, 1.5))
-    return 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: NDArray[Any] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    return result
 
 
 JUNK: dict[str, _Make] = {

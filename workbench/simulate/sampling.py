@@ -27,7 +27,8 @@ def normal_table() -> NDArray[np.float32]:
     from scipy.special import ndtri
 
     middles = (np.arange(NORMAL_TABLE_SIZE) + 0.5) / NORMAL_TABLE_SIZE
-    return ndtri(middles).astype(np.float32)
+    result: NDArray[np.float32] = ndtri(middles).astype(np.float32)
+    return result
 
 
 @njit(cache=True)

@@ -156,7 +156,8 @@ def read_truth(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(path, "is not the truth file of a sample experiment.") from error
-    return entries
+    result: dict[str, Any] = entries
+    return result
 
 
 def faulty_pixels(entries: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:

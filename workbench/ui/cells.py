@@ -50,7 +50,8 @@ def replace(bench: Workbench, shell: Any = None) -> list[Workbench]:
 def _cell(shell: Any) -> str | None:
     """Identity of the cell that runs, where the front end tells it (JupyterLab 4, VS Code)."""
     try:
-        return shell.get_parent()["metadata"]["cellId"]
+        result: str | None = shell.get_parent()["metadata"]["cellId"]
+        return result
     except (AttributeError, KeyError, TypeError, LookupError):
         return None
 

@@ -104,9 +104,9 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
         raise FileFormatError(path, _unknown_ending(path), hint="Name the format.")
     if format is None and name in ("cxi", "nxmx"):
         name = _format_of_hdf5(path)
-    if FORMATS[name].module == "psana":
-        return _module(name).read(path, format)
-    return _module(name).read(path)
+    named = (format,) if FORMATS[name].module == "psana" else ()
+    mask: Mask = _module(name).read(path, *named)
+    return mask
 
 
 def check_format(path: str | os.PathLike[str], format: str | None = None) -> str:

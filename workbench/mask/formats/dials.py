@@ -147,7 +147,8 @@ def _panel(panel: object, number: int, detector: Detector) -> NDArray[np.bool_]:
     good = pixels == ord("1")
     if not np.all(good | (pixels == ord("0"))):
         raise PickleRefused(f"panel {number} holds other characters than 0 and 1")
-    return good.reshape(rows, columns)
+    result: NDArray[np.bool_] = good.reshape(rows, columns)
+    return result
 
 
 def _integer(value: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class ModulePixels(NamedTuple):
     """
 
     modules: tuple[int, ...]
-    pixels: NDArray
+    pixels: NDArray[Any]
 
 
 class PayloadError(Exception):
