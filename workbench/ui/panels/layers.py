@@ -85,7 +85,7 @@ class LayersBox:
             description="Add", tooltip="Add this layer after the others", layout={"width": "auto"}
         )
         self.add.on_click(lambda _: guarded(self.add_layer))
-        self.form: Form | None = None
+        self.form: Form[Any] | None = None
         self._place = -1  # layer of the form
         self.settings = widgets.VBox([])
         self.widget = widgets.VBox(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -121,7 +121,7 @@ class RunPanel(Panel):
         self._images()
         self.update_buttons()
 
-    def _form(self, path: str) -> Form:
+    def _form(self, path: str) -> Form[Any]:
         return Form(
             getattr(self.session.recipe, path),
             lambda new: self.session.change(path, new),
