@@ -128,7 +128,7 @@ OFFSETS = np.array([[3.0, 1.0], [-4.0, -2.0], [-2.0, 3.0], [1.0, -3.0]])
 @pytest.fixture(scope="session")
 def image_set():
     """Small believable dark and bright images of a detector whose quadrants are off by OFFSETS."""
-    from workbench.detector import SHAPE, unbonded_pixels
+    from workbench.detectors import CSPAD
     from workbench.geometry import Geometry
     from workbench.images import DetectorImage
     from workbench.pipeline import ImageSet
@@ -140,10 +140,10 @@ def image_set():
     radius = np.hypot(x, y) / 109.92
     bright = 400 + 3000 * np.exp(-0.5 * (((radius % 60) - 30) / 3) ** 2)
     bright = rng.normal(bright, 30)
-    bright[unbonded_pixels()] = 60
-    average = rng.normal(1200, 20, SHAPE)
+    bright[CSPAD.unbonded_pixels()] = 60
+    average = rng.normal(1200, 20, CSPAD.shape)
     average[0, :5, :10] = 3000
-    stddev = rng.normal(4, 0.3, SHAPE)
+    stddev = rng.normal(4, 0.3, CSPAD.shape)
     stddev[1, :4, :10] = 30
 
     def image(data, kind):

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from workbench import figures
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.figures.frame import blocks_with_any, frame_of
 from workbench.figures.geometry import motion
@@ -39,7 +39,7 @@ def rings(ideal):
 
 @pytest.fixture(scope="module")
 def good():
-    mask = np.ones(SHAPE, dtype=bool)
+    mask = np.ones(CSPAD.shape, dtype=bool)
     mask[5, :, :194] = False
     mask[:, ::37, ::41] = False
     return mask
@@ -69,7 +69,7 @@ def every_figure(ideal, rings, good):
     profile = figures.radial_profile(rings, ideal, good)
     turned = figures.cake_of(rings, ideal, good)
     view = ThresholdView("average", rings, 60.0, "above")
-    removed = {"average > 60": rings > 60, "border": ~good, "nothing": np.zeros(SHAPE, bool)}
+    removed = {"average > 60": rings > 60, "border": ~good, "nothing": np.zeros(CSPAD.shape, bool)}
     return {
         "image": lambda **to: figures.detector_image(rings, ideal, good=good, rings_px=[9], **to),
         "images": lambda **to: figures.detector_images({"a": rings, "b": rings}, ideal, **to),
@@ -189,10 +189,10 @@ def test_quadrant_profiles_move_apart_in_a_wrong_geometry(ideal, rings, good):
 
 
 def test_profile_leaves_out_masked_and_missing_pixels(ideal):
-    image = np.full(SHAPE, 7.0)
+    image = np.full(CSPAD.shape, 7.0)
     image[3] = np.nan
     image[9] = 1e6
-    good = np.ones(SHAPE, bool)
+    good = np.ones(CSPAD.shape, bool)
     good[9] = False
     profile = figures.radial_profile(image, ideal, good)
     assert np.nanmin(profile.mean) == np.nanmax(profile.mean) == 7.0
@@ -214,8 +214,8 @@ def test_maps_say_when_a_quadrant_is_not_determined(ideal):
 
 
 def test_nothing_good_at_all_still_gives_pictures(ideal):
-    nothing = np.zeros(SHAPE, bool)
-    blank = np.full(SHAPE, np.nan)
+    nothing = np.zeros(CSPAD.shape, bool)
+    blank = np.full(CSPAD.shape, np.nan)
     profile = figures.radial_profile(blank, ideal)
     for figure in (
         figures.detector_image(blank, ideal, good=nothing),
@@ -237,7 +237,7 @@ def test_an_image_of_another_detector_is_refused(ideal):
 
 
 def test_png_stays_below_its_limit(ideal):
-    noise = np.random.default_rng(0).random(SHAPE)
+    noise = np.random.default_rng(0).random(CSPAD.shape)
     figure = figures.detector_image(noise, ideal)
     assert len(figures.to_png(figure, dpi=150, max_bytes=150_000)) <= 150_000
 

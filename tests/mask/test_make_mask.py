@@ -12,9 +12,9 @@ SHAPE = CSPAD.shape
 
 def images(seed=1):
     random = np.random.default_rng(seed)
-    average = random.normal(1100, 500, SHAPE)
-    stddev = random.normal(6, 3, SHAPE)
-    maximum = random.normal(900, 300, SHAPE)
+    average = random.normal(1100, 500, CSPAD.shape)
+    stddev = random.normal(6, 3, CSPAD.shape)
+    maximum = random.normal(900, 300, CSPAD.shape)
     for image, value in zip((average, stddev, maximum), (2000.0, 10.0, 300.0), strict=True):
         image.flat[random.choice(image.size, 3000, replace=False)] = value
         image.flat[random.choice(image.size, 3000, replace=False)] = 0.0
@@ -65,7 +65,7 @@ def test_each_rule_has_its_operator():
         (np.nan, 1.0, 300.0): ["not_a_number"],
         (np.inf, 1.0, np.inf): ["average_high"],
     }
-    pictures = [np.full(SHAPE, value) for value in (1.0, 1.0, 300.0)]
+    pictures = [np.full(CSPAD.shape, value) for value in (1.0, 1.0, 300.0)]
     for pixel, values in enumerate(cases):
         for picture, value in zip(pictures, values, strict=True):
             picture.flat[pixel] = value
@@ -75,7 +75,7 @@ def test_each_rule_has_its_operator():
 
 
 def test_counts_are_total_exclusive_and_cumulative():
-    average, stddev, maximum = (np.full(SHAPE, value) for value in (1.0, 1.0, 300.0))
+    average, stddev, maximum = (np.full(CSPAD.shape, value) for value in (1.0, 1.0, 300.0))
     average.flat[:10] = 0  # ten by this rule, four of them by this alone
     maximum.flat[4:30] = 0
     counts = wb.make_mask(average, stddev, maximum).counts
@@ -85,7 +85,7 @@ def test_counts_are_total_exclusive_and_cumulative():
 
 
 def test_a_border_wider_than_the_asic_masks_everything():
-    pictures = [np.full(SHAPE, value) for value in (1.0, 1.0, 300.0)]
+    pictures = [np.full(CSPAD.shape, value) for value in (1.0, 1.0, 300.0)]
     assert wb.make_mask(*pictures, border=500).masked == pictures[0].size
 
 
@@ -99,7 +99,7 @@ def test_takes_the_shapes_a_full_detector_is_stored_in():
 
 
 def test_the_fraction_masked_shows_a_dead_asic():
-    pictures = [np.full(SHAPE, value) for value in (1.0, 1.0, 300.0)]
+    pictures = [np.full(CSPAD.shape, value) for value in (1.0, 1.0, 300.0)]
     pictures[2][8 * 2 + 5, :, 194:] = 0
     fraction = wb.make_mask(*pictures).masked_fraction_by_asic
     assert fraction.shape == (4, 8, 2)
@@ -109,7 +109,7 @@ def test_the_fraction_masked_shows_a_dead_asic():
 
 @pytest.mark.parametrize("shape", [(185, 388), (2, 185, 388), (1920, 1920)])
 def test_an_image_of_another_detector_is_refused(shape):
-    whole = np.ones(SHAPE)
+    whole = np.ones(CSPAD.shape)
     with pytest.raises(MaskError, match="maximum image is"):
         wb.make_mask(whole, whole, np.ones(shape))
     with pytest.raises(MaskError, match="real numbers"):

@@ -102,7 +102,7 @@ def test_verbose_and_explain(command, tmp_path):
 
 
 def test_a_recipe_gives_limits_layers_and_images(command, runs, tmp_path):
-    old = np.ones(SHAPE, bool)
+    old = np.ones(CSPAD.shape, bool)
     old[3] = False
     wb.write_mask(wb.Mask.from_good(old), tmp_path / "old.npy")
     settings = MaskSettings(
@@ -126,7 +126,7 @@ def test_a_recipe_gives_limits_layers_and_images(command, runs, tmp_path):
 
 
 def test_own_limits_of_low_gain_with_a_gain_map(command, tmp_path):
-    low_gain = np.zeros(SHAPE, np.uint8)
+    low_gain = np.zeros(CSPAD.shape, np.uint8)
     low_gain[7] = 1
     np.save(tmp_path / "gain.npy", low_gain)
     path = tmp_path / "recipe.toml"
@@ -142,7 +142,7 @@ def test_own_limits_of_low_gain_with_a_gain_map(command, tmp_path):
 
 
 def test_limits_of_low_gain_by_option(command, runs, tmp_path):
-    low_gain = np.zeros(SHAPE, np.uint8)
+    low_gain = np.zeros(CSPAD.shape, np.uint8)
     low_gain[:4] = 1
     np.save(tmp_path / "gain.npy", low_gain)
     words = ("--gain-map", tmp_path / "gain.npy", "-m", "900", "-o", tmp_path / "m.npy")
@@ -300,11 +300,11 @@ def test_equals_the_real_program_on_real_images(command, dials, tmp_path, shared
 def test_find_spots_uses_the_mask(folder, dials, tmp_path, runs):
     """DIALS takes the file as spotfinder.lookup.mask and finds no spot where it is masked."""
     settings = MaskSettings(Thresholds(), layers=(PartLayer(parts=("Q0", "Q1", "Q2")),))
-    spots = np.zeros(SHAPE)
+    spots = np.zeros(CSPAD.shape)
     for sensor in range(32):
         for row in range(20, 170, 30):
             spots[sensor, row : row + 3, 60:63] = 500.0
-    spots += np.random.default_rng(1).poisson(10, SHAPE)
+    spots += np.random.default_rng(1).poisson(10, CSPAD.shape)
     image = DetectorImage(
         spots, wb.Geometry.ideal(), distance_mm=121.0, wavelength_angstrom=1.3, kind="image"
     )

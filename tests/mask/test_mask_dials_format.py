@@ -21,7 +21,7 @@ SHAPE = CSPAD.shape
 
 @pytest.fixture(scope="module")
 def good():
-    return np.random.default_rng(4).random(SHAPE) > 0.01
+    return np.random.default_rng(4).random(CSPAD.shape) > 0.01
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_damaged_bytes_are_refused_or_read_never_worse(tmp_path, stream, cut, ju
     path = tmp_path / "mask.pickle"
     path.write_bytes(stream[:cut] + junk + stream[cut + skip :])
     with contextlib.suppress(FileFormatError):
-        assert wb.read_mask(path).good.shape == SHAPE
+        assert wb.read_mask(path).good.shape == CSPAD.shape
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -33,9 +33,9 @@ SHAPE = CSPAD.shape
 
 def pictures():
     random = np.random.default_rng(3)
-    average = random.normal(1000, 700, SHAPE)
-    stddev = np.round(random.normal(6, 3, SHAPE), 2)  # many equal values
-    maximum = np.round(random.normal(900, 400, SHAPE))
+    average = random.normal(1000, 700, CSPAD.shape)
+    stddev = np.round(random.normal(6, 3, CSPAD.shape), 2)  # many equal values
+    maximum = np.round(random.normal(900, 400, CSPAD.shape))
     for image in (average, stddev, maximum):
         for value in (0.0, np.nan, np.inf, -np.inf, 1e300):
             image.flat[random.choice(image.size, 500)] = value
@@ -44,7 +44,7 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def evaluator():
-    low_gain = np.zeros(SHAPE, bool)
+    low_gain = np.zeros(CSPAD.shape, bool)
     low_gain[:, :, 250:] = True
     return MaskEvaluator(*pictures(), low_gain=low_gain)
 
@@ -66,13 +66,13 @@ def small_islands(good, smaller_than, neighbours):
 def by_definition(images, wanted):
     """What each part removes, what it would remove but for later layers, what layers keep."""
     high, low = wanted.thresholds, wanted.low_gain or wanted.thresholds
-    lower = images.low_gain if images.low_gain is not None else np.zeros(SHAPE, bool)
+    lower = images.low_gain if images.low_gain is not None else np.zeros(CSPAD.shape, bool)
     parts, removed, spared, kept = [], [], [], []
 
     def remove(rule, pixels):
         parts.append(rule)
         removed.append(pixels.copy())
-        spared.append(np.zeros(SHAPE, bool))
+        spared.append(np.zeros(CSPAD.shape, bool))
 
     def limit(name):
         return np.where(lower, getattr(low, name), getattr(high, name))
@@ -95,7 +95,7 @@ def by_definition(images, wanted):
         masked = np.logical_or.reduce(removed)
         if isinstance(layer, GrowLayer):
             sources = [p for rule, p in zip(parts, removed, strict=True) if rule in layer.of]
-            source = np.logical_or.reduce([np.zeros(SHAPE, bool), *sources])
+            source = np.logical_or.reduce([np.zeros(CSPAD.shape, bool), *sources])
             source = source if layer.of else masked
             remove("grown", near(source, layer.pixels, layer.neighbours) & ~masked)
         elif isinstance(layer, IslandLayer):
@@ -118,7 +118,7 @@ def agrees(evaluator, wanted):
     mask, counts = evaluator.mask(wanted), evaluator.evaluate(wanted)
     parts, removed, spared, kept = by_definition(evaluator.images, wanted)
     assert [removal.rule for removal in mask.removals] == parts
-    reasons = np.zeros(SHAPE, np.uint32)
+    reasons = np.zeros(CSPAD.shape, np.uint32)
     for removal, where, saved in zip(mask.removals, removed, spared, strict=True):
         np.testing.assert_array_equal(removal.where, where)
         np.testing.assert_array_equal(removal.spared, saved)
@@ -169,13 +169,13 @@ def test_limits_and_border_equal_their_definition(evaluator, high, low, border):
     wanted = MaskSettings(high, border=border, low_gain=low)
     kept = agrees(evaluator, wanted)
     average, stddev, maximum = evaluator.images.arrays
-    lower = evaluator.images.low_gain if low is not None else np.zeros(SHAPE, bool)
+    lower = evaluator.images.low_gain if low is not None else np.zeros(CSPAD.shape, bool)
     low = low or high
     good = (average > 0) & (average <= np.where(lower, low.avg_max, high.avg_max))
     good &= (stddev > 0) & (stddev <= np.where(lower, low.stddev_max, high.stddev_max))
     good &= maximum >= np.where(lower, low.maxproj_min, high.maxproj_min)
     if border:
-        inner = np.zeros(SHAPE, bool)
+        inner = np.zeros(CSPAD.shape, bool)
         inner[:, border:-border, border : 194 - border] = True
         inner[:, border:-border, 194 + border : 388 - border] = True
         good &= inner
@@ -248,12 +248,12 @@ def test_any_layers_and_movements_equal_their_definition(evaluator, layers, move
 def test_layers_that_overlap_in_too_many_ways_are_still_exact(tmp_path):
     """17 random masks divide the pixels into 131 072 classes, too many to work all of them out."""
     random = np.random.default_rng(0)
-    words = random.integers(0, 1 << 17, SHAPE, np.uint32)
+    words = random.integers(0, 1 << 17, CSPAD.shape, np.uint32)
     layers = []
     for bit in range(17):
         np.save(tmp_path / f"{bit}.npy", (words >> bit & 1) == 0)
         layers.append(FileLayer(str(bit), path=f"{bit}.npy"))
-    evaluator = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)), folder=tmp_path)
+    evaluator = MaskEvaluator(*(np.ones(CSPAD.shape) for _ in range(3)), folder=tmp_path)
     wanted = MaskSettings(Thresholds(maxproj_min=0), layers=tuple(layers))
     mask = evaluator.mask(wanted)
     np.testing.assert_array_equal(mask.good, words == 0)
@@ -275,7 +275,7 @@ def test_each_layer_is_counted_by_name(evaluator):
         PartLayer("trusted", mode="exclude", parts=("Q0S7",)),
     )
     every = MaskSettings(Thresholds(1e9, 1e9, -np.inf), layers=layers)
-    blank = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
+    blank = MaskEvaluator(*(np.ones(CSPAD.shape) for _ in range(3)))
     for mask in (blank.evaluate(every), blank.mask(every)):
         left, right = mask.removals[-2:]
         sensor = 185 * 388
@@ -285,7 +285,9 @@ def test_each_layer_is_counted_by_name(evaluator):
         assert mask.counts["part"].total == 9 * sensor
         (trusted,) = mask.kept
         assert (trusted.label, trusted.pixels) == ("layer 3 “trusted”", sensor)
-    assert np.array_equal(mask.kept[0].where, np.arange(32)[:, None, None] == np.full(SHAPE, 7))
+    assert np.array_equal(
+        mask.kept[0].where, np.arange(32)[:, None, None] == np.full(CSPAD.shape, 7)
+    )
 
 
 def test_counts_alone_know_no_pixels(evaluator):
@@ -302,7 +304,7 @@ def test_a_mask_stays_as_it_is(evaluator):
 
 
 def test_own_limits_of_low_gain_need_a_gain_map():
-    evaluator = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
+    evaluator = MaskEvaluator(*(np.ones(CSPAD.shape) for _ in range(3)))
     wanted = MaskSettings(low_gain=Thresholds(maxproj_min=50))
     for evaluate in (evaluator.mask, evaluator.evaluate):
         with pytest.raises(MaskError, match="gain map"):
@@ -310,7 +312,7 @@ def test_own_limits_of_low_gain_need_a_gain_map():
 
 
 def test_what_a_layer_lacks_is_said():
-    evaluator = MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)))
+    evaluator = MaskEvaluator(*(np.ones(CSPAD.shape) for _ in range(3)))
     with pytest.raises(MaskError, match="geometry"):
         evaluator.mask(MaskSettings(layers=(RadiusLayer(to_mm=3),)))
     with pytest.raises(MaskError, match="no_such"):

@@ -17,10 +17,14 @@ SHAPE = CSPAD.shape
 
 @pytest.fixture(scope="module")
 def mask(geometry):
-    average, stddev, maximum = np.full(SHAPE, 1200.0), np.full(SHAPE, 4.0), np.full(SHAPE, 900.0)
+    average, stddev, maximum = (
+        np.full(CSPAD.shape, 1200.0),
+        np.full(CSPAD.shape, 4.0),
+        np.full(CSPAD.shape, 900.0),
+    )
     average[9, 100, 200], maximum[9, 100, 200] = 2310.25, 80.0
     stddev[0, 0, 0] = np.nan
-    low_gain = np.zeros(SHAPE, bool)
+    low_gain = np.zeros(CSPAD.shape, bool)
     low_gain[5] = True
     settings = MaskSettings(
         low_gain=Thresholds(avg_max=1000.0),
@@ -76,8 +80,8 @@ def test_grown_good_and_missing_values(mask):
 
 def test_a_kept_pixel_tells_what_would_remove_it_and_who_keeps_it(geometry):
     radius = np.hypot(*np.moveaxis(geometry.pixel_positions_um()[..., :2], -1, 0))
-    place = np.unravel_index(radius.argmin(), SHAPE)
-    average = np.full(SHAPE, 1200.0)
+    place = np.unravel_index(radius.argmin(), CSPAD.shape)
+    average = np.full(CSPAD.shape, 1200.0)
     average[place] = 5000.0
     settings = MaskSettings(
         layers=(
@@ -86,7 +90,9 @@ def test_a_kept_pixel_tells_what_would_remove_it_and_who_keeps_it(geometry):
             PartLayer("only quadrant 0", mode="intersection", parts=("Q0",)),
         )
     )
-    mask = build_mask(settings, average, np.full(SHAPE, 4.0), np.full(SHAPE, 900.0), geometry)
+    mask = build_mask(
+        settings, average, np.full(CSPAD.shape, 4.0), np.full(CSPAD.shape, 900.0), geometry
+    )
     report = mask.explain(place)
     assert report.good
     assert report.reasons == ()
@@ -107,7 +113,7 @@ def test_a_kept_pixel_tells_what_would_remove_it_and_who_keeps_it(geometry):
 def test_two_shapes_are_told_apart(geometry):
     ring = CircleLayer("ring", radius_mm=20.0)
     arm = LineLayer("arm", end_mm=(0.0, 60.0), width_mm=3.0)
-    ones = np.ones(SHAPE)
+    ones = np.ones(CSPAD.shape)
     mask = build_mask(MaskSettings(layers=(ring, arm)), ones, ones, 900 * ones, geometry)
     x, y = mask.images.xy_mm
     for where, expected in (
@@ -115,13 +121,13 @@ def test_two_shapes_are_told_apart(geometry):
         (x**2 + (y - 40) ** 2, ["layer 2 “arm”"]),
         (x**2 + (y - 15) ** 2, ["layer 1 “ring”", "layer 2 “arm”"]),
     ):
-        place = np.unravel_index(where.argmin(), SHAPE)
+        place = np.unravel_index(where.argmin(), CSPAD.shape)
         assert [one.text for one in mask.explain(place).reasons] == expected
         assert {one.rule for one in mask.explain(place).reasons} == {"shape"}
 
 
 def test_a_mask_from_a_file_knows_places_and_rules_only():
-    good = np.ones(SHAPE, bool)
+    good = np.ones(CSPAD.shape, bool)
     good[1, 2, 3] = False
     report = explain_pixel(wb.Mask.from_good(good), (1, 2, 3))
     assert report.average is None

@@ -35,7 +35,7 @@ PLACE = (13, 100, 300)
 @pytest.fixture(scope="module")
 def mask():
     """Each rule masks some pixels of its own, and some together with the next."""
-    reasons = np.zeros(SHAPE, np.uint32)
+    reasons = np.zeros(CSPAD.shape, np.uint32)
     random = np.random.default_rng(8)
     for rule in RULES.values():
         reasons.flat[random.choice(reasons.size, 300)] |= np.uint32(rule.flag)
@@ -68,7 +68,7 @@ def test_files_with_reasons_name_the_layers(tmp_path, name, further):
         PartLayer("trusted", mode="exclude", parts=("Q2S7",)),
         *(PartLayer(f"more {number}", parts=("Q0S0",)) for number in range(further)),
     )
-    images = [np.ones(SHAPE), np.ones(SHAPE), np.full(SHAPE, 500.0)]
+    images = [np.ones(CSPAD.shape), np.ones(CSPAD.shape), np.full(CSPAD.shape, 500.0)]
     mask = build_mask(MaskSettings(layers=layers), *images)
     wb.write_mask(mask, tmp_path / FILES[name], format=name)
     again = wb.read_mask(tmp_path / FILES[name])
@@ -130,7 +130,7 @@ def test_numpy_true_is_good(tmp_path, mask):
     path = tmp_path / "mask.npy"
     wb.write_mask(mask, path)
     array = np.load(path)
-    assert (array.dtype, array.shape) == (bool, SHAPE)
+    assert (array.dtype, array.shape) == (bool, CSPAD.shape)
     assert array[0, 0, 0]
     assert not array[PLACE]
     assert json.loads((tmp_path / "mask.npy.json").read_text())["polarity"] == "True = good"
@@ -142,7 +142,7 @@ def test_cxi_zero_is_good_and_hot_is_bit_2(tmp_path, mask):
     wb.write_mask(mask, tmp_path / "mask.cxi")
     with h5py.File(tmp_path / "mask.cxi") as file:
         words = file["entry_1/instrument_1/detector_1/mask"][()]
-    assert (words.dtype, words.shape) == (np.uint32, SHAPE)
+    assert (words.dtype, words.shape) == (np.uint32, CSPAD.shape)
     assert words[0, 0, 0] == 0
     assert words[PLACE] == 0x4
 
@@ -154,7 +154,7 @@ def test_nxmx_zero_is_good_and_over_responding_is_bit_3(tmp_path, mask):
         words = file["entry/instrument/detector/pixel_mask"][()]
     assert (words.dtype, words.shape) == (np.uint32, (5920, 388))  # a third one means frames
     assert words[0, 0] == 0
-    assert words.reshape(SHAPE)[PLACE] == 1 << 3
+    assert words.reshape(CSPAD.shape)[PLACE] == 1 << 3
 
 
 @pytest.mark.dials
@@ -208,9 +208,9 @@ def test_psana_mask_1_is_good_and_status_0_is_good(tmp_path, mask):
     wb.write_mask(mask, tmp_path / "mask.txt")
     numbers = np.loadtxt(tmp_path / "mask.txt", dtype=int)
     assert numbers.shape == (5920, 388)
-    np.testing.assert_array_equal(numbers.reshape(SHAPE), mask.good)
+    np.testing.assert_array_equal(numbers.reshape(CSPAD.shape), mask.good)
     wb.write_mask(mask, tmp_path / "status.txt", format="psana-status")
-    numbers = np.loadtxt(tmp_path / "status.txt", dtype=int).reshape(SHAPE)
+    numbers = np.loadtxt(tmp_path / "status.txt", dtype=int).reshape(CSPAD.shape)
     np.testing.assert_array_equal(numbers == 0, mask.good)
     assert numbers[PLACE] == 16
     with pytest.raises(FileFormatError, match="0 and 1 only"):
@@ -284,18 +284,21 @@ def bad_files(folder):
         return folder / name
 
     yield hdf5("a.cxi", "entry_1/instrument_1/detector_1/mask", np.zeros((2, 2), int)), "2 × 2"
-    yield hdf5("b.cxi", "entry_1/instrument_1/detector_1/mask", np.zeros(SHAPE, "f4")), "float32"
+    yield (
+        hdf5("b.cxi", "entry_1/instrument_1/detector_1/mask", np.zeros(CSPAD.shape, "f4")),
+        "float32",
+    )
     yield hdf5("c.h5", "something", np.zeros(3)), "no mask at"
     yield hdf5("d.h5", "data/mask", np.zeros(3)), "crystfel"
     yield text("e.h5", "not hdf5"), "HDF5"
     yield text("f.npy", "not numpy"), "numpy"
     yield array("g.npy", np.zeros((3, 3), bool)), "known detector"
-    yield array("h.npy", np.full(SHAPE, 7)), "more than 0 and 1"
+    yield array("h.npy", np.full(CSPAD.shape, 7)), "more than 0 and 1"
     yield array("i.npy", np.array([{}], dtype=object), allow_pickle=True), "numpy"
-    yield array("j.npy", np.zeros(SHAPE)), "True and False"
+    yield array("j.npy", np.zeros(CSPAD.shape)), "True and False"
     yield text("k.edf", "nothing"), "fabio"
     for name in ("cut.tif", "cut.edf"):
-        wb.write_mask(Mask.from_good(np.zeros(SHAPE, bool)), folder / name)
+        wb.write_mask(Mask.from_good(np.zeros(CSPAD.shape, bool)), folder / name)
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])
     yield folder / "cut.edf", "truncated"
@@ -309,8 +312,8 @@ def bad_files(folder):
             "entry_1/instrument_1/detector_1/mask", (10**6, 10**6), "u4", chunks=(10, 10)
         )
     yield folder / "n.cxi", "1000000"
-    elsewhere = h5py.VirtualLayout(SHAPE, "u4")
-    elsewhere[:] = h5py.VirtualSource("missing.h5", "mask", SHAPE)
+    elsewhere = h5py.VirtualLayout(CSPAD.shape, "u4")
+    elsewhere[:] = h5py.VirtualSource("missing.h5", "mask", CSPAD.shape)
     with h5py.File(folder / "o.cxi", "w") as file:  # HDF5 would read zeros: all good
         file.create_virtual_dataset("entry_1/instrument_1/detector_1/mask", elsewhere)
     yield folder / "o.cxi", "other files"
@@ -364,4 +367,4 @@ def test_missing_files_and_unknown_names(tmp_path):
 
 def test_reasons_of_a_newer_version_are_refused():
     with pytest.raises(MaskError, match="newer"):
-        Mask.from_reasons(np.full(SHAPE, 1 << 30, np.uint32))
+        Mask.from_reasons(np.full(CSPAD.shape, 1 << 30, np.uint32))

@@ -76,19 +76,19 @@ def test_suggestions_find_the_bad_pixels_and_no_other(evaluator, runs):
     good = evaluator.mask(MaskSettings(limits)).good
     assert not good.flat[runs.bad].any()
     assert not good[runs.unbonded].any()
-    others = np.ones(SHAPE, bool)
+    others = np.ones(CSPAD.shape, bool)
     others.flat[runs.bad] = False
     assert np.count_nonzero(~good & others & ~runs.unbonded) < 30
 
 
 def test_no_valley_no_suggestion(runs):
-    dark = np.random.default_rng(0).normal(1300, 20, SHAPE)
+    dark = np.random.default_rng(0).normal(1300, 20, CSPAD.shape)
     found = suggest(MaskEvaluator(runs.average, runs.stddev, dark))[2]
     assert found.value is None
     assert "not apart" in found.text
     thresholds = Thresholds()
     assert apply_suggestions(thresholds, [found]) == thresholds
-    empty = suggest(MaskEvaluator(*(np.zeros(SHAPE) for _ in range(3))))
+    empty = suggest(MaskEvaluator(*(np.zeros(CSPAD.shape) for _ in range(3))))
     assert [one.value for one in empty] == [None, None, None]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE, unbonded_pixels
+from workbench.detectors import CSPAD
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
 from workbench.recipe import Recipe, write_recipe
@@ -20,14 +20,14 @@ def image_folder(tmp_path_factory):
     true = Geometry.ideal()
     deployed = true.move_quadrants(-TRUTH)
     random = np.random.default_rng(4)
-    average = random.normal(1200, 40, SHAPE)
-    stddev = random.gamma(60, 4 / 60, SHAPE)
-    hot, dead = random.random((2, *SHAPE)) < 5e-4
+    average = random.normal(1200, 40, CSPAD.shape)
+    stddev = random.gamma(60, 4 / 60, CSPAD.shape)
+    hot, dead = random.random((2, *CSPAD.shape)) < 5e-4
     average[hot] = 9000
     average[dead] = stddev[dead] = 0
     powder = powder_image(true, events=8, seed=3)
     maximum = powder_image(true, events=8, seed=3, kind="maximum") + 400
-    maximum[unbonded_pixels()] = 20
+    maximum[CSPAD.unbonded_pixels()] = 20
     images = {
         "average": average,
         "stddev": stddev,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.alignment.result import Measures
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
@@ -37,7 +37,7 @@ def quadrant(verdict="good", sigma=0.05, offset=(3.0, 1.0), accepted=True, warni
 
 
 def calibration(quadrants=None, masked=0.01, warnings=()):
-    good = np.ones(SHAPE, bool)
+    good = np.ones(CSPAD.shape, bool)
     good.ravel()[: int(masked * good.size)] = False
     found = quadrants or [quadrant() for _ in range(4)]
     alignment = SimpleNamespace(
@@ -108,7 +108,7 @@ def test_rings_stand_out_most_in_the_true_geometry():
 
 
 def test_without_pixels_there_is_no_contrast():
-    assert np.isnan(ring_contrast(radial_profile(np.full(SHAPE, np.nan), Geometry.ideal())))
+    assert np.isnan(ring_contrast(radial_profile(np.full(CSPAD.shape, np.nan), Geometry.ideal())))
 
 
 def result(corrected, calib_dir, moved=1.0):

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from workbench.detector import PIXEL_SIZE_UM
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry, GeometryStore
 from workbench.report.checks import Check
@@ -144,7 +144,7 @@ def test_blinking_geometries_share_a_frame():
     )
     np.testing.assert_allclose(still, 0, atol=0.6)
     np.testing.assert_allclose(moved, -MOVES[0], atol=0.6)
-    assert frames[0][2] == PIXEL_SIZE_UM / 1000
+    assert frames[0][2] == CSPAD.pixel_um / 1000
 
 
 def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(session, store):

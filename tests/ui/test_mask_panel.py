@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.detector import SHAPE, unbonded_pixels
 from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
@@ -80,7 +79,7 @@ def test_every_kind_of_layer_can_be_added(panel, session, kind):
 
 
 def test_a_mask_file_becomes_a_layer(panel, session, tmp_path):
-    good = np.ones(SHAPE, bool)
+    good = np.ones(CSPAD.shape, bool)
     good[3] = False
     wb.write_mask(wb.Mask.from_good(good), tmp_path / "old.npy")
     assert panel.layers.path.layout.display == "none"
@@ -147,7 +146,7 @@ def test_a_shape_selected_on_the_picture_shows_its_settings(panel):
 
 
 def test_low_gain_has_limits_of_its_own(session, image_set):
-    low = np.zeros(SHAPE, bool)
+    low = np.zeros(CSPAD.shape, bool)
     low[:3] = True
     session.use_images(dataclasses.replace(image_set, low_gain=low))
     panel = MaskPanel(session)
@@ -293,7 +292,7 @@ IMPLAUSIBLE = {
     "limit: hot” removes 69": lambda s: {"average": s.average.replace(data=s.average.data + 810)},
     "are not above 0": lambda s: {"average": s.average.replace(data=s.average.data - 1200)},
     "dark and bright seem swapped": lambda s: {
-        "stddev": s.stddev.replace(data=np.where(unbonded_pixels(), 4.0, 40.0)),
+        "stddev": s.stddev.replace(data=np.where(CSPAD.unbonded_pixels(), 4.0, 40.0)),
         "maximum": s.maximum.replace(data=s.average.data + 12),
     },
     "are the two swapped": lambda s: {"average": s.stddev, "stddev": s.average},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.detector import SHAPE
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.mask import MaskEvaluator
 from workbench.recipe import MaskSettings, Thresholds
@@ -83,7 +83,7 @@ def test_a_shape_is_drawn_moved_and_removed_on_the_picture(session):
 
 
 def engine(**known):
-    return MaskEvaluator(*(np.ones(SHAPE) for _ in range(3)), **known)
+    return MaskEvaluator(*(np.ones(CSPAD.shape) for _ in range(3)), **known)
 
 
 def test_the_view_is_told_each_layer_by_name():
@@ -129,7 +129,7 @@ def test_kept_pixels_tell_what_would_mask_them_and_who_keeps_them():
 
 
 def test_low_gain_pixels_with_limits_of_their_own_are_told():
-    low_gain = np.zeros(SHAPE, bool)
+    low_gain = np.zeros(CSPAD.shape, bool)
     low_gain[5] = True
     settings = MaskSettings(low_gain=Thresholds(maxproj_min=1))
     told = layer_bits(engine(low_gain=low_gain).mask(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.detector import DEFAULT_ADDRESS
+from workbench.detectors import DEFAULT_ADDRESS
 
 
 def add_experiment_arguments(
