@@ -20,8 +20,8 @@ TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
 each event are enough for the processor to read ahead."""
 FOLD = 16
-"""Events whose squares fit 32 bits without sign: 16 * 16383**2 < 2**32."""
-LARGEST = 16383
+"""Events whose squares fit 32 bits without sign, with values of 14 bits."""
+LARGEST = 2**14 - 1
 """Of values up to this `FOLD` squares fit; where there are larger ones, what was lost is added."""
 
 

@@ -99,7 +99,7 @@ def write_constants(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write per-pixel constants in the form psana reads (a CSPAD: 5920 lines × 388 numbers).
+    """Write per-pixel constants in the form psana reads, a line for each row of a module.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Text files of per-pixel constants: ``#`` comments, then numbers in C order.
 
-The usual shape is 5920 rows × 388 columns; any shape with the right count is read (psana
+The usual shape is a line for each row of a module; any shape with the right count is read (psana
 re-shapes it). Without a ``# DTYPE`` comment the numbers are float32.
 """
 

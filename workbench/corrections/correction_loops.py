@@ -12,7 +12,7 @@ from numba import njit
 BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
-MEDIAN_LEAST, MEDIAN_MOST = -16384, 16383
+MEDIAN_LEAST, MEDIAN_MOST = -(2**14), 2**14 - 1
 """ADU; psana counts values beyond in the first and last bin of its histogram."""
 
 

@@ -137,7 +137,7 @@ def top_of(objects: Sequence[GeometryObject]) -> Name | None:
 def modules_below(
     top: Name, children: Mapping[Name, Sequence[GeometryObject]], module_type: str
 ) -> list[GeometryObject]:
-    """Objects of a type (``SENS2X1``, whatever the version) below `top`, in order of indices."""
+    """Objects of a type (its name, whatever the version) below `top`, in order of indices."""
     modules: list[GeometryObject] = []
     for child in children.get(top, ()):
         if child.name.partition(":")[0] == module_type:

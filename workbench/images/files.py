@@ -62,7 +62,7 @@ def write_image(
     """Write an image atomically, in the format of the suffix.
 
     ``.cbf`` and ``.h5`` keep everything; ``.npy``, ``.edf`` and ``.tif`` the values alone, the
-    latter two as the modules below one another (CSPAD: 5920 × 388).
+    latter two as the modules below one another.
 
     Raises
     ------

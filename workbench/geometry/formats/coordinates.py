@@ -1,4 +1,4 @@
-"""Pixel coordinates as psana gives them: a numpy file of x, y, z in µm, ``(3, 32, 185, 388)``."""
+"""Pixel coordinates of psana: a numpy file of x, y, z in µm, ``(3, modules, rows, columns)``."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def crystfel_text(
     frame: str | None = None,
     like: str | None = None,
 ) -> str:
-    """Text of a ``.geom`` file for data in Cheetah's slab (of a CSPAD 1480 × 1552).
+    """Text of a ``.geom`` file for data in Cheetah's slab.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Beside the file stands ``<file>.geom``, the lines that a CrystFEL geometry for Cheetah's layout
 needs to use it, in place of its own about a mask. In the slab the modules of a group (sensors of a
-CSPAD quadrant) stand below each other and the groups side by side: 1480 × 1552 pixels of a CSPAD.
+CSPAD quadrant) stand below each other and the groups side by side.
 """
 
 from __future__ import annotations
