@@ -116,3 +116,99 @@ def test_an_error_in_a_callback_is_seen(notebook, page):
     notebook.wait_text(".cw-log", "Traceback")
     notebook.screenshot("10-error")
     assert "ERROR of all things" in notebook.kernel("bench.session.wait(10)")
+
+
+def layers(notebook):
+    return notebook.kernel("print(*[layer.name for layer in bench.recipe.mask.layers], sep='|')")
+
+
+def test_the_shape_that_was_clicked_is_deleted_and_brought_back(notebook, page):
+    canvas = page.locator(".cw-lines").nth(2)
+    box = notebook.box(canvas)
+
+    def at(x, y):
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def selected(layer):
+        notebook.says("bench.view.selected", str(layer))
+
+    page.get_by_title(re.compile("Draw a rectangle")).click()
+    for left, name in ((0.15, "drawn rectangle"), (0.6, "drawn rectangle 2")):
+        page.mouse.move(*at(left, 0.2))
+        page.mouse.down()
+        page.mouse.move(*at(left + 0.2, 0.4), steps=5)
+        page.mouse.up()
+        notebook.says("bench.recipe.mask.layers[-1].name", name)
+    selected(1)
+    page.get_by_title(re.compile("Move and pick")).click()
+    page.mouse.click(*at(0.9, 0.9))
+    selected(-1)
+    page.keyboard.press("Delete")
+    page.mouse.click(*at(0.25, 0.3))
+    selected(0)
+    page.keyboard.press("Delete")
+    notebook.until(lambda: layers(notebook) == "drawn rectangle 2", what="only the second")
+    page.keyboard.press("Control+z")
+    notebook.until(lambda: layers(notebook) == "drawn rectangle|drawn rectangle 2", what="both")
+    page.keyboard.press("Control+y")
+    notebook.until(lambda: layers(notebook) == "drawn rectangle 2", what="only the second again")
+
+
+def test_a_limit_out_of_range_is_refused_in_its_field(notebook, page):
+    field = page.get_by_role("spinbutton", name=re.compile("maxproj-min"))
+    refused = page.locator(".cw-limit-refused:not(:empty)")
+    slider = page.get_by_role("slider", name=re.compile("maxproj-min"))
+    top, masked = slider.get_attribute("max"), notebook.masked()
+    for typed, reason in (("-50", "below 0"), ("30000000", "would mask every pixel")):
+        field.fill(typed)
+        field.press("Enter")
+        assert reason in refused.inner_text()
+        assert "300 ADU stays" in refused.inner_text()
+        assert field.get_attribute("aria-invalid") == "true"
+        assert field.input_value() == typed
+    notebook.screenshot("limit-refused")
+    field.press("Escape")
+    assert field.input_value() == "300"
+    assert refused.count() == 0
+    above = page.get_by_role("spinbutton", name=re.compile("^Average ≤"))
+    above.fill("-50")
+    above.press("Enter")
+    assert "would mask every pixel" in refused.inner_text()
+    notebook.idle()
+    assert notebook.masked() == masked
+    assert slider.get_attribute("max") == top
+    field.fill("320")
+    field.press("Enter")
+    notebook.says("bench.recipe.mask.thresholds.maxproj_min", "320.0")
+
+
+def test_before_after_and_blink_keep_the_place_and_say_which_is_shown(notebook, page):
+    notebook.step(3)
+    title = page.locator(".cw-title").first
+    notebook.until(lambda: title.inner_text() == "Maximum, after", what="the corrected picture")
+    canvas = page.locator(".cw-lines").first
+    box = notebook.box(canvas)
+    notebook.kernel("bench.view.show_rings = bench.view.show_outlines = False")
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.wheel(0, -900)
+    notebook.says("len(bench.view.window)", "4")
+    place = (
+        "(lambda f, w: [round(f[0] + (w[0] - 0.5) * f[2], 3), round(f[1] + (w[1] - 0.5) * f[2], 3),"
+        " round(w[3] - w[1], 3)])(bench.view._messages[bench.view.arrangement][0]['frame'],"
+        " bench.view.window)"
+    )
+    after = notebook.kernel(f"print({place})")
+    after_drawn = notebook.drawn()
+    panel = page.locator(".cw-panel")
+    panel.get_by_role("button", name="Before", exact=True).click()
+    notebook.until(lambda: title.inner_text() == "Maximum, before", what="the present picture")
+    assert page.locator(".cw-shown").inner_text() == "Before"
+    notebook.says(place, after)
+    notebook.until(lambda: notebook.drawn() != after_drawn, what="another picture")
+    panel.get_by_role("button", name="Blink", exact=True).click()
+    for name in ("after", "before"):
+        notebook.until(lambda name=name: title.inner_text() == f"Maximum, {name}", what=name)
+    assert page.locator(".cw-shown").count() == 0
+    panel.get_by_role("button", name="After", exact=True).click()
+    notebook.until(lambda: notebook.drawn() == after_drawn, what="the same place as first")
+    assert page.locator(".cw-shown").inner_text() == "After"

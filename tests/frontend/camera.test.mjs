@@ -35,10 +35,22 @@ test("another geometry is shown at the same place of the lab", () => {
   assert.equal(carried(box, MAP, { ...MAP, frame: undefined }), null);
 });
 
+const columnsOf = (count, large, wide, high) => arranged(count, large, wide, high, 1, 6, 28);
+
 test("pictures are arranged in as many columns as make them largest", () => {
-  assert.equal(arranged(3, 1200, 400, 1, 6, 28).columns, 3);
-  assert.equal(arranged(3, 400, 1200, 1, 6, 28).columns, 1);
-  assert.equal(arranged(4, 800, 800, 1, 6, 28).columns, 2);
-  const { height } = arranged(1, 2000, 500, 1, 6, 28);
-  assert.equal(height, 500);
+  assert.equal(columnsOf(3, -1, 1200, 400).columns, 3);
+  assert.equal(columnsOf(3, -1, 400, 1200).columns, 1);
+  assert.equal(columnsOf(4, -1, 800, 800).columns, 2);
+  assert.equal(columnsOf(1, 0, 2000, 500).size.height, 500);
+});
+
+test("where there is height for it one picture is large, the others beside it", () => {
+  const { size, largeSize } = columnsOf(3, 2, 1200, 760);
+  assert.ok(size.width > 350);
+  assert.equal(largeSize.height, 760);
+  assert.ok(size.width + largeSize.width + 6 <= 1200);
+  assert.ok(2 * size.height + 6 + 28 <= 760);
+  assert.equal(columnsOf(3, -1, 1200, 760).largeSize, null, "none is to be large");
+  assert.equal(columnsOf(3, 2, 1400, 400).largeSize, null, "the others would be small");
+  assert.equal(columnsOf(2, 1, 1200, 760).largeSize, null);
 });

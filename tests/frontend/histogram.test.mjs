@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axis, bars, plateaus, removedAt, rounded, slopeAt } from "../../workbench/ui/frontend/src/histogram.js";
+import { axis, bars, plateaus, refusal, removedAt, rounded, slopeAt } from "../../workbench/ui/frontend/src/histogram.js";
 
 test("values and places on the axis are each other's inverse, within its ends", () => {
   const { place, value } = axis(100, 300, 216, 8);
@@ -37,4 +37,24 @@ test("a plateau is where ten percent more or less change next to nothing", () =>
 test("limits are whole steps, without the rests of binary fractions", () => {
   assert.equal(rounded(0.37, 0.05), 0.35);
   assert.equal(rounded(17.4999, 1), 17);
+});
+
+const limit = (changes) => ({ masks: "below", highest: 4000.3, step: 1, unit: "ADU", ...changes });
+
+test("a limit that would mask everything or nothing is refused, with the reason", () => {
+  const reasons = [
+    [-50, {}, /below 0/],
+    [5000, {}, /mask every pixel: the largest value of the image is 4000.3 ADU/],
+    [0, { masks: "above" }, /mask every pixel; type a limit above 0/],
+    [-50, { masks: "above" }, /mask every pixel/],
+    [5000, { masks: "above" }, /mask no pixel/],
+    [Number.NaN, {}, /number/],
+  ];
+  for (const [value, changes, reason] of reasons) assert.match(refusal(value, limit(changes)), reason);
+});
+
+test("limits within the data are taken, and any where no image is known", () => {
+  for (const value of [0, 300, 4000, 4001]) assert.equal(refusal(value, limit({})), "");
+  assert.equal(refusal(1e9, limit({ highest: null })), "");
+  assert.equal(refusal(0.05, limit({ masks: "above" })), "");
 });

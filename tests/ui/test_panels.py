@@ -202,7 +202,7 @@ def test_offsets_older_than_the_mask_are_said_to_be(quadrants, session):
 
 def test_where_the_images_are_too_old_to_follow_the_panel_says_so(quadrants, session):
     quadrants.form.controls["halves"].value = "odd-even"  # needs other averages
-    assert "step 1 computes them again" in quadrants.stale.value
+    assert "compute them again in step 1" in quadrants.stale.value
     quadrants.form.controls["halves"].value = "none"
     assert quadrants.stale.value == ""
 

@@ -30,9 +30,10 @@ from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
 from workbench.ui.panels.run import RunPanel
 from workbench.ui.tooltips import tooltips_on_labels
+from workbench.ui.widgets.app_root import AppRoot
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, nobody_looks
-from workbench.ui.widgets.styles import classed, marked, style_sheet
+from workbench.ui.widgets.styles import classed, marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -259,9 +260,13 @@ class Workbench:
         )  # fmt: skip
         self.report_link = widgets.HTML(layout={"display": "none"})
         steps = classed(widgets.HBox(self.steps), "cw-steps")
+        root = AppRoot(
+            lambda: self.panel.guarded(session.undo), lambda: self.panel.guarded(session.redo),
+            full_screen_button=True,
+        )  # fmt: skip
         actions = classed(
             widgets.HBox(
-                [self.undo, self.redo, self.save_button, self.report_button, self.report_link]
+                [self.undo, self.redo, self.save_button, self.report_button, self.report_link, root]
             ),
             "cw-actions",
         )
@@ -280,7 +285,6 @@ class Workbench:
         self.widget = classed(
             widgets.VBox(
                 [
-                    style_sheet(),
                     classed(widgets.HBox([steps, actions]), "cw-header"),
                     guide, self.status, self.main, self.drawer,
                 ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from workbench.ui.widgets.image_view import BRIGHT_RUNS, IMAGES, ImageView, low_
 from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
 
 if TYPE_CHECKING:
+    from workbench.averages import RunImages
     from workbench.geometry import Geometry
 
 
@@ -71,21 +72,23 @@ class Bridge:
         run = self.session.preview
         if run is None or run.count == 0 or not self.view.keeps_up:
             return  # another preview follows, or the images
-        self._geometry_of_deployed(run)
+        if not self.view.has_map("assembled"):
+            self._show_deployed_geometry(run)
         if run.run == self.session.recipe.experiment.dark:
             self.view.set_image("average", run.average)
             self.view.set_image("stddev", run.stddev)
         else:
             self.view.set_image("maximum", run.maximum)
 
-    def _geometry_of_deployed(self, run: Any) -> None:
-        if self.view.has_map("assembled"):
-            return
+    def _show_deployed_geometry(self, run: RunImages) -> None:
         from workbench import pipeline
         from workbench.averages import deployed_geometry
 
         opened = pipeline.open_recipe_run(self.session.recipe, run.run)
-        self.view.set_geometry(deployed_geometry(opened))
+        geometry = deployed_geometry(opened)
+        if geometry is not None:
+            self.view.set_detector(geometry.detector)
+        self.view.set_geometry(geometry)
 
     def _images(self) -> None:
         images, view = self.session.images, self.view
@@ -211,14 +214,14 @@ class Bridge:
             present.append(layers.PixelLayer(name="picked by hand", pixels=(pixel,)))
         self.session.change("mask.layers", tuple(present))
 
-    def _guarded(self, act: Any) -> None:
+    def _guarded(self, act: Callable[[], object]) -> None:
         try:
             act()
         except Exception as error:
             self.session.log.error("view", error)
 
 
-def drawn_by_kernel(settings: Any) -> bool:
+def drawn_by_kernel(settings: layers.MaskSettings) -> bool:
     """Whether the picture of the mask needs the kernel: where layers that look at the mask so far
     meet layers that keep pixels."""
     on = [layer for layer in settings.layers if layer.on]

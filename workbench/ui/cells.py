@@ -1,4 +1,4 @@
-"""A cell that is run again shows a new workbench; the one it showed before is let go of.
+"""A cell that is run again shows a new workbench; the one it showed before is closed.
 
 Jupyter keeps the widgets of the first, and sends them all to a page that is opened again.
 """
@@ -17,7 +17,7 @@ _SHOWN: dict[str, list[tuple[int, weakref.ref[Workbench]]]] = {}
 
 
 def replace(bench: Workbench, shell: Any = None) -> list[Workbench]:
-    """Close what an earlier run of this cell showed and no variable holds any more; gives it.
+    """Close what an earlier run of this cell showed and no variable holds; gives what was closed.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def replace(bench: Workbench, shell: Any = None) -> list[Workbench]:
     if cell is None:
         return []
     now = int(getattr(shell, "execution_count", 0))
-    held = {id(one) for one in _held(shell.user_ns)}
+    held = {id(value) for value in _held(shell.user_ns)}
     kept, closed = [], []
     for when, reference in _SHOWN.get(cell, []):
         old = reference()
@@ -48,7 +48,7 @@ def replace(bench: Workbench, shell: Any = None) -> list[Workbench]:
 
 
 def _cell(shell: Any) -> str | None:
-    """Identity of the cell that runs, where the front end tells it (JupyterLab 4, VS Code)."""
+    """Identity of the cell that runs, where the front end sends it (JupyterLab 4, VS Code)."""
     try:
         result: str | None = shell.get_parent()["metadata"]["cellId"]
         return result

@@ -9,6 +9,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const target = join(here, "..", "static");
 const names = [
+  "app_root.js",
   "image_view.js",
   "limit_control.js",
   "layer_list.js",

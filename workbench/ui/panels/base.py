@@ -101,11 +101,12 @@ class Panel:
         """What to display; with its own view on top if it is used alone."""
         if not self.owns_view:
             return self.box
-        from workbench.ui.widgets.styles import style_sheet
+        from workbench.ui.widgets.app_root import AppRoot
 
         if not hasattr(self, "_alone"):
             self.activate()
-            self._alone = widgets.VBox([style_sheet(), self.view, self.box])
+            root = AppRoot(self.session.undo, self.session.redo)
+            self._alone = widgets.VBox([root, self.view, self.box])
         return self._alone
 
     def activate(self) -> None:

@@ -124,6 +124,7 @@ class GeometryPanel(Panel):
             self.write, "warning", why_not=self._why_not_write,
         )  # fmt: skip
         self.keep_off = self.button("Do not write", "Leave everything as it is", self.close_plan)
+        self.keep_off.add_class("cw-closer")  # by Esc
         self.preview_box = widgets.VBox(
             [
                 self.plan_text,

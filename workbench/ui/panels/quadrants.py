@@ -26,6 +26,7 @@ from workbench.ui.panels.base import (
 )
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.maps_view import MapsView, correlation
+from workbench.ui.widgets.styles import marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,6 +129,8 @@ class QuadrantsPanel(Panel):
         self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
     ) -> None:
         super().__init__(session, view, bridge)
+        self._is_open = False
+        self._shown: Alignment | None = None  # whose "after" was shown when it came
         self.find = self.button(
             "Find offsets",
             "Correlate each quadrant with itself, rotated, over all trial offsets",
@@ -179,6 +182,7 @@ class QuadrantsPanel(Panel):
             layout={"width": "auto"},
         )
         widgets.link((self.blink, "value"), (self.view, "blink"))
+        self.view.observe(lambda change: self._show_which(), ["arrangement", "blink"])
         self.brighter = self.button(
             "Align on the maximum",
             "Find the offsets on the maximum of the bright runs instead of their average",
@@ -303,6 +307,24 @@ class QuadrantsPanel(Panel):
         self.blink.value = False
         self.view.arrangement = arrangement
 
+    def _show_which(self) -> None:
+        """Mark the button of what the picture shows."""
+        for button, arrangement in ((self.before, "assembled"), (self.after, "corrected")):
+            shown = self.view.arrangement == arrangement and not self.view.blink
+            marked(button, "cw-shown", shown and self.session.alignment is not None)
+
+    def activate(self) -> None:
+        """The powder picture with the quadrants moved, once their offsets are known."""
+        super().activate()
+        self._is_open = True
+        if self.session.alignment is not None:
+            self.view.arrangement = "corrected"
+
+    def leave(self) -> None:
+        """Remember how the view is set up; results that arrive do not change it then."""
+        self._is_open = False
+        super().leave()
+
     def _progress(self) -> None:
         running, progress = self._running(), self.session.jobs.progress
         self.progress.layout.visibility = "visible" if running else "hidden"
@@ -323,6 +345,10 @@ class QuadrantsPanel(Panel):
         alignment = self.session.alignment
         if alignment is None:
             return
+        if self._is_open and self._shown is not self.session.results.search_result:
+            self.view.arrangement = "corrected"
+        self._shown = self.session.results.search_result
+        self._show_which()
         self.maps.show(alignment)
         for shown, quadrant in zip(self.rows, alignment.quadrants, strict=True):
             shown.show(quadrant)

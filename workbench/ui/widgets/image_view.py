@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 IMAGES = tuple(RULE_IMAGES)
 BRIGHT_RUNS = "bright runs"
+TITLES = [image.words.replace("standard", "std") for image in RULE_IMAGES.values()]
 TILES = (
-    "side by side", *(image.words for image in RULE_IMAGES.values()), "mask", "all four",
-    BRIGHT_RUNS,
+    "side by side", *TITLES, "mask", "all four", BRIGHT_RUNS,
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
@@ -85,8 +85,8 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     images: t.List = t.List(
         t.Dict(),
         default_value=[
-            {"name": name, "title": image.words.capitalize(), "of_runs": image.runs == BRIGHT_RUNS}
-            for name, image in RULE_IMAGES.items()
+            {"name": name, "title": title.capitalize(), "of_runs": image.runs == BRIGHT_RUNS}
+            for (name, image), title in zip(RULE_IMAGES.items(), TITLES, strict=True)
         ],
         help="images, and whether those of the bright runs are of their kind",
     ).tag(sync=True)
@@ -116,6 +116,9 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     show_mask = t.Bool(True).tag(sync=True)
     mask_opacity = t.Float(0.8, min=0.0, max=1.0).tag(**LIVE)
     show_rings = t.Bool(False).tag(sync=True)
+    rings_by_group = t.Bool(
+        False, help="rings about the ring centre of each group, in the present geometry"
+    ).tag(sync=True)
     show_outlines = t.Bool(False).tag(sync=True)
     blink = t.Bool(
         False, help="alternate masks A and B where both are known, else both geometries"
@@ -307,17 +310,17 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
                 self._on_the_way.pop(content.get("name", ""), None)
         elif kind == "shape":
             shape = {"kind": content["kind"], "points": content["points"]}
-            self._tell("shape", shape)
+            self._notify("shape", shape)
         elif kind == "reshape":
-            self._tell(kind, {"layer": int(content["layer"]), "points": content["points"]})
+            self._notify(kind, {"layer": int(content["layer"]), "points": content["points"]})
         elif kind == "remove":
-            self._tell(kind, int(content["layer"]))
+            self._notify(kind, int(content["layer"]))
         elif kind in ("pixel", "pick"):
             flat = int(content["flat"])
             if 0 <= flat < self.detector.pixels:
-                self._tell(kind, flat)
+                self._notify(kind, flat)
 
-    def _tell(self, kind: str, value: Any) -> None:
+    def _notify(self, kind: str, value: Any) -> None:
         for act in self._listeners.get(kind, []):
             act(value)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anywidget
 import numpy as np
 import traitlets as t
@@ -24,7 +26,9 @@ class LimitControl(anywidget.AnyWidget):
 
     value = t.Float(0.0).tag(sync=True, echo_update=False)  # an echo would push the slider back
     min = t.Float(0.0).tag(sync=True)
-    max = t.Float(1000.0).tag(sync=True)
+    max = t.Float(1000.0, help="end of the slider").tag(sync=True)
+    usual_max = t.Float(help="end of the slider that the image needs").tag(sync=True)
+    highest = t.Float(None, allow_none=True, help="largest value of the image").tag(sync=True)
     step = t.Float(1.0).tag(sync=True)
     label = t.Unicode().tag(sync=True)
     unit = t.Unicode("ADU").tag(sync=True)
@@ -39,6 +43,11 @@ class LimitControl(anywidget.AnyWidget):
     note = t.Unicode(help="what the limit removes, in words").tag(sync=True)
     drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
 
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._least_max = self.max
+        self.usual_max = self.max
+
     def drive(self, widget: anywidget.AnyWidget, trait: str) -> None:
         """Let a trait of another widget follow in the browser, at once and without the kernel.
 
@@ -47,7 +56,7 @@ class LimitControl(anywidget.AnyWidget):
         self.drives = [f"IPY_MODEL_{widget.model_id}", trait]
 
     def set_image(self, values: NDArray | None, positive: bool = True) -> None:
-        """Show the histogram of an array; the slider's range widens to what the values need.
+        """Show the histogram of an array; the slider reaches as far as the values need.
 
         Over it lies the curve of pixels masked against the limit: those beyond it, those that are
         not a number, and if `positive` those at or below 0 where the upper side is masked.
@@ -55,16 +64,18 @@ class LimitControl(anywidget.AnyWidget):
         flat = np.asarray([] if values is None else values, dtype=np.float32).reshape(-1)
         finite = flat[np.isfinite(flat)]
         if finite.size == 0:
-            self.counts, self.removed = [], []
+            self.counts, self.removed, self.highest = [], [], None
             return
         usual = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5))
-        top = nice(max(self.max, 1.3 * usual, 1.1 * self.value))
+        usual_max = nice(max(self._least_max, 1.3 * usual))
+        top = nice(max(usual_max, 1.1 * self.value))
         counts, _ = np.histogram(finite, bins=BINS, range=(self.min, top))
         edges = np.linspace(self.min, top, BINS + 1)
         above = self.masks == "above"
         masked = pixels_masked(flat, edges, "above" if above else "below", positive and above)
         with self.hold_sync():
-            self.max = top
+            self.usual_max, self.max = usual_max, max(usual_max, self.value)
+            self.highest = float(finite.max())
             self.counts_range = [self.min, top]
             self.counts = counts.astype(float).tolist()
             self.removed = masked.tolist()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 from workbench.errors import WorkbenchError
 from workbench.recipe import mask as layers
 
 ARM_MM = 2.0
 """Width of a line that was drawn."""
-KINDS: dict[str, Any] = {
+ShapeLayer = layers.RectangleLayer | layers.CircleLayer | layers.PolygonLayer | layers.LineLayer
+KINDS: Mapping[str, type[ShapeLayer]] = {
     "rectangle": layers.RectangleLayer,
     "circle": layers.CircleLayer,
     "polygon": layers.PolygonLayer,
@@ -22,7 +23,18 @@ KINDS: dict[str, Any] = {
 Points = Sequence[Sequence[float]]
 
 
-def shape_layer(kind: str, points: Points, present: Iterable[Any] = ()) -> Any:
+class Outline(TypedDict):
+    """What the view draws of a layer: points in lab mm, and the layer's place, mode and name."""
+
+    kind: str
+    points: list[list[float]]
+    layer: int
+    mode: str
+    name: str
+    width: NotRequired[float]
+
+
+def shape_layer(kind: str, points: Points, present: Iterable[layers.Layer] = ()) -> ShapeLayer:
     """Layer of a shape drawn with these points (lab x, y in mm), with a name none of `present` has.
 
     Raises
@@ -33,11 +45,11 @@ def shape_layer(kind: str, points: Points, present: Iterable[Any] = ()) -> Any:
     if kind not in KINDS:
         raise WorkbenchError(f"There is no shape {kind!r}; draw a {', a '.join(KINDS)}.")
     name = free_name(f"drawn {kind}", present)
-    width = {"width_mm": ARM_MM} if kind == "line" else {}
+    width: dict[str, Any] = {"width_mm": ARM_MM} if kind == "line" else {}
     return _made(kind, points, lambda fields: KINDS[kind](name=name, **width, **fields))
 
 
-def reshaped(layer: Any, points: Points) -> Any:
+def reshaped(layer: layers.Layer, points: Points) -> ShapeLayer:
     """The layer of a shape that was moved or bent to other points.
 
     Raises
@@ -45,27 +57,28 @@ def reshaped(layer: Any, points: Points) -> Any:
     WorkbenchError
         If the layer is no shape, or the points enclose nothing.
     """
-    kind = next((name for name, found in KINDS.items() if isinstance(layer, found)), None)
-    if kind is None:
+    if not isinstance(layer, ShapeLayer):
         raise WorkbenchError(f"A layer of kind {layer.kind} has no shape to move.")
-    return _made(kind, points, lambda fields: dataclasses.replace(layer, **fields))
+    return _made(layer.kind, points, lambda fields: dataclasses.replace(layer, **fields))
 
 
-def outlines(present: Sequence[Any]) -> list[dict[str, Any]]:
+def outlines(present: Sequence[layers.Layer]) -> list[Outline]:
     """What the view draws of the layers that are on: kind and points, and whose they are."""
-    found = []
+    shapes = []
     for place, layer in enumerate(present):
-        points = _points(layer) if layer.on else None
-        if points is not None:
-            shape = {"kind": layer.kind, "points": points, "layer": place, "mode": layer.mode,
-                     "name": layer.name or layer.kind}  # fmt: skip
-            if isinstance(layer, layers.LineLayer):
-                shape["width"] = layer.width_mm
-            found.append(shape)
-    return found
+        if not (layer.on and isinstance(layer, ShapeLayer)):
+            continue
+        name = layer.name or layer.kind
+        shape = Outline(
+            kind=layer.kind, points=_points(layer), layer=place, mode=layer.mode, name=name
+        )
+        if isinstance(layer, layers.LineLayer):
+            shape["width"] = layer.width_mm
+        shapes.append(shape)
+    return shapes
 
 
-def free_name(name: str, present: Iterable[Any]) -> str:
+def free_name(name: str, present: Iterable[layers.Layer]) -> str:
     """Name, with a number if a layer has it already."""
     taken = {layer.name for layer in present}
     number, free = 1, name
@@ -75,7 +88,7 @@ def free_name(name: str, present: Iterable[Any]) -> str:
     return free
 
 
-def _made(kind: str, points: Points, make: Any) -> Any:
+def _made(kind: str, points: Points, make: Callable[[dict[str, Any]], ShapeLayer]) -> ShapeLayer:
     corners = [(round(float(x), 3), round(float(y), 3)) for x, y in points]
     if len(corners) < 2:
         raise WorkbenchError(f"A {kind} needs at least two points; draw it again.")
@@ -94,7 +107,7 @@ def _made(kind: str, points: Points, make: Any) -> Any:
         raise WorkbenchError(f"{error}.") from error
 
 
-def _points(layer: Any) -> list[list[float]] | None:
+def _points(layer: ShapeLayer) -> list[list[float]]:
     if isinstance(layer, layers.RectangleLayer):
         (x0, x1), (y0, y1) = layer.x_mm, layer.y_mm
         return [[x0, y0], [x1, y1]]
@@ -103,6 +116,4 @@ def _points(layer: Any) -> list[list[float]] | None:
         return [[x, y], [x + layer.radius_mm, y]]
     if isinstance(layer, layers.PolygonLayer):
         return [list(point) for point in layer.points_mm]
-    if isinstance(layer, layers.LineLayer):
-        return [list(layer.start_mm), list(layer.end_mm)]
-    return None
+    return [list(layer.start_mm), list(layer.end_mm)]

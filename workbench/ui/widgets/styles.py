@@ -1,4 +1,4 @@
-"""The style sheet of panels and application: JupyterLab's own colours, light and dark."""
+"""Names of widgets for the style sheet."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ import threading
 
 import ipywidgets as widgets
 
-from workbench.ui.widgets.bundles import bundle
-
 _MARKING = threading.Lock()  # the names of a widget are read, changed and set again
-
-
-def style_sheet() -> widgets.HTML:
-    """Widget that carries the style sheet to the page."""
-    return widgets.HTML(f"<style>{bundle('app.css')}</style>", layout={"display": "none"})
 
 
 def classed(widget: widgets.Widget, *names: str) -> widgets.Widget:

@@ -80,24 +80,42 @@ export function toScreen({ frame: [x, y, pitch] = [0, 0, 1] }, { row, col, perPi
   return [((mm[1] - y) / pitch + 0.5 - col) / perPixel, ((mm[0] - x) / pitch + 0.5 - row) / perPixel];
 }
 
+/** @typedef {{ width: number, height: number }} Size */
+
 /**
- * Number of columns and size that make pictures of one aspect largest.
+ * Sizes of pictures of one aspect: side by side in as many columns as make them largest, or one
+ * large with the others in a column beside it, where those do not get much smaller by it.
  * @param {number} count
+ * @param {number} large picture that may be larger than the others; -1: none
  * @param {number} wide CSS pixels for all
  * @param {number} high
  * @param {number} aspect height / width of a picture
  * @param {number} gap between pictures
  * @param {number} head height above each
+ * @returns {{ columns: number, size: Size, largeSize: Size | null }}
  */
-export function arranged(count, wide, high, aspect, gap, head) {
-  let best = { size: -1, columns: 1, width: 1, height: 1 };
+export function arranged(count, large, wide, high, aspect, gap, head) {
+  let best = { length: -1, columns: 1, size: { width: 1, height: 1 } };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const width = Math.floor((wide - gap * (columns - 1)) / columns) - 2;
-    const room = (high - (rows - 1) * (gap + head)) / rows;
-    const height = Math.min(width * aspect, room);
-    const size = Math.min(width, height / aspect);
-    if (size > best.size + 1) best = { size, columns, width, height: Math.round(height) };
+    const height = Math.min(width * aspect, (high - (rows - 1) * (gap + head)) / rows);
+    const length = Math.min(width, height / aspect);
+    const size = { width, height: Math.round(height) };
+    if (length > best.length + 1) best = { length, columns, size };
   }
-  return best;
+  const others = count - 1;
+  if (large < 0 || others < 2) return { ...best, largeSize: null };
+  const height = (high - (others - 1) * (gap + head)) / others;
+  const columnsWide = wide - gap - 4; // of which the borders take 4
+  const equallyHigh = (columnsWide - ((others - 1) * (gap + head)) / aspect) / (others + 1);
+  const width = Math.floor(Math.min(height / aspect, equallyHigh));
+  const rest = columnsWide - width;
+  const length = Math.min(rest, high / aspect);
+  if (width < 0.8 * best.length || length < 1.25 * best.length) return { ...best, largeSize: null };
+  return {
+    columns: 2,
+    size: { width, height: Math.round(width * aspect) },
+    largeSize: { width: Math.floor(rest), height: Math.round(length * aspect) },
+  };
 }

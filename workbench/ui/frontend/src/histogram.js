@@ -89,3 +89,26 @@ export function plateaus(removed, range, pixels) {
  * @param {number} step
  */
 export const rounded = (value, step) => Number((Math.round(value / step) * step).toPrecision(10));
+
+/**
+ * Why a limit that was typed is refused; empty if it is not.
+ * @param {number} value
+ * @param {object} limit
+ * @param {"above" | "below"} limit.masks
+ * @param {number | null} limit.highest value of the image; null: not known
+ * @param {number} limit.step
+ * @param {string} limit.unit
+ */
+export function refusal(value, { masks, highest, step, unit }) {
+  if (!Number.isFinite(value)) return "Type a number.";
+  if (masks === "above" && value <= 0) {
+    return `${value} ${unit} would mask every pixel; type a limit above 0.`;
+  }
+  if (value < 0) return `${value} ${unit} is below 0, where nothing is masked; type 0 or more.`;
+  if (highest === null || value <= Math.ceil(highest / step) * step) return "";
+  const masked = masks === "above" ? "no pixel" : "every pixel";
+  return (
+    `${value} ${unit} would mask ${masked}: the largest value of the image is ` +
+    `${Number(highest.toPrecision(6))} ${unit}.`
+  );
+}

@@ -9,6 +9,7 @@ import { tileChoices } from "./tiles.js";
 /** @import { Point, Shape } from "./types" */
 
 const NEAR = 7; // CSS pixels from a line that still count as on it
+const STILL = 3; // screen pixels that a click may move
 const REFUSED_AFTER = 1500; // ms; a shape that has not come back by then was refused
 
 /**
@@ -93,7 +94,7 @@ export function listen(view, tile) {
     view.readOut();
     if (view.drawing) view.drawing.points[view.drawing.points.length - 1] = at.mm;
     else if (held && model.get("mode") === "pan") {
-      if (Math.hypot(at.x - held.x, at.y - held.y) > 3) held.moved = true;
+      if (Math.hypot(at.x - held.x, at.y - held.y) > STILL) held.moved = true;
       if (held.moved && held.grip) {
         const { shape, handle } = held.grip;
         view.bending = bent(shape, handle ?? -1, held.from, at.mm);
@@ -109,11 +110,19 @@ export function listen(view, tile) {
     }
     view.needLines();
   });
+  /** A click: select the shape there, or none; and pick the pixel. @param {Place} at */
+  const click = (at) => {
+    const layer = grab(view, tile, at)?.shape.layer ?? -1;
+    if (model.get("can_draw") && layer !== model.get("selected")) view.put({ selected: layer });
+    pick(at);
+  };
   on("pointerup", (event) => {
     if (!held) return;
     const { grip, moved } = held;
     const mode = model.get("mode");
     const { bending } = view;
+    const at = place(event);
+    const still = Math.hypot(at.x - held.x, at.y - held.y) <= STILL;
     held = null;
     if (grip && moved && bending) {
       model.send({ type: "reshape", layer: bending.layer, points: bending.points });
@@ -123,8 +132,14 @@ export function listen(view, tile) {
         view.needLines();
       }, REFUSED_AFTER);
     }
-    if (view.drawing && mode !== "polygon") finish();
-    else if (!moved && !grip && (mode === "pan" || mode === "pixel")) pick(place(event));
+    if (view.drawing && mode !== "polygon") {
+      if (still)
+        view.drawing = null; // a click draws nothing
+      else finish();
+    }
+    if (mode === "pixel") pick(at);
+    else if (still && !moved && !grip && mode !== "polygon") click(at);
+    view.needLines();
   });
   on("dblclick", () => {
     if (view.drawing) {

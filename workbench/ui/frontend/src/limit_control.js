@@ -1,7 +1,7 @@
 // A limit: number box, slider, and the histogram of its image with the limit to drag.
 
-import { contextOf, deviceRatio, element, onTheme, subscriptions } from "./dom.js";
-import { axis, bars, plateaus, removedAt, rounded, slopeAt } from "./histogram.js";
+import { contextOf, deviceRatio, element, isDark, onTheme, subscriptions } from "./dom.js";
+import { axis, bars, plateaus, refusal, removedAt, rounded, slopeAt } from "./histogram.js";
 
 /** @import { Model } from "./types" */
 /**
@@ -9,6 +9,8 @@ import { axis, bars, plateaus, removedAt, rounded, slopeAt } from "./histogram.j
  * @property {number} value
  * @property {number} min
  * @property {number} max
+ * @property {number} usual_max end of the axis that the image needs
+ * @property {number | null} highest value of the image
  * @property {number} step
  * @property {string} label
  * @property {string} unit
@@ -83,19 +85,35 @@ function render({ model, el }) {
   const round = (/** @type {number} */ value) => rounded(value, model.get("step"));
   const set = (/** @type {number} */ wanted) => {
     // an upper limit of 0 is none
-    const value = Math.max(model.get("masks") === "above" ? model.get("step") : 0, wanted);
+    const value = Math.max(masks === "above" ? model.get("step") : 0, wanted);
     if (!Number.isFinite(value) || value === model.get("value")) return;
-    if (value > model.get("max")) model.set("max", value);
     model.set("value", value);
     kernel.soon();
   };
 
   // ---- controls ------------------------------------------------------------------------------
-  const name = `${model.get("label")}, ${model.get("unit")}`;
+  const [masks, unit] = [model.get("masks"), model.get("unit")];
+  const name = `${model.get("label")}, ${unit}`;
   const title = model.get("hint");
+  /** Take the number that was typed, or say why not. */
   const typed = () => {
-    set(box.value === "" ? Number.NaN : Number(box.value));
+    const value = box.value === "" ? Number.NaN : Number(box.value);
+    const limit = { masks, step: model.get("step"), highest: model.get("highest"), unit };
+    const reason = refusal(value, limit);
+    refuse(reason && `${reason} ${model.get("value")} ${unit} stays.`);
+    if (reason) return;
+    set(value);
+    fitAxis();
     showValue();
+  };
+  const refuse = (/** @type {string} */ reason) => {
+    refused.textContent = reason;
+    box.setAttribute("aria-invalid", String(Boolean(reason)));
+  };
+  /** The axis reaches as far as the image and the limit need. */
+  const fitAxis = () => {
+    const max = Math.max(model.get("usual_max"), model.get("value"));
+    if (max !== model.get("max")) model.set("max", max);
   };
   const box = element("input", {
     type: "number",
@@ -104,9 +122,11 @@ function render({ model, el }) {
     title,
     onchange: typed,
     onkeydown: (event) => {
-      if (event.key !== "Enter") return;
-      event.stopPropagation(); // JupyterLab takes it otherwise
-      typed();
+      if (event.key === "Enter") typed();
+      else if (event.key === "Escape") {
+        refuse("");
+        showValue(true);
+      }
     },
   });
   const slider = element("input", {
@@ -126,11 +146,13 @@ function render({ model, el }) {
   });
   const canvas = element("canvas", { class: "cw-histogram", height: HEIGHT, title: EXPLAINED });
   const marks = [element("span"), element("span"), element("span")];
+  const refused = element("div", { class: "cw-limit-refused", role: "alert" });
   const note = element("div", { class: "cw-limit-note", role: "status", "aria-live": "off" });
   const root = element(
     "div",
     { class: "cw-limit", "data-lm-suppress-shortcuts": "true" },
     element("label", { class: "cw-limit-head" }, element("span", {}, name), box),
+    refused,
     canvas,
     slider,
     element("div", { class: "cw-scale" }, ...marks),
@@ -164,7 +186,7 @@ function render({ model, el }) {
       if (n) path.lineTo(x, y);
       else path.moveTo(x, y);
     });
-    context.strokeStyle = "rgba(255,255,255,0.8)";
+    context.strokeStyle = isDark(canvas) ? "rgba(0,0,0,0.6)" : "rgba(255,255,255,0.8)";
     context.lineWidth = 3;
     context.stroke(path);
     context.strokeStyle = ink;
@@ -207,7 +229,7 @@ function render({ model, el }) {
     const { ratio, width, ink, good, masked, over } = drawn;
     const context = contextOf(canvas);
     const at = Math.max(INSET, Math.min(width - INSET, axisOf(width).place(model.get("value"))));
-    const [from, to] = model.get("masks") === "above" ? [at, width] : [0, at];
+    const [from, to] = masks === "above" ? [at, width] : [0, at];
     /** @param {HTMLCanvasElement} picture @param {number} left @param {number} right */
     const copy = (picture, left, right) => {
       if (right <= left) return;
@@ -249,10 +271,12 @@ function render({ model, el }) {
     drawBars();
   }
 
-  function showValue() {
+  /** @param {boolean} [again] show it in the box even if another number was refused there */
+  function showValue(again = false) {
     const value = model.get("value");
+    const keep = !again && refused.textContent; // a refused number stays until it is mended
     if (Number(slider.value) !== value) slider.value = String(value);
-    if (Number(box.value) !== value || box.value === "") box.value = String(value);
+    if (!keep && (Number(box.value) !== value || box.value === "")) box.value = String(value);
     drawLimit();
   }
 
@@ -273,7 +297,7 @@ function render({ model, el }) {
     const count = removedAt(removed, range, limit);
     const percent = ((100 * count) / model.get("pixels")).toFixed(2);
     const slope = Number(slopeAt(removed, range, limit).toPrecision(2));
-    note.textContent = `limit at ${limit}: removes ${Math.round(count)} (${percent} %), ${slope} pixels per ADU`;
+    note.textContent = `limit at ${limit}: removes ${Math.round(count)} (${percent} %), ${slope} pixels per ${unit}`;
   }
   canvas.addEventListener("pointerdown", (event) => {
     held = true;
@@ -293,6 +317,8 @@ function render({ model, el }) {
   const traits = subscriptions(model);
   traits.when(["value"], () => {
     kernel.drive();
+    refuse("");
+    if (!held && !slider.matches(":active")) fitAxis();
     showValue();
   });
   traits.when(["min", "max", "step"], showRange);

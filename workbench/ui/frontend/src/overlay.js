@@ -93,12 +93,14 @@ function drawRings(view, tile, context, centre, pitch, ratio) {
 function drawGroups(view, tile, context, asics, pitch, ratio) {
   const { model, detector } = view;
   const centre = model.get("centre_mm");
-  const offsets = view.layout() === "assembled" ? model.get("group_offsets_px") : [];
+  const shown = model.get("show_rings");
+  const apart = shown && model.get("rings_by_group") && view.layout() === "assembled";
+  if (shown && !apart) drawRings(view, tile, context, centre, pitch, ratio);
   detector.groups.forEach(({ name }, group) => {
     const { path, x, y } = groupPath(view, tile, group, asics);
     if (model.get("show_outlines")) drawOutline(context, path, name, x, y, ratio);
-    if (!model.get("show_rings")) return;
-    const [dx, dy] = offsets[group] ?? [0, 0];
+    if (!apart) return;
+    const [dx, dy] = model.get("group_offsets_px")[group] ?? [0, 0];
     context.save();
     context.clip(path);
     drawRings(view, tile, context, [centre[0] + dx * pitch, centre[1] + dy * pitch], pitch, ratio);
@@ -186,7 +188,7 @@ export function drawOverlay(view, tile) {
   const ratio = deviceRatio();
   const map = view.map();
   context.clearRect(0, 0, lines.width, lines.height);
-  if (!map || (!view.screen.pooled(tile.name) && tile.name !== "mask")) {
+  if (!map || (!tile.screen.pooled(tile.name) && tile.name !== "mask")) {
     context.fillStyle = "#ddd";
     context.font = `${13 * ratio}px sans-serif`;
     context.textAlign = "center";

@@ -58,10 +58,13 @@ export function makeTile(view, name) {
   const bar = element("canvas", { class: "cw-bar", width: 256, height: 1 });
   const title = element("span", { class: "cw-title", title: full });
   const head = element("div", { class: "cw-head" }, title);
-  if (name !== MASK_TILE) head.append(limits[0], bar, limits[1], "ADU");
+  if (name !== MASK_TILE)
+    head.append(limits[0], bar, limits[1], element("span", { class: "cw-unit" }, "ADU"));
   const frame = element("div", { class: "cw-frame" }, canvas, lines);
   const node = element("div", { class: "cw-tile" }, head, frame);
-  return { name, full, limits, canvas, lines, bar, title, frame, node, painter: new Painter() };
+  const painter = new Painter();
+  const screen = view.screens.small;
+  return { name, full, limits, canvas, lines, bar, title, frame, node, painter, screen };
 }
 
 /**
@@ -75,6 +78,7 @@ export function showScale(tile, range, table) {
     const field = tile.limits[end];
     if (document.activeElement !== field) field.value = String(Number(value.toPrecision(4)));
   });
+  tile.bar.title = `Colour scale from ${tile.limits[0].value} to ${tile.limits[1].value} ADU`;
   const strip = new ImageData(table.length, 1);
   new Uint32Array(strip.data.buffer).set(table);
   contextOf(tile.bar).putImageData(strip, 0, 0);
@@ -101,28 +105,27 @@ export function resizeTile(tile, width, height, ratio) {
 /**
  * Save what is seen as a PNG file.
  * @param {Tile[]} tiles
- * @param {number} columns
  * @param {string} name of the file
  */
-export function savePicture(tiles, columns, name) {
-  const [gap, head] = [8, 24];
-  const { width, height } = tiles[0].canvas;
-  const rows = Math.ceil(tiles.length / columns);
+export function savePicture(tiles, name) {
+  const ratio = tiles[0].canvas.width / tiles[0].canvas.clientWidth;
+  const boxes = tiles.map(({ node }) => node.getBoundingClientRect());
+  const [left, top] = [Math.min(...boxes.map((box) => box.left)), Math.min(...boxes.map((box) => box.top))];
   const picture = element("canvas", {
-    width: Math.min(columns, tiles.length) * (width + gap) - gap,
-    height: rows * (height + head),
+    width: Math.ceil(ratio * (Math.max(...boxes.map((box) => box.right)) - left)),
+    height: Math.ceil(ratio * (Math.max(...boxes.map((box) => box.bottom)) - top)),
   });
   const context = contextOf(picture);
   context.fillStyle = "#fff";
   context.fillRect(0, 0, picture.width, picture.height);
   context.fillStyle = "#000";
-  context.font = "16px sans-serif";
-  tiles.forEach((tile, place) => {
-    const x = (place % columns) * (width + gap);
-    const y = Math.floor(place / columns) * (height + head);
-    context.fillText(tile.title.textContent ?? "", x + 4, y + 17);
-    context.drawImage(tile.canvas, x, y + head);
-    context.drawImage(tile.lines, x, y + head);
-  });
+  context.font = `${14 * ratio}px sans-serif`;
+  for (const { canvas, lines, title } of tiles) {
+    const box = canvas.getBoundingClientRect();
+    const [x, y] = [(box.left - left) * ratio, (box.top - top) * ratio];
+    context.fillText(title.textContent ?? "", x + 4 * ratio, y - 8 * ratio);
+    context.drawImage(canvas, x, y);
+    context.drawImage(lines, x, y);
+  }
   element("a", { href: picture.toDataURL("image/png"), download: name }).click();
 }

@@ -19,10 +19,12 @@ const KEYS = [
   ["R", "rings"],
   ["O", "outlines"],
   ["B", "blink"],
+  ["click a shape, or beside it", "select it, or none"],
   ["drag an outline or its corners", "move or change a shape"],
   ["Delete", "remove the selected shape"],
   ["Enter", "pick the pixel in the middle; end a polygon"],
-  ["Esc", "stop drawing, select nothing"],
+  ["Ctrl+Z, Ctrl+Y", "undo, redo"],
+  ["Esc", "stop drawing, select nothing; close this list"],
   ["?", "this list"],
 ];
 const MODES = {
@@ -101,6 +103,16 @@ export function makeToolbar(view) {
   follow("can_draw", () => {
     drawing.hidden = !model.get("can_draw");
   });
+  const ringsApart = toggle(
+    "rings_by_group",
+    "by quadrant",
+    "Rings of each quadrant about its own centre in the present geometry, instead of the beam",
+  );
+  const offerApart = () => {
+    ringsApart.hidden = !model.get("show_rings") || !model.get("group_offsets_px").length;
+  };
+  view.when(["group_offsets_px"], offerApart);
+  follow("show_rings", offerApart);
   const layouts = "Sensors in the present geometry, in the corrected geometry, or stacked as in the file";
   return element(
     "div",
@@ -115,7 +127,8 @@ export function makeToolbar(view) {
     ),
     group(toggle("show_mask", "Mask", "Lay the mask over the images"), opacity),
     group(
-      toggle("show_rings", "Rings", "Rings of the calibrant"),
+      toggle("show_rings", "Rings", "Rings of the calibrant about the beam"),
+      ringsApart,
       toggle("show_outlines", "Outlines", "Outlines and names of the quadrants"),
       toggle("blink", "Blink", "Twice a second: present and corrected geometry, or masks A and B"),
     ),
@@ -126,7 +139,7 @@ export function makeToolbar(view) {
       button(
         "⤓ PNG",
         "Save what is seen as a PNG file",
-        () => savePicture(view.tiles, view.columns, `${view.detector.name}.png`),
+        () => savePicture(view.tiles, `${view.detector.name}.png`),
         "save PNG",
       ),
       button("?", "List of keys", () => view.help(), "keys"),

@@ -29,6 +29,7 @@ import { makeHelp, makeToolbar } from "./toolbar.js";
  * @property {HTMLElement} frame
  * @property {HTMLElement} node
  * @property {Painter} painter
+ * @property {Screen} screen its screen pixels, shared by all tiles of its size
  */
 /**
  * A place on a picture: in screen pixels, as row and column of the layout, and in the lab.
@@ -39,15 +40,22 @@ import { makeHelp, makeToolbar } from "./toolbar.js";
 const LEVEL = { lines: 1, mask: 2, colour: 3, pool: 4 };
 const GAP = 6; // between pictures, CSS pixels
 const HEAD = 28; // of a picture
+const STATUS = 56; // of the line below the pictures
+const CONTROLS = 190; // of what should be seen below that, where the controls do not stand beside
 const SMALLEST = 280; // height for the pictures
 const SETTLE_MS = 120; // a part that moves is drawn coarsely until it has rested so long
 const BLINK_MS = 500;
+/** @type {Record<string, string>} */
+const NAMES = { assembled: "before", corrected: "after" };
+/** @type {import("./types").PixelMap} */
+const NOTHING = { rows: 1, cols: 1, index: new Int32Array(0) };
 const EMPTY = "Images appear here when runs are averaged or image files are opened.";
 
 export class View {
   /** @type {Tile[]} */
   tiles = [];
-  columns = 1;
+  /** Tile whose screen pixels `box` is of: the largest. @type {Tile | undefined} */
+  #main;
   /** Part that is seen; null: all. @type {Box | null} */
   box = null;
   /** Shape that is being drawn. @type {Shape | null} */
@@ -80,7 +88,7 @@ export class View {
   constructor(store, model, el) {
     this.store = store;
     this.model = model;
-    this.screen = new Screen(store);
+    this.screens = { small: new Screen(store), large: new Screen(store) };
     this.#subscriptions = subscriptions(model);
     this.root = element(
       "div",
@@ -91,6 +99,9 @@ export class View {
       this.#status,
       this.#sheet,
     );
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.help(false);
+    });
     el.append(this.root);
     const arrived = this.#arrived.bind(this);
     store.listeners.add(arrived);
@@ -142,10 +153,12 @@ export class View {
       this.#phase = false;
       this.#layoutChanged();
       this.#resize();
+      this.#tellWindow();
     });
     this.when(
       [
         "show_rings",
+        "rings_by_group",
         "show_outlines",
         "rings",
         "group_offsets_px",
@@ -269,11 +282,28 @@ export class View {
   }
 
   // ---- the part that is seen ---------------------------------------------------------------
-  /** @param {Tile} tile */
+  /** Map whose outline the pictures have: both geometries stand still in that of the present. */
+  #framed() {
+    return this.inLab() ? this.store.maps.assembled : this.map();
+  }
+
+  /** Part that a tile shows. @param {Tile} tile */
   boxOf({ canvas }) {
-    const map = this.map() ?? { rows: 1, cols: 1 };
-    const whole = /** @type {import("./types").PixelMap} */ (map);
-    return this.box ?? fitted(whole, canvas.width, canvas.height);
+    if (!this.box || !this.#main) {
+      const map = this.map() ?? NOTHING;
+      const frame = this.#framed() ?? map;
+      const whole = fitted(frame, canvas.width, canvas.height);
+      return (frame !== map && carried(whole, frame, map)) || whole;
+    }
+    const scale = this.#main.canvas.width / canvas.width;
+    return { ...this.box, perPixel: this.box.perPixel * scale };
+  }
+
+  /** Show a part in all tiles. @param {Box} box of a tile @param {Tile} tile */
+  #show(box, { canvas }) {
+    const scale = canvas.width / (this.#main?.canvas.width ?? canvas.width);
+    this.box = { ...box, perPixel: box.perPixel * scale };
+    this.#moving();
   }
 
   fit() {
@@ -283,21 +313,19 @@ export class View {
   }
 
   oneToOne() {
-    const [tile] = this.tiles;
+    const tile = this.#main;
     if (!this.map() || !tile) return;
     this.zoom(this.boxOf(tile).perPixel, tile, [tile.canvas.width / 2, tile.canvas.height / 2]);
   }
 
   /** @param {number} factor @param {Tile} tile @param {Point} at screen pixels */
   zoom(factor, tile, at) {
-    this.box = zoomed(this.boxOf(tile), factor, at);
-    this.#moving();
+    this.#show(zoomed(this.boxOf(tile), factor, at), tile);
   }
 
   /** @param {Tile} tile @param {Point} by screen pixels */
   pan(tile, by) {
-    this.box = panned(this.boxOf(tile), by);
-    this.#moving();
+    this.#show(panned(this.boxOf(tile), by), tile);
   }
 
   #moving() {
@@ -312,7 +340,7 @@ export class View {
 
   #tellWindow() {
     const { box } = this;
-    const [tile] = this.tiles;
+    const tile = this.#main;
     if (!box || !tile) return;
     const { row, col, perPixel } = box;
     const [height, width] = [tile.canvas.height * perPixel, tile.canvas.width * perPixel];
@@ -322,7 +350,7 @@ export class View {
   /** The window was set from Python. */
   #windowSet() {
     const [top, left, bottom, right] = this.model.get("window");
-    const [tile] = this.tiles;
+    const tile = this.#main;
     if (this.#settle) return;
     if (top === undefined) this.box = null;
     else if (tile) {
@@ -394,8 +422,12 @@ export class View {
     const fixed = this.model.get("height");
     if (fixed) return fixed;
     const app = this.root.closest(".cw-app");
-    const beside = app && app.clientWidth > 1.25 * this.#stage.clientWidth;
-    return Math.max(SMALLEST, beside ? window.innerHeight - 360 : 0.48 * window.innerHeight);
+    if (!app) return Math.max(SMALLEST, 0.48 * window.innerHeight);
+    const window_ = document.fullscreenElement ?? this.root.closest(".jp-WindowedPanel-outer");
+    const above = this.#stage.getBoundingClientRect().top - app.getBoundingClientRect().top;
+    const high = (window_?.clientHeight ?? window.innerHeight) - above - HEAD - STATUS;
+    const beside = app.clientWidth > 1.25 * this.#stage.clientWidth;
+    return Math.max(SMALLEST, beside ? high : high - CONTROLS);
   }
 
   #check() {
@@ -409,12 +441,21 @@ export class View {
     const wide = this.#stage.clientWidth;
     const count = this.tiles.length;
     if (!wide || !count) return;
-    const map = this.map();
-    const aspect = map ? map.rows / map.cols : 1;
-    const { columns, width, height } = arranged(count, wide, this.#room(), aspect, GAP, HEAD);
-    this.columns = columns;
-    this.#stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-    for (const tile of this.tiles) resizeTile(tile, width, height, deviceRatio());
+    const { rows, cols } = this.#framed() ?? NOTHING;
+    const aspect = rows / cols;
+    const large = this.tiles.findIndex(({ name }) => name === this.#runImage()?.name);
+    const room = this.#room();
+    const { columns, size, largeSize } = arranged(count, large, wide, room, aspect, GAP, HEAD);
+    this.#main = this.tiles[largeSize ? large : 0];
+    const equal = `repeat(${columns}, minmax(0, 1fr))`;
+    this.#stage.style.gridTemplateColumns = largeSize ? `${size.width + 2}px minmax(0, 1fr)` : equal;
+    this.tiles.forEach((tile, n) => {
+      const isLarge = largeSize !== null && n === large;
+      const { width, height } = isLarge ? largeSize : size;
+      tile.screen = isLarge ? this.screens.large : this.screens.small;
+      tile.node.style.gridArea = isLarge ? `1 / 2 / span ${count - 1}` : "";
+      resizeTile(tile, width, height, deviceRatio());
+    });
     this.#need(LEVEL.pool);
   }
 
@@ -443,31 +484,34 @@ export class View {
       this.#wasEmpty = empty;
       this.#resize();
     }
-    if (!empty && first && first.canvas.width > 1) this.#drawPictures(level, first);
+    if (!empty && first && first.canvas.width > 1) this.#drawPictures(level);
     if (level > LEVEL.lines) this.#readAgain();
     this.root.dataset.frame = String(++this.#frame); // for measurements and tests
   }
 
-  /** @param {number} level @param {Tile} first */
-  #drawPictures(level, first) {
-    const { model, screen, store, tiles } = this;
+  /** @param {number} level */
+  #drawPictures(level) {
+    const { model, store, tiles } = this;
     const map = this.map();
     if (!map) return;
     const shown = model.get("show_mask");
     const other = this.#second("mask");
     const words = other ? "other" : store.words.bits ? "bits" : null;
-    const { width, height } = first.canvas;
-    screen.look(this.layout(), map, this.boxOf(first), width, height, this.#settle !== 0);
+    const masks = shown || tiles.some(({ name }) => name === MASK_TILE);
+    const opacity = shown ? model.get("mask_opacity") : 0;
+    const rules = model.get("limit_rules");
     const gates = this.#gates();
-    const changed =
-      (shown || tiles.some((tile) => tile.name === MASK_TILE)) &&
-      screen.mark(model.get("limit_rules"), gates, other ? [] : model.get("rules"), words);
-    if (level >= LEVEL.mask || changed) {
-      const opacity = shown ? model.get("mask_opacity") : 0;
-      for (const tile of tiles) this.#paint(tile, level, opacity, other);
-      const set = model.get("limit_rules").map(({ limit }) => typeof limit === "string");
-      this.root.dataset.limits = gates[0].limits.filter((_, n) => set[n]).join(" ");
+    for (const screen of new Set(tiles.map((tile) => tile.screen))) {
+      const sharing = tiles.filter((tile) => tile.screen === screen);
+      const { width, height } = sharing[0].canvas;
+      const box = this.boxOf(sharing[0]);
+      screen.look(this.layout(), map, box, width, height, this.#settle !== 0);
+      const changed = masks && screen.mark(rules, gates, other ? [] : model.get("rules"), words);
+      if (level < LEVEL.mask && !changed) continue;
+      for (const tile of sharing) this.#paint(tile, level, opacity, other);
     }
+    const set = rules.map(({ limit }) => typeof limit === "string");
+    this.root.dataset.limits = gates[0].limits.filter((_, n) => set[n]).join(" ");
     if (level === LEVEL.lines || level === LEVEL.pool) {
       for (const tile of tiles) drawOverlay(this, tile);
     }
@@ -475,7 +519,8 @@ export class View {
 
   /** @param {Tile} tile @param {number} level @param {number} opacity @param {boolean} other */
   #paint(tile, level, opacity, other) {
-    const { model, screen } = this;
+    const { model } = this;
+    const { screen } = tile;
     const { flags } = screen;
     if (tile.name === MASK_TILE) {
       const images = model.get("images");
@@ -490,16 +535,24 @@ export class View {
       tile.painter.image(tile.canvas, values, flags, opacity, scale);
       if (table) showScale(tile, range, table);
     }
-    const named = model.get("names")[this.layout()];
-    const name = named ?? (this.#second("geometry") ? "corrected" : "");
-    const title = tile.full + (other ? ", B" : name && `, ${name}`);
+    const title = tile.full + (other ? ", B" : this.#shownGeometry());
     if (tile.title.textContent !== title) tile.title.textContent = title;
+  }
+
+  /** Which of two geometries is shown, for the title; nothing where there is only one. */
+  #shownGeometry() {
+    if (!this.inLab() || !this.store.maps.corrected) return "";
+    const layout = this.layout();
+    if (layout === "assembled" && !this.model.get("blink") && this.tiles.length > 1) return "";
+    return `, ${this.model.get("names")[layout] ?? NAMES[layout]}`;
   }
 
   // ---- the rest ----------------------------------------------------------------------------
   /** @param {string} name */
   #arrived(name) {
-    this.screen.forget(name, this.model.get("limit_rules"));
+    for (const screen of Object.values(this.screens)) {
+      screen.forget(name, this.model.get("limit_rules"));
+    }
     if (["assembled", "corrected", "stack"].includes(name)) this.#resize();
     else this.#need(LEVEL.pool);
   }

@@ -1,0 +1,93 @@
+"""Keys pressed in the workbench stay in it: JupyterLab does not delete, change or run a cell."""
+
+import string
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+NOTEBOOK = """() => {
+  const { widgets } = window.jupyterapp.shell.currentWidget.content;
+  return {
+    cells: widgets.map(({ model }) => [model.type, model.sharedModel.source, model.executionCount]),
+    shown: document.querySelector(".cw-app")?.checkVisibility() ?? false,
+  };
+}"""
+ELEMENTS = """() => {
+  window.cwKind = (node) => [node.tagName, node.type ?? "", node.classList[0] ?? ""].join(" ");
+  window.cwElements = () => [...document.querySelectorAll(
+    ".cw-app :is(button, select, input, textarea, canvas[tabindex])")].filter(
+    (node) => node.checkVisibility() && !node.disabled);
+  return [...new Set(window.cwElements().map(window.cwKind))];
+}"""
+FOCUS = """(kind) => {
+  const node = window.cwElements().find((node) => window.cwKind(node) === kind);
+  node?.focus();
+  return node !== undefined;
+}"""
+KEYS = [
+    *string.ascii_lowercase, *string.ascii_uppercase, *string.digits, "Delete", "Backspace",
+    "Insert", "Home", "End", "PageUp", "PageDown", "Escape", "+", "-", "?", "/", "[", "]",
+    "Shift+Enter", "Control+Enter", "Alt+Enter", "Control+a", "Control+c", "Control+d", "Control+x",
+    "Control+v", "Control+m", "Control+z", "Control+y", "Control+Shift+z", "Control+Shift+ArrowUp",
+    "Shift+ArrowDown",
+]  # fmt: skip
+
+
+@pytest.fixture
+def page(notebook, experiment):
+    page = notebook.workbench(
+        experiment, "keys.ipynb", "bench.compute(); bench.open(bench.mask);",
+        cells=["bench.show();", "after = 'a cell below'"],
+    )  # fmt: skip
+    page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    notebook.idle()
+    yield page
+    assert notebook.problems == []
+
+
+def test_no_key_on_any_kind_of_element_reaches_the_notebook(notebook, page):
+    before = page.evaluate(NOTEBOOK)
+    assert before["shown"]
+    known = set()
+    for step in (2, 3, 4, 1):
+        notebook.step(step)
+        notebook.idle()
+        for kind in page.evaluate(ELEMENTS):
+            if kind in known or not page.evaluate(FOCUS, kind):
+                continue
+            known.add(kind)
+            for key in KEYS:
+                page.keyboard.press(key)
+            assert page.evaluate(NOTEBOOK) == before, kind
+    assert len(known) > 8, known
+    assert any("canvas" in kind.lower() for kind in known)
+
+
+def test_the_focus_is_kept_where_a_key_replaces_the_pictures(notebook, page):
+    before = page.evaluate(NOTEBOOK)
+    page.locator(".cw-lines").nth(2).click()
+    for key in "3d15dd2x4m5zx":
+        page.keyboard.press(key)
+        assert page.evaluate("() => document.activeElement.className") == "cw-lines", key
+    assert page.evaluate(NOTEBOOK) == before
+
+
+def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
+    page.get_by_role("button", name="keys").click()
+    assert page.locator(".cw-help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator(".cw-help").is_visible()
+    notebook.step(4)
+    page.get_by_role("button", name="Deploy…").click()
+    notebook.wait_text(".cw-plan", "0-end.data.v1")
+    page.keyboard.press("Escape")
+    page.locator(".cw-plan").wait_for(state="hidden")
+
+
+def test_save_still_saves_the_notebook(notebook, page):
+    model = "window.jupyterapp.shell.currentWidget.context.model"
+    page.evaluate(f"() => {{ {model}.dirty = true; }}")
+    page.locator(".cw-lines").nth(2).click()
+    page.keyboard.press("Control+s")
+    page.wait_for_function(f"() => !{model}.dirty")
