@@ -1,6 +1,6 @@
 """Recipe in, results out: what panels, command line and report share."""
 
-from workbench.pipeline.average_cache import AverageCache
+from workbench.pipeline.average_cache import AverageCache, averages_folder
 from workbench.pipeline.averaging import (
     average_one,
     averaging_key,
@@ -31,6 +31,7 @@ __all__ = [
     "align_recipe",
     "alignment_image",
     "average_one",
+    "averages_folder",
     "averaging_key",
     "deploy",
     "finish",

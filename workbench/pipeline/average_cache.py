@@ -13,9 +13,17 @@ from workbench import provenance
 from workbench.detectors import find
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
+from workbench.recipe import Recipe
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
+
+AVERAGES_FOLDER = "kept-averages"
+
+
+def averages_folder(recipe: Recipe) -> Path:
+    """Where the averages of a recipe are kept, so that its runs need not be read again."""
+    return Path(recipe.output.folder) / AVERAGES_FOLDER
 
 
 HALF_SUFFIXES = (".half0.npz", ".half1.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import figures
+from workbench.averages import RunImages
 from workbench.figures import Picture
 from workbench.figures.histograms import ThresholdView
 from workbench.images import DetectorImage
-from workbench.pipeline import Calibration, load_recipe, recipe_hash, run_recipe
+from workbench.pipeline import (
+    AverageCache,
+    Calibration,
+    averages_folder,
+    load_recipe,
+    recipe_hash,
+    run_recipe,
+)
 from workbench.progress import Progress
 from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
@@ -60,7 +69,7 @@ class CalibrationReport:
         *,
         output_dir: str | None = None,
         save: bool = True,
-        known: Any = None,
+        known: MutableMapping[str, RunImages] | None = None,
     ) -> CalibrationReport:
         """Run a recipe file and give the report of its results.
 
@@ -68,9 +77,13 @@ class CalibrationReport:
         ----------
         geometry : file of the geometry to start from, instead of what the recipe says.
         output_dir : where results go, instead of the recipe's output folder.
-        save, known : see `workbench.run_recipe`.
+        save, known : see `workbench.run_recipe`; by default the averages that the workbench kept
+            in the recipe's output folder are used, where files, settings and software are the same.
         """
         recipe = load_recipe(path)
+        kept = averages_folder(recipe)
+        if known is None and kept.is_dir():
+            known = AverageCache(kept)
         started = recipe.changed("experiment.geometry", geometry) if geometry else recipe
         if output_dir:
             started = started.changed("output.folder", output_dir)

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from workbench.mask import Mask, MaskCounts, MaskEvaluator
     from workbench.mask.suggest import Sensitivity, Suggestion
 
-AVERAGES_FOLDER = "kept-averages"
-"""In the output folder: averages, so that a calibration goes on without reading its runs again."""
-
 
 class Results:
     """Results of the steps, computed by jobs; the mask follows each change of the recipe by itself.
@@ -192,7 +189,7 @@ class Results:
     @property
     def averages(self) -> pipeline.AverageCache:
         """Averages made so far, by `pipeline.averaging_key`."""
-        folder = Path(self.history.recipe.output.folder) / AVERAGES_FOLDER
+        folder = pipeline.averages_folder(self.history.recipe)
         if self._keep and self._averages.folder != folder:
             note = partial(self.jobs.log.note, "images")
             self._averages = pipeline.AverageCache(folder, note)
