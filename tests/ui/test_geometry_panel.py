@@ -225,10 +225,7 @@ def test_a_comment_is_asked_for_and_says_what_was_done(aligned, store, monkeypat
     aligned.session.overrule(2, (1.0, 2.0))
     aligned.plan.click()
     aligned.session.jobs.quick.wait(60)
-    cc = aligned.session.alignment.mean_cc
-    assert aligned.comment.value == (
-        f"aligned on images on file, 1 offset set by hand, CC {cc:.4f}"
-    )
+    assert aligned.comment.value == "aligned on images on file, 1 offset set by hand"
     aligned.comment.value = " "
     assert aligned.deploy.disabled
     assert "Write a comment" in aligned.deploy.tooltip
@@ -283,6 +280,8 @@ def test_going_back_shows_first_what_will_change(session, store):
     assert panel.make_current[1].disabled, "it is the current one"
     panel.make_current[0].click()
     assert "will lead to 0-end.data.v0 again" in panel.plan_text.value
+    assert "+7.000, -4.000" in panel.plan_text.value, "how the parts would move"
+    assert "Q0" in panel.plan_text.value
     assert panel.comment.value == "back to v0 (first)"
     assert panel.deploy.description == "Make v0 current"
     assert store.current().number == 1

@@ -35,15 +35,6 @@ class RollbackPlan:
     version: Version
     preview: Deployment
 
-    def __str__(self) -> str:
-        lines = [f"{self.preview.link.name} will lead to {self.version.path.name} again"]
-        if self.preview.adopted is not None:
-            name = self.preview.link.name
-            lines.append(f"the present {name} is kept as v{self.preview.adopted}")
-        if self.preview.diff is not None:
-            lines += str(self.preview.diff).splitlines()
-        return "\n".join(lines)
-
 
 class DeployedVersions:
     """Versions of the geometry psana reads: deploy, roll back, repair, compare.
@@ -128,15 +119,15 @@ class DeployedVersions:
         return RollbackPlan(version, store.preview(version.geometry()))
 
     def comment(self) -> str:
-        """What was done, as the comment of a deployment: runs, offsets set by hand, CC."""
-        recipe, alignment = self.history.recipe, self.results.alignment
+        """What was done, as the comment of a deployment: runs, offsets set by hand."""
+        recipe = self.history.recipe
         bright = recipe.experiment.bright
         runs = f"run{'s' if len(bright) > 1 else ''} {', '.join(map(str, bright))}"
         text = f"aligned on {runs if bright else 'images on file'}"
         if recipe.decisions.overruled:
             many = len(recipe.decisions.overruled)
             text += f", {many} offset{'s' if many > 1 else ''} set by hand"
-        return text if alignment is None else f"{text}, CC {alignment.mean_cc:.4f}"
+        return text
 
     def _writable(self) -> GeometryStore:
         store = self.open()

@@ -50,6 +50,9 @@ def advice(session: Session, step: Step) -> str:
     has_rings = images is not None and (images.bright_average or images.maximum)
     if step == "alignment" and state == State.NOT_STARTED and not has_rings:
         return "Average a bright run first, or open the maximum of one."
+    experiment = session.recipe.experiment
+    if step == "images" and state == State.NOT_STARTED and experiment.dark and experiment.bright:
+        return "Compute the averages of the chosen runs."
     if step == "geometry" and state != State.DONE and (reason := session.store.why_not()):
         return reason
     return ADVICE[step].get(state, "")

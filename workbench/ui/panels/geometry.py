@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from workbench import pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
+from workbench.geometry import Geometry
 from workbench.session import Session
 from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan
 from workbench.ui.panels.base import (
@@ -147,13 +148,13 @@ class GeometryPanel(Panel):
     def show_plan(self) -> None:
         """Show what would be written, and what speaks for and against it."""
         plan = self.session.store.plan()
-        files = ", ".join(map(str, plan.writes))
-        self._preview(
-            plan,
-            f"{plan}\n\nFiles made or changed there: {files}",
-            self.session.store.comment(),
-            "Write this version",
-        )
+        lines = [
+            f"The corrected geometry becomes {plan.path.name}.",
+            f"{plan.link.name}, which psana reads, will lead to it.",
+            f"Files made or changed in {plan.link.parent}: {', '.join(plan.writes)}.",
+        ]
+        comment = self.session.store.comment()
+        self._preview(plan, plan, lines, comment, "Write this version")
         self.verdict_text.value = note_text("The checks of the report are being made …")
         self.session.later("verdict", partial(self._judge, plan))
 
@@ -162,15 +163,36 @@ class GeometryPanel(Panel):
         plan = self.session.store.plan_rollback(number)
         name, comment = plan.version.name, plan.version.comment
         back = f"back to {name}" + (f" ({comment})" if comment else "")
-        self._preview(plan, str(plan), back, f"Make {name} current")
+        link = plan.preview.link.name
+        lines = [
+            f"{link}, which psana reads, will lead to {plan.version.path.name} again.",
+            f"HISTORY in {plan.preview.link.parent} gets a line; no version is changed or removed.",
+        ]
+        self._preview(plan, plan.preview, lines, back, f"Make {name} current")
 
     def _preview(
-        self, plan: Deployment | RollbackPlan, text: str, comment: str, action: str
+        self,
+        plan: Deployment | RollbackPlan,
+        against: Deployment,
+        lines: list[str],
+        comment: str,
+        action: str,
     ) -> None:
+        """Show a plan; `against` holds how it differs from what psana reads now."""
         self.previewed, self.verdict = plan, None
+        if against.adopted is not None:
+            name = against.link.name
+            lines.append(f"The present {name} is kept as {name}.v{against.adopted}.")
+        moved = (
+            ""
+            if against.diff is None
+            else difference_table(against.diff, Geometry.parse(against.text))
+        )
         self.plan_text.value = (
-            f"<b>This will be written to {html.escape(str(_folder(plan)))}:</b>"
-            f"<pre>{html.escape(text)}</pre>"
+            "<b>What will be done</b>"
+            + "".join(map(note_text, lines))
+            + moved
+            + warning_text(against.warnings)
         )
         self.verdict_text.value = ""
         self.comment.value = comment
@@ -396,7 +418,3 @@ class GeometryPanel(Panel):
         return figures.geometry_difference(
             alignment.present, alignment.geometry, names=("present", "corrected")
         )
-
-
-def _folder(plan: Deployment | RollbackPlan) -> object:
-    return (plan.preview if isinstance(plan, RollbackPlan) else plan).link.parent

@@ -62,7 +62,7 @@ class QuadrantRow:
             value=True, indent=False, disabled=True,
         )  # fmt: skip
         self.reset = panel.button(
-            "Undo by hand", "Return to the offset of the search", self.as_searched, width="110px"
+            "Undo by hand", "Return to the offset of the search", self.as_searched
         )
         self.reset.disabled = True
         self.text = widgets.HTML(layout={"flex": "1 1 auto", "min_width": "200px"})
@@ -209,8 +209,8 @@ class QuadrantsPanel(Panel):
         self.box.children = [
             self.message,
             row(
-                self.find, self.cancel, self.progress, self.calibrant, self.before, self.after,
-                self.blink,
+                self.find, self.cancel, self.progress, self.calibrant,
+                widgets.HBox([self.before, self.after, self.blink]),
             ),
             self.stale,
             self.verdict,
