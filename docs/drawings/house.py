@@ -1,7 +1,17 @@
 """How the parts of the workbench fit together: the recipe, versions."""
 
 from drawings.tools import DARK, arrow, box, canvas, words
-from workbench.figures.style import BLUE, FAINT, GREEN, ORANGE, PURPLE, VERMILLION, describe, styled
+from workbench.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    describe,
+    styled,
+)
 
 
 @styled
@@ -53,22 +63,23 @@ def floors():
     figure, axes = canvas(9.4, 4.9, (0, 940), (0, 490))
     rooms = [
         ("faces", (("ui", BLUE), ("cli", BLUE), ("report", BLUE))),
+        ("what the app knows", (("session", SKY),)),
         ("pictures", (("figures", PURPLE),)),
         ("recipe in, results out", (("pipeline", ORANGE),)),
         ("computations", (("averages", GREEN), ("mask", GREEN), ("alignment", GREEN))),
         ("files", (("images", VERMILLION), ("geometry", VERMILLION), ("corrections", VERMILLION))),
         ("raw data", (("runs", VERMILLION), ("constants", VERMILLION))),
-        ("foundations", (("detector", FAINT), ("recipe", FAINT), ("errors", FAINT),
+        ("foundations", (("detectors", FAINT), ("recipe", FAINT), ("errors", FAINT),
                          ("progress", FAINT), ("provenance", FAINT), ("files", FAINT),
                          ("memory", FAINT))),
     ]  # fmt: skip
     for number, (name, packages) in enumerate(rooms):
-        y = 452 - number * 66
+        y = 456 - number * 59
         words(axes, 8, y, f"{len(rooms) - 1 - number}", 12, DARK, ha="left", fontweight="bold")
         words(axes, 34, y, name, 9, DARK, ha="left")
         width = 560 / len(packages) - 8
         for place, (package, colour) in enumerate(packages):
-            box(axes, 190 + (place + 0.5) * 560 / len(packages), y, width, 46, package, colour,
+            box(axes, 190 + (place + 0.5) * 560 / len(packages), y, width, 42, package, colour,
                 9 if len(packages) < 5 else 6.8)  # fmt: skip
     box(axes, 868, 254, 110, 46, "simulate", FAINT, 9)
     words(axes, 868, 214, "sample data,\nused by cli and tests", 8, DARK)
@@ -76,9 +87,10 @@ def floors():
     words(axes, 785, 440, "imports", 8.5, DARK, ha="left")
     return describe(
         figure,
-        "Seven floors, imports go down: 6 ui, cli and report; 5 figures; 4 pipeline; 3 averages,"
-        " mask and alignment; 2 images, geometry and corrections; 1 runs and constants; 0 detector,"
-        " recipe, errors, progress, provenance, files and memory. Aside stands simulate.",
+        "Eight floors, imports go down: 7 ui, cli and report; 6 session; 5 figures; 4 pipeline;"
+        " 3 averages, mask and alignment; 2 images, geometry and corrections; 1 runs and constants;"
+        " 0 detectors, recipe, errors, progress, provenance, files and memory. Aside stands"
+        " simulate.",
     )
 
 
