@@ -45,10 +45,10 @@ def module_common_mode(raw, tables, module, bins, histogram):  # type: ignore[no
     """
     if tables.algorithm == 1:
         if tables.good.size:
-            found, value = histogram_peak(
+            has_peak, value = histogram_peak(
                 raw, tables.offset[module], tables.good[module], tables.parameters, bins, histogram
             )
-            if found:
+            if has_peak:
                 return value
         if not tables.parameters[3] > 0.1:  # also if it is NaN
             return np.float32(0.0)

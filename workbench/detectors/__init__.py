@@ -37,9 +37,9 @@ def find(what: str | Sequence[int]) -> Detector:
                 return detector
         elif what == detector.name or f":{detector.device}.".lower() in what.lower():
             return detector
-    known = ", ".join(f"{d.name} ({d.address}, {d.shape_text})" for d in DETECTORS)
+    detectors_text = ", ".join(f"{d.name} ({d.address}, {d.shape_text})" for d in DETECTORS)
     shown = repr(what) if isinstance(what, str) else " × ".join(map(str, what))
-    raise WorkbenchError(f"no detector is known as {shown}; known are {known}.")
+    raise WorkbenchError(f"no detector is known as {shown}; known are {detectors_text}.")
 
 
 def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
@@ -59,13 +59,13 @@ def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
         image = detector.as_array(values)
         if image is not None:
             return detector, image
-    found = " × ".join(map(str, values.shape)) or "a single number"
+    shape_text = " × ".join(map(str, values.shape)) or "a single number"
     expected = "; ".join(
         f"{d.name}: {d.shape_text}, {d.modules * d.rows} × {d.columns} or "
         f"{d.asics} × {d.asic_shape[0]} × {d.asic_shape[1]}"
         for d in DETECTORS
     )
-    raise WorkbenchError(f"expected a detector image ({expected}), found {found}.")
+    raise WorkbenchError(f"expected a detector image ({expected}), found {shape_text}.")
 
 
 def _reduced(detector: Detector) -> tuple[Callable[[str], Detector], tuple[str]]:

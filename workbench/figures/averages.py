@@ -41,10 +41,10 @@ def sensor_statistics(
     ):
         spread = np.full((detector.modules, 3), np.nan)
         for sensor in range(detector.modules):
-            kept = values[sensor][chosen[sensor]]
-            kept = kept[np.isfinite(kept)]
-            if kept.size:
-                spread[sensor] = np.percentile(kept, (5, 50, 95))
+            good_values = values[sensor][chosen[sensor]]
+            good_values = good_values[np.isfinite(good_values)]
+            if good_values.size:
+                spread[sensor] = np.percentile(good_values, (5, 50, 95))
         for group, colour in zip(detector.groups, group_colours(detector), strict=True):
             at = np.array(group.modules)
             low, middle, high = spread[at].T

@@ -107,15 +107,15 @@ def detector_array(
         If it is no image of a known detector, or of another one.
     """
     try:
-        known, array = recognise(image.data if isinstance(image, DetectorImage) else image)
+        of_detector, array = recognise(image.data if isinstance(image, DetectorImage) else image)
     except WorkbenchError as error:
         raise WorkbenchError(f"{what} cannot be drawn: {error}") from error
-    if detector is not None and known != detector:
+    if detector is not None and of_detector != detector:
         raise WorkbenchError(
-            f"{what} is of a {known.name} ({known.shape_text}); the picture is of a"
-            f" {detector.name} ({detector.shape_text})."
+            f"{what} is of a {of_detector.name} ({of_detector.shape_text}); the picture is of "
+            f"a {detector.name} ({detector.shape_text})."
         )
-    return known, array
+    return of_detector, array
 
 
 def full(array: ImageLike, what: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
@@ -149,9 +149,9 @@ def block_means(picture: NDArray[Any], step: int = 2) -> NDArray[np.float32]:
     padded = np.full((rows * step, columns * step), np.nan, dtype=np.float32)
     padded[: picture.shape[0], : picture.shape[1]] = picture
     blocks = padded.reshape(rows, step, columns, step)
-    known = np.isfinite(blocks)
-    pixels = known.sum(axis=(1, 3))
-    sums = np.where(known, blocks, 0).sum(axis=(1, 3))
+    has_value = np.isfinite(blocks)
+    pixels = has_value.sum(axis=(1, 3))
+    sums = np.where(has_value, blocks, 0).sum(axis=(1, 3))
     with np.errstate(invalid="ignore", divide="ignore"):
         result: NDArray[np.float32] = (sums / pixels).astype(np.float32)
         return result

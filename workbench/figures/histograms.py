@@ -159,8 +159,8 @@ def _edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
 
 
 def _alt(view: ThresholdView) -> str:
-    kept = "at least" if view.removes == "below" else "at most"
+    comparison = "at least" if view.removes == "below" else "at most"
     return (
-        f"Histogram of the {view.name}, counts on a logarithmic scale; good pixels have {kept}"
-        f" {view.limit:g} ADU, {view.removed()} of {view.data.size} pixels are removed."
+        f"Histogram of the {view.name}, counts on a logarithmic scale; good pixels have "
+        f"{comparison} {view.limit:g} ADU, {view.removed()} of {view.data.size} pixels are removed."
     )

@@ -166,12 +166,12 @@ def _finish_profile(
 
 
 def _span(profile: Profile, rings_px: Sequence[float]) -> tuple[float, float]:
-    known = profile.radius_px[np.isfinite(profile.mean)]
-    if not known.size:
+    radii_px = profile.radius_px[np.isfinite(profile.mean)]
+    if not radii_px.size:
         return 0.0, 1.0
     if rings_px:
-        return float(known[0]), min(float(known[-1]), max(rings_px) + 120.0)
-    return float(known[0]), float(known[-1])
+        return float(radii_px[0]), min(float(radii_px[-1]), max(rings_px) + 120.0)
+    return float(radii_px[0]), float(radii_px[-1])
 
 
 def _highest(values: NDArray[np.float64]) -> float:

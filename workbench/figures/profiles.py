@@ -109,10 +109,10 @@ def ring_radii(profile: Profile, most: int = 6) -> list[float]:
     """
     from scipy.signal import find_peaks
 
-    known = np.isfinite(profile.mean)
-    if known.sum() < 20:
+    has_value = np.isfinite(profile.mean)
+    if has_value.sum() < 20:
         return []
-    mean = np.interp(profile.radius_px, profile.radius_px[known], profile.mean[known])
+    mean = np.interp(profile.radius_px, profile.radius_px[has_value], profile.mean[has_value])
     noise = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(mean)))) or 1e-12
     step = profile.radius_px[1] - profile.radius_px[0]
     peaks, details = find_peaks(

@@ -91,7 +91,7 @@ class _Rows:
         top = top_of(self.objects)
         if top is None:
             raise self.refusal(0, "the objects form a circle: each is below another one.")
-        known = {row.own_name for row in self.objects}
+        own_names = {row.own_name for row in self.objects}
         children = children_by_parent(self.objects)
         reached = {top}
         queue = [top]
@@ -101,7 +101,7 @@ class _Rows:
                     reached.add(child.own_name)
                     queue.append(child.own_name)
         for place, row in enumerate(self.objects):
-            if row.parent_name not in known and row.parent_name != top:
+            if row.parent_name not in own_names and row.parent_name != top:
                 problem = f"{row.key}: no row says where its parent {row.parent} "
                 raise self.refusal(place, f"{problem}{row.parent_index} is.")
         for place, row in enumerate(self.objects):

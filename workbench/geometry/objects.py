@@ -125,10 +125,10 @@ def top_of(objects: Sequence[GeometryObject]) -> Name | None:
     Where several parents have no row of their own, the one called ``IP…`` is the top, else the
     one with the most children.
     """
-    known = {row.own_name for row in objects}
+    own_names = {row.own_name for row in objects}
     count: dict[Name, int] = {}
     for row in objects:
-        if row.parent_name not in known:
+        if row.parent_name not in own_names:
             count[row.parent_name] = count.get(row.parent_name, 0) + 1
     tops = sorted(count, key=lambda name: -count[name])
     return next((top for top in count if top[0].startswith("IP")), tops[0] if tops else None)

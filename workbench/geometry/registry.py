@@ -101,9 +101,9 @@ class FormatTable(Generic[G]):
                 start = file.read(START_BYTES)
             if not start:
                 raise FileFormatError(path, "the file is empty; expected a geometry.")
-            for known in self:
-                if known.read and known.recognises and known.recognises(start):
-                    return known.read(Path(path))
+            for format_entry in self:
+                if format_entry.read and format_entry.recognises and format_entry.recognises(start):
+                    return format_entry.read(Path(path))
         except OSError as error:
             raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
         raise FileFormatError(path, "this is no known geometry format.")
@@ -119,10 +119,12 @@ class FormatTable(Generic[G]):
         if format is not None and format in self._formats:
             return self._formats[format]
         file = re.sub(r"(?<=\.data)\.v\d+$", "", Path(path).name.lower())
-        for known in self:
-            if format is None and file.endswith(known.endings):
-                return known
-        endings = ", ".join(f"{known.endings[0]} ({known.text})" for known in self)
+        for format_entry in self:
+            if format is None and file.endswith(format_entry.endings):
+                return format_entry
+        endings = ", ".join(
+            f"{format_entry.endings[0]} ({format_entry.text})" for format_entry in self
+        )
         raise GeometryError(
             f"{path}: cannot write {format or Path(path).suffix or 'this'}; known are {endings}."
         )

@@ -253,8 +253,8 @@ class Geometry:
     def transform(self, what: Selector) -> Transform:
         """Rotation and origin (µm) of an object in the top frame."""
         row = self.find(what)
-        known = self._transforms.get(row)
-        if known is None:
+        transform = self._transforms.get(row)
+        if transform is None:
             parent = self.parent(row)
             rotation, origin = row.rotation, row.origin_um
             if parent is not None:
@@ -262,8 +262,8 @@ class Geometry:
                 rotation = outer.rotation @ rotation
                 origin = outer.rotation @ origin + outer.origin_um
             rotation.flags.writeable = origin.flags.writeable = False
-            known = self._transforms[row] = Transform(rotation, origin)
-        return known
+            transform = self._transforms[row] = Transform(rotation, origin)
+        return transform
 
     def parent_rotation(self, what: GeometryObject) -> NDArray[np.float64]:
         """Rotation (3, 3) from the frame of an object's parent to the top frame."""

@@ -115,7 +115,7 @@ def _own_items(image: DetectorImage, undefined_count: int) -> dict[str, str]:
 
 
 def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> str:
-    known = image.wavelength_angstrom is not None
+    weight = "0.0" if image.wavelength_angstrom is None else "1.0"
     wavelength = repr(float(image.wavelength_angstrom or PLACEHOLDER_WAVELENGTH))
     arrays = [imgcif_header.array_name(group.name) for group in image.detector.groups]
     kind = "signed 32-bit integer" if data.dtype.kind == "i" else "signed 64-bit real IEEE"
@@ -127,7 +127,7 @@ def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> s
             ),
             cif.item_text(
                 "diffrn_radiation_wavelength",
-                {"id": "WAVELENGTH1", "wavelength": wavelength, "wt": "1.0" if known else "0.0"},
+                {"id": "WAVELENGTH1", "wavelength": wavelength, "wt": weight},
             ),
             cif.item_text(
                 "diffrn_measurement",
@@ -159,10 +159,10 @@ def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> s
     )  # fmt: skip
 
 
-def _write_section(file: Any, part: NDArray[Any], name: str, number: int) -> None:
-    payload = memoryview(np.ascontiguousarray(part)).cast("B")
+def _write_section(file: Any, section: NDArray[Any], name: str, number: int) -> None:
+    payload = memoryview(np.ascontiguousarray(section)).cast("B")
     digest = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
-    kind = "signed 32-bit integer" if part.dtype.kind == "i" else "signed 64-bit real IEEE"
+    kind = "signed 32-bit integer" if section.dtype.kind == "i" else "signed 64-bit real IEEE"
     header = [
         f" {name} {number}",
         ";",
@@ -174,10 +174,10 @@ def _write_section(file: Any, part: NDArray[Any], name: str, number: int) -> Non
         f'X-Binary-Element-Type: "{kind}"',
         "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
         f"Content-MD5: {digest}",
-        f"X-Binary-Number-of-Elements: {part.size}",
-        f"X-Binary-Size-Fastest-Dimension: {part.shape[2]}",
-        f"X-Binary-Size-Second-Dimension: {part.shape[1]}",
-        f"X-Binary-Size-Third-Dimension: {part.shape[0]}",
+        f"X-Binary-Number-of-Elements: {section.size}",
+        f"X-Binary-Size-Fastest-Dimension: {section.shape[2]}",
+        f"X-Binary-Size-Second-Dimension: {section.shape[1]}",
+        f"X-Binary-Size-Third-Dimension: {section.shape[0]}",
         "X-Binary-Size-Padding: 4095",
         "",
         "",
@@ -216,21 +216,21 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     detector = imgcif.detector_of(parsed)
     if not parsed.binaries:
         raise FileFormatError(path, "it holds a geometry but no pixel data.")
-    known = parsed.table(imgcif_header.OWN)
+    own_table = parsed.table(imgcif_header.OWN)
     located = imgcif.geometry_of(parsed)
     data = _pixel_data(content, parsed, detector)
-    if int(_real(known.value("undefined_pixels", "0")) or 0) > 0:
+    if int(_real(own_table.value("undefined_pixels", "0")) or 0) > 0:
         undefined = _real(parsed.table("array_intensities").value("undefined_value"))
         data = np.where(data == undefined, np.nan, data)
     return DetectorImage(
         data=data,
-        geometry=None if known.value("geometry_known", "yes") == "no" else located.geometry,
+        geometry=None if own_table.value("geometry_known", "yes") == "no" else located.geometry,
         distance_mm=located.distance_mm,
         wavelength_angstrom=located.wavelength_angstrom,
-        kind=str(_json(known.value("kind", '"image"'), "image")),
-        name=str(_json(known.value("name", ""), parsed.block)),
+        kind=str(_json(own_table.value("kind", '"image"'), "image")),
+        name=str(_json(own_table.value("name", ""), parsed.block)),
         timestamp=_timestamp(parsed),
-        provenance=_provenance(known.value("provenance", "{}")),
+        provenance=_provenance(own_table.value("provenance", "{}")),
     )
 
 

@@ -146,7 +146,7 @@ class _Stack:
         self.resting <<= self.bits
         self.resting_keys = np.arange(len(self._members)) << self.bits
         self.resting_pixels = np.bincount(classes, minlength=len(self._members))
-        self._known: dict[int, _Outcome] = {}
+        self._outcomes: dict[int, _Outcome] = {}
         self._at_rest: dict[bytes, Pixels] = {}  # the last four, by what becomes of each class
 
     def outcome(self, keys: Keys, follows: int) -> _Outcome:
@@ -158,9 +158,9 @@ class _Stack:
         """
         if self._all * len(self.parts) > _MOST_FATES:
             return self._take_steps(np.union1d(self.resting_keys, keys), follows, True)
-        if follows not in self._known:
-            self._known[follows] = self._take_steps(np.arange(self._all), follows, False)
-        return self._known[follows]
+        if follows not in self._outcomes:
+            self._outcomes[follows] = self._take_steps(np.arange(self._all), follows, False)
+        return self._outcomes[follows]
 
     def masked(self, where: Keys, keys: Keys, follows: int) -> tuple[Pixels, Pixels]:
         """Pixels masked before a grow or island layer, and those of them that it starts from.
@@ -181,12 +181,12 @@ class _Stack:
     def _spread(
         self, flags: NDArray[np.bool_], outcome: _Outcome, where: Keys, keys: Keys
     ) -> Pixels:
-        known = outcome.keys is None
+        is_complete = outcome.keys is None
         at_rest = flags[outcome.place(self.resting_keys)].tobytes()
-        pixels = self._at_rest.get(at_rest) if known else None
+        pixels = self._at_rest.get(at_rest) if is_complete else None
         if pixels is None:
             pixels = flags[outcome.place(self.resting)]
-            if known:
+            if is_complete:
                 self._at_rest = {**dict(list(self._at_rest.items())[-3:]), at_rest: pixels}
         pixels = pixels.copy()
         pixels[where] = flags[outcome.place(keys)]
@@ -285,8 +285,8 @@ class MaskEvaluator:
         )
         pixels[outcome.place(stack.resting_keys)] += at_rest
         present = np.flatnonzero(pixels)
-        removed, kept = outcome.removed[present], outcome.kept[present]
-        return MaskCounts(**self._counts(settings, stack, pixels[present], removed, kept))
+        removed, kept_columns = outcome.removed[present], outcome.kept[present]
+        return MaskCounts(**self._counts(settings, stack, pixels[present], removed, kept_columns))
 
     def mask(self, settings: MaskSettings, provenance: Mapping[str, Any] | None = None) -> Mask:
         """Mask for these settings."""
@@ -430,14 +430,14 @@ class MaskEvaluator:
         """Pixels beyond a limit, and how many; kept until the limit changes."""
         high, low = settings.thresholds, settings.low_gain or settings.thresholds
         pair = getattr(high, rule.limit), getattr(low, rule.limit)
-        known = self._compared.get(rule.limit)
-        if known is None or known[0] != pair:
+        compared = self._compared.get(rule.limit)
+        if compared is None or compared[0] != pair:
             image, compare = self.images.image(rule.image), _COMPARE[rule.side]
             pixels = compare(image, pair[0])
             if pair[0] != pair[1] and self.images.low_gain is not None:
                 np.copyto(pixels, compare(image, pair[1]), where=self.images.low_gain)
-            known = self._compared[rule.limit] = (pair, pixels, int(np.count_nonzero(pixels)))
-        return known[1:]
+            compared = self._compared[rule.limit] = (pair, pixels, int(np.count_nonzero(pixels)))
+        return compared[1:]
 
     # ---- the counts --------------------------------------------------------------------------
     def _counts(

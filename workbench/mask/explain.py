@@ -134,12 +134,12 @@ def explain_pixel(mask: Explained, pixel: tuple[int, int, int] | int) -> PixelRe
     group = next(n for n, group in enumerate(detector.groups) if sensor in group.modules)
     height, width = detector.asic_shape
     asic = row // height * detector.asic_grid[1] + column // width
-    known = _known(mask.images, place)
+    pixel_values = _pixel_values(mask.images, place)
     removed, spared, kept = _alike(mask.table, place)
 
     def reasons(flags: NDArray[np.bool_]) -> tuple[Reason, ...]:
         return tuple(
-            Reason(removal.rule, _text(removal, known, mask.settings), removal.layer)
+            Reason(removal.rule, _text(removal, pixel_values, mask.settings), removal.layer)
             for removal in mask.removals
             if flags[removal.place]
         )
@@ -157,7 +157,7 @@ def explain_pixel(mask: Explained, pixel: tuple[int, int, int] | int) -> PixelRe
         reasons=reasons(removed),
         spared=reasons(spared),
         kept_by=tuple(keeper.label for keeper in mask.kept if kept[keeper.place]),
-        **known,
+        **pixel_values,
     )
 
 
@@ -196,33 +196,33 @@ def _place(pixel: tuple[int, int, int] | int, detector: Detector) -> tuple[int, 
     return sensor, row, column
 
 
-def _known(images: MaskImages | None, place: tuple[int, int, int]) -> dict[str, Any]:
+def _pixel_values(images: MaskImages | None, place: tuple[int, int, int]) -> dict[str, Any]:
     if images is None:
         return {}
-    known: dict[str, Any] = {name: float(images.image(name)[place]) for name in IMAGES}
+    values: dict[str, Any] = {name: float(images.image(name)[place]) for name in IMAGES}
     if images.low_gain is not None:
-        known["low_gain"] = bool(images.low_gain[place])
+        values["low_gain"] = bool(images.low_gain[place])
     if images.geometry is not None:
-        known["x_mm"], known["y_mm"] = (float(value) for value in images.xy_mm[(..., *place)])
-        known["radius_mm"] = float(images.radius_mm[place])
+        values["x_mm"], values["y_mm"] = (float(value) for value in images.xy_mm[(..., *place)])
+        values["radius_mm"] = float(images.radius_mm[place])
         if (images.distance_mm or 0) > 0 and (images.wavelength_angstrom or 0) > 0:
-            known["resolution_angstrom"] = float(images.resolution_angstrom[place])
-    return known
+            values["resolution_angstrom"] = float(images.resolution_angstrom[place])
+    return values
 
 
-def _text(removal: Removal, known: dict[str, Any], settings: MaskSettings | None) -> str:
+def _text(removal: Removal, pixel_values: dict[str, Any], settings: MaskSettings | None) -> str:
     rule = RULES[removal.rule]
     if removal.layer is not None:
         return removal.label
-    if not known or settings is None:
+    if not pixel_values or settings is None:
         return rule.text
     limits = settings.thresholds
-    if known.get("low_gain") and settings.low_gain is not None:
+    if pixel_values.get("low_gain") and settings.low_gain is not None:
         limits = settings.low_gain
     if isinstance(rule, ThresholdRule):
         limit = getattr(limits, rule.limit)
-        return f"{rule.image} {known[rule.image]:g} {rule.sign} {limit:g}"
+        return f"{rule.image} {pixel_values[rule.image]:g} {rule.sign} {limit:g}"
     if removal.rule in NOT_POSITIVE:
         image = NOT_POSITIVE[removal.rule]
-        return f"{image} {known[image]:g} ≤ 0"
+        return f"{image} {pixel_values[image]:g} ≤ 0"
     return removal.name if removal.rule == "asic_border" else rule.text

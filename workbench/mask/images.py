@@ -102,7 +102,7 @@ class MaskImages:
             arrays.append(array)
         assert detector is not None
 
-        def known(name: str, value: Value | None) -> Value | None:
+        def given_or_of_image(name: str, value: Value | None) -> Value | None:
             values = (getattr(sources[place], name, None) for place in (2, 0, 1))
             return value if value is not None else next((v for v in values if v is not None), None)
 
@@ -112,9 +112,9 @@ class MaskImages:
             arrays[1],
             arrays[2],
             sources=sources,  # type: ignore[arg-type]
-            geometry=known("geometry", geometry),
-            distance_mm=known("distance_mm", distance_mm),
-            wavelength_angstrom=known("wavelength_angstrom", wavelength_angstrom),
+            geometry=given_or_of_image("geometry", geometry),
+            distance_mm=given_or_of_image("distance_mm", distance_mm),
+            wavelength_angstrom=given_or_of_image("wavelength_angstrom", wavelength_angstrom),
             low_gain=(
                 None
                 if low_gain is None

@@ -13,7 +13,26 @@ from workbench.errors import MaskError
 from workbench.files import sha256
 from workbench.mask.formats import read_mask
 from workbench.mask.images import MaskImages
-from workbench.recipe import mask as recipe
+from workbench.recipe.mask import (
+    BorderLayer,
+    CircleLayer,
+    FileLayer,
+    GrowLayer,
+    IslandLayer,
+    Layer,
+    LineLayer,
+    OccupancyLayer,
+    OutlierLayer,
+    PartLayer,
+    PixelLayer,
+    PolygonLayer,
+    RadiusLayer,
+    RectangleLayer,
+    ResolutionLayer,
+    SaturatedLayer,
+    UnbondedLayer,
+    WideLayer,
+)
 
 Pixels = NDArray[np.bool_]
 """Bool ``(modules, rows, columns)``, True = selected."""
@@ -22,7 +41,7 @@ Selection = tuple[tuple[str, Pixels], ...]
 
 
 @singledispatch
-def select(layer: recipe.Layer, images: MaskImages) -> Selection:
+def select(layer: Layer, images: MaskImages) -> Selection:
     """Pixels that a layer selects, with the rule that becomes their reason.
 
     Raises
@@ -48,7 +67,7 @@ def asic_border(images: MaskImages, width: int) -> Pixels:
 
 
 @select.register
-def _border(layer: recipe.BorderLayer, images: MaskImages) -> Selection:
+def _border(layer: BorderLayer, images: MaskImages) -> Selection:
     if layer.of == "asic":
         return (("asic_border", asic_border(images, layer.pixels)),)
     module = edges(images.detector.module_shape, layer.pixels)
@@ -56,7 +75,7 @@ def _border(layer: recipe.BorderLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _wide(layer: recipe.WideLayer, images: MaskImages) -> Selection:
+def _wide(layer: WideLayer, images: MaskImages) -> Selection:
     selected = _nothing(images)
     selected[:, list(images.detector.wide_rows)] = True
     selected[..., list(images.detector.wide_columns)] = True
@@ -64,7 +83,7 @@ def _wide(layer: recipe.WideLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _unbonded(layer: recipe.UnbondedLayer, images: MaskImages) -> Selection:
+def _unbonded(layer: UnbondedLayer, images: MaskImages) -> Selection:
     unbonded = images.unbonded
     if layer.neighbours == 0:
         return (("unbonded", unbonded),)
@@ -73,13 +92,13 @@ def _unbonded(layer: recipe.UnbondedLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _saturated(layer: recipe.SaturatedLayer, images: MaskImages) -> Selection:
+def _saturated(layer: SaturatedLayer, images: MaskImages) -> Selection:
     level = images.detector.adc_max_adu if layer.level is None else layer.level
     return (("saturated", images.maximum >= level),)
 
 
 @select.register
-def _occupancy(layer: recipe.OccupancyLayer, images: MaskImages) -> Selection:
+def _occupancy(layer: OccupancyLayer, images: MaskImages) -> Selection:
     if images.occupancy is None:
         raise MaskError(
             "An occupancy layer needs the fraction of events in which each pixel has data; "
@@ -89,7 +108,7 @@ def _occupancy(layer: recipe.OccupancyLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _outlier(layer: recipe.OutlierLayer, images: MaskImages) -> Selection:
+def _outlier(layer: OutlierLayer, images: MaskImages) -> Selection:
     from workbench.mask.neighbour_loops import outliers
 
     image = images.image(layer.image)
@@ -100,44 +119,44 @@ def _outlier(layer: recipe.OutlierLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _resolution(layer: recipe.ResolutionLayer, images: MaskImages) -> Selection:
+def _resolution(layer: ResolutionLayer, images: MaskImages) -> Selection:
     spacing = images.resolution_angstrom
     return (("resolution", (spacing >= layer.from_angstrom) & (spacing <= layer.to_angstrom)),)
 
 
 @select.register
-def _radius(layer: recipe.RadiusLayer, images: MaskImages) -> Selection:
+def _radius(layer: RadiusLayer, images: MaskImages) -> Selection:
     radius = images.radius_mm
     return (("radius", (radius >= layer.from_mm) & (radius <= layer.to_mm)),)
 
 
 @select.register
-def _rectangle(layer: recipe.RectangleLayer, images: MaskImages) -> Selection:
+def _rectangle(layer: RectangleLayer, images: MaskImages) -> Selection:
     x, y = images.xy_mm
     return (("shape", in_rectangle(x, y, layer.x_mm, layer.y_mm)),)
 
 
 @select.register
-def _circle(layer: recipe.CircleLayer, images: MaskImages) -> Selection:
+def _circle(layer: CircleLayer, images: MaskImages) -> Selection:
     x, y = images.xy_mm
     return (("shape", in_circle(x, y, layer.centre_mm, layer.radius_mm)),)
 
 
 @select.register
-def _polygon(layer: recipe.PolygonLayer, images: MaskImages) -> Selection:
+def _polygon(layer: PolygonLayer, images: MaskImages) -> Selection:
     x, y = images.xy_mm
     return (("shape", in_polygon(x, y, layer.points_mm)),)
 
 
 @select.register
-def _line(layer: recipe.LineLayer, images: MaskImages) -> Selection:
+def _line(layer: LineLayer, images: MaskImages) -> Selection:
     x, y = images.xy_mm
     inside = along_line(x, y, layer.start_mm, layer.end_mm, layer.width_mm)
     return (("shape", inside),)
 
 
 @select.register
-def _pixels(layer: recipe.PixelLayer, images: MaskImages) -> Selection:
+def _pixels(layer: PixelLayer, images: MaskImages) -> Selection:
     selected, detector = _nothing(images), images.detector
     for pixel in layer.pixels:
         if not all(index < size for index, size in zip(pixel, detector.shape, strict=True)):
@@ -150,7 +169,7 @@ def _pixels(layer: recipe.PixelLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _part(layer: recipe.PartLayer, images: MaskImages) -> Selection:
+def _part(layer: PartLayer, images: MaskImages) -> Selection:
     selected = _nothing(images)
     for part in layer.parts:
         selected[images.detector.part(part)] = True
@@ -158,7 +177,7 @@ def _part(layer: recipe.PartLayer, images: MaskImages) -> Selection:
 
 
 @select.register
-def _file(layer: recipe.FileLayer, images: MaskImages) -> Selection:
+def _file(layer: FileLayer, images: MaskImages) -> Selection:
     path = images.folder / Path(layer.path).expanduser()
     imported = read_mask(path, layer.format)
     if layer.sha256 is not None and sha256(path) != layer.sha256.lower():
@@ -179,7 +198,7 @@ def _nothing(images: MaskImages) -> Pixels:
 
 
 # ---- layers that look at the mask before them --------------------------------------------------
-def follow(layer: recipe.GrowLayer | recipe.IslandLayer, masked: Pixels, source: Pixels) -> Pixels:
+def follow(layer: GrowLayer | IslandLayer, masked: Pixels, source: Pixels) -> Pixels:
     """Pixels that a grow or island layer adds to a mask.
 
     Parameters
@@ -187,7 +206,7 @@ def follow(layer: recipe.GrowLayer | recipe.IslandLayer, masked: Pixels, source:
     masked : pixels masked before the layer.
     source : those of them that grow.
     """
-    if isinstance(layer, recipe.GrowLayer):
+    if isinstance(layer, GrowLayer):
         return grown(source, layer.pixels, layer.neighbours) & ~masked
     from workbench.mask.neighbour_loops import islands
 

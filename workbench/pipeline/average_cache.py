@@ -66,7 +66,7 @@ class AverageCache(MutableMapping[str, "RunImages"]):
         """Keep a result; where its files cannot be written, in memory alone."""
         same = (images.experiment, images.run)
         self._known = {
-            k: known for k, known in self._known.items() if (known.experiment, known.run) != same
+            k: entry for k, entry in self._known.items() if (entry.experiment, entry.run) != same
         } | {key: images}
         if self.folder is None:
             return
@@ -94,13 +94,13 @@ class AverageCache(MutableMapping[str, "RunImages"]):
 
     def __delitem__(self, key: str) -> None:
         """Forget a result."""
-        known = self._known.pop(key, None)
+        entry = self._known.pop(key, None)
         path = self._facts(key)
         if path is not None:
             path.unlink()
             for suffix in (".npz", *HALF_SUFFIXES):
                 path.with_suffix(suffix).unlink(missing_ok=True)
-        elif known is None:
+        elif entry is None:
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:

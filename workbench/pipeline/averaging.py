@@ -200,9 +200,9 @@ def average_one(
     from workbench.averages import average_run
 
     key = averaging_key(recipe, number, corrections, halves)
-    kept = None if known is None else known.get(key)
-    if kept is not None:
-        return kept
+    cached = None if known is None else known.get(key)
+    if cached is not None:
+        return cached
     images = average_run(
         open_recipe_run(recipe, number),
         corrections,

@@ -76,14 +76,14 @@ def gather_images(
             raise_if_cancelled(progress, "The calibration")
             if overall is not None:
                 overall.begin(number)
-            found = average_one(
+            run_images = average_one(
                 recipe, number, corrections, overall, snapshot, known, snapshot_seconds, halves
             )
         except Cancelled:
             partial = True
             return None  # the runs before it are worth keeping
-        partial = partial or found.partial
-        return found
+        partial = partial or run_images.partial
+        return run_images
 
     files = {kind: Path(path) for kind, path in dataclasses.asdict(recipe.images).items() if path}
     named = {kind: read_image(path) for kind, path in files.items()}
@@ -175,7 +175,7 @@ def align_recipe(
         return None
     kind = "average" if image is images.bright_average else "maximum"
     halves = images.halves.get(kind, ())
-    found = align_quadrants(
+    alignment = align_quadrants(
         image,
         images.geometry,
         mask,
@@ -185,8 +185,8 @@ def align_recipe(
         halves=halves,
     )
     if recipe.alignment.halves != "none" and not halves:
-        found = dataclasses.replace(found, warnings=(*found.warnings, NO_HALVES))
-    return found.decided(recipe.decisions)
+        alignment = dataclasses.replace(alignment, warnings=(*alignment.warnings, NO_HALVES))
+    return alignment.decided(recipe.decisions)
 
 
 def alignment_image(images: ImageSet, which: str = "average") -> DetectorImage | None:
@@ -271,13 +271,13 @@ def finish(
 
 
 def _warnings(images: ImageSet, mask: Mask | None, alignment: Alignment | None) -> tuple[str, ...]:
-    found = [text for run in (images.dark, *images.bright) if run for text in run.warnings]
+    warnings = [text for run in (images.dark, *images.bright) if run for text in run.warnings]
     if images.partial:
-        found.append(
+        warnings.append(
             "Averaging was cancelled: the images are of the events until then. Average again to "
             "use all of them."
         )
-    found += getattr(mask, "warnings", ())
+    warnings += getattr(mask, "warnings", ())
     if alignment is not None:
-        found += alignment.warnings
-    return tuple(dict.fromkeys(found))
+        warnings += alignment.warnings
+    return tuple(dict.fromkeys(warnings))

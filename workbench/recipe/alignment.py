@@ -95,12 +95,12 @@ class Decisions:
 
     def overruling(self, quadrant: int, offset_px: tuple[float, float] | None) -> Decisions:
         """Copy with one quadrant's offset set by hand (None: as found)."""
-        kept = [entry for entry in self.overruled if int(entry[0]) != quadrant]
+        overruled = [entry for entry in self.overruled if int(entry[0]) != quadrant]
         if offset_px is not None:
-            kept.append((float(quadrant), float(offset_px[0]), float(offset_px[1])))
-        return Decisions(tuple(sorted(kept)), self.rejected)
+            overruled.append((float(quadrant), float(offset_px[0]), float(offset_px[1])))
+        return Decisions(tuple(sorted(overruled)), self.rejected)
 
     def rejecting(self, quadrant: int, rejected: bool = True) -> Decisions:
         """Copy in which one quadrant stays where it is, or does not."""
-        kept = set(self.rejected) - {quadrant} | ({quadrant} if rejected else set())
-        return Decisions(self.overruled, tuple(sorted(kept)))
+        rejected_quadrants = set(self.rejected) - {quadrant} | ({quadrant} if rejected else set())
+        return Decisions(self.overruled, tuple(sorted(rejected_quadrants)))

@@ -164,8 +164,8 @@ def _first_complaint(error: BaseException) -> str:
 
         if isinstance(problem, ForbiddenExtraKeysError):
             extra = ", ".join(sorted(problem.extra_fields))
-            known = ", ".join(field.name for field in dataclasses.fields(problem.cl))
-            return f"unknown setting {extra} (known here: {known})"
+            setting_names = ", ".join(field.name for field in dataclasses.fields(problem.cl))
+            return f"unknown setting {extra} (known here: {setting_names})"
         return str(problem)
 
     messages = transform_error(error, format_exception=tell)

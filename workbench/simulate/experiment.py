@@ -29,11 +29,27 @@ from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent, raise_if_cancelled
 from workbench.recipe import Experiment, Recipe, recipe_to_text
-from workbench.simulate import truth as t
 from workbench.simulate.physics import expected_photons
 from workbench.simulate.powder import shot_intensities, spot_stamps
 from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
 from workbench.simulate.texts import README
+from workbench.simulate.truth import (
+    BRIGHT_RUNS,
+    BRIGHTNESS,
+    DARK_RUN,
+    DEFAULT_SEED,
+    DETZ_OFFSET_MM,
+    ENCODER_MM,
+    EXPERIMENT,
+    EXPERIMENT_ID,
+    INSTRUMENT,
+    PHOTON_ENERGY_EV,
+    ROOT_Z_UM,
+    SCENE,
+    Truth,
+    make_truth,
+    true_geometry_text,
+)
 from workbench.simulate.xtc_format import ELEMENT_BYTES
 from workbench.simulate.xtc_writer import RunWriter
 
@@ -41,10 +57,10 @@ DEFAULT_EVENTS = 26
 FEWEST_EVENTS = 4
 """So that both streams have both chunks."""
 MOST_EVENTS = 20000
-RECIPE = f"{t.EXPERIMENT}_r{t.BRIGHT_RUNS[0]:04d}.calibration.toml"
+RECIPE = f"{EXPERIMENT}_r{BRIGHT_RUNS[0]:04d}.calibration.toml"
 COMPLETE = ".complete"
 MARKER = "SIMULATED"
-TREE = f"{t.INSTRUMENT}/{t.EXPERIMENT}"
+TREE = f"{INSTRUMENT}/{EXPERIMENT}"
 
 _WRITING = ".writing"
 _OLD = "replaced"
@@ -92,7 +108,7 @@ class SampleExperiment:
 def write_experiment(
     folder: str | os.PathLike[str],
     events: int = DEFAULT_EVENTS,
-    seed: int = t.DEFAULT_SEED,
+    seed: int = DEFAULT_SEED,
     progress: Progress | None = None,
     *,
     overwrite: bool = False,
@@ -125,7 +141,7 @@ def write_experiment(
     if not 0 <= seed < 2**32:
         raise WorkbenchError(f"The seed is {seed}; it must be 0 to {2**32 - 1}.")
     _refuse_tree(folder, overwrite)
-    truth = t.make_truth(seed)
+    truth = make_truth(seed)
     texts = sample_texts(truth, events)
     _refuse_other_files(folder, texts, overwrite)
     with _workshop(folder, events, overwrite) as workshop:
@@ -141,22 +157,22 @@ def write_experiment(
     return SampleExperiment(folder)
 
 
-def sample_texts(truth: t.Truth, events: int = DEFAULT_EVENTS) -> dict[str, str]:
+def sample_texts(truth: Truth, events: int = DEFAULT_EVENTS) -> dict[str, str]:
     """Small text files of the sample experiment: text by path in its folder."""
     recipe = Recipe(
         experiment=Experiment(
-            name=t.EXPERIMENT,
-            dark=t.DARK_RUN,
-            bright=t.BRIGHT_RUNS,
-            detz_offset_mm=t.DETZ_OFFSET_MM,
+            name=EXPERIMENT,
+            dark=DARK_RUN,
+            bright=BRIGHT_RUNS,
+            detz_offset_mm=DETZ_OFFSET_MM,
             psdm_dir=".",
         )
     )
     return {
         "README.md": README,
-        "ExpNameDb/experiment-db.dat": f"{t.EXPERIMENT_ID} {t.INSTRUMENT} {t.EXPERIMENT}\n",
+        "ExpNameDb/experiment-db.dat": f"{EXPERIMENT_ID} {INSTRUMENT} {EXPERIMENT}\n",
         "geometry/deployed.data": truth.deployed.to_text(),
-        "geometry/true.data": t.true_geometry_text(truth),
+        "geometry/true.data": true_geometry_text(truth),
         "truth.json": truth.to_text(events),
         RECIPE: recipe_to_text(recipe),
     }
@@ -165,7 +181,7 @@ def sample_texts(truth: t.Truth, events: int = DEFAULT_EVENTS) -> dict[str, str]
 # ---- making the parts -------------------------------------------------------------------------
 
 
-def _write_constants(truth: t.Truth, sample: SampleExperiment) -> None:
+def _write_constants(truth: Truth, sample: SampleExperiment) -> None:
     """Geometry as a plain file, constants of an earlier dark run for all runs."""
     sample.geometry.parent.mkdir(parents=True)
     sample.geometry.write_text(truth.deployed.to_text(), encoding="utf-8")
@@ -181,27 +197,27 @@ def _write_constants(truth: t.Truth, sample: SampleExperiment) -> None:
     common_mode.write_text("1 25 25 100 1\n")
 
 
-def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress: Progress) -> None:
+def _write_runs(truth: Truth, sample: SampleExperiment, events: int, progress: Progress) -> None:
     sample.xtc_dir.mkdir(parents=True)
     (sample.folder / TREE / MARKER).write_text("Written by workbench simulate.\n")
     positions = truth.geometry.pixel_positions_um()
-    light = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM)
-    rings = expected_photons(positions, t.SCENE, plane_z_um=t.ROOT_Z_UM, rings_only=True)
-    done, total = 0, (1 + len(t.BRIGHT_RUNS)) * events
-    for run in (t.DARK_RUN, *t.BRIGHT_RUNS):
-        bright = run in t.BRIGHT_RUNS
+    light = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM)
+    rings = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM, rings_only=True)
+    done, total = 0, (1 + len(BRIGHT_RUNS)) * events
+    for run in (DARK_RUN, *BRIGHT_RUNS):
+        bright = run in BRIGHT_RUNS
         random = np.random.RandomState([truth.seed % 2**32, 3, run])
-        intensities = shot_intensities(random, events, 0.15) * t.BRIGHTNESS.get(run, 0.0)
-        energies = random.normal(t.PHOTON_ENERGY_EV, 4.0, events)
+        intensities = shot_intensities(random, events, 0.15) * BRIGHTNESS.get(run, 0.0)
+        energies = random.normal(PHOTON_ENERGY_EV, 4.0, events)
         frames = FrameMaker(truth.sensor, light, truth.seed, run)
         with RunWriter(
             sample.xtc_dir,
             run,
             start_s=_START_S[run],
             low_gain=truth.sensor.low_gain,
-            prefix=f"e{t.EXPERIMENT_ID}",
+            prefix=f"e{EXPERIMENT_ID}",
             events_per_chunk=(events + 3) // 4,
-            encoder_mm=t.ENCODER_MM,
+            encoder_mm=ENCODER_MM,
             alias="DscCsPad",
             first_fiducial=_FIRST_FIDUCIAL[run],
         ) as writer:
@@ -210,7 +226,7 @@ def _write_runs(truth: t.Truth, sample: SampleExperiment, events: int, progress:
                 progress.update(done, total, f"run {run}")
                 common_mode = random.normal(0, COMMON_MODE_ADU, CSPAD.modules)
                 spots = spot_stamps(random, rings, _SPOTS, _SPOT_PHOTONS) if bright else None
-                encoder = t.ENCODER_MM + random.normal(0, 0.0005)
+                encoder = ENCODER_MM + random.normal(0, 0.0005)
                 writer.event(
                     frames.frame(event, intensities[event], common_mode, spots),
                     codes=_BRIGHT_CODES if bright else _DARK_CODES,

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
-from workbench.simulate import xtc_format as form
+from workbench.simulate import xtc_format
 from workbench.simulate.xtc_format import FIDUCIALS, Kind, Transition
 
 IN_PROGRESS = ".inprogress"
 ENCODER = "CXI:DS1:MMS:06.RBV"
 RATE_HZ = 120
 NANOSECONDS_PER_FIDUCIAL = 1_000_000_000 / 360
-EPICS = form.source("EpicsArch.0:NoDevice.0", 0x1F4A)
-EVR = form.source("NoDetector.0:Evr.0", 0x1B2C)
+EPICS = xtc_format.source("EpicsArch.0:NoDevice.0", 0x1F4A)
+EVR = xtc_format.source("NoDetector.0:Evr.0", 0x1B2C)
 
 
 class RunWriter:
@@ -70,7 +70,7 @@ class RunWriter:
         self.run = run
         self._folder = Path(folder)
         self._prefix = prefix
-        self._source = form.source(address)
+        self._source = xtc_format.source(address)
         self._per_chunk = events_per_chunk
         self._start = start_s * 1_000_000_000
         self._first_fiducial = first_fiducial
@@ -122,25 +122,34 @@ class RunWriter:
             # a chunk opens at an Enable, a little before its first event
             before = nanoseconds - 2_000_000
             self._write(
-                stream, Transition.ENABLE, before, form.xtc(Kind.CONTAINER, self._root(stream))
+                stream,
+                Transition.ENABLE,
+                before,
+                xtc_format.xtc(Kind.CONTAINER, self._root(stream)),
             )
         parts = []
         if codes:
-            parts.append(form.xtc(Kind.EVR_DATA, EVR, form.evr_data(codes, fiducials, ticks)))
+            parts.append(
+                xtc_format.xtc(Kind.EVR_DATA, EVR, xtc_format.evr_data(codes, fiducials, ticks))
+            )
         if encoder_mm is not None:
-            record = form.epics_time(0, encoder_mm, clock[0], clock[1])
-            parts.append(form.xtc(Kind.EPICS, EPICS, record))
+            record = xtc_format.epics_time(0, encoder_mm, clock[0], clock[1])
+            parts.append(xtc_format.xtc(Kind.EPICS, EPICS, record))
         if photon_energy_ev is not None:
-            parts.append(form.xtc(Kind.EBEAM, form.EBEAM_SOURCE, form.ebeam(photon_energy_ev)))
+            parts.append(
+                xtc_format.xtc(
+                    Kind.EBEAM, xtc_format.EBEAM_SOURCE, xtc_format.ebeam(photon_energy_ev)
+                )
+            )
         if pixels is not None:
             # the quadrants arrive in the order in which their links answer
             order = tuple((number + lane) % 4 for lane in range(4))
-            elements = form.cspad_elements(
+            elements = xtc_format.cspad_elements(
                 pixels, fiducials=fiducials, sequence=number + 1, order=order, ticks=ticks
             )
-            parts.append(form.xtc(Kind.CSPAD_ELEMENT, self._source, elements, damage))
-        segments = form.xtc(Kind.CONTAINER, self._segment(), parts)
-        root = form.xtc(Kind.CONTAINER, self._root(stream), segments)
+            parts.append(xtc_format.xtc(Kind.CSPAD_ELEMENT, self._source, elements, damage))
+        segments = xtc_format.xtc(Kind.CONTAINER, self._segment(), parts)
+        root = xtc_format.xtc(Kind.CONTAINER, self._root(stream), segments)
         self._write(
             stream, Transition.EVENT, nanoseconds, root,
             fiducials=fiducials, ticks=ticks, vector=number + 1, env=1,
@@ -182,22 +191,28 @@ class RunWriter:
     # ---- inside ------------------------------------------------------------------------------
 
     def _configure(self, low_gain: NDArray[np.bool_] | None, alias: str | None) -> bytes:
-        parts = [form.xtc(Kind.CSPAD_CONFIG, self._source, form.cspad_config(low_gain))]
+        parts = [xtc_format.xtc(Kind.CSPAD_CONFIG, self._source, xtc_format.cspad_config(low_gain))]
         if self._encoder is not None:
-            parts.append(form.xtc(Kind.EPICS_CONFIG, EPICS, form.epics_config(["DS1 detector z"])))
-            record = form.epics_control(0, ENCODER, self._encoder)
-            parts.append(form.xtc(Kind.EPICS, EPICS, record))
+            parts.append(
+                xtc_format.xtc(
+                    Kind.EPICS_CONFIG, EPICS, xtc_format.epics_config(["DS1 detector z"])
+                )
+            )
+            record = xtc_format.epics_control(0, ENCODER, self._encoder)
+            parts.append(xtc_format.xtc(Kind.EPICS, EPICS, record))
         if alias is not None:
             parts.append(
-                form.xtc(Kind.ALIASES, self._segment(), form.aliases({alias: self._source}))
+                xtc_format.xtc(
+                    Kind.ALIASES, self._segment(), xtc_format.aliases({alias: self._source})
+                )
             )
-        return form.xtc(Kind.CONTAINER, self._segment(), parts)
+        return xtc_format.xtc(Kind.CONTAINER, self._segment(), parts)
 
     def _transition(
         self, stream: _Stream, transition: Transition, after_ms: int, *, env: int = 0,
         content: bytes = b"",
     ) -> None:  # fmt: skip
-        root = form.xtc(Kind.CONTAINER, self._root(stream), content)
+        root = xtc_format.xtc(Kind.CONTAINER, self._root(stream), content)
         self._write(stream, transition, self._start + after_ms * 1_000_000, root, env=env)
 
     def _write(
@@ -210,7 +225,7 @@ class RunWriter:
             fiducials = (self._first_fiducial + early) % FIDUCIALS
         assert stream.file is not None
         stream.file.write(
-            form.datagram(
+            xtc_format.datagram(
                 transition, root, seconds=seconds, nanoseconds=rest, fiducials=fiducials,
                 ticks=ticks, vector=vector, env=env,
             )
@@ -232,11 +247,13 @@ class RunWriter:
         stream.file = None
 
     def _root(self, stream: _Stream) -> tuple[int, int]:
-        return form.node(form.EVENT_LEVEL, 0x3A10 + stream.number, 0xAC150A30 + stream.number)
+        return xtc_format.node(
+            xtc_format.EVENT_LEVEL, 0x3A10 + stream.number, 0xAC150A30 + stream.number
+        )
 
     @staticmethod
     def _segment() -> tuple[int, int]:
-        return form.node(form.SEGMENT_LEVEL, 0x2E40, 0xAC150A12)
+        return xtc_format.node(xtc_format.SEGMENT_LEVEL, 0x2E40, 0xAC150A12)
 
 
 class _Stream:

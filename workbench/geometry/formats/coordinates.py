@@ -42,10 +42,12 @@ def read_coordinates(path: Path) -> GeometryFile[Geometry]:
         raise FileFormatError(path, "cannot read this array of coordinates.") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
         raise FileFormatError(path, "expected an array of coordinates (real numbers).")
-    detector = next((known for known in DETECTORS if 3 * known.pixels == values.size), None)
+    detector = next(
+        (candidate for candidate in DETECTORS if 3 * candidate.pixels == values.size), None
+    )
     if detector is None or 3 not in (values.shape[0], values.shape[-1]):
         shape = " × ".join(map(str, values.shape))
-        expected = " or ".join(f"3 × {known.shape_text}" for known in DETECTORS)
+        expected = " or ".join(f"3 × {candidate.shape_text}" for candidate in DETECTORS)
         raise FileFormatError(path, f"expected coordinates of {expected}, found {shape}.")
     if values.shape[0] == 3:
         positions = np.moveaxis(values.reshape(3, *detector.shape), 0, -1)

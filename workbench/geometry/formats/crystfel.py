@@ -181,8 +181,8 @@ def _panel_lines(
     pixel_um, depth = detector.pixel_um, geometry.base.origin_um[2]
     names = iter(panel_names(detector))
     panels = {}
-    for module, part in enumerate(geometry.modules):
-        rotation, origin = geometry.transform(part)
+    for module, object_name in enumerate(geometry.modules):
+        rotation, origin = geometry.transform(object_name)
         origin = axes @ (origin - [0, 0, depth])
         fast, slow = axes @ rotation[:, 0], -(axes @ rotation[:, 1])
         group = next(i for i, group in enumerate(detector.groups) if module in group.modules)
@@ -300,7 +300,7 @@ def parse_crystfel(text: str, name: str = "geometry", frame: str | None = None) 
             if panel not in panels:  # a panel starts with what was set before it
                 panels[panel] = _Settings(panel, name, defaults)
             panels[panel][item] = (value, number)
-    detector = max(DETECTORS, key=lambda known: _likeness(known, panels))
+    detector = max(DETECTORS, key=lambda candidate: _likeness(candidate, panels))
     names = panel_names(detector)
     missing = [panel for panel in names if panel not in panels]
     if missing:

@@ -57,12 +57,12 @@ def detector_of(cbf: cif.CbfFile) -> Detector:
         return TYPES[kinds[0]]
     kind = table.value("type", "") or "an unnamed detector"
     panels = max(len(cbf.table("diffrn_detector_element")), 1)
-    known = ", ".join(f"{d.name} images of {d.asics} ASICs" for d in TYPES.values())
+    readable = ", ".join(f"{d.name} images of {d.asics} ASICs" for d in TYPES.values())
     raise FileFormatError(
         cbf.name,
         f"expected a {' or '.join(d.name for d in TYPES.values())}, this is an image of {kind} "
         f"({panels} panel{'s' * (panels > 1)}).",
-        hint=f"The workbench reads {known} from CBF files only.",
+        hint=f"The workbench reads {readable} from CBF files only.",
     )
 
 

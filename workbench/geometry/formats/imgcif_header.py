@@ -50,11 +50,11 @@ def header_text(geometry: Geometry, distance_mm: float | None = None) -> tuple[s
         If there is no such header for the geometry's detector.
     """
     detector = geometry.detector
-    kind = next((kind for kind, known in TYPES.items() if known is detector), None)
+    kind = next((kind for kind, cbf_detector in TYPES.items() if cbf_detector is detector), None)
     if kind is None:
-        known = ", ".join(known.name for known in TYPES.values())
+        cbf_detector = ", ".join(cbf_detector.name for cbf_detector in TYPES.values())
         raise GeometryError(
-            f"{geometry.source}: CBF files hold the full detector ({known}), this is a "
+            f"{geometry.source}: CBF files hold the full detector ({cbf_detector}), this is a "
             f"{detector.name}."
         )
     axes = axes_of(geometry)
@@ -99,9 +99,9 @@ def write_header(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTI
         temporary.write_bytes(text.replace("\n", "\r\n").encode("ascii"))
 
 
-def array_name(part: str) -> str:
+def array_name(panel: str) -> str:
     """Name of the pixel array of a group (``Q0``) or an ASIC (``Q0S0A0``)."""
-    return f"ARRAY_D0{part}"
+    return f"ARRAY_D0{panel}"
 
 
 def axes_of(geometry: Geometry) -> dict[str, Axis]:

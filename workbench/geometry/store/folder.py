@@ -56,12 +56,12 @@ class VersionFolder:
 
     def missing(self) -> list[int]:
         """Numbers of versions that were deleted, but whose records are there."""
-        known = {switch.version for switch in self.switches()}
+        switched = {switch.version for switch in self.switches()}
         return [
             number
             for number in self._numbered(r"\.json")
             if not os.path.lexists(self.path(number))
-            and (number in known or self.record(number).get("action") is None)
+            and (number in switched or self.record(number).get("action") is None)
         ]
 
     def next_number(self) -> int:

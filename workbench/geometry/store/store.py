@@ -92,8 +92,10 @@ class GeometryStore:
         """
         numbers = self._versions.numbers()
         if number not in numbers:
-            there = ", ".join(f"v{known}" for known in numbers) or "none"
-            raise VersionStoreError(f"{self.link}: there is no v{number} (there: {there}).")
+            existing_versions = ", ".join(f"v{existing}" for existing in numbers) or "none"
+            raise VersionStoreError(
+                f"{self.link}: there is no v{number} (existing versions: {existing_versions})."
+            )
         return self._versions.version(number, self._versions.state().version)
 
     def diff(
@@ -241,10 +243,10 @@ class GeometryStore:
         if not version.sha256:
             return [f"{name}: it cannot be read, so it could not be kept; left alone."]
         record = {"comment": f"content found in {name}", "action": "keep"}
-        kept = writer.create(version.path.read_bytes(), record)
+        kept_version = writer.create(version.path.read_bytes(), record)
         writer.put_back(version.number, original)
         return [
-            f"{name}: changed content kept as v{kept}.",
+            f"{name}: changed content kept as v{kept_version}.",
             f"{name}: deployed content put back.",
         ]
 

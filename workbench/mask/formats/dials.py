@@ -109,8 +109,8 @@ def from_bytes(data: bytes) -> tuple[Detector, NDArray[np.bool_]]:
         raise PickleRefused(f"it holds a {type(panels).__name__}, not a tuple of panels")
     detector = next((d for d in DETECTORS if d.asics == len(panels)), None)
     if detector is None:
-        known = ", ".join(f"{d.name} has {d.asics}" for d in DETECTORS)
-        raise PickleRefused(f"it has {len(panels)} panels ({known})")
+        panel_counts = ", ".join(f"{d.name} has {d.asics}" for d in DETECTORS)
+        raise PickleRefused(f"it has {len(panels)} panels ({panel_counts})")
     good = np.empty((detector.asics, *detector.asic_shape), dtype=bool)
     for number, panel in enumerate(panels):
         good[number] = _panel(panel, number, detector)

@@ -76,10 +76,13 @@ def _write_table(file: h5py.Group, mask: Mask) -> None:
     removed = dataset(file, REMOVALS, table.words(table.removed, MOST_BITS))
     removed.attrs["bits"] = json.dumps(bits)
     if mask.kept:
-        keepers = [{"name": kept.name, "layer": kept.layer} for kept in mask.kept[:MOST_BITS]]
+        keepers = [
+            {"name": kept_dataset.name, "layer": kept_dataset.layer}
+            for kept_dataset in mask.kept[:MOST_BITS]
+        ]
         dataset(file, SPARED, table.words(table.spared, MOST_BITS))
-        kept = dataset(file, KEPT, table.words(table.kept, MOST_BITS))
-        kept.attrs["bits"] = json.dumps(keepers)
+        kept_dataset = dataset(file, KEPT, table.words(table.kept, MOST_BITS))
+        kept_dataset.attrs["bits"] = json.dumps(keepers)
 
 
 def dataset(file: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
@@ -115,22 +118,22 @@ def words(file: h5py.Group, path: str | os.PathLike[str], name: str) -> NDArray[
     """
     import h5py
 
-    found = file.get(name)
-    if not isinstance(found, h5py.Dataset):
+    item = file.get(name)
+    if not isinstance(item, h5py.Dataset):
         raise FileFormatError(path, f"there is no mask at {name}.")
     sizes = {detector.pixels for detector in DETECTORS}
-    if found.dtype.kind not in "biu" or found.size not in sizes:
-        shape = " × ".join(map(str, found.shape or ()))
+    if item.dtype.kind not in "biu" or item.size not in sizes:
+        shape = " × ".join(map(str, item.shape or ()))
         raise FileFormatError(
             path,
-            f"{name} holds {shape} values of type {found.dtype}, not a mask of a known detector.",
+            f"{name} holds {shape} values of type {item.dtype}, not a mask of a known detector.",
         )
-    if found.is_virtual or found.external:  # HDF5 reads zeros where the other file is missing
+    if item.is_virtual or item.external:  # HDF5 reads zeros where the other file is missing
         raise FileFormatError(
             path, f"{name} takes its values from other files.", hint="Read the mask from those."
         )
     try:
-        return detector_array(found[()], "mask")[1]
+        return detector_array(item[()], "mask")[1]
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
 

@@ -52,8 +52,8 @@ def read(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     values = read_constants_file(path, dtype=np.int64)
     detector = next((d for d in DETECTORS if d.pixels == values.size), None)
     if detector is None:
-        known = " or ".join(f"{d.pixels} ({d.name})" for d in DETECTORS)
-        raise FileFormatError(path, f"expected {known} numbers, found {values.size}.")
+        sizes_text = " or ".join(f"{d.pixels} ({d.name})" for d in DETECTORS)
+        raise FileFormatError(path, f"expected {sizes_text} numbers, found {values.size}.")
     if kind == "pixel_mask" and not np.all((values == 0) | (values == 1)):
         raise FileFormatError(path, "a pixel_mask holds 0 and 1 only; is this a pixel_status?")
     good = values == (1 if kind == "pixel_mask" else 0)

@@ -79,10 +79,10 @@ class _Encode:
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Give the stand-in of a name that masks use; refuse any other."""
-        known = {f"{FLEX} bool": FlexBool, f"{FLEX} grid": Grid, "_codecs encode": _Encode()}
-        if f"{module} {name}" not in known:
+        allowed = {f"{FLEX} bool": FlexBool, f"{FLEX} grid": Grid, "_codecs encode": _Encode()}
+        if f"{module} {name}" not in allowed:
             raise PickleRefused(f"it would call {module}.{name}, which no mask needs"[:200])
-        return known[f"{module} {name}"]
+        return allowed[f"{module} {name}"]
 
 
 def unpickle(data: bytes) -> object:
