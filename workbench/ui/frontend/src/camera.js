@@ -112,7 +112,7 @@ export function arranged(count, large, wide, high, aspect, gap, head) {
   const width = Math.floor(Math.min(height / aspect, equallyHigh));
   const rest = columnsWide - width;
   const length = Math.min(rest, high / aspect);
-  if (width < 0.8 * best.length || length < 1.25 * best.length) return { ...best, largeSize: null };
+  if (width < 0.55 * best.length || length < 1.25 * best.length) return { ...best, largeSize: null };
   return {
     columns: 2,
     size: { width, height: Math.round(width * aspect) },
