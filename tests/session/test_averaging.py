@@ -7,7 +7,7 @@ import pytest
 
 from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
-from workbench.runs.run import Run
+from workbench.runs.run import XtcRun
 from workbench.session import Session, State
 from workbench.ui.app import Workbench
 
@@ -15,7 +15,7 @@ from workbench.ui.app import Workbench
 @pytest.fixture
 def endless(monkeypatch):
     """Make runs (of these numbers) endless: their events come again and again, slowly."""
-    real = Run.events
+    real = XtcRun.events
 
     def make(*numbers):
         def events(self, corrections=None, selection=None):
@@ -28,7 +28,7 @@ def endless(monkeypatch):
                     time.sleep(0.002)
                     yield event
 
-        monkeypatch.setattr(Run, "events", events)
+        monkeypatch.setattr(XtcRun, "events", events)
 
     yield make
     monkeypatch.undo()

@@ -13,12 +13,14 @@ from workbench.errors import WorkbenchError
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "calibration.ipynb"
 
 
-def test_the_calibration_notebook_is_two_cells_without_outputs():
+def test_the_calibration_notebook_is_a_heading_and_two_cells_without_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
-    assert len(notebook.cells) == 2
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in notebook.cells)
-    assert "parameters" in notebook.cells[0].metadata.tags
+    heading, recipe, show = notebook.cells
+    assert heading.source.startswith("# Calibration")
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in (recipe, show))
+    assert "parameters" in recipe.metadata.tags
+    assert show.metadata.jupyter.source_hidden
 
 
 def test_without_a_name_the_notebook_of_the_folder_is_opened(tmp_path, monkeypatch):
@@ -26,7 +28,7 @@ def test_without_a_name_the_notebook_of_the_folder_is_opened(tmp_path, monkeypat
     assert lab.choose(None) == Path("calibration.ipynb")
     notebook = nbformat.read("calibration.ipynb", as_version=4)
     nbformat.validate(notebook)
-    assert "wb.Workbench()" in notebook.cells[1].source
+    assert "wb.Workbench()" in notebook.cells[2].source
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "calibration.ipynb").write_text("{}")
     assert lab.choose(None) == Path("notebooks/calibration.ipynb")
@@ -38,7 +40,7 @@ def test_a_recipe_gets_a_notebook_beside_it(tmp_path):
     notebook = lab.choose(str(recipe))
     assert notebook == tmp_path / "mine.calibration.ipynb"
     cells = json.loads(notebook.read_text())["cells"]
-    assert cells[0]["source"] == 'RECIPE = "mine.calibration.toml"'
+    assert cells[1]["source"] == 'RECIPE = "mine.calibration.toml"'
 
 
 def test_an_existing_notebook_is_left_as_it_is(tmp_path):

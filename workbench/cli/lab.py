@@ -76,29 +76,24 @@ def choose(given: str | None) -> Path:
     return path
 
 
+HEADING = (
+    "# Calibration\n\nChoose *Run ▸ Run All Cells*; the workbench opens below. The line under its "
+    "tabs says what to do next."
+)
+
+
 def write_notebook(path: Path, recipe: str) -> None:
-    """Write a notebook of two cells that opens the workbench (on a recipe, or empty)."""
-    argument = "RECIPE" if recipe else ""
+    """Write a notebook that opens the workbench (on a recipe, or empty): heading and two cells."""
     choice = f'RECIPE = "{recipe}"' if recipe else "# runs and files are chosen in the first panel"
-    cells = [
-        ("recipe", choice, {"tags": ["parameters"]}),
-        (
-            "workbench",
-            f"import workbench as wb\n\nbench = wb.Workbench({argument})\nbench.show();",
-            {},
-        ),
-    ]
+    argument = "RECIPE" if recipe else ""
+    show = f"import workbench as wb\n\nbench = wb.Workbench({argument})\nbench.show();"
+    code: dict[str, object] = {"cell_type": "code", "execution_count": None, "outputs": []}
+    hidden = {"jupyter": {"source_hidden": True}}
     content = {
         "cells": [
-            {
-                "cell_type": "code",
-                "execution_count": None,
-                "id": name,
-                "metadata": metadata,
-                "outputs": [],
-                "source": source,
-            }
-            for name, source, metadata in cells
+            {"cell_type": "markdown", "id": "heading", "metadata": {}, "source": HEADING},
+            {**code, "id": "recipe", "metadata": {"tags": ["parameters"]}, "source": choice},
+            {**code, "id": "workbench", "metadata": hidden, "source": show},
         ],
         "metadata": {
             "kernelspec": {
