@@ -357,7 +357,7 @@ def _refined(
         sigmas = ring_significance(prepared, start, used).sigmas
         if not (sigmas >= MAP_VERDICT.hopeless_sigmas).any():
             return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
-    refined = refine_rings(prepared, start, used, progress)
+    refined = refine_rings(prepared, start, used, progress, settings.fixed)
     if refined is None:
         return Joint(quadrants)
     warnings: tuple[str, ...] = ()
@@ -368,6 +368,8 @@ def _refined(
         warnings = (str(problem),)
     if calibrant is not None:
         refined = with_calibrant(refined, calibrant)
+    if settings.outward == "supported":
+        refined = refined.supported()
     significance = ring_significance(prepared, refined.offsets_px, refined.used)
     judged = tuple(
         quality.judge(one, refined, significance, reach) if used[one.quadrant] else one

@@ -8,7 +8,6 @@ rings both are found, by a weighted straight line through the radii; two or thre
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.plain import plain
-from workbench.alignment.refine import Refinement, open_combinations
+from workbench.alignment.refine import Refinement
 from workbench.calibrants import calibrant_rings
 from workbench.quantities import MAD_TO_SIGMA
 
@@ -237,8 +236,7 @@ class Beam:
 
 def _outward_sigma_px(refined: Refinement) -> float:
     """How well the joint refinement knows the mean outward shift of the groups."""
-    outwards = (refined.outwards * refined.used[:, None]).ravel()
-    row = outwards / float(np.count_nonzero(refined.used))
+    row = refined.outward_row
     return float(np.sqrt(row @ np.nan_to_num(refined.covariance_px2) @ row))
 
 
@@ -422,18 +420,6 @@ def with_calibrant(refined: Refinement, fit: CalibrantFit) -> Refinement:
     """
     if not np.isfinite(fit.outward_px):
         return refined
-    outwards = refined.outwards * refined.used[:, None]
-    row = (outwards / float(np.count_nonzero(refined.used))).ravel()
     own = np.flatnonzero(np.repeat(refined.used, 2))
-    row, covariance = row[own], refined.covariance_px2[np.ix_(own, own)]
-    gain = covariance @ row / (row @ covariance @ row + fit.outward_sigma_px**2)
-    offsets = refined.offsets_px.copy().ravel()
-    offsets[own] -= gain * fit.outward_px
-    better = refined.covariance_px2.copy()
-    better[np.ix_(own, own)] = covariance - np.outer(gain, row @ covariance)
-    return dataclasses.replace(
-        refined,
-        offsets_px=offsets.reshape(-1, 2),
-        covariance_px2=better,
-        undetermined=open_combinations(better, refined.used, refined.outwards),
-    )
+    present = float(refined.outward_row[own] @ refined.offsets_px.ravel()[own])
+    return refined.with_outward(present - fit.outward_px, fit.outward_sigma_px)

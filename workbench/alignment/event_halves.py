@@ -59,7 +59,7 @@ def refined_half(
 ) -> Refinement | None:
     """Joint refinement of the image of one half, beginning where that of all events ended."""
     prepared = prepare(image, present, mask, settings)
-    return refine_rings(prepared, refined.offsets_px, refined.used)
+    return refine_rings(prepared, refined.offsets_px, refined.used, fixed=settings.fixed)
 
 
 def compared_halves(

@@ -47,7 +47,7 @@ class GroupPixels:
     stretch: NDArray[np.float32]
     value: NDArray[np.float32]
     good: NDArray[np.bool_]
-    transformed: NDArray[np.float32]
+    despiked: NDArray[np.float32]
     width: int
     asic_of_pixel: NDArray[np.uint16]
     asics_per_module: int
@@ -86,8 +86,8 @@ class Prepared:
         Pixels that take part.
     saturated : int
         Pixels left out because they reached the ADC's limit.
-    transformed : float32
-        Transformed intensity, 0 where not good; background and spots are still in it.
+    despiked : float32
+        Transformed intensity, spots pulled in, 0 where not good; the background is still in it.
     width : int
         Width of the running means that make up the background, pixels.
     """
@@ -99,7 +99,7 @@ class Prepared:
     value: NDArray[np.float32]
     good: NDArray[np.bool_]
     saturated: int
-    transformed: NDArray[np.float32]
+    despiked: NDArray[np.float32]
     width: int
 
     @property
@@ -112,7 +112,7 @@ class Prepared:
         part = self.detector.groups[index].slice
         return GroupPixels(
             self.x[part], self.y[part], self.stretch[part], self.value[part], self.good[part],
-            self.transformed[part], self.width, self.detector.asic_of_pixel(),
+            self.despiked[part], self.width, self.detector.asic_of_pixel(),
             self.detector.asics_per_module,
         )  # fmt: skip
 
@@ -150,8 +150,8 @@ def prepare(
     with np.errstate(invalid="ignore"):
         saturated = int(np.count_nonzero(data >= limit))
     width = settings.background_px
-    transformed, value = flatten(detector, data, good, settings.transform, width)
-    return Prepared(detector, *positions, value, good, saturated, transformed, width)
+    despiked, value = flatten(detector, data, good, settings.transform, width)
+    return Prepared(detector, *positions, value, good, saturated, despiked, width)
 
 
 def detector_data(image: ImageLike) -> tuple[Detector, NDArray[Any]]:
@@ -261,9 +261,10 @@ def flatten(
 
     Returns
     -------
-    Two arrays float32 in the detector's shape, 0 where not good: after step 1 and after step 3.
+    Two arrays float32 in the detector's shape, 0 where not good: after step 1 with the spots of
+    step 3 pulled in, and after step 3.
     """
-    transformed, value = (np.zeros(data.shape, dtype=np.float32) for _ in range(2))
+    despiked, value = (np.zeros(data.shape, dtype=np.float32) for _ in range(2))
 
     def one(part: slice) -> None:
         use = good[part]
@@ -272,12 +273,11 @@ def flatten(
         raw = np.where(use, data[part], 0.0).astype(np.float32)
         if float(np.ptp(raw[use])) == 0:
             return
-        transformed[part] = _transformed(raw, use, transform) * use
-        value[part] = flattened(transformed[part], use, width)
+        value[part], despiked[part] = flattened(_transformed(raw, use, transform) * use, use, width)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(one, [group.slice for group in detector.groups]))
-    return transformed, value
+    return despiked, value
 
 
 def _transformed(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.refine import Refinement
-from workbench.alignment.result import QuadrantAlignment, Verdict
+from workbench.alignment.result import Measures, QuadrantAlignment, Verdict
 from workbench.alignment.ring_significance import RingSignificance
 
 
@@ -21,9 +21,9 @@ class VerdictLimits:
     ----------
     least_significance : agreement with the other groups' rings, in sigmas, below which structure
         without rings comes.
-    clear_significance, least_consistency : agreement below the first needs most ASICs to share in
-        it: this many standard errors. Stripes and plaids reach 22 sigmas through a few ASICs
-        (consistency up to 2).
+    clear_significance, least_consistency, sure_consistency : agreement below the first needs most
+        ASICs to share in it: by so many standard errors at least, and so many to be sure. Stripes
+        and plaids reach 22 sigmas through a few ASICs (consistency up to 2).
     faint_significance : agreement below this is of rings so faint that noise in the curvature can
         fake a small sigma (Si and CeO2 under 40 times their photons of water: errors up to 1 px).
     most_sigma_px, sure_sigma_px : an offset less certain than the first, in any direction, is not
@@ -34,7 +34,8 @@ class VerdictLimits:
 
     least_significance: float = 15.0
     clear_significance: float = 60.0
-    least_consistency: float = 4.0
+    least_consistency: float = 3.2
+    sure_consistency: float = 4.0
     faint_significance: float = 40.0
     most_sigma_px: float = 1.5
     sure_sigma_px: float = 0.5
@@ -71,15 +72,15 @@ def judge(
         largest_sigma_px=sigma,
     )
     quadrant = dataclasses.replace(quadrant, measures=measures)
-    problem = _refusal(agreement, sigma, apart, limits)
+    problem = _refusal(measures, limits)
+    if not problem and not refined.converged:
+        problem = f"The fit did not settle in {refined.iterations} steps; {WEAK}."
     if problem:
         return undetermined(quadrant, problem)
     warnings = [text for text in quadrant.warnings if "Rings too weak" not in text]
     doubts = _doubts(refined, significance, q, sigma, apart, limits)
     if np.abs(offset).max() > range_px + 1:
         doubts.append("The offset lies beyond the searched range; widen it.")
-    if not refined.converged:
-        doubts.append("The refinement did not settle; the uncertainty may be larger.")
     verdict: Verdict = "uncertain" if doubts else "good"
     return dataclasses.replace(
         quadrant,
@@ -101,14 +102,11 @@ def _doubts(
 ) -> list[str]:
     """Reasons why an offset is uncertain."""
     doubts = []
-    agreement = significance.sigmas[q]
-    if (
-        not agreement >= limits.clear_significance
-        and not significance.consistency[q] >= limits.least_consistency
-    ):
+    agreement, consistency = significance.sigmas[q], significance.consistency[q]
+    if not agreement >= limits.clear_significance and consistency < limits.sure_consistency:
         doubts.append(
-            "Few of the quadrant's ASICs see the rings of the others; look at the picture whether "
-            "they are rings."
+            "Not all of the quadrant's ASICs see the rings of the others; look at the picture "
+            "whether they are rings."
         )
     if not agreement >= limits.faint_significance:
         doubts.append(
@@ -127,11 +125,21 @@ def _doubts(
     return doubts
 
 
-def _refusal(agreement: float, sigma: float, apart: float, limits: VerdictLimits) -> str:
+def _refusal(measures: Measures, limits: VerdictLimits) -> str:
+    agreement, sigma = measures.ring_significance, measures.largest_sigma_px
+    apart = measures.sensor_split_px
     if not agreement >= limits.least_significance:
         return (
             f"Rings too weak: agreement with the other quadrants is {max(agreement, 0):.0f} "
             f"sigmas ({limits.least_significance:.0f} are needed); {WEAK}."
+        )
+    if (
+        not agreement >= limits.clear_significance
+        and not measures.ring_consistency >= limits.least_consistency
+    ):
+        return (
+            "Few of the quadrant's ASICs see the rings of the others; what agrees may be scatter "
+            "or structure of the detector."
         )
     if not sigma <= limits.most_sigma_px:
         return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {WEAK}."

@@ -1,24 +1,25 @@
 """Joint refinement: the offsets that make one radial profile describe all groups.
 
-Each pixel is modelled by ``a P(r)``: P, common to all groups, is a cubic B-spline without any
-assumption about the rings; a is the strength of the rings in the pixel's ASIC (polarisation,
-shadow); r is the pixel's distance from where its group sees the centre. Offsets, profile and
-strengths are fitted together by Gauss-Newton steps, with Tukey's biweight against spots. The
-profile is eliminated from the normal equations (they are banded), so a step costs one pass over
-the pixels.
+ring_fit.py has the model: one profile of the rings, free of any assumption about them, a smooth
+background and a strength of the rings for each ASIC, and the offsets, fitted together by least
+squares with spots pulled in. Steps begin with pixels averaged in large squares and end with small
+ones; the answer does not depend on where they began.
 
 Rings have their centre in the lab's origin by definition, so a common offset of all groups is
 determined (the rings cannot tell whether beam or detector moved). Two things are not:
 
 * An in-plane rotation of a group about the beam leaves all radii as they are; a rotation about
   the group's own middle acts like an offset. Rotations are therefore taken from the geometry.
-* All groups moving outwards together nearly changes only the radii of the rings, which are
-  free: this combination rests on the spread of azimuth within a group alone. Its uncertainty
-  is computed like any other and told.
+* All groups moving outwards together nearly changes only the radii of the rings, which are free:
+  this combination, the weak direction, rests on the spread of azimuth within a group alone. It is
+  told with its own uncertainty, and applied as far as the rings support it: a move c known to
+  ±s is shortened to ``c (1 - s²/c²)``, to nothing where s exceeds it (W. James, C. Stein, Proc.
+  4th Berkeley Symp. 1 (1961) 361). A calibrant, or a group that is held fixed, settles it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 from workbench.alignment.plain import plain
 from workbench.alignment.prepare import Prepared
 from workbench.alignment.ring_fit import RING_FIT, RingFit, RingFitSettings, spline
-from workbench.alignment.uncertainty import Uncertainty, uncertainty
+from workbench.alignment.uncertainty import HeldOut, uncertainty
 from workbench.progress import Progress, raise_if_cancelled
 
 
@@ -38,27 +39,34 @@ class ErrorSettings:
 
     Attributes
     ----------
-    outward_px, each_px : errors that no statistics see, outwards in common and of each offset
-        alone: the finite pixels, the flattening at the modules' edges (simulations without noise).
-    jackknife_factor : leaving out whole ASICs overstates sigmas, as a jackknife does (B. Efron,
-        C. Stein, Ann. Stat. 9 (1981) 586): so much in simulations, but for the combination below
-        (benchmarks/alignment.py).
-    outward_factor, faint_gain : the statistical error outwards in common is larger than computed
-        by the first factor, and by ``sqrt(1 + second / gain)``, gain what the rings explain in
-        units of the noise's variance: where rings are faint, the curvature is itself mostly noise
-        (simulations, benchmarks/alignment.py).
+    outward_px, each_px : errors that no division sees, outwards in common and of each offset
+        alone: finite pixels, the stiffness of the background (simulations without noise).
+    unsettled_steps : a fit that did not settle is wrong by this many of its last steps.
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
-    outward_px: float = 0.002
-    each_px: float = 0.001
-    jackknife_factor: float = 0.9
-    outward_factor: float = 1.1
-    faint_gain: float = 25_000.0
+    outward_px: float = 0.02
+    each_px: float = 0.005
+    unsettled_steps: float = 10.0
     open_sigma_px: float = 0.5
 
 
 ERRORS = ErrorSettings()
+
+
+@dataclass(frozen=True)
+class WeakDirection:
+    """All groups moving outwards together.
+
+    Attributes
+    ----------
+    offset_px, sigma_px : mean outward part of the offsets as fitted, and its standard deviation.
+    applied_px : the part that is in the offsets.
+    """
+
+    offset_px: float
+    sigma_px: float
+    applied_px: float
 
 
 @dataclass(frozen=True)
@@ -68,17 +76,22 @@ class Refinement:
     Attributes
     ----------
     offsets_px : float64 ``(groups, 2)``.
-    covariance_px2 : float64 ``(2 groups, 2 groups)`` of (x0, y0, x1, …), by leaving out one ASIC
-        at a time; NaN for groups that took no part.
+    covariance_px2 : float64 ``(2 groups, 2 groups)`` of (x0, y0, x1, …); NaN for groups that took
+        no part.
     used : bool ``(groups,)``, groups that took part.
     outwards : float64 ``(groups, 2)``, unit vectors from the beam to the middles of the groups.
+    weak : the weak direction; None where a group was held fixed.
     sensor_split_px : float64 ``(2, groups, 2)``, offsets from even and from odd modules alone.
-    sensor_shift_px : float64 ``(modules, 2)``, further offset each module alone would like, NaN if
-        it says nothing.
+    sensor_offset_px, sensor_sigma_px : float64 ``(modules, 2)``, further offset each module alone
+        would like, outwards and along the rings, and its standard deviation; NaN if it says
+        nothing.
+    held_out : how far rings lie from where the other modules put them.
+    division : what was left out in turn for the covariance: ``ASICs``, ``sensors`` or ``radii``.
+    excess : variance from that over the one for independent errors of the pixels.
     radius_px, profile : float64 ``(n,)``, the common radial profile (transformed, flattened).
     iterations : steps taken.
-    converged : whether the last step was below 0.005 px.
-    explained : share of the variance of the flattened values that the rings explain.
+    converged : whether the last step was small.
+    explained : share of the variance beside the background that the rings explain.
     undetermined : sentences about combinations of offsets the rings leave open.
     """
 
@@ -86,8 +99,13 @@ class Refinement:
     covariance_px2: NDArray[np.float64]
     used: NDArray[np.bool_]
     outwards: NDArray[np.float64]
+    weak: WeakDirection | None
     sensor_split_px: NDArray[np.float64]
-    sensor_shift_px: NDArray[np.float64]
+    sensor_offset_px: NDArray[np.float64]
+    sensor_sigma_px: NDArray[np.float64]
+    held_out: HeldOut
+    division: str
+    excess: float
     radius_px: NDArray[np.float64]
     profile: NDArray[np.float64]
     iterations: int
@@ -100,13 +118,54 @@ class Refinement:
         """Standard deviations of the offsets, float64 ``(groups, 2)``."""
         return np.asarray(np.sqrt(np.diag(self.covariance_px2)).reshape(-1, 2))
 
+    @property
+    def outward_row(self) -> NDArray[np.float64]:
+        """Row ``(2 groups,)`` that gives the mean outward part of offsets."""
+        together = self.outwards * self.used[:, None]
+        return np.asarray(together.ravel() / max(float(np.count_nonzero(self.used)), 1.0))
+
+    def with_outward(self, measured_px: float, sigma_px: float) -> Refinement:
+        """Offsets in which the mean outward part is measured otherwise to be `measured_px`.
+
+        Offsets and covariance follow as in a Kalman update.
+        """
+        own = np.flatnonzero(np.repeat(self.used, 2))
+        row, covariance = self.outward_row[own], self.covariance_px2[np.ix_(own, own)]
+        offsets = self.offsets_px.copy().ravel()
+        gain = covariance @ row / (row @ covariance @ row + sigma_px**2)
+        offsets[own] += gain * (measured_px - row @ offsets[own])
+        better = self.covariance_px2.copy()
+        better[np.ix_(own, own)] = covariance - np.outer(gain, row @ covariance)
+        return dataclasses.replace(
+            self,
+            offsets_px=offsets.reshape(-1, 2),
+            covariance_px2=better,
+            undetermined=open_combinations(better, self.used, self.outwards),
+        )
+
+    def supported(self) -> Refinement:
+        """The same with the weak direction applied as far as the rings support it."""
+        if self.weak is None:
+            return self
+        move, sigma = self._outward()
+        left = max(move**2 - sigma**2, 0.0)
+        moved = self.with_outward(0.0, float(np.sqrt(left)))
+        weak = WeakDirection(move, sigma, move * left / max(move**2, 1e-30))
+        return dataclasses.replace(self, offsets_px=moved.offsets_px, weak=weak)
+
+    def _outward(self) -> tuple[float, float]:
+        own = np.flatnonzero(np.repeat(self.used, 2))
+        row, covariance = self.outward_row[own], self.covariance_px2[np.ix_(own, own)]
+        return float(row @ self.offsets_px.ravel()[own]), float(np.sqrt(row @ covariance @ row))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             name: plain(getattr(self, name))
             for name in (
-                "offsets_px", "sigmas_px", "covariance_px2", "used", "sensor_split_px",
-                "sensor_shift_px", "iterations", "converged", "explained", "undetermined",
+                "offsets_px", "sigmas_px", "covariance_px2", "used", "weak", "sensor_split_px",
+                "sensor_offset_px", "sensor_sigma_px", "held_out", "division", "excess",
+                "iterations", "converged", "explained", "undetermined",
             )
         }  # fmt: skip
 
@@ -116,6 +175,7 @@ def refine_rings(
     start_px: NDArray[np.float64],
     used: NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
+    fixed: tuple[int, ...] = (),
     settings: RingFitSettings = RING_FIT,
 ) -> Refinement | None:
     """Refine the offsets of all groups together.
@@ -126,6 +186,7 @@ def refine_rings(
     start_px : offsets to start from, float64 ``(groups, 2)``, right to about a ring's width.
     used : groups to take part, bool ``(groups,)``; the others keep their start.
     progress : asked before each step whether to stop.
+    fixed : groups whose offset is (0, 0): they are where they should be.
 
     Returns
     -------
@@ -138,106 +199,67 @@ def refine_rings(
     """
     used = np.ones(prepared.groups, bool) if used is None else np.asarray(used, dtype=bool)
     used = used & prepared.filled(settings.least_pixels)
-    if not used.any():
+    held = np.isin(np.arange(prepared.groups), fixed)
+    if not (used & ~held).any():
         return None
-    fit = RingFit(prepared, start_px, used, settings)
-    converged, iterations, fine, rounds = False, 0, 0, 0
-    fit.start_profile()
-    equations = fit.equations(settings.tukey_cut)
+    start = np.where(held[:, None], 0.0, start_px)
+    fit = RingFit(prepared, start, used, held, settings)
+    if not fit.asics:
+        return None
+    converged, iterations = False, 0
     for iterations in range(1, settings.most_steps + 1):
         raise_if_cancelled(progress, "The alignment")
-        reduced = fit.reduced(equations)
-        step = reduced.newton_step()
-        if fit.coarse:  # too few pixels to say anything about the weakest combination
-            weakest = reduced.weakest()[0]
-            step -= weakest * (weakest @ step)
-        longest = max(float(np.abs(step).max()), 1e-12)
-        fit.move(reduced, step * min(1.0, settings.most_step_px / longest))
-        if fit.coarse or iterations - fine <= settings.strength_steps:
-            fit.update_amplitudes(equations.amplitude)
-        if fit.coarse and (
-            longest < settings.coarse_until_px or iterations >= settings.most_coarse_steps
+        step = fit.step()
+        last = fit.pool == settings.pools[-1]
+        if last and step.is_small(settings):
+            converged = True
+            break
+        if not last and (
+            step.longest_px < settings.coarse_px or iterations >= settings.most_steps // 2
         ):
-            fit.refine_background()
-            fit.start_profile()
-            fine = iterations
-        elif not fit.coarse and reduced.is_small(step):
-            sharp = reduced.weakest()[1] * settings.sharp_sigma_px**2 > 1
-            enough = rounds == settings.most_rounds or (rounds and iterations == fine + 1)
-            if not sharp or enough:
-                converged = True
-                break
-            rounds += 1
-            fit.refine_background()
-            fit.start_profile()
-            fine = iterations
-        equations = fit.equations(settings.tukey_cut)
-    return _finish(fit, iterations, converged, used)
+            fit.begin(settings.pools[settings.pools.index(fit.pool) + 1])
+    return _finish(fit, iterations, converged, used, 0.0 if converged else step.longest_px)
 
 
-def _finish(fit: RingFit, iterations: int, converged: bool, used: NDArray[np.bool_]) -> Refinement:
-    blocks = fit.block_sums()
-    known = uncertainty(blocks)
-    own, outwards = fit.own(), fit.outwards()
+def _finish(
+    fit: RingFit, iterations: int, converged: bool, used: NDArray[np.bool_], unsettled_px: float
+) -> Refinement:
+    known = uncertainty(fit)
     size = fit.offsets.size
+    own = np.concatenate([[2 * g, 2 * g + 1] for g in fit.free])
     covariance = np.full((size, size), np.nan)
-    floor = _systematic(outwards, ERRORS)
-    left, total = blocks.sums.squares.sum(axis=0)
-    explained = 1 - float(left) / max(float(total), 1e-30)
-    gain = explained * sum(p.value.size for p in fit.pixels.values())
-    factor = ERRORS.outward_factor * np.sqrt(1 + ERRORS.faint_gain / max(gain, 1.0))
-    computed = ERRORS.jackknife_factor**2 * known.covariance
-    widened = _widened(computed, outwards.ravel()[own], factor)
-    covariance[np.ix_(own, own)] = widened + floor[np.ix_(own, own)]
-    radius = np.arange(0, (fit.knots - 6) * fit.settings.knot_px, 0.5)
-    return Refinement(
+    in_use = np.flatnonzero(np.repeat(used, 2))
+    covariance[np.ix_(in_use, in_use)] = 0.0
+    together = fit.outwards.ravel()[own]
+    outward = ERRORS.outward_px + ERRORS.unsettled_steps * unsettled_px
+    floor = outward**2 * np.outer(together, together)
+    covariance[np.ix_(own, own)] = known.covariance + floor + ERRORS.each_px**2 * np.eye(len(own))
+    split = np.tile(fit.offsets, (2, 1, 1)).reshape(2, -1)
+    split[:, own] += known.split_px
+    radius = np.arange(0, (fit.knots - 6) * fit.knot_px, 0.5)
+    refined = Refinement(
         offsets_px=fit.offsets,
         covariance_px2=covariance,
         used=used,
-        outwards=outwards,
-        sensor_split_px=_sensor_split(fit, known),
-        sensor_shift_px=_sensor_shifts(fit, known),
+        outwards=fit.outwards,
+        weak=WeakDirection(0.0, 0.0, 0.0) if len(fit.free) == len(fit.groups) else None,
+        sensor_split_px=split.reshape(2, -1, 2),
+        sensor_offset_px=known.module_offset_px,
+        sensor_sigma_px=known.module_sigma_px,
+        held_out=known.held_out,
+        division=known.division,
+        excess=known.excess,
         radius_px=radius,
-        profile=spline(radius, fit.profile, fit.settings.knot_px),
+        profile=spline(radius, fit.profile, fit.knot_px),
         iterations=iterations,
         converged=converged,
-        explained=explained,
-        undetermined=open_combinations(covariance, used, outwards),
+        explained=fit.explained(),
+        undetermined=open_combinations(covariance, used, fit.outwards),
     )
-
-
-def _sensor_split(fit: RingFit, known: Uncertainty) -> NDArray[np.float64]:
-    """Offsets from even and from odd modules alone, float64 ``(2, groups, 2)``."""
-    own = fit.own()
-    each = fit.detector.asics_per_module
-    module = np.concatenate([np.arange(part.asics) // each for part in fit.parts.values()])
-    split = np.full((2, *fit.offsets.shape), np.nan)
-    for half in (0, 1):
-        part = module % 2 == half
-        shift = np.zeros(fit.offsets.size)
-        information, score = known.information[part].sum(axis=0), known.score[part].sum(axis=0)
-        shift[own] = np.linalg.lstsq(information, score, rcond=1e-9)[0]
-        split[half] = fit.offsets + shift.reshape(-1, 2)
-    return split
-
-
-def _widened(
-    covariance: NDArray[np.float64], outwards: NDArray[np.float64], factor: float
-) -> NDArray[np.float64]:
-    """Covariance with a larger error outwards in common; what depends on it follows."""
-    together = outwards / np.linalg.norm(outwards)
-    along = covariance @ together
-    more = (factor**2 - 1) / float(together @ along)
-    return np.asarray(covariance + more * np.outer(along, along))
-
-
-def _systematic(outwards: NDArray[np.float64], errors: ErrorSettings) -> NDArray[np.float64]:
-    """Covariance of what no statistics see: finite pixels, the flattening at edges."""
-    together = outwards.ravel()
-    return np.asarray(
-        errors.outward_px**2 * np.outer(together, together)
-        + errors.each_px**2 * np.eye(together.size)
-    )
+    if refined.weak is None:
+        return refined
+    move, sigma = refined._outward()
+    return dataclasses.replace(refined, weak=WeakDirection(move, sigma, move))
 
 
 def open_combinations(
@@ -269,21 +291,3 @@ def open_combinations(
                 parts.append(f"quadrant {q} by ({x:+.1f}, {y:+.1f})")
         sentences.append(f"Moving {' with '.join(parts)} hardly changes the rings: {known}.")
     return tuple(sentences)
-
-
-def _sensor_shifts(fit: RingFit, known: Uncertainty) -> NDArray[np.float64]:
-    """Further offset each module alone would like, the others fixed, float64 ``(modules, 2)``."""
-    each = fit.detector.asics_per_module
-    shifts = np.full((fit.detector.modules, 2), np.nan)
-    first = 0
-    for place, g in enumerate(fit.groups):
-        own = slice(2 * place, 2 * place + 2)
-        for module in fit.detector.groups[g].modules:
-            asics = slice(first, first + each)
-            first += each
-            a = known.information[asics, own, own].sum(axis=0)
-            gradient = known.score[asics, own].sum(axis=0)
-            values = np.linalg.eigvalsh(a)
-            if values[0] > 1e-4 * max(values[1], 1e-30) and values[0] > 1.0:
-                shifts[module] = np.linalg.solve(a, gradient)
-    return shifts

@@ -3,7 +3,8 @@
 Rings give every ASIC the radial profile that the others see. So each ASIC's values are compared
 with the mean profile of ASICs that have no part in it: not its own, and not those at the same
 place in the other groups, since CSPAD quadrants are copies turned by 90° and anything fixed to
-the sensors (pedestals, edges) repeats with them. Stripes, squares or spots can agree with such a
+the sensors (pedestals, edges) repeats with them; these count only at radii that no other ASIC
+reaches. Stripes, squares or spots can agree with such a
 profile in some ASICs; only rings do in nearly all.
 """
 
@@ -88,9 +89,13 @@ def ring_significance(
         number = np.sum([profiles[p][1].sum(axis=0) for p in others], axis=0)
         for module in range(len(sums) // each):
             own = slice(each * module, each * (module + 1))
+            alike = np.sum([profiles[p][0][own].sum(axis=0) for p in others], axis=0)
+            alike_number = np.sum([profiles[p][1][own].sum(axis=0) for p in others], axis=0)
+            # where only the modules at the same place reach, these are all there is
+            only = number - alike_number <= settings.least_in_bin
             profile = _mean(
-                total - np.sum([profiles[p][0][own].sum(axis=0) for p in others], axis=0),
-                number - np.sum([profiles[p][1][own].sum(axis=0) for p in others], axis=0),
+                np.where(only, total, total - alike),
+                np.where(only, number, number - alike_number),
                 settings,
             )
             covariance[own] = sums[own] @ profile

@@ -1,30 +1,25 @@
-"""How well the rings determine the offsets, from the data themselves.
+"""How well the rings determine the offsets, from the model and from dividing the arc.
 
-The offsets θ maximise what one radial profile explains, S(θ). Their covariance is that of any
-such estimate, ``H⁻¹ V H⁻¹``, H the curvature of S and V the covariance of its gradient (P. J.
-Huber, Proc. 5th Berkeley Symp. 1 (1967) 221). Both need care where rings are weak or made of few
-grains, because then much of the fitted profile is noise:
+The covariance of the model assumes that the pixels err independently. Real rings do not: sensors
+are not where the geometry puts them, intensities vary along a ring, a shadow bends its flank. So
+the rings are divided, by ASIC, by module and by radius; each piece in turn is left out, and the
+scatter of the offsets is the covariance (a jackknife: B. Efron, C. Stein, Ann. Stat. 9 (1981)
+586). Of the divisions the one whose pieces disagree most counts, and never less than the model.
 
-* **H** is the observed curvature with its second derivatives. The Gauss-Newton matrix takes the
-  slopes of the noise in the profile for information.
-* **V** comes from leaving out one ASIC at a time: the profile is fitted again without it and the
-  gradient of the rest taken there, exactly. Nothing is assumed about the noise: grains, spots,
-  extreme values and wrong strengths all show. If the ASICs of a module err alike (a module is
-  not where the geometry puts it), their correlation over all modules widens V.
-
-All of it works on sums per ASIC (`correlation_loops.block_sums`): one pass over the pixels.
+Leaving out a piece takes no new fit: with the derivatives freed of what profile, background and
+strengths can follow, gradient and curvature are sums over the pixels of the pieces.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
+from scipy.linalg import cho_factor, cho_solve
 
-from workbench.alignment.correlation_loops import AsicSums, quadratic
+from workbench.alignment.ring_fit import Asic, RingFit, each
+from workbench.alignment.ring_loops import ring_slopes, ring_values
 
 
 @dataclass(frozen=True)
@@ -33,259 +28,265 @@ class UncertaintySettings:
 
     Attributes
     ----------
-    least_curvature : observed curvature below this share of the Gauss-Newton one is taken for it.
-    most_leverage : an ASIC counts as having at most this share of the curvature.
+    band_px : width of the radial bands.
+    most_leverage : a piece counts as having at most this share of the curvature.
+    least_share : a piece with less of the information of the largest one is not counted.
     """
 
-    least_curvature: float = 0.05
+    band_px: float = 40.0
     most_leverage: float = 0.9
+    least_share: float = 1e-3
 
 
 UNCERTAINTY = UncertaintySettings()
 
 
 @dataclass(frozen=True)
-class BlockSums:
-    """Sums of the groups that take part.
+class HeldOut:
+    """How far rings lie from where the other modules' rings put them, pixels.
 
     Attributes
     ----------
-    groups : the groups that take part.
-    place : int ``(n,)``, to which of these each ASIC belongs.
-    asics_per_module : number of ASICs of a module.
-    profile : float64 ``(k,)``, at which the sums were taken.
-    ridge : float64 ``(k,)``, draws the profile towards 0.
-    sums : as `correlation_loops.AsicSums` says; the first axis of ``band`` … ``own`` are the ASICs
-        ``n`` of all groups, that of ``bend_band`` … ``squares`` the groups.
+    rms_px : root of the mean square over all rings and modules, weighted by what each tells.
+    ring_radius_px, ring_rms_px : float64 ``(rings,)``, the same for each ring.
+    module_px : float64 ``(modules,)``, mean of each module, positive outwards; NaN if it says
+        nothing.
     """
 
-    groups: tuple[int, ...]
-    place: NDArray[np.int64]
-    asics_per_module: int
-    profile: NDArray[np.float64]
-    ridge: NDArray[np.float64]
-    sums: AsicSums
-
-    @classmethod
-    def empty(
-        cls,
-        asics: dict[int, int],
-        asics_per_module: int,
-        profile: NDArray[np.float64],
-        ridge: NDArray[np.float64],
-    ) -> BlockSums:
-        """Zeros for groups with these numbers of ASICs."""
-        g, n, k = len(asics), sum(asics.values()), ridge.size
-        sums = AsicSums(
-            np.zeros((n, k, 4)), np.zeros((n, k)), np.zeros((n, k, 2)), np.zeros((n, k, 7, 2)),
-            np.zeros((n, 2, 2)), np.zeros((g, k, 4)), np.zeros((g, k, 2)), np.zeros((g, 2, 2)),
-            np.zeros((g, 2)),
-        )  # fmt: skip
-        place = np.repeat(np.arange(g), list(asics.values()))
-        return cls(tuple(asics), place, asics_per_module, profile, ridge, sums)
-
-    def of(self, group: int) -> AsicSums:
-        """Views of the sums of one group."""
-        place = self.groups.index(group)
-        own = np.flatnonzero(self.place == place)
-        n = slice(int(own[0]), int(own[-1]) + 1)
-        sums = self.sums
-        return AsicSums(
-            sums.band[n], sums.right[n], sums.slope[n], sums.mixed[n], sums.own[n],
-            sums.bend_band[place], sums.bend_cross[place], sums.bend[place], sums.squares[place],
-        )  # fmt: skip
+    rms_px: float
+    ring_radius_px: NDArray[np.float64]
+    ring_rms_px: NDArray[np.float64]
+    module_px: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Covariance of the offsets, and the pieces that others use.
+    """What the rings tell of the offsets.
 
     Attributes
     ----------
-    covariance : float64 ``(m, m)`` over the offsets (x, y) of the groups that take part.
-    curvature : float64 ``(m, m)``, observed.
-    score, information : ``(n, m)``, ``(n, m, m)``: gradient of each ASIC at the fit, the profile
-        eliminated, and its Gauss-Newton matrix.
-    alike : correlation of the errors of a module's ASICs, 0 … 1.
+    model : float64 ``(m, m)``, covariance for independent errors of the pixels.
+    covariance : float64 ``(m, m)``, from dividing the arc.
+    excess : variance by dividing over that of the model, mean over all combinations.
+    division : the division that counts: ``ASICs``, ``sensors`` or ``radii``.
+    split_px : float64 ``(2, m)``, moves of the offsets from even and from odd modules alone.
+    module_offset_px, module_sigma_px : float64 ``(modules, 2)``, further offset that each module
+        alone would like, outwards from the beam and along the rings (anticlockwise), and its
+        standard deviation; NaN if it says nothing.
+    held_out : residual of the rings.
     """
 
+    model: NDArray[np.float64]
     covariance: NDArray[np.float64]
-    curvature: NDArray[np.float64]
+    excess: float
+    division: str
+    split_px: NDArray[np.float64]
+    module_offset_px: NDArray[np.float64]
+    module_sigma_px: NDArray[np.float64]
+    held_out: HeldOut
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Sums over the pixels of each ASIC and radial band.
+
+    Attributes
+    ----------
+    asic, band : int ``(n,)``.
+    score, information : ``(n, m)``, ``(n, m, m)``, gradient and curvature by the offsets.
+    shift_score, shift_information : ``(n, 2)``, ``(n, 2, 2)``, by a shift of the ASIC alone,
+        outwards and along the rings, with the profile as it is.
+    radius : ``(n,)``, mean radius, weighted by what the pixels tell.
+    """
+
+    asic: NDArray[np.int64]
+    band: NDArray[np.int64]
     score: NDArray[np.float64]
     information: NDArray[np.float64]
-    alike: float
+    shift_score: NDArray[np.float64]
+    shift_information: NDArray[np.float64]
+    radius: NDArray[np.float64]
 
 
-def uncertainty(blocks: BlockSums, settings: UncertaintySettings = UNCERTAINTY) -> Uncertainty:
-    """Covariance of offsets that maximise the sharpness of the rings."""
-    sums = blocks.sums
-    total = sums.band.sum(axis=0)
-    total[:, 0] += blocks.ridge
-    right = sums.right.sum(axis=0)
-    mixed = _times_mixed(sums.mixed, blocks.profile)
-    places = range(len(blocks.groups))
-    cross = _spread([-mixed[blocks.place == place].sum(axis=0) for place in places])
-    response = _solve(total, cross)
-    score, information = _each(blocks, mixed, response)
-    gauss_newton = _lifted(information.sum(axis=0))
-    curvature = _observed(blocks, gauss_newton, settings)
-    left_out = _left_out(blocks, total, right)
-    changes = _changes(left_out, information, gauss_newton, curvature, settings)
-    alike = _alike(changes, blocks.asics_per_module)
-    covariance = _shrunk(changes, curvature) * (1 + (blocks.asics_per_module - 1) * alike)
-    return Uncertainty(covariance, curvature, score, information, alike)
+def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Uncertainty:
+    """What the rings tell of the offsets, at the end of a fit."""
+    cells = _cells(fit, settings)
+    m = cells.score.shape[1]
+    total = cells.information.sum(axis=0) + np.eye(m) * fit.settings.widest_px**-2
+    model = np.linalg.inv(total)
+    each_module = fit.detector.asics_per_module
+    divisions = {
+        "ASICs": cells.asic,
+        "sensors": cells.asic // each_module,
+        "radii": cells.band,
+    }
+    scatter = {name: _scatter(cells, piece, total, settings) for name, piece in divisions.items()}
+    lower = np.linalg.cholesky(total)
+    white = {name: lower.T @ one @ lower for name, one in scatter.items()}
+    division = max(white, key=lambda name: float(np.trace(white[name])))
+    values, axes = np.linalg.eigh(white[division])
+    back = np.linalg.solve(lower.T, axes)
+    covariance = back * np.maximum(values, 1.0) @ back.T
+    excess = float(np.trace(white[division])) / m
+    shift, sigma = _module_shifts(fit, cells, max(excess, 1.0))
+    return Uncertainty(
+        model=model,
+        covariance=np.asarray(covariance),
+        excess=excess,
+        division=division,
+        split_px=np.array([_half(cells, cells.asic // each_module % 2 == h) for h in (0, 1)]),
+        module_offset_px=shift,
+        module_sigma_px=sigma,
+        held_out=_held_out(fit, cells, settings),
+    )
 
 
-def _observed(
-    blocks: BlockSums, gauss_newton: NDArray[np.float64], settings: UncertaintySettings
-) -> NDArray[np.float64]:
-    """Second derivatives of the robust cost, the profile eliminated, kept positive."""
-    sums = blocks.sums
-    band = sums.bend_band.sum(axis=0)
-    band[:, 0] += blocks.ridge
-    cross = _spread(list(sums.bend_cross))
-    curved = -cross.T @ _solve(band, cross)
-    for place in range(len(sums.bend)):
-        own = slice(2 * place, 2 * place + 2)
-        curved[own, own] += sums.bend[place]
-    return observed_curvature(curved, gauss_newton, settings.least_curvature)
+def _cells(fit: RingFit, settings: UncertaintySettings) -> Cells:
+    reduced = fit.reduced()
+    k = fit.knots
+    factor = cho_factor(fit.with_ridge(reduced.matrix[:k, :k]), lower=True, check_finite=False)
+    response = cho_solve(factor, reduced.matrix[:k, k:], check_finite=False)
+    parts = each(lambda asic: _cells_of(fit, asic, response, settings), fit.asics)
+    return Cells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def observed_curvature(
-    curved: NDArray[np.float64], gauss_newton: NDArray[np.float64], least: float
-) -> NDArray[np.float64]:
-    """The curvature `curved`, nowhere below `least` times the Gauss-Newton matrix."""
-    lower = np.linalg.cholesky(gauss_newton)
-    back = np.linalg.inv(lower)
-    share, axes = np.linalg.eigh(back @ curved @ back.T)
-    turned = lower @ axes
-    return np.asarray(turned * np.maximum(share, least) @ turned.T)
+def _cells_of(
+    fit: RingFit, asic: Asic, response: NDArray[np.float64], settings: UncertaintySettings
+) -> tuple[NDArray[np.float64], ...]:
+    """Columns of `Cells` for one ASIC."""
+    p, model, m = asic.pixels, fit.model(asic), response.shape[1]
+    slopes = ring_slopes(p.x, p.y, p.stretch, model)
+    x, y = p.x - fit.offsets[asic.group, 0], p.y - fit.offsets[asic.group, 1]
+    distance = np.maximum(np.hypot(x, y), 1.0)
+    fields = np.zeros((*p.x.shape, m + 4))
+    for i in range(m):
+        follow = model._replace(profile=np.ascontiguousarray(response[:, i]))
+        fields[..., i] = -ring_values(p.x, p.y, p.stretch, follow)
+    if asic.group in fit.free:
+        own = 2 * fit.free.index(asic.group)
+        fields[..., own] -= slopes * x / distance
+        fields[..., own + 1] -= slopes * y / distance
+    middle = fit.module_outwards[asic.number // fit.detector.asics_per_module]
+    fields[..., m] = -slopes * (x * middle[0] + y * middle[1]) / distance
+    fields[..., m + 1] = -slopes * (y * middle[0] - x * middle[1]) / distance
+    rings = ring_values(p.x, p.y, p.stretch, model)
+    fields[..., m + 2] = rings
+    fields[..., m + 3] = p.value - rings
+    fields -= asic.surface(asic.solve(asic.background(fields)))
+    flat = fields.reshape(-1, m + 4)
+    weight = p.weight.reshape(-1).astype(np.float64) / asic.noise**2
+    strength = flat[:, m + 2] / asic.strength
+    along = (weight * strength) @ flat
+    prior = fit.strength_prior / asic.noise**2
+    flat = flat - np.outer(
+        strength, along / (float((weight * strength) @ strength) + prior + 1e-30)
+    )
+    radius = (distance * p.stretch).reshape(-1)
+    place = (radius / settings.band_px).astype(np.int64)
+    tilde, shift, rest = flat[:, :m], flat[:, m : m + 2], flat[:, m + 3]
+    told = weight * shift[:, 0] ** 2
+    columns: list[tuple[NDArray[np.float64], ...]] = []
+    for band in np.unique(place[weight > 0]):
+        use = (place == band) & (weight > 0)
+        w = weight[use]
+        wt, ws = tilde[use] * w[:, None], shift[use] * w[:, None]
+        columns.append((
+            np.array(asic.number), np.array(band), wt.T @ rest[use], wt.T @ tilde[use],
+            ws.T @ rest[use], ws.T @ shift[use],
+            np.array(told[use] @ radius[use] / max(float(told[use].sum()), 1e-300)),
+        ))  # fmt: skip
+    return tuple(np.array(column) for column in zip(*columns, strict=True))
 
 
-def _changes(
-    gradients: NDArray[np.float64],
-    information: NDArray[np.float64],
-    gauss_newton: NDArray[np.float64],
-    curvature: NDArray[np.float64],
+def _scatter(
+    cells: Cells,
+    piece: NDArray[np.int64],
+    total: NDArray[np.float64],
     settings: UncertaintySettings,
 ) -> NDArray[np.float64]:
-    """Change of the offsets ``(n, m)`` by leaving out each ASIC, about their mean.
-
-    The curvature of the rest is smaller by the ASIC's share of the Gauss-Newton matrix.
-    """
-    back = np.linalg.inv(np.linalg.cholesky(gauss_newton))
-    lower = np.linalg.cholesky(curvature)
-    changes = np.empty_like(gradients)
-    for k, gradient in enumerate(gradients):
-        share, axes = np.linalg.eigh(back @ information[k] @ back.T)
-        rest = 1 / (1 - np.clip(share, 0.0, settings.most_leverage))
-        white = np.linalg.solve(lower, gradient)
-        changes[k] = np.linalg.solve(lower.T, axes @ (rest * (axes.T @ white)))
-    return np.asarray(changes - changes.mean(axis=0))
-
-
-def _alike(changes: NDArray[np.float64], each: int) -> float:
-    """Correlation of a module's `each` ASICs over all modules and combinations, 0 … 1."""
-    if each < 2:
-        return 0.0
-    white = np.linalg.pinv(changes.T @ changes, rcond=1e-10, hermitian=True)
-    both = np.mean(
-        [
-            np.einsum("ki,ij,kj->", changes[a::each], white, changes[b::each])
-            for a, b in combinations(range(each), 2)
-        ]
+    """Covariance of the offsets from leaving out each piece."""
+    _, place = np.unique(piece, return_inverse=True)
+    n, m = int(place.max()) + 1, len(total)
+    score, information = np.zeros((n, m)), np.zeros((n, m, m))
+    np.add.at(score, place, cells.score)
+    np.add.at(information, place, cells.information)
+    share = np.trace(information, axis1=1, axis2=2)
+    score, information = (
+        a[share > settings.least_share * share.max()] for a in (score, information)
     )
-    alone = np.einsum("ki,ij,kj->", changes, white, changes) / each
-    return float(np.clip(both / max(alone, 1e-30), 0.0, 1.0))
+    lower = np.linalg.cholesky(total)
+    back = np.linalg.inv(lower)
+    changes = np.empty_like(score)  # in units of the model's standard deviations
+    for k, gradient in enumerate(score):
+        leverage, axes = np.linalg.eigh(back @ information[k] @ back.T)
+        rest = 1 - np.clip(leverage, 0.0, settings.most_leverage)
+        changes[k] = axes @ ((axes.T @ (back @ gradient)) / rest)
+    return np.asarray(back.T @ _shrunk(changes) @ back)
 
 
-def _shrunk(changes: NDArray[np.float64], curvature: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance of the offsets ``(m, m)`` from the changes by leaving out each ASIC.
+def _shrunk(changes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance ``(m, m)`` from changes ``(n, m)`` by leaving out, drawn towards a multiple of 1.
 
-    Few ASICs decide about each offset, so the plain sum of squares exaggerates the differences
-    between combinations of offsets. It is drawn towards a multiple of the inverse curvature as
-    far as its own scatter asks for (O. Ledoit, M. Wolf, J. Multivar. Anal. 88 (2004) 365).
+    Few pieces decide about each offset, so the plain sum of squares exaggerates the differences
+    between combinations of offsets. It is drawn as far as its own scatter asks for (O. Ledoit, M.
+    Wolf, J. Multivar. Anal. 88 (2004) 365).
     """
     n, m = changes.shape
-    lower = np.linalg.cholesky(curvature)
-    white = changes @ lower * np.sqrt(n - 1)  # unit covariance if the noise is what H says
+    if n < 3:
+        return np.zeros((m, m))
+    changes = changes - changes.mean(axis=0)
+    white = changes * np.sqrt(n - 1)
     plain = white.T @ white / n
     level = np.trace(plain) / m
     scatter = np.mean(np.sum(white**2, axis=1) ** 2) - np.sum(plain**2)
     apart = np.sum((plain - level * np.eye(m)) ** 2)
     weight = float(np.clip(scatter / n / max(apart, 1e-30), 0.0, 1.0))
-    drawn = (1 - weight) * plain + weight * level * np.eye(m)
-    back = np.linalg.inv(lower)
-    return np.asarray(back.T @ drawn @ back)
+    return np.asarray((1 - weight) * plain + weight * level * np.eye(m))
 
 
-def _left_out(
-    blocks: BlockSums, total: NDArray[np.float64], right: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Gradient ``(n, m)`` of what the other ASICs explain, for each ASIC left out."""
-    sums, places = blocks.sums, range(len(blocks.groups))
-    own = [blocks.place == place for place in places]
-    slope = [sums.slope[part].sum(axis=0) for part in own]
-    mixed = [sums.mixed[part].sum(axis=0) for part in own]
-    gradients = np.zeros((len(blocks.place), 2 * len(places)))
-    for k in range(len(gradients)):
-        p = _solve(total - sums.band[k], right - sums.right[k])
-        for place in places:
-            gradient = quadratic(slope[place], mixed[place], p)
-            if own[place][k]:
-                gradient -= quadratic(sums.slope[k], sums.mixed[k], p)
-            gradients[k, 2 * place : 2 * place + 2] = gradient
-    return gradients
+def _half(cells: Cells, part: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Move of the offsets that some of the cells alone would like."""
+    information, score = cells.information[part].sum(axis=0), cells.score[part].sum(axis=0)
+    return np.asarray(np.linalg.lstsq(information, score, rcond=1e-9)[0])
 
 
-def _each(
-    blocks: BlockSums,
-    mixed: NDArray[np.float64],
-    response: NDArray[np.float64],
+def _module_shifts(
+    fit: RingFit, cells: Cells, excess: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Score and Gauss-Newton matrix of each ASIC, the profile eliminated."""
-    sums, size = blocks.sums, response.shape[1]
-    score = np.zeros((len(blocks.place), size))
-    information = np.zeros((len(blocks.place), size, size))
-    for k, place in enumerate(blocks.place):
-        own = slice(2 * place, 2 * place + 2)
-        residual = sums.right[k] - _times_band(sums.band[k], blocks.profile)
-        score[k] = -response.T @ residual
-        score[k, own] += blocks.profile @ (mixed[k] - sums.slope[k])
-        both = response.T @ -mixed[k]
-        information[k] = response.T @ _times_band(sums.band[k], response)
-        information[k, :, own] -= both
-        information[k, own, :] -= both.T
-        information[k, own, own] += sums.own[k]
-    return score, information
+    """Shift of each module outwards and along the rings, and its standard deviation."""
+    count = fit.detector.modules
+    module = cells.asic // fit.detector.asics_per_module
+    score, information = np.zeros((count, 2)), np.zeros((count, 2, 2))
+    np.add.at(score, module, cells.shift_score)
+    np.add.at(information, module, cells.shift_information)
+    shift, sigma = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
+    for k in range(count):
+        if information[k, 0, 0] <= 0:
+            continue
+        prior = np.eye(2) * fit.settings.widest_px**-2
+        covariance = np.linalg.inv(information[k] + prior)
+        shift[k] = covariance @ score[k]
+        sigma[k] = np.sqrt(excess * np.diag(covariance))
+    return shift, sigma
 
 
-def _spread(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Columns of each group side by side, ``(k, m)``."""
-    return np.concatenate(parts, axis=1)
-
-
-def _lifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same with a trace of its size on the diagonal, so that it can be inverted."""
-    return np.asarray(matrix + (1e-9 * np.trace(matrix) + 1e-12) * np.eye(len(matrix)))
-
-
-def _solve(band: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve with a symmetric matrix given as ``band[j, o]`` = entry (j, j + o)."""
-    return np.asarray(solveh_banded(band.T, right, lower=True))
-
-
-def _times_band(band: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Product of such a matrix with ``(k,)`` or ``(k, m)``."""
-    p2 = p.reshape(len(p), -1)
-    product = band[:, :1] * p2
-    for o in range(1, 4):
-        product[:-o] += band[:-o, o : o + 1] * p2[o:]
-        product[o:] += band[:-o, o : o + 1] * p2[:-o]
-    return product.reshape(p.shape)
-
-
-def _times_mixed(mixed: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``E p`` of `mixed` ``(n, k, 7, 2)``: ``(n, k, 2)``."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(p, 3), 7)  # p[j + o - 3]
-    return np.asarray(np.einsum("njoc,jo->njc", mixed, windows, optimize=False))
+def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> HeldOut:
+    """Residual of the rings, each module against the profile of the others."""
+    count = fit.detector.modules
+    module = cells.asic // fit.detector.asics_per_module
+    bands = int(cells.band.max()) + 1
+    place = module * bands + cells.band
+    size = count * bands
+    score = np.bincount(place, cells.shift_score[:, 0], size).reshape(count, bands)
+    told = np.bincount(place, cells.shift_information[:, 0, 0], size).reshape(count, bands)
+    radius = np.bincount(place, cells.shift_information[:, 0, 0] * cells.radius, size)
+    all_told = told.sum(axis=0)
+    share = np.clip(told / np.maximum(all_told, 1e-300), 0.0, settings.most_leverage)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        residual = np.where(told > 0, score / told / (1 - share), 0.0)
+        by_module = np.sum(told * residual, axis=1) / told.sum(axis=1)
+        ring = np.sqrt(np.sum(told * residual**2, axis=0) / all_told)
+        where = radius.reshape(count, bands).sum(axis=0) / all_told
+    rings = all_told > 0.02 * all_told.max(initial=0.0)
+    rms = float(np.sqrt(np.sum(told * residual**2) / max(float(told.sum()), 1e-300)))
+    return HeldOut(rms, where[rings], ring[rings], by_module)

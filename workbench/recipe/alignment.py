@@ -26,6 +26,13 @@ class AlignmentSettings:
     calibrant: Literal["unknown", "AgBeh", "LaB6", "CeO2", "Si"] = setting(
         "unknown", "known rings (AgBeh, LaB6, CeO2, Si) also give distance and outward shift"
     )
+    outward: Literal["supported", "full"] = setting(
+        "supported",
+        "all quadrants moving outwards together: as far as the rings support it, or as fitted",
+    )
+    fixed: tuple[int, ...] = setting(
+        (), "quadrants that are where they should be; the others are aligned to them"
+    )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(

@@ -1,0 +1,223 @@
+"""Compiled loops of the joint ring fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+class AsicPixels(NamedTuple):
+    """Pooled pixels of one ASIC, each array ``(rows, columns)``.
+
+    Attributes
+    ----------
+    x, y : lab position, pixels.
+    stretch : projects radii to the detector's mean plane.
+    value : transformed intensity.
+    weight : share of the pool that is usable, 0 … 1.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    stretch: NDArray[np.float32]
+    value: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+class AsicModel(NamedTuple):
+    """State of the fit for one ASIC.
+
+    Attributes
+    ----------
+    offset : float64 ``(2,)``, where its group sees the centre of the rings, pixels.
+    knot_px : distance of the knots of the profile.
+    profile : float64 ``(k,)``, coefficients of the radial profile, a cubic B-spline.
+    strength : of the rings in this ASIC.
+    """
+
+    offset: NDArray[np.float64]
+    knot_px: float
+    profile: NDArray[np.float64]
+    strength: float
+
+
+class Basis(NamedTuple):
+    """Cubic B-splines of the background along the rows or columns of an ASIC.
+
+    Attributes
+    ----------
+    first : int64 ``(n,)``, first spline of each place that is not 0.
+    value : float64 ``(n, 4)``, it and the next three.
+    """
+
+    first: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+class AsicSums(NamedTuple):
+    """Weighted products over the pixels of one ASIC.
+
+    D are the splines of the profile times the strength, J the derivatives of the model by the
+    offset, p the profile itself, v the values, B the background; the knots are counted from the
+    first one the ASIC reaches.
+
+    Attributes
+    ----------
+    band : ``(n, 4)``, D'D (entry ``[i, j - i]``).
+    dv, dp : ``(n,)``. dj : ``(n, 2)``. jj : ``(2, 2)``. jv, jp : ``(2,)``.
+    scalars : ``(2,)``, p'p and p'v.
+    bd : ``(b, n)``. bj : ``(b, 2)``. bp : ``(b,)``.
+    """
+
+    band: NDArray[np.float64]
+    dv: NDArray[np.float64]
+    dp: NDArray[np.float64]
+    dj: NDArray[np.float64]
+    jj: NDArray[np.float64]
+    jv: NDArray[np.float64]
+    jp: NDArray[np.float64]
+    scalars: NDArray[np.float64]
+    bd: NDArray[np.float64]
+    bj: NDArray[np.float64]
+    bp: NDArray[np.float64]
+
+    @classmethod
+    def zeros(cls, knots: int, background: int) -> AsicSums:
+        """Sums of no pixels."""
+        return cls(
+            np.zeros((knots, 4)), np.zeros(knots), np.zeros(knots), np.zeros((knots, 2)),
+            np.zeros((2, 2)), np.zeros(2), np.zeros(2), np.zeros(2), np.zeros((background, knots)),
+            np.zeros((background, 2)), np.zeros(background),
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _splines(f: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> None:
+    """Values `b` and derivatives `d` of the four cubic B-splines, `f` beyond a knot."""
+    g = 1.0 - f
+    b[0] = g * g * g / 6
+    b[1] = (3 * f * f * f - 6 * f * f + 4) / 6
+    b[2] = (3 * g * g * g - 6 * g * g + 4) / 6
+    b[3] = f * f * f / 6
+    d[0] = -g * g / 2
+    d[1] = (3 * f * f - 4 * f) / 2
+    d[2] = -(3 * g * g - 4 * g) / 2
+    d[3] = f * f / 2
+
+
+@njit(cache=True, nogil=True)
+def accumulate(
+    pixels: AsicPixels,
+    model: AsicModel,
+    down: Basis,
+    across: Basis,
+    first: int,
+    sums: AsicSums,
+) -> None:
+    """Add the pixels of one ASIC to `sums`; `first` is the first knot it reaches."""
+    x, y, stretch, value, weight = pixels
+    offset, knot_px, profile, strength = model
+    band, dv, dp, dj, jj, jv, jp, scalars, bd, bj, bp = sums
+    b, d = np.empty(4), np.empty(4)
+    width = bj.shape[0] // (down.first[-1] + 4)
+    last = first + dv.size - 4
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            w = np.float64(weight[row, column])
+            if w == 0:
+                continue
+            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
+            distance = np.sqrt(px * px + py * py)
+            t = distance * stretch[row, column] / knot_px
+            j = int(t)
+            if j > last or j < first or distance < 1.0:
+                continue
+            _splines(t - j, b, d)
+            p, slope = 0.0, 0.0
+            for m in range(4):
+                p += b[m] * profile[j + m]
+                slope += d[m] * profile[j + m]
+            v = np.float64(value[row, column])
+            scale = -strength * slope * stretch[row, column] / (knot_px * distance)
+            jx, jy = scale * px, scale * py
+            k = j - first
+            jj[0, 0] += w * jx * jx
+            jj[0, 1] += w * jx * jy
+            jj[1, 1] += w * jy * jy
+            jv[0] += w * jx * v
+            jv[1] += w * jy * v
+            jp[0] += w * jx * p
+            jp[1] += w * jy * p
+            scalars[0] += w * p * p
+            scalars[1] += w * p * v
+            for m in range(4):
+                wd = w * strength * b[m]
+                dv[k + m] += wd * v
+                dp[k + m] += wd * p
+                dj[k + m, 0] += wd * jx
+                dj[k + m, 1] += wd * jy
+                for n in range(m, 4):
+                    band[k + m, n - m] += wd * strength * b[n]
+            for q in range(4):
+                wr = w * down.value[row, q]
+                start = (down.first[row] + q) * width + across.first[column]
+                for m in range(4):
+                    wb = wr * across.value[column, m]
+                    place = start + m
+                    bj[place, 0] += wb * jx
+                    bj[place, 1] += wb * jy
+                    bp[place] += wb * p
+                    ws = wb * strength
+                    for n in range(4):
+                        bd[place, k + n] += ws * b[n]
+    jj[1, 0] = jj[0, 1]
+
+
+@njit(cache=True, nogil=True)
+def ring_values(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    model: AsicModel,
+) -> NDArray[np.float64]:
+    """``strength P(r)`` at pixels ``(rows, columns)``; 0 beyond the profile."""
+    offset, knot_px, profile, strength = model
+    b, d = np.empty(4), np.empty(4)
+    rings = np.zeros(x.shape)
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
+            t = np.sqrt(px * px + py * py) * stretch[row, column] / knot_px
+            j = int(t)
+            if j <= profile.size - 4:
+                _splines(t - j, b, d)
+                for m in range(4):
+                    rings[row, column] += strength * b[m] * profile[j + m]
+    return rings
+
+
+@njit(cache=True, nogil=True)
+def ring_slopes(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    model: AsicModel,
+) -> NDArray[np.float64]:
+    """Derivative of ``strength P(r)`` by the pixels' distance, ``(rows, columns)``."""
+    offset, knot_px, profile, strength = model
+    b, d = np.empty(4), np.empty(4)
+    slopes = np.zeros(x.shape)
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
+            scale = stretch[row, column] / knot_px
+            t = np.sqrt(px * px + py * py) * scale
+            j = int(t)
+            if j <= profile.size - 4:
+                _splines(t - j, b, d)
+                for m in range(4):
+                    slopes[row, column] += strength * scale * d[m] * profile[j + m]
+    return slopes
