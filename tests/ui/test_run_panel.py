@@ -38,7 +38,7 @@ def test_edits_are_edits_of_the_recipe():
     panel.runs.detz.value = "585.5"
     assert session.recipe.experiment.detz_offset_mm == 585.5
     panel.runs.detz.value = "far"
-    assert "no number of mm" in panel.message.value
+    assert "is not a number of mm" in panel.message.value
     panel.dark_form.controls["pedestal"].value = True
     assert session.recipe.dark_corrections.pedestal
     panel.events_form.controls["limit"].value = "10"
