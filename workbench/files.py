@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +73,30 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def read_regular(path: str | os.PathLike[str], size: int = -1) -> bytes:
+    """Content of a regular file, or its first `size` bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read or is no regular file: a pipe would be waited for.
+    """
+    with open(path, "rb", opener=only_regular) as file:
+        return file.read(size)
+
+
+def only_regular(path: str, flags: int) -> int:
+    """Opener for `open` that refuses what is no regular file, and does not wait for it."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is no regular file", path)
 
 
 def in_calibration_directory(path: str | os.PathLike[str]) -> bool:

@@ -1,6 +1,7 @@
 """Text of per-pixel constants, as psana reads and writes it."""
 
 import contextlib
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from workbench.constants import parse_constants, read_constants_file, write_constants_file
+from workbench.constants.store import append_history
 from workbench.errors import FileFormatError, WorkbenchError
 
 
@@ -80,3 +82,14 @@ def test_whole_numbers_are_written_without_a_point(tmp_path_factory, values):
 def test_no_bytes_do_anything_but_parse_or_be_refused(content):
     with contextlib.suppress(FileFormatError):
         assert parse_constants(content, 3).size == 3
+
+
+def test_a_comment_that_is_no_unicode_and_a_pipe_in_place_of_a_file(tmp_path):
+    """Names of files may hold bytes that are no text; they must not stop a deployment."""
+    write_constants_file(np.ones((2, 2)), tmp_path / "x.data", ["made from \udcff.cbf"])
+    assert b"made from ?.cbf" in (tmp_path / "x.data").read_bytes()
+    append_history(tmp_path, "x.data", "\ud800 and \udcff")
+    assert "comment:? and ?" in (tmp_path / "HISTORY").read_text()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileFormatError, match="no regular file"):
+        read_constants_file(tmp_path / "pipe")

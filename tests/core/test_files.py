@@ -6,7 +6,7 @@ import os
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.files import replacing, sha256
+from workbench.files import read_regular, replacing, sha256
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
@@ -46,6 +46,16 @@ def test_nothing_is_overwritten_unless_allowed(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(WorkbenchError, match="is a folder"), replacing(tmp_path):
         pass
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_regular(tmp_path / "file", 3) == b"con"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        read_regular(tmp_path / "pipe")
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)
 
 
 def _umask() -> int:

@@ -1,7 +1,9 @@
 """What other programs, other users, other threads and failing disks do to a version store."""
 
+import contextlib
 import errno
 import os
+import stat
 import tempfile
 import threading
 from pathlib import Path
@@ -199,6 +201,28 @@ def test_a_name_that_cannot_be_followed_is_one_sentence(store, monkeypatch):
 
 
 # ---- other users ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["0-end.data", "HISTORY", "0-end.data.v0", "0-end.data.v0.json"])
+def test_a_pipe_in_the_folder_is_not_waited_for(store, name):
+    """It is refused, or named; nothing hangs."""
+    path = store.folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    for look in (store.history, store.verify, store.state):
+        with contextlib.suppress(VersionStoreError):
+            look()
+    with contextlib.suppress(VersionStoreError):
+        store.deploy(Geometry.ideal())
+    assert stat.S_ISFIFO(os.lstat(path).st_mode)
+
+
+def test_a_comment_that_is_no_unicode_is_recorded(store):
+    """File names on the command line may hold bytes that are no text."""
+    assert store.deploy(Geometry.ideal(), "from \udcff and \ud800").comment
+    assert "comment:from ? and ?" in (store.folder / "HISTORY").read_text()
+    assert store.verify() == []
 
 
 def test_who_may_write_the_folder_may_write_lock_and_history(store):

@@ -14,7 +14,7 @@ from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.formats import cif, imgcif, imgcif_header
-from workbench.images import DetectorImage, cbf, read_image, write_image
+from workbench.images import DetectorImage, cbf, cbflib, read_image, write_image
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +206,61 @@ def test_sections_compressed_by_cbflib_are_read_exactly(image, written, tmp_path
     assert found.data.dtype == kind
     assert np.array_equal(found.data, data)
     assert found.provenance == image.provenance
+
+
+@pytest.fixture(scope="module")
+def packed(image, written, tmp_path_factory):
+    path = tmp_path_factory.mktemp("packed") / "x.cbf"
+    compress(written, path, image.data.astype("<i4"), pycbf.CBF_PACKED)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("stated", "instead", "says"),
+    [
+        (b"Number-of-Elements: 574240", b"Number-of-Elements: 574241", "found 574241"),
+        (b"Number-of-Elements: 574240", b"Number-of-Elements: -74240", "found -74240"),
+        (b"Fastest-Dimension: 388", b"Fastest-Dimension: 389", "sides of ARRAY_D0Q0"),
+        (b"Second-Dimension: 185", b"Second-Dimension: 1x5", "sides of ARRAY_D0Q0"),
+        (b'"x-CBF_PACKED"', b'"x-CBF_PREDICTOR"', "compressed as predictor"),
+        (b'"signed 32-bit integer"', b'"signed 96-bit integer"', "type 'signed 96-bit"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused_before_cbflib_sees_it(
+    packed, tmp_path, monkeypatch, stated, instead, says
+):
+    monkeypatch.setattr(cbflib, "decode", None)
+    assert stated in packed
+    (tmp_path / "x.cbf").write_bytes(packed.replace(stated, instead, 1))
+    with pytest.raises(FileFormatError, match=says):
+        read_image(tmp_path / "x.cbf")
+
+
+@pytest.mark.parametrize(
+    "library",
+    [
+        "import os; os.abort()",
+        "import sys; sys.exit(1)",
+        "import sys; sys.exit(0)",
+        "import ctypes; ctypes.string_at(0)",
+        "import time; time.sleep(60)",
+        "raise MemoryError",
+    ],
+)
+def test_a_death_of_cbflib_is_a_refusal(packed, tmp_path, monkeypatch, library):
+    (tmp_path / "pycbf.py").write_text(library)
+    (tmp_path / "x.cbf").write_bytes(packed)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(cbflib, "MOST_SECONDS", 5)
+    with pytest.raises(FileFormatError, match="compressed pixels") as caught:
+        read_image(tmp_path / "x.cbf")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["evil.cbf", "predictor.cbf"])
+def test_files_that_end_the_process_inside_cbflib_are_refused(shared_data, name):
+    with pytest.raises(FileFormatError, match=name):
+        read_image(shared_data / "hostile" / name)
 
 
 def test_files_with_one_section_for_each_asic_are_read(image, tmp_path):

@@ -1,5 +1,7 @@
 """Image files: every CSPAD layout is understood, everything else is refused in one line."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -106,6 +108,11 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
     with h5py.File(tmp_path / "none.h5", "w") as file:
         file["a"] = 3
+    os.mkfifo(tmp_path / "pipe.cbf")  # reading it would wait for ever
+    header = b"{'descr': '|b1', 'fortran_order': False, 'shape': (1,), "
+    for name, damaged in (("line", header + b"\n"), ("deep", b"[" * 5000), ("open", b"('\n")):
+        size = len(damaged).to_bytes(2, "little")
+        (tmp_path / f"{name}.npy").write_bytes(b"\x93NUMPY\x01\x00" + size + damaged)
     for path in [*tmp_path.iterdir(), tmp_path / "absent.cbf", tmp_path]:
         with pytest.raises(FileFormatError) as caught:
             read_image(path)

@@ -16,6 +16,7 @@ from workbench.constants.choice import constants_folder, file_for_run
 from workbench.constants.text import read_constants_file, write_constants_file
 from workbench.detectors import find
 from workbench.errors import ConstantsError, FileFormatError
+from workbench.files import only_regular
 from workbench.provenance import user
 
 WHOLE_NUMBER_KINDS = frozenset({"pixel_status", "status_data", "status_extra", "pixel_mask"})
@@ -173,7 +174,7 @@ def append_history(folder: str | os.PathLike[str], file: str, comment: str = "")
         line += " comment:" + " ".join(comment.split())
     path = Path(folder) / HISTORY
     try:
-        with path.open("a", encoding="utf-8") as history:
+        with open(path, "a", encoding="utf-8", errors="replace", opener=only_regular) as history:
             history.write(line + "\n")
     except OSError as error:
         raise ConstantsError(f"{path} cannot be written ({error.strerror}).") from error

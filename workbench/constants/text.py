@@ -10,14 +10,13 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workbench.errors import FileFormatError
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 
 _COMMENT = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
 _DTYPE = re.compile(rb"^[ \t]*#[ \t]*DTYPE[ \t]+(\S+)", re.MULTILINE)
@@ -50,7 +49,7 @@ def read_constants_file(
         size = os.stat(path).st_size
         if size > _LONGEST:
             raise FileFormatError(path, f"{size} bytes are too many for a file of constants.")
-        content = Path(path).read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
     return parse_constants(content, count, dtype, name=path)
@@ -124,7 +123,10 @@ def write_constants_file(
     lines += [f"DIM:{axis + 1} {size}" for axis, size in enumerate(values.shape)]
     table = values.reshape(-1, values.shape[-1])
     form = " ".join(["%d" if kind == "int32" else "%.9g"] * table.shape[1])
-    with replacing(path, overwrite=overwrite) as temporary, temporary.open("w") as file:
+    with (
+        replacing(path, overwrite=overwrite) as temporary,
+        temporary.open("w", encoding="utf-8", errors="replace") as file,
+    ):
         for line in lines:
             file.write("# " + " ".join(str(line).split()) + "\n")
         for row in table:  # a row at a time: the whole table as Python numbers needs 100 MB

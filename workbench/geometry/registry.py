@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from workbench.errors import FileFormatError, GeometryError
+from workbench.files import read_regular
 
 G = TypeVar("G")
 START_BYTES = 1 << 16
@@ -97,8 +98,7 @@ class FormatTable(Generic[G]):
             If it cannot be read; the message names file and line.
         """
         try:
-            with open(path, "rb") as file:
-                start = file.read(START_BYTES)
+            start = read_regular(path, START_BYTES)
             if not start:
                 raise FileFormatError(path, "the file is empty; expected a geometry.")
             for format_entry in self:

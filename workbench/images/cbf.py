@@ -1,7 +1,8 @@
 """The CSPAD CBF: four binary sections of eight sensors, axes in the header (cctbx.xfel, dxtbx).
 
 Written without CBFlib: 64-bit reals or 32-bit integers, not compressed, with MD5 digests; Debian's
-and newer dxtbx read them exactly. Sections that CBFlib compressed are decoded by CBFlib (pycbf).
+and newer dxtbx read them exactly. Sections that CBFlib compressed are decoded by CBFlib (pycbf), in
+a process of its own, after their headers were checked.
 
 Conventions beside the format's own, in the table ``cspad_workbench``:
 
@@ -21,17 +22,17 @@ import math
 import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import Detector
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.geometry.formats import cif, imgcif, imgcif_header
+from workbench.images import cbflib
 from workbench.images.model import DetectorImage
 
 UNDERLOAD, OVERLOAD = -400, 90001
@@ -44,6 +45,8 @@ TYPES: dict[str, np.dtype] = {
     "signed 16-bit integer": np.dtype("<i2"),
     "unsigned 16-bit integer": np.dtype("<u2"),
 }
+COMPRESSIONS = {f"{name} binary" for name in ("packed", "packed_v2", "byte_offset", "canonical")}
+DIMENSIONS = ("fastest", "second", "third")
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     """
     name = os.fspath(path)
     try:
-        content = Path(path).read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
     parsed = cif.parse_cbf(content, name)
@@ -235,90 +238,110 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
 
 
 def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDArray[Any]:
-    arrays: dict[str, NDArray[Any]] = {}
-    rows = parsed.table("array_data").rows()
-    packed = None
-    for row in rows:
-        name, value = row.get("array_id", ""), row.get("data", "").strip()
-        if not value.startswith("binary ") or name in arrays:
-            raise FileFormatError(parsed.name, f"the pixel data of {name} are not binary.")
-        number = int(value.split()[1])
-        binary = parsed.binaries[number]
-        cif.check_digest(content, binary, parsed.name)
-        if _is_plain(binary):
-            arrays[name] = _plain_section(content, binary, parsed.name)
-        else:
-            packed = packed or _Cbflib(parsed.name)
-            arrays[name] = packed.section(number, binary)
+    found: dict[str, _Section] = {}
+    for row, values in enumerate(parsed.table("array_data").rows()):
+        name, value = values.get("array_id", ""), values.get("data", "").strip()
+        match = re.fullmatch(r"binary (\d{1,9})", value)
+        if match is None or int(match[1]) >= len(parsed.binaries) or name in found:
+            shown = name[:40].encode("ascii", "replace").decode()
+            raise FileFormatError(parsed.name, f"the pixel data of {shown} are not binary.")
+        found[name] = _Section(row, parsed.binaries[int(match[1])])
     of_groups = [imgcif_header.array_name(group.name) for group in detector.groups]
-    wanted = of_groups if of_groups[0] in arrays else detector.panel_names()
-    missing = [name for name in wanted if name not in arrays]
+    wanted = of_groups if of_groups[0] in found else detector.panel_names()
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise FileFormatError(parsed.name, f"the pixel data of {missing[0]} are missing.")
+    sections = [found[name] for name in wanted]
     size = detector.pixels // len(wanted)
-    for name in wanted:
-        if arrays[name].size != size:
-            problem = f"{name} has {arrays[name].size} pixels, expected {size}."
-            raise FileFormatError(parsed.name, problem)
+    for name, section in zip(wanted, sections, strict=True):
+        section.check(parsed.name, name, size)
+        cif.check_digest(content, section.binary, parsed.name)
+    arrays = _decoded(content, parsed.name, sections, size)
     if wanted is of_groups:
-        return np.concatenate([arrays[name] for name in wanted]).reshape(detector.shape)
-    return detector.from_asic_stack(np.stack([arrays[name] for name in wanted]))
+        return np.concatenate(arrays).reshape(detector.shape)
+    return detector.from_asic_stack(np.stack(arrays))
 
 
-def _is_plain(binary: cif.Binary) -> bool:
-    how = binary.header.get("content-type", "").lower()
-    encoding = binary.header.get("content-transfer-encoding", "binary").lower()
-    return encoding == "binary" and ("conversions" not in how or "x-cbf_none" in how)
+class _Section(NamedTuple):
+    """A binary section, and its row in ``array_data``."""
+
+    row: int
+    binary: cif.Binary
+
+    @property
+    def compression(self) -> str:
+        """Name of the conversion, in lower case; empty where there is none."""
+        header = self.binary.header
+        names = re.findall(r"x-cbf_\w+", header.get("content-type", "").lower())
+        encoding = header.get("content-transfer-encoding", "binary").lower()
+        name = names[0].removeprefix("x-cbf_") if names else "none"
+        return "" if name == "none" and encoding == "binary" else f"{name} {encoding}"
+
+    @property
+    def stored(self) -> str:
+        """Type of the elements, in lower case."""
+        return self.binary.header.get("x-binary-element-type", "").strip('"').lower()
+
+    @property
+    def kind(self) -> np.dtype:
+        """Type of the pixels, in the byte order of the file if they are not compressed."""
+        order = self.binary.header.get("x-binary-element-byte-order", "LITTLE_ENDIAN").upper()
+        kind = TYPES[self.stored]
+        return kind if self.compression or order != "BIG_ENDIAN" else kind.newbyteorder(">")
+
+    def check(self, path: str, name: str, size: int) -> None:
+        """Refuse a header that says anything but `size` pixels, before CBFlib believes it."""
+        header, offset = self.binary.header, self.binary.offset
+        if self.stored not in TYPES:
+            shown = self.stored[:40].encode("ascii", "replace").decode()
+            problem = f"cannot read pixels of type {shown!r}."
+            raise FileFormatError(path, problem, offset=offset)
+        if self.compression and self.compression not in COMPRESSIONS:
+            shown = self.compression[:40].encode("ascii", "replace").decode()
+            problem = f"cannot read pixels compressed as {shown}."
+            raise FileFormatError(path, problem, offset=offset)
+        stated = header.get("x-binary-number-of-elements", str(size))
+        if stated != str(size):
+            shown = stated[:20].encode("ascii", "replace").decode()
+            problem = f"expected {size} pixels in {name}, found {shown}."
+            raise FileFormatError(path, problem, offset=offset)
+        sides = [header.get(f"x-binary-size-{side}-dimension") for side in DIMENSIONS]
+        numbers = [int(side) for side in sides if side and re.fullmatch(r"\d{1,9}", side)]
+        if len(numbers) < len([side for side in sides if side is not None]) or (
+            numbers and math.prod(number or 1 for number in numbers) != size
+        ):
+            problem = f"the sides of {name} are not those of {size} pixels."
+            raise FileFormatError(path, problem, offset=offset)
+        found = self.binary.size / self.kind.itemsize
+        if not self.compression and found != size:
+            problem = f"expected {size} pixels in {name}, found {found:g}."
+            raise FileFormatError(path, problem, offset=offset)
 
 
-def _plain_section(content: bytes, binary: cif.Binary, name: str) -> NDArray[Any]:
-    header = binary.header
-    kind = TYPES.get(header.get("x-binary-element-type", "").strip('"').lower())
-    if kind is None:
-        problem = f"cannot read pixels of type {header.get('x-binary-element-type')}."
-        raise FileFormatError(name, problem, offset=binary.offset)
-    if header.get("x-binary-element-byte-order", "LITTLE_ENDIAN").upper() == "BIG_ENDIAN":
-        kind = kind.newbyteorder(">")
-    if binary.size % kind.itemsize:
-        problem = f"{binary.size} bytes are no whole number of {kind.itemsize}-byte pixels."
-        raise FileFormatError(name, problem, offset=binary.offset)
-    values = np.frombuffer(content, kind, binary.size // kind.itemsize, binary.offset)
-    stated = header.get("x-binary-number-of-elements", str(values.size))
-    if stated != str(values.size):
-        problem = f"expected {stated[:20]} pixels, found {values.size}."
-        raise FileFormatError(name, problem, offset=binary.offset)
-    return values.astype(kind.newbyteorder("="), copy=False)
-
-
-class _Cbflib:
-    """Sections compressed by CBFlib, decoded by it; opened once for a file."""
-
-    def __init__(self, name: str) -> None:
-        import pycbf
-
-        self.name = name
-        self.handle = pycbf.cbf_handle_struct()
-        try:
-            self.handle.read_widefile(os.fsencode(name), pycbf.MSG_NODIGEST)
-            self.handle.find_category(b"array_data")
-            self.handle.find_column(b"data")
-        except Exception as error:  # pycbf raises bare Exceptions
-            raise FileFormatError(name, f"CBFlib cannot read it ({_last(error)}).") from error
-
-    def section(self, number: int, binary: cif.Binary) -> NDArray[Any]:
-        real = "real" in binary.header.get("x-binary-element-type", "").lower()
-        try:
-            self.handle.select_row(number)
-            if real:  # CBFlib would give the bits of reals as integers as well
-                return np.frombuffer(self.handle.get_realarray_as_string(), "<f8")
-            return np.frombuffer(self.handle.get_integerarray_as_string(), "<i4")
-        except Exception as error:
-            problem = f"CBFlib cannot decode section {number + 1} ({_last(error)})."
-            raise FileFormatError(self.name, problem) from error
-
-
-def _last(error: Exception) -> str:
-    return " ".join(str(error).split())[-80:]
+def _decoded(content: bytes, path: str, sections: list[_Section], size: int) -> list[NDArray[Any]]:
+    """Pixels of each section; those that are compressed come from CBFlib."""
+    packed = {
+        section.row: "real" if section.kind.kind == "f" else "integer"
+        for section in sections
+        if section.compression
+    }
+    try:
+        pixels = cbflib.decode(path, packed) if packed else b""
+    except cbflib.CbflibError as error:
+        raise FileFormatError(path, f"the compressed pixels cannot be read ({error}).") from error
+    arrays: list[NDArray[Any]] = []
+    place = 0
+    for section in sections:
+        kind = section.kind
+        if section.compression:
+            if place + size * kind.itemsize > len(pixels):
+                raise FileFormatError(path, "the compressed pixels are fewer than stated.")
+            values = np.frombuffer(pixels, kind, size, place)
+            place += values.nbytes
+        else:
+            values = np.frombuffer(content, kind, size, section.binary.offset)
+        arrays.append(values.astype(kind.newbyteorder("="), copy=False))
+    return arrays
 
 
 def _timestamp(parsed: cif.CbfFile) -> float | None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
+from workbench.hdf5 import datasets, replacing_hdf5
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
+
+if TYPE_CHECKING:
+    import h5py
 
 WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
 
@@ -34,8 +38,7 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     if dataset:
         file += ".h5"
     try:
-        with open(file, "rb") as stream:
-            start = stream.read(16)
+        start = read_regular(file, 16)
     except OSError as error:
         raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
     if not start:
@@ -52,7 +55,7 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
         return DetectorImage(data, name=Path(file).stem)
     except FileFormatError:
         raise
-    except (WorkbenchError, ValueError, OSError, EOFError) as error:
+    except Exception as error:  # numpy and fabio raise nearly any kind
         raise FileFormatError(path, _first_line(error)) from error
 
 
@@ -75,10 +78,12 @@ def write_image(
         return
     if suffix not in WRITTEN:
         raise WorkbenchError(f"{path}: cannot write {suffix or 'this'}; use {', '.join(WRITTEN)}.")
+    if suffix == ".h5":
+        with replacing_hdf5(path, overwrite=overwrite) as file:
+            _fill_hdf5(file, image)
+        return
     with replacing(path, overwrite=overwrite) as temporary:
-        if suffix == ".h5":
-            _write_hdf5(image, temporary)
-        elif suffix == ".npy":
+        if suffix == ".npy":
             with temporary.open("wb") as stream:
                 np.save(stream, image.data)
         else:
@@ -115,28 +120,25 @@ def _write_fabio(data: NDArray[Any], path: Path, suffix: str) -> None:
     (EdfImage if suffix == ".edf" else TifImage)(data=data).write(str(path))
 
 
-def _write_hdf5(image: DetectorImage, path: Path) -> None:
-    import h5py
-
-    with h5py.File(path, "w") as file:
-        entry = file.create_group("entry")
-        entry.attrs["creator"] = "cspad-workbench"
-        data = entry.create_dataset(
-            "data", data=image.data, chunks=(1, *image.data.shape[1:]), compression="gzip",
-            compression_opts=1, shuffle=True,
-        )  # fmt: skip
-        facts = {
-            "kind": image.kind,
-            "name": image.name,
-            "distance_mm": image.distance_mm,
-            "wavelength_angstrom": image.wavelength_angstrom,
-            "timestamp": image.timestamp,
-            "provenance": json.dumps(image.provenance, default=str),
-            "geometry": None if image.geometry is None else _plain_text(image.geometry),
-        }
-        for key, value in facts.items():
-            if value is not None:
-                data.attrs[key] = value
+def _fill_hdf5(file: h5py.File, image: DetectorImage) -> None:
+    entry = file.create_group("entry")
+    entry.attrs["creator"] = "cspad-workbench"
+    data = entry.create_dataset(
+        "data", data=image.data, chunks=(1, *image.data.shape[1:]), compression="gzip",
+        compression_opts=1, shuffle=True,
+    )  # fmt: skip
+    facts = {
+        "kind": image.kind,
+        "name": image.name,
+        "distance_mm": image.distance_mm,
+        "wavelength_angstrom": image.wavelength_angstrom,
+        "timestamp": image.timestamp,
+        "provenance": json.dumps(image.provenance, default=str),
+        "geometry": None if image.geometry is None else _plain_text(image.geometry),
+    }
+    for key, value in facts.items():
+        if value is not None:
+            data.attrs[key] = value
 
 
 def _plain_text(geometry: Geometry) -> str:
@@ -155,7 +157,7 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
         raise
     except WorkbenchError as error:
         raise FileFormatError(path, _first_line(error)) from error
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         hint = "Its compression may need hdf5plugin." if "filter" in str(error) else ""
         problem = f"cannot read this HDF5 file ({_first_line(error)})"
         raise FileFormatError(path, problem, hint=hint) from error
@@ -166,7 +168,8 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
         geometry = Geometry.parse(text, path)
 
     def real(key: str) -> float | None:
-        return float(facts[key]) if key in facts else None
+        number = facts.get(key)
+        return float(number) if isinstance(number, float | np.floating) else None
 
     try:
         provenance: Any = json.loads(facts.get("provenance", "{}"))
@@ -188,17 +191,15 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
     """Dataset asked for, or the only one in the file that is a detector image."""
     import h5py
 
-    large: list[Any] = []
-
-    def visit(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.size > 100_000:
-            large.append(item)
-
     if dataset:
         if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {dataset}.")
         return file[dataset]
-    file.visititems(visit)
+    large = [
+        item
+        for item in datasets(file)
+        if item.dtype.kind in "biuf" and item.size is not None and item.size > 100_000
+    ]
     usable = []
     for item in large:
         try:  # only the shape matters; an array of zero strides costs nothing

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
+from workbench.files import read_regular
+from workbench.hdf5 import datasets
 from workbench.runs.xtc.beamline import HC_EV_ANGSTROM
 
 
@@ -117,8 +119,7 @@ def _length(stack: Any) -> int:
 
 
 def _kind(path: Path) -> str:
-    with open(path, "rb") as file:
-        start = file.read(16)
+    start = read_regular(path, 16)
     signs = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x93NUMPY": "npy", b"###CBF": "cbf"}
     return next((kind for sign, kind in signs.items() if start.startswith(sign)), "")
 
@@ -277,15 +278,11 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
         return found
     usable: list[Any] = []
 
-    def visit(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
-            return
-        if os.path.basename(name) in _MASK_NAMES:
-            return
+    for item in datasets(file):
+        if item.dtype.kind not in "iuf" or os.path.basename(item.name) in _MASK_NAMES:
+            continue
         if _as_one(item.shape) or (item.ndim > 1 and _as_one(item.shape[1:])):
             usable.append(item)
-
-    file.visititems(visit)
     if len(usable) == 1:
         return usable[0]
     if not usable:

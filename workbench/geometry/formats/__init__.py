@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.geometry import slac
 from workbench.geometry.formats import (
     cif,
@@ -27,8 +27,7 @@ __all__ = ["FORMATS"]
 
 
 def _read_slac(path: Path) -> GeometryFile[Geometry]:
-    with path.open("rb") as file:
-        content = file.read(slac.LARGEST_FILE + 1)
+    content = read_regular(path, slac.LARGEST_FILE + 1)
     name = os.fspath(path)
     return GeometryFile(Geometry.parse(slac.decode(content, name), name))
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, Detector
 from workbench.errors import FileFormatError, GeometryError
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.geometry.fit import orthonormal, tree_from_modules
 from workbench.geometry.ideal import RAIL_Z_UM
 from workbench.geometry.objects import Transform
@@ -335,7 +335,7 @@ def _likeness(detector: Detector, panels: dict[str, _Settings]) -> tuple[int, in
 
 def _read_text(path: str | os.PathLike[str]) -> str:
     try:
-        return decode(Path(path).read_bytes(), os.fspath(path))
+        return decode(read_regular(path), os.fspath(path))
     except OSError as error:
         raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
 

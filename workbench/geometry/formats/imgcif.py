@@ -22,6 +22,7 @@ import numpy as np
 
 from workbench.detectors import Detector
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
+from workbench.files import read_regular
 from workbench.geometry.fit import placed_object
 from workbench.geometry.formats import cif
 from workbench.geometry.formats.imgcif_header import (
@@ -68,7 +69,7 @@ def detector_of(cbf: cif.CbfFile) -> Detector:
 
 def read_geometry(path: Path) -> GeometryFile[Geometry]:
     """Geometry, distance and wavelength of a CSPAD CBF, with or without pixel data."""
-    return geometry_of(cif.parse_cbf(path.read_bytes(), os.fspath(path)))
+    return geometry_of(cif.parse_cbf(read_regular(path), os.fspath(path)))
 
 
 def geometry_of(cbf: cif.CbfFile) -> GeometryFile[Geometry]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.files import replacing
 from workbench.geometry.registry import NO_OPTIONS, WriteOptions
 from workbench.geometry.tree import Geometry
+from workbench.hdf5 import replacing_hdf5
 
 PYFAI_AXES = np.array([[0.0, 0, -1], [-1, 0, 0], [0, 1, 0]])
 """Rows: pyFAI's z (along the beam), y (up) and x of a psana vector."""
@@ -46,14 +46,9 @@ def pixel_corners_m(geometry: Geometry) -> NDArray[np.float32]:
 
 def write_pyfai(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
     """Write a detector file for pyFAI (HDF5, NeXus)."""
-    import h5py
-
     detector = geometry.detector
     corners = pixel_corners_m(geometry)
-    with (
-        replacing(path, overwrite=options.overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
-    ):
+    with replacing_hdf5(path, overwrite=options.overwrite) as file:
         entry = _group(file, "entry_0000", "NXentry")
         entry["start_time"] = datetime.now(UTC).isoformat(timespec="seconds")
         entry["program_name"] = "cspad-workbench"

@@ -84,7 +84,7 @@ def _locked_file(path: Path) -> int | None:
 def open_shared(path: Path, flags: int) -> int:
     """Open a file that all who may write its folder may write; create it if it is not there."""
     existed = os.path.lexists(path)
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     if not existed:
         with contextlib.suppress(OSError):  # not ours, or a file system without modes
             os.fchmod(descriptor, 0o600 | os.stat(path.parent).st_mode & 0o666)
@@ -180,7 +180,9 @@ class Changes:
             else:
                 self._undo.append(lambda: os.unlink(path))
             unfinished = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            rest = memoryview((("\n" if unfinished else "") + line + "\n").encode())
+            rest = memoryview(
+                (("\n" if unfinished else "") + line + "\n").encode("utf-8", "replace")
+            )
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import VersionStoreError
+from workbench.files import read_regular
 from workbench.geometry.slac import decode
 from workbench.geometry.store.files import digest
 from workbench.geometry.store.model import State, Switch, Version
@@ -120,7 +121,7 @@ class VersionFolder:
 
     def _state(self) -> State:
         try:
-            content = self.link.read_bytes()
+            content = read_regular(self.link)
         except (FileNotFoundError, NotADirectoryError):
             if self.link.is_symlink():
                 return State("dangling", target=os.readlink(self.link))
@@ -132,7 +133,7 @@ class VersionFolder:
         if not self.link.is_symlink():
             for number in self.numbers():  # a plain file that is a version already
                 with contextlib.suppress(OSError):
-                    if self.path(number).read_bytes() == content:
+                    if read_regular(self.path(number)) == content:
                         return State("version", number, content)
             return State("plain", None, content)
         target = os.path.realpath(self.link)
@@ -155,7 +156,7 @@ class VersionFolder:
         """One version, of which it is known that it is there; `current` is the current one."""
         path = self.path(number)
         try:
-            sha256 = digest(path.read_bytes())
+            sha256 = digest(read_regular(path))
         except OSError:
             sha256 = ""
         record = self.record(number)
@@ -177,7 +178,7 @@ class VersionFolder:
     def record(self, number: int) -> Record:
         """What the side-car of a version says; nothing if it is absent or damaged."""
         try:
-            return parse_side_car(self.side_car(number).read_bytes())
+            return parse_side_car(read_regular(self.side_car(number)))
         except OSError:
             return {}
 
@@ -196,7 +197,7 @@ class VersionFolder:
     def switches(self) -> list[Switch]:
         """Every recorded deployment and rollback of the file, oldest first."""
         try:
-            text = (self.folder / HISTORY).read_text("utf-8", "replace")
+            text = read_regular(self.folder / HISTORY).decode("utf-8", "replace")
         except OSError:
             return []
         return parse_history(text, self.file)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
-from workbench.files import replacing
+from workbench.hdf5 import replacing_hdf5
 from workbench.mask.images import detector_array
 from workbench.mask.mask import Mask
 from workbench.mask.reasons import table_of_words, with_table
@@ -50,9 +50,7 @@ def write(
     path: str | os.PathLike[str], name: str, mask: Mask, fill: Callable[[h5py.Group], None]
 ) -> None:
     """Write a file of format `name`: what `fill` puts into it, and the reasons."""
-    import h5py
-
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_hdf5(path) as file:
         file.attrs[FORMAT_ATTRIBUTE] = name
         fill(file)
         reasons = dataset(file, REASONS, mask.reasons)

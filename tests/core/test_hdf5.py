@@ -1,0 +1,88 @@
+"""HDF5 files: whole or not at all, even on a full disk; searched without end they are not."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.hdf5 import datasets, replacing_hdf5
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry
+from workbench.images import DetectorImage, write_image
+from workbench.mask import write_mask
+from workbench.mask.mask import Mask
+
+good = np.random.default_rng(1).random((32, 185, 388)) > 0.5
+path = sys.argv[1]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # then writing fails
+for write in (
+    lambda: write_image(DetectorImage(good.astype(float)), path + ".h5"),
+    lambda: write_mask(Mask.from_good(good), path + ".cxi"),
+    lambda: write_mask(Mask.from_good(good), path + ".nxs"),
+    lambda: write_mask(Mask.from_good(good), path + ".hdf5", format="crystfel"),
+    lambda: Geometry.ideal().write(path + "_pyfai.h5", format="pyfai"),
+):
+    try:
+        write()
+    except WorkbenchError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_is_full_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path / "file"], capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5, done.stderr
+    assert all("could not be written: File too large" in line for line in lines)
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "x.h5"
+    with replacing_hdf5(path) as file:
+        file["a/b"] = np.arange(5)
+    with h5py.File(path) as file:
+        assert file["a/b"][()].tolist() == [0, 1, 2, 3, 4]
+    before = path.read_bytes()
+
+    def fail():
+        with replacing_hdf5(path) as file:
+            file["c"] = 1
+            raise WorkbenchError("cannot go on")
+
+    with pytest.raises(WorkbenchError, match="cannot go on"):
+        fail()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_datasets_come_once_and_in_the_order_of_their_groups(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/b/data"] = np.zeros(3)
+        file["a/c"] = np.zeros(2)
+        file["z"] = file["a/b/data"]
+        file["a/b/loop"] = file["a"]
+        file["soft"] = h5py.SoftLink("/a/c")
+        file["other"] = h5py.ExternalLink("missing.h5", "/data")
+        assert [item.name for item in datasets(file)] == ["/a/b/data", "/a/c"]
+
+
+def test_thousands_of_groups_in_each_other_are_not_searched(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        group = file
+        for _ in range(3000):
+            group = group.create_group("g")
+        group["data"] = 1
+        file["g/g/here"] = 1
+        assert [item.name for item in datasets(file)] == ["/g/g/here"]
