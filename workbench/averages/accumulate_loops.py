@@ -78,21 +78,8 @@ def _in_32_bits(operation: str) -> Any:
     return intrinsic(typed)
 
 
-def _next_turn(context: Any, address: Any) -> Any:
-    """Atomically add 1 to the int64 at an address and give what was there before."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = target.get_value_type(types.CPointer(types.int64))
-        one = target.get_constant(types.int64, 1)
-        place = builder.inttoptr(arguments[0], pointer)
-        return builder.atomic_rmw("add", place, one, "seq_cst")
-
-    return types.int64(types.int64), generate
-
-
 int16_at: Any = intrinsic(_int16_at)
 plus, times = _in_32_bits("add"), _in_32_bits("mul")
-next_turn: Any = intrinsic(_next_turn)
 
 
 @njit(nogil=True, cache=True)
@@ -185,27 +172,20 @@ def _add_tile(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def add_raw(addresses, turn, arrays):  # type: ignore[no-untyped-def]
-    """Add the int16 pixels at `addresses`, sharing the tiles of the detector with other threads.
+def add_raw(addresses, module, arrays):  # type: ignore[no-untyped-def]
+    """Add the int16 pixels of one module.
 
     Parameters
     ----------
-    addresses : int64 ``(modules, events)``; 0 where an event lacks the module.
-    turn : int64 of one number, 0 at first: the next tile to be added. Threads that call this with
-        the same `turn` each take tiles until none is left.
+    addresses : int64 ``(events,)``, where the module's pixels are.
     arrays : `RawArrays`; sums and squares are exact.
     """
-    modules, pixels = arrays.sums.shape
-    tiles = (pixels + TILE - 1) // TILE
+    pixels = arrays.sums.shape[1]
     short_sums, short_squares = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
-    while True:
-        module, tile = divmod(next_turn(turn.ctypes.data), tiles)
-        if module >= modules:
-            return
-        present = addresses[module][addresses[module] != 0]
-        start, stop = tile * TILE, min(pixels, (tile + 1) * TILE)
+    for start in range(0, pixels, TILE):
+        stop = min(pixels, start + TILE)
         _add_tile(
-            present, start, short_sums[: stop - start], short_squares[: stop - start],
+            addresses, start, short_sums[: stop - start], short_squares[: stop - start],
             arrays.sums[module, start:stop], arrays.squares[module, start:stop],
             arrays.maximum[module, start:stop], arrays.minimum[module, start:stop],
         )  # fmt: skip
@@ -254,30 +234,25 @@ def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # 
 
 
 @njit(nogil=True, cache=True)
-def add_corrected(addresses, turn, before, tables, arrays):  # type: ignore[no-untyped-def]
-    """Correct the pixels at `addresses` and add them, sharing the modules with other threads.
+def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-untyped-def]
+    """Correct the pixels of one module and add them.
 
     Parameters
     ----------
-    addresses, turn : as for `add_raw`; here each turn is a module.
-    before : int64 ``(modules,)``, how many events each module has already.
+    addresses : as for `add_raw`.
+    begin : True if nothing was added yet: `shift` is set then.
     tables : `workbench.corrections.Tables`.
-    arrays : `CorrectedArrays`; `shift` is set here for a module without events.
+    arrays : `CorrectedArrays`.
     """
-    modules, pixels = arrays.sums.shape
-    common = np.empty(addresses.shape[1], np.float32)
+    pixels = arrays.sums.shape[1]
+    common = np.empty(addresses.size, np.float32)
     bins = np.empty(pixels, np.int16)
     histogram = np.empty((4, BINS + 1), np.int32)
     work = np.empty((4, TILE // 2), np.float32)
-    while True:
-        module = next_turn(turn.ctypes.data)
-        if module >= modules:
-            return
-        present = addresses[module][addresses[module] != 0]
-        for event in range(present.size):
-            raw = carray(int16_at(present[event]), pixels)
-            common[event] = module_common_mode(raw, tables, module, bins, histogram)
-        _add_module(present, before[module] == 0, common, tables, arrays, module, work)
+    for event in range(addresses.size):
+        raw = carray(int16_at(addresses[event]), pixels)
+        common[event] = module_common_mode(raw, tables, module, bins, histogram)
+    _add_module(addresses, begin, common, tables, arrays, module, work)
 
 
 @njit(nogil=True, cache=True)

@@ -6,7 +6,7 @@ gives what was added so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -43,20 +43,15 @@ class Pending(NamedTuple):
 
 
 class Block:
-    """Addresses of the modules of some events.
-
-    Attributes
-    ----------
-    addresses : int64 ``(modules, events)``, 0 where an event lacks the module.
-    turn : which piece of the work comes next, shared by the threads.
-    """
+    """Where the modules of some events are in memory."""
 
     def __init__(self, events: Sequence[Event], shape: Shape) -> None:
         modules, rows, columns = shape
         steps = 2 * rows * columns * np.arange(modules)
-        addresses = np.zeros((len(events), modules), np.int64)
+        addresses = np.zeros((modules, len(events)), np.int64)
         self._keep: list[NDArray[np.int16]] = []
-        for row, event in zip(addresses, events, strict=True):
+        self._turn = iter(range(modules))  # next() of it is atomic
+        for column, event in zip(addresses.T, events, strict=True):
             for places, pixels in event.modules:
                 if pixels.shape != (len(places), rows, columns) or places[-1] >= modules:
                     # the compiled loops trust addresses
@@ -69,23 +64,22 @@ class Block:
                 start = pixels.__array_interface__["data"][0] + steps[: len(places)]
                 first, last = places[0], places[-1]
                 if last - first == len(places) - 1:
-                    row[first : last + 1] = start
+                    column[first : last + 1] = start
                 else:
-                    row[list(places)] = start
-        self.addresses = np.ascontiguousarray(addresses.T)
-        self.turn = np.zeros(1, np.int64)
-
-    @property
-    def events(self) -> int:
-        """Number of events."""
-        result: int = self.addresses.shape[1]
-        return result
-
-    @property
-    def present(self) -> NDArray[np.int64]:
+                    column[list(places)] = start
+        self._addresses = addresses
+        self.events = len(events)
+        self.present: NDArray[np.int64] = np.count_nonzero(addresses, axis=1)
         """Number of events that have each module."""
-        result: NDArray[np.int64] = np.count_nonzero(self.addresses, axis=1)
-        return result
+
+    def modules(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Modules and the addresses of their pixels in the events that have them.
+
+        Threads that go through this at the same time share the modules.
+        """
+        for module in self._turn:
+            addresses = self._addresses[module]
+            yield module, addresses[addresses != 0]
 
 
 class RawSums:
@@ -125,7 +119,8 @@ class RawSums:
         return Pending(partial(self._add, block), partial(self._added, block))
 
     def _add(self, block: Block) -> None:
-        add_raw(block.addresses, block.turn, self._arrays)
+        for module, addresses in block.modules():
+            add_raw(addresses, module, self._arrays)
 
     def _added(self, block: Block) -> None:
         self._module_count += block.present
@@ -180,7 +175,9 @@ class CorrectedSums:
         return Pending(partial(self._add, block), partial(self._added, block))
 
     def _add(self, block: Block) -> None:
-        add_corrected(block.addresses, block.turn, self._module_count, self._tables, self._arrays)
+        for module, addresses in block.modules():
+            begin = self._module_count[module] == 0
+            add_corrected(addresses, module, begin, self._tables, self._arrays)
 
     def _added(self, block: Block) -> None:
         self._module_count += block.present

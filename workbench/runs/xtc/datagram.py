@@ -172,22 +172,26 @@ class XtcFile:
 
     def read_into(self, offset: int, out: memoryview) -> None:
         """Fill `out` with the bytes at `offset`, for pixels; raises as `window`."""
-        if self._pixels < 0:  # a descriptor of its own, so that the system sees it go forward
-            self._pixels = os.dup(self._headers)
-            try:
-                self._pixels = os.open(self.path, os.O_RDONLY)
-                _advise(self._pixels, "POSIX_FADV_SEQUENTIAL")
-            except OSError:  # renamed or removed meanwhile: the first descriptor still reads it
-                pass
         done = 0
         while done < len(out):
             try:
-                count = os.preadv(self._pixels, [out[done:]], offset + done)
+                count = os.preadv(self.descriptor, [out[done:]], offset + done)
             except OSError as error:
                 raise self._failed(offset + done, error) from error
             if not count:
                 raise self._ended(offset, len(out), done)
             done += count
+
+    @property
+    def descriptor(self) -> int:
+        """File descriptor for pixels: one of its own, so that the system sees it go forward."""
+        if self._pixels < 0:
+            try:
+                self._pixels = os.open(self.path, os.O_RDONLY)
+                _advise(self._pixels, "POSIX_FADV_SEQUENTIAL")
+            except OSError:  # renamed or removed meanwhile: the first descriptor still reads it
+                self._pixels = os.dup(self._headers)
+        return self._pixels
 
     def _read(self, offset: int, size: int) -> bytes:
         try:
