@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workbench.averages import Statistics, merge_all
+from workbench.averages import Statistics, merge_all, read_state
+from workbench.averages.statistics import FIELDS
 from workbench.errors import FileFormatError, WorkbenchError
 
 SHAPE = (2, 3)
@@ -134,3 +135,27 @@ def test_shapes_must_agree():
         Statistics.empty((1,)).merge(Statistics.empty((2,)))
     with pytest.raises(WorkbenchError, match="no statistics"):
         merge_all([])
+
+
+@pytest.mark.parametrize("damage", ["method", "encrypted", "compressed", "nested"])
+@pytest.mark.parametrize("read", [Statistics.load, read_state])
+def test_damaged_archives_are_one_sentence(tmp_path, damage, read):
+    path = tmp_path / "x.npz"
+    about = "[" * 100_000 if damage == "nested" else "about"
+    np.savez_compressed(path, about=np.array(about), **{FIELDS[0]: np.arange(1000)})
+    content = bytearray(path.read_bytes())
+    for sign, flags, method in ((b"PK\3\4", 6, 8), (b"PK\1\2", 8, 10)):
+        place = -1
+        while (place := content.find(sign, place + 1)) >= 0:
+            if damage == "method":
+                content[place + method] = 99
+            elif damage == "encrypted":
+                content[place + flags] |= 1
+            elif damage == "compressed" and sign == b"PK\3\4":
+                name = int.from_bytes(content[place + 26 : place + 28], "little")
+                extra = int.from_bytes(content[place + 28 : place + 30], "little")
+                content[place + 30 + name + extra] = 0xFF
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="expected") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)

@@ -108,6 +108,8 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
     with h5py.File(tmp_path / "none.h5", "w") as file:
         file["a"] = 3
+    (tmp_path / "named.tif").write_bytes(b"{ EDF }" + bytes(900))
+    (tmp_path / "packed.edf.gz").write_bytes(b"\x1f\x8b" + bytes(900))
     os.mkfifo(tmp_path / "pipe.cbf")  # reading it would wait for ever
     header = b"{'descr': '|b1', 'fortran_order': False, 'shape': (1,), "
     for name, damaged in (("line", header + b"\n"), ("deep", b"[" * 5000), ("open", b"('\n")):
@@ -118,6 +120,11 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
             read_image(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_an_image_on_which_fabio_would_search_for_ever_is_refused(shared_data):
+    with pytest.raises(FileFormatError, match="no data"):
+        read_image(shared_data / "hostile" / "slow.edf")
 
 
 def test_unknown_suffixes_are_refused_and_nothing_is_overwritten_unasked(tmp_path):

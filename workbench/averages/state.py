@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from array import array
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -158,6 +159,8 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
         EOFError,
         AttributeError,
         BadZipFile,
+        RuntimeError,
+        zlib.error,
     ) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise FileFormatError(path, f"{expected}; it cannot be used ({why}).") from error

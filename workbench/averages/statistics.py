@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +162,8 @@ class Statistics:
             EOFError,
             AttributeError,
             BadZipFile,
+            RuntimeError,
+            zlib.error,
         ) as error:
             raise FileFormatError(
                 path, f"expected saved statistics, found something else ({error})."

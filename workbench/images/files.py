@@ -16,6 +16,7 @@ from workbench.geometry import Geometry
 from workbench.hdf5 import datasets, replacing_hdf5
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
+from workbench.runs.frame_files import open_fabio
 
 if TYPE_CHECKING:
     import h5py
@@ -91,10 +92,10 @@ def write_image(
 
 
 def _read_fabio(path: str) -> NDArray[Any]:
-    import fabio
-
     try:
-        opened = fabio.open(path)
+        opened = open_fabio(path)
+    except FileFormatError:
+        raise
     except Exception as error:  # fabio raises many kinds
         raise FileFormatError(
             path, "no known image format.", hint="Known are CBF, HDF5, npy and fabio's formats."

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import read_regular
 from workbench.hdf5 import datasets
 from workbench.runs.xtc.beamline import HC_EV_ANGSTROM
+
+if TYPE_CHECKING:
+    from fabio.fabioimage import FabioImage
 
 
 class FrameImage(Protocol):
@@ -197,12 +200,35 @@ class _NpyStack:
         return values
 
 
-def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
-    import fabio
+def open_fabio(path: str | os.PathLike[str]) -> FabioImage:
+    """Image that fabio opens; by its ending if that is ``.edf`` or ``.tif``.
 
+    fabio by itself would try one format after the other, with some without end. Compressed files
+    are refused: a few kilobytes may expand to gigabytes.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is compressed; fabio raises many kinds beside it.
+    """
+    import fabio
+    from fabio.edfimage import EdfImage
+    from fabio.tifimage import TifImage
+
+    ending = Path(path).suffix.lower()
+    if ending in (".gz", ".bz2", ".xz"):
+        raise FileFormatError(path, "is compressed.", hint="Decompress it first.")
+    kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
+    kind = kinds.get(ending)
+    return fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path))
+
+
+def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
     try:
-        opened = fabio.open(str(path))
+        opened = open_fabio(path)
         count = opened.nframes
+    except FileFormatError:
+        raise
     except Exception as error:  # fabio raises many kinds
         hint = "Known are npy, HDF5, CXI, and fabio's formats (CBF, EDF, TIFF, …)."
         raise FileFormatError(path, "no known image format.", hint=hint) from error

@@ -38,7 +38,7 @@ def read_coordinates(path: Path) -> GeometryFile[Geometry]:
     name = os.fspath(path)
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy's reader of the header raises nearly any kind
         raise FileFormatError(path, "cannot read this array of coordinates.") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
         raise FileFormatError(path, "expected an array of coordinates (real numbers).")

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,7 @@ from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
-
-if TYPE_CHECKING:
-    from fabio.fabioimage import FabioImage
+from workbench.runs.frame_files import open_fabio
 
 POLARITY = "non-zero = masked"
 MAX_BYTES = 256 * 2**20
@@ -51,12 +48,10 @@ def read(path: str | os.PathLike[str]) -> Mask:
     FileFormatError
         If it is no such image.
     """
-    if Path(path).suffix.lower() in (".gz", ".bz2", ".xz"):
-        raise FileFormatError(path, "is compressed.", hint="Decompress it first.")
     try:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        with _quiet_fabio(), _opened(path) as opened:
+        with _quiet_fabio(), open_fabio(path) as opened:
             if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
                 shape = " × ".join(map(str, opened.shape))
                 raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
@@ -74,17 +69,6 @@ def read(path: str | os.PathLike[str]) -> Mask:
         return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
-
-
-def _opened(path: str | os.PathLike[str]) -> FabioImage:
-    """Image of the kind that the ending says; fabio by itself would try one after the other."""
-    import fabio
-    from fabio.edfimage import EdfImage
-    from fabio.tifimage import TifImage
-
-    kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
-    kind = kinds.get(Path(path).suffix.lower())
-    return fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path))
 
 
 @contextmanager
