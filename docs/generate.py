@@ -197,7 +197,14 @@ def geometry():
         f"{known.text} | {'yes' if known.read else 'no'} |"
         for known in FORMATS
     ]
-    text += ["", "A version such as `0-end.data.v3` is a SLAC file.", ""]
+    text += [
+        "",
+        "A version such as `0-end.data.v3` is a SLAC file. psana reads that format, DIALS the CBF",
+        "and `.expt` files, CrystFEL the `.geom`. A SLAC file keeps the tree of objects and its",
+        "comments as they are. CrystFEL and numpy files hold the places of panels or pixels only;",
+        "read back, the groups stand where the design has them and the modules carry the rest.",
+        "",
+    ]
     return "\n".join(text)
 
 

@@ -70,6 +70,7 @@ class Mask(MaskCounts):
     good : bool ``(modules, rows, columns)``, True = good.
     reasons : uint32 ``(modules, rows, columns)``, the bits of `workbench.mask.RULES` that mask each
         pixel; 0 where `good`.
+    masked, counts, removals, kept : see `MaskCounts`.
     provenance : where the mask comes from; plain and JSON-able.
     images : what the mask was made from, or None.
     """
