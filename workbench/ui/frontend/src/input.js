@@ -82,8 +82,8 @@ export function listen(view, tile) {
     if (view.drawing && mode === "polygon") view.drawing.points.push(at.mm);
     else {
       const kind = /** @type {Shape["kind"]} */ (mode);
-      const points = kind === "polygon" ? [at.mm] : [at.mm, at.mm];
-      view.drawing = { kind, points, width: 2, layer: -2, name: "" };
+      // the last point follows the mouse
+      view.drawing = { kind, points: [at.mm, at.mm], width: 2, layer: -2, name: "" };
     }
     view.needLines();
   });
