@@ -107,7 +107,8 @@ def test_everything_is_reached_by_keys_alone(notebook, page):
 
 def test_an_error_in_a_callback_is_seen(notebook, page):
     notebook.kernel(
-        "def broken(): raise ZeroDivisionError('of all things')\nbench.session.suggestions = broken"
+        "def broken(*_): raise ZeroDivisionError('of all things')\n"
+        "bench.session.results.suggestions = broken"
     )
     page.get_by_role("button", name="Suggest limits").click()
     notebook.wait_text(".cw-panel .cw-error", "of all things")
