@@ -59,7 +59,7 @@ class RingFitSettings:
         it is drawn to 0 with this share of the usual stiffness.
     widest_px : standard deviation of a move before anything is known.
     most_step_px, most_steps : limits of the steps.
-    least_pace : least share of a step that is taken where steps go to and fro.
+    least_pace : least share of a step that is taken where steps go back and forth.
     converged_px, converged_sigmas : a step is small if it is below one of both.
     coarse_px : steps small enough to go on with smaller squares.
     least_pixels : groups with fewer values take no part.
@@ -391,7 +391,7 @@ class RingFit:
         reduced = self.reduced()
         profile, move, sigmas = self._solved(reduced)
         longest = float(np.abs(move).max(initial=0.0))
-        if float(move @ self._last_move) < 0:  # to and fro: strengths and spots lag behind
+        if float(move @ self._last_move) < 0:  # back and forth: strengths and spots lag behind
             self._pace = max(self._pace / 2, self.settings.least_pace)
         else:
             self._pace = min(1.5 * self._pace, 1.0)
