@@ -75,8 +75,8 @@ def _write_table(file: h5py.Group, mask: Mask) -> None:
     removed.attrs["bits"] = json.dumps(bits)
     if mask.kept:
         keepers = [
-            {"name": kept_dataset.name, "layer": kept_dataset.layer}
-            for kept_dataset in mask.kept[:MOST_BITS]
+            {"name": keeper.name, "layer": keeper.layer}
+            for keeper in mask.kept[:MOST_BITS]
         ]
         dataset(file, SPARED, table.words(table.spared, MOST_BITS))
         kept_dataset = dataset(file, KEPT, table.words(table.kept, MOST_BITS))
