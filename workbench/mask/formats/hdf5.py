@@ -74,10 +74,7 @@ def _write_table(file: h5py.Group, mask: Mask) -> None:
     removed = dataset(file, REMOVALS, table.words(table.removed, MOST_BITS))
     removed.attrs["bits"] = json.dumps(bits)
     if mask.kept:
-        keepers = [
-            {"name": keeper.name, "layer": keeper.layer}
-            for keeper in mask.kept[:MOST_BITS]
-        ]
+        keepers = [{"name": keeper.name, "layer": keeper.layer} for keeper in mask.kept[:MOST_BITS]]
         dataset(file, SPARED, table.words(table.spared, MOST_BITS))
         kept_dataset = dataset(file, KEPT, table.words(table.kept, MOST_BITS))
         kept_dataset.attrs["bits"] = json.dumps(keepers)
