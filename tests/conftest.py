@@ -1,7 +1,12 @@
 """What all tests share: the sample experiment, the real data beside the checkout, DIALS."""
 
+import contextlib
+import dataclasses
 import fcntl
+import functools
+import hashlib
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -87,19 +92,75 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory):
+def common_folder(tmp_path_factory):
+    """Folder of all test processes, for what is made once; whoever writes there locks it."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@contextlib.contextmanager
+def locked(path: Path):
+    """Let one process at a time be here."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample(common_folder):
     """Sample experiment of 12 events a run, written once for all test processes; read only."""
     from workbench.simulate.experiment import SampleExperiment, write_experiment
 
-    base = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        base = base.parent
-    with (base / "sample.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = base / "sample"
+    folder = common_folder / "sample"
+    with locked(folder):
         if (folder / ".complete").exists():
             return SampleExperiment(folder)
         return write_experiment(folder, events=12)
+
+
+@pytest.fixture(scope="module")
+def aligned_once(common_folder):
+    """Align an image once in all test processes: the next to ask the same gets that answer.
+
+    For modules that prove what is done with an alignment. Whether it is right and the same each
+    time is proven in tests that do not use this.
+    """
+    from workbench.alignment import align_quadrants
+    from workbench.alignment.prepare import geometry_of
+    from workbench.progress import raise_if_cancelled
+
+    @functools.wraps(align_quadrants)
+    def kept(image, geometry=None, mask=None, method=None, settings=None, progress=None,
+             halves=None):  # fmt: skip
+        present = geometry_of(image, geometry)
+        asked = [present.pixel_positions_um(), getattr(mask, "good", mask), method, settings]
+        for one in (image, *(halves or ())):
+            asked += [getattr(one, name, None) for name in ("distance_mm", "wavelength_angstrom")]
+            asked += [getattr(one, "data", one), getattr(one, "provenance", None) if halves else 0]
+        path = common_folder / f"alignment-{digest(asked)}.pickle"
+        with locked(path):
+            if path.exists():
+                raise_if_cancelled(progress, "The alignment")
+                return dataclasses.replace(pickle.loads(path.read_bytes()), present=present)
+            found = align_quadrants(image, geometry, mask, method, settings, progress, halves)
+            path.write_bytes(pickle.dumps(found))
+            return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.alignment.align_quadrants", kept)
+        yield
+
+
+def digest(values) -> str:
+    """Hash of the content of arrays and of the text of everything else."""
+    made = hashlib.sha256()
+    for value in values:
+        if isinstance(value, np.ndarray):
+            made.update(f"{value.dtype}{value.shape}".encode())
+            made.update(np.ascontiguousarray(value))
+        else:
+            made.update(repr(value).encode())
+    return made.hexdigest()
 
 
 @pytest.fixture(scope="session")

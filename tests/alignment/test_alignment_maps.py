@@ -11,6 +11,8 @@ from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
 
+pytestmark = pytest.mark.xdist_group("maps")  # its fixtures are made once
+
 TRUTH = np.array([[3.3, -2.4], [-4.6, 5.2], [6.5, 1.1], [-2.2, -7.7]])
 
 MAPS_ONLY = AlignmentSettings(refine="none")
@@ -28,6 +30,13 @@ def powder(truth, spacing=24.6, photons=30.0, seed=0):
     return counts.astype(float) * 10, present
 
 
+@pytest.fixture(scope="module")
+def sharp():
+    """Sharp rings, aligned: the present geometry and what is found."""
+    image, present = powder(TRUTH)
+    return present, align_quadrants(image, present)
+
+
 def test_offsets_of_sharp_rings_come_out_within_a_quarter_of_a_pixel():
     image, present = powder(TRUTH)
     found = align_quadrants(image, present, settings=MAPS_ONLY)
@@ -36,9 +45,9 @@ def test_offsets_of_sharp_rings_come_out_within_a_quarter_of_a_pixel():
     assert np.abs([one.trial_px for one in found.quadrants] - TRUTH).max() < 1
 
 
-def test_corrected_geometry_is_the_true_one():
-    image, present = powder(TRUTH)
-    corrected = align_quadrants(image, present).geometry.pixel_positions_um()
+def test_corrected_geometry_is_the_true_one(sharp):
+    present, found = sharp
+    corrected = found.geometry.pixel_positions_um()
     true = present.move_quadrants(TRUTH).pixel_positions_um()
     assert np.abs(corrected - true).max() / CSPAD.pixel_um < 0.25
 
@@ -105,9 +114,8 @@ def test_wrong_shapes_are_refused_in_one_sentence():
         align_quadrants(np.zeros(CSPAD.shape), Geometry.ideal(), method="best")
 
 
-def test_a_person_can_overrule_nudge_and_refuse_a_quadrant():
-    image, present = powder(TRUTH)
-    found = align_quadrants(image, present)
+def test_a_person_can_overrule_nudge_and_refuse_a_quadrant(sharp):
+    _, found = sharp
     changed = found.with_offset(2, (1.5, -2.0)).nudged(2, (0.1, 0)).with_accepted(0, False)
     assert changed.quadrants[2].verdict == "overruled"
     assert np.allclose(changed.applied_px[2], (1.6, -2.0))
@@ -119,9 +127,8 @@ def test_a_person_can_overrule_nudge_and_refuse_a_quadrant():
         found.with_offset(0, (np.nan, 0))
 
 
-def test_printed_lines_carry_those_of_quadrants_cbf():
-    image, present = powder(TRUTH)
-    lines = align_quadrants(image, present).lines()
+def test_printed_lines_carry_those_of_quadrants_cbf(sharp):
+    lines = sharp[1].lines()
     assert "Searching a grid with dimensions (41, 41)" in lines
     assert sum(line.startswith("max cc ") and " is at (" in line for line in lines) == 4
     assert any(line.startswith("Average CC: ") for line in lines)

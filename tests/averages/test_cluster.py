@@ -111,7 +111,7 @@ class Slow(fake_runs.FakeRun):
             time.sleep(0.3 if event.index > 8 else 0)
             yield event
 
-    def part(self, events):
+    def subset(self, events):
         return fake_runs.FakeRun(self.frames).subset(events)  # the workers find theirs at once
 
 

@@ -86,7 +86,7 @@ def test_a_cancelled_bright_run_is_kept_and_marked_partial(sampled, endless):
     assert sampled.images.maximum is not None
     assert sampled.status("mask").state == State.DONE
     assert any("cancelled" in text for text in sampled.calibration().warnings)
-    sampled.change("alignment.range_px", 4)
+    sampled.change("alignment.refine", "none")
     sampled.compute_alignment()
     sampled.wait(120)
     with pytest.raises(WorkbenchError, match="images step is not up to date"):
@@ -118,7 +118,7 @@ def test_a_cancelled_dark_run_is_shown_too_and_averaging_again_completes_it(
 def test_results_of_partial_images_are_out_of_date_once_the_images_are_complete(
     sampled, endless, monkeypatch
 ):
-    sampled.change("alignment.range_px", 4)
+    sampled.change("alignment.refine", "none")
     bright = sampled.recipe.experiment.bright[0]
     endless(bright)
     sampled.compute_images()

@@ -12,6 +12,8 @@ from workbench.recipe import Recipe
 from workbench.recipe import mask as layers
 from workbench.session import Session, State
 
+pytestmark = pytest.mark.usefixtures("aligned_once")
+
 
 def states(session):
     return [session.status(step).state for step in ("images", "mask", "alignment", "geometry")]
