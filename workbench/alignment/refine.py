@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from workbench.alignment.plain import plain
 from workbench.alignment.prepare import Prepared
@@ -203,9 +204,15 @@ def refine_rings(
     if not (used & ~held).any():
         return None
     start = np.where(held[:, None], 0.0, start_px)
-    fit = RingFit(prepared, start, used, held, settings)
-    if not fit.asics:
-        return None
+    # the fit has threads of its own; with those of BLAS they would wait for each other
+    with threadpool_limits(limits=1, user_api="blas"):
+        fit = RingFit(prepared, start, used, held, settings)
+        return _settled(fit, used, progress) if fit.asics else None
+
+
+def _settled(fit: RingFit, used: NDArray[np.bool_], progress: Progress | None) -> Refinement:
+    """Step until the steps are small, first with large squares of pixels, then with small ones."""
+    settings = fit.settings
     converged, iterations = False, 0
     for iterations in range(1, settings.most_steps + 1):
         raise_if_cancelled(progress, "The alignment")
