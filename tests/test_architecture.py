@@ -44,6 +44,8 @@ NUMBERS_OF_A_DETECTOR = re.compile(
     r"\b(185|388|194|193|370|5920|11840|1480|1552|16383|2296960|2_296_960|32 . 185)\b"
     r"|\b0?\.?(109\.92|10992|274\.80?|2748)\b|SENS2X1"
 )
+NAMES_THAT_SAY_NOTHING = {"found", "one", "told"}
+ROOMS_TO_RENAME = {"alignment", "averages", "runs", "ui"}
 HOLD_NUMBERS = ("detectors/", "runs/xtc/", "simulate/")
 
 
@@ -124,6 +126,41 @@ def test_numbers_of_a_detector_stand_in_its_description():
         if not name.startswith(HOLD_NUMBERS) and NUMBERS_OF_A_DETECTOR.search(path.read_text())
     }
     assert not holding, "take the numbers from the detector of the value in hand"
+
+
+def names_bound(tree: ast.AST) -> set[str]:
+    """Variables, arguments, functions and classes that a file names, whatever they are."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+    return names
+
+
+def own_names_changed(tree: ast.AST) -> set[str]:
+    """Modules and names of this package that a file gives other names on import."""
+    return {
+        f"{alias.name} as {alias.asname}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.asname and (getattr(node, "module", None) or alias.name).startswith("workbench")
+    }
+
+
+def test_names_say_what_they_hold_and_stay_the_same_on_import():
+    wrong = {
+        path.relative_to(PACKAGE).as_posix(): names
+        for path in MODULES
+        if room_of(path) not in ROOMS_TO_RENAME
+        for tree in [ast.parse(path.read_text())]
+        if (names := names_bound(tree) & NAMES_THAT_SAY_NOTHING | own_names_changed(tree))
+    }
+    assert not wrong
 
 
 def test_importing_the_package_loads_nothing_heavy():

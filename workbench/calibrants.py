@@ -51,13 +51,13 @@ def calibrant_rings(name: str, d_min: float = 1.2) -> tuple[Ring, ...]:
         squares = h * h + k * k + index * index
         if 0 < squares <= (lattice / d_min) ** 2:
             strengths[squares] = strengths.get(squares, 0.0) + _structure(name, (h, k, index))
-    found = [
+    rings = [
         Ring(lattice / squares**0.5, strength * 0.94**squares / squares)
         for squares, strength in sorted(strengths.items())
         if strength > 0
     ]
-    strongest = max(ring.intensity for ring in found)
-    return tuple(Ring(ring.d_angstrom, ring.intensity / strongest) for ring in found)
+    strongest = max(ring.intensity for ring in rings)
+    return tuple(Ring(ring.d_angstrom, ring.intensity / strongest) for ring in rings)
 
 
 def as_rings(rings: str | Sequence[Ring | tuple[float, float]]) -> tuple[Ring, ...]:

@@ -33,15 +33,15 @@ def describe_file(path: str | os.PathLike[str], size: int, modified: float) -> d
 
 def software() -> dict[str, str]:
     """Versions of Python and of the packages that compute; of a checkout also its commit."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
     if commit():
-        found["commit"] = commit()
-    return found
+        versions["commit"] = commit()
+    return versions
 
 
 @functools.cache

@@ -122,10 +122,11 @@ def _rank(
     images = {path: read_image(path) for path in args.images}
     ranked = rank_images(images, geometry, mask, settings)
     if args.json:
-        print(json.dumps([one.to_dict() for one in ranked], indent=2))
+        print(json.dumps([ranking.to_dict() for ranking in ranked], indent=2))
         return 0
-    for one in ranked:
-        print(f"{one.mean_cc:7.4f}  {one.clear} of {len(one.cc)} quadrants clear  {one.name}")
+    for ranking in ranked:
+        clear = f"{ranking.clear} of {len(ranking.cc)} quadrants clear"
+        print(f"{ranking.mean_cc:7.4f}  {clear}  {ranking.name}")
     if len(ranked) > 1:
         print("The merged maximum of several runs is often clearer: workbench merge …")
     return 0

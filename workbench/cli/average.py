@@ -27,6 +27,8 @@ from workbench.errors import Cancelled, GeometryError, NoEventsError
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
+    from workbench.geometry import Geometry
+    from workbench.runs import Run
 
 KINDS = {"average": "averagebase", "stddev": "stddevbase", "maximum": "maxbase"}
 
@@ -131,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     many = len(args.run) > 1
     for number in _present(args) if many else args.run or [0]:
         try:
-            images, geometry, result, status = _one(args, _open(args, number))
+            images, geometry, result, status = _average(args, _open(args, number))
         except NoEventsError as error:
             if not many:
                 raise
@@ -150,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         if status:
             return status
         raise NoEventsError("None of the runs has events to average.")
-    document: Any = {"runs": results} if many else results[0]
+    document: dict[str, Any] = {"runs": results} if many else results[0]
     if merged is not None and len(results) > 1:
         span = RunSpan([result["run"] for result in results])
         name = merged.file_name(_names(args)["maximum"], merged.extension, run=span)
@@ -175,21 +177,23 @@ def _present(args: argparse.Namespace) -> list[int]:
     return present
 
 
-def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[str, Any], int]:
+def _average(
+    args: argparse.Namespace, run: Run
+) -> tuple[RunImages, Geometry | None, dict[str, Any], int]:
     """Average one run and write its images; also gives the exit status."""
     from workbench.averages import average_run
 
     if args.deploy_constants is not None:
-        check_deployment(args, opened)
-    geometry = _geometry(opened)
+        check_deployment(args, run)
+    geometry = _geometry(run)
 
     def show(images: RunImages) -> None:
         _write(args, images, geometry)
 
-    label = opened.title if args.frames else f"{opened.experiment} run {opened.number}"
+    label = run.title if args.frames else f"{run.experiment} run {run.number}"
     with Interruptible(label) as progress:
         images = average_run(
-            opened,
+            run,
             corrections_of(args),
             runner_of(args),
             progress,
@@ -217,11 +221,13 @@ def _one(args: argparse.Namespace, opened: Any) -> tuple[RunImages, Any, dict[st
         if images.partial:
             tell("Constants are not made of a partial average.")
         else:
-            result["constants"] = deploy(args, opened, images)
+            result["constants"] = deploy(args, run, images)
     return images, geometry, result, progress.status
 
 
-def _write(args: argparse.Namespace, images: RunImages, geometry: Any) -> dict[str, Path]:
+def _write(
+    args: argparse.Namespace, images: RunImages, geometry: Geometry | None
+) -> dict[str, Path]:
     """Write the images, and the state if asked for."""
     kinds = (*KINDS, *(["minimum"] if args.min else []))
     paths = images.save(args.outputdir, geometry, _names(args), kinds)
@@ -242,7 +248,7 @@ def _names(args: argparse.Namespace) -> dict[str, str]:
     return {kind: given[kind] or name for kind, name in default.items()}
 
 
-def _open(args: argparse.Namespace, number: int) -> Any:
+def _open(args: argparse.Namespace, number: int) -> Run:
     from workbench import pipeline
 
     if args.frames:
@@ -259,16 +265,16 @@ def _open(args: argparse.Namespace, number: int) -> Any:
     )
 
 
-def _geometry(opened: Any) -> Any:
+def _geometry(run: Run) -> Geometry | None:
     from workbench.averages import deployed_geometry
 
     try:
-        geometry = deployed_geometry(opened)
+        geometry = deployed_geometry(run)
     except GeometryError as error:
         tell(f"{error} The images are written without a geometry.")
         return None
     if geometry is None:
-        geometry = getattr(opened, "geometry", None)
+        geometry = getattr(run, "geometry", None)
     if geometry is None:
         tell("There is no calibration directory; the images are written without a geometry.")
     return geometry
@@ -281,7 +287,7 @@ def _larger(merged: RunImages | None, images: RunImages) -> RunImages:
 
 
 def _save_merged(
-    args: argparse.Namespace, merged: RunImages, geometry: Any, name: str, span: RunSpan
+    args: argparse.Namespace, merged: RunImages, geometry: Geometry | None, name: str, span: RunSpan
 ) -> str:
     from workbench.images import write_image
 

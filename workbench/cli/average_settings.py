@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.recipe import Corrections, Events
 
 if TYPE_CHECKING:
-    from workbench.averages import RunImages
+    from workbench.averages import Dask, RunImages, Threads
+    from workbench.runs import Run
 
 
 def numbers(text: str) -> list[int]:
     """Whole numbers from ``70``, ``70-90`` or ``70,72,80-85``, sorted."""
-    found: set[int] = set()
+    chosen: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
@@ -26,14 +28,14 @@ def numbers(text: str) -> list[int]:
             ) from None
         if high < low or high - low > 100_000:
             raise argparse.ArgumentTypeError(f"{part.strip()} is no range of numbers")
-        found.update(range(low, high + 1))
-    return sorted(found)
+        chosen.update(range(low, high + 1))
+    return sorted(chosen)
 
 
-def spans(found: list[int]) -> str:
+def spans(numbers: list[int]) -> str:
     """Sorted whole numbers as ``70-73, 76``."""
     parts: list[list[int]] = []
-    for number in found:
+    for number in numbers:
         if parts and number == parts[-1][-1] + 1:
             parts[-1][1:] = [number]
         else:
@@ -47,12 +49,12 @@ def describe_steps(steps: list[dict[str, Any]] | str) -> list[str]:
         return [f"{steps}: no corrections"]
     lines = []
     for step in steps:
-        told = [
+        facts = [
             f"{name.replace('_', ' ')} {value}"
             for name, value in step.items()
             if name not in ("step", "source", "warnings")
         ]
-        lines.append(f"{step['step']}: {step.get('source', '')} ({', '.join(told)})")
+        lines.append(f"{step['step']}: {step.get('source', '')} ({', '.join(facts)})")
     return lines
 
 
@@ -107,7 +109,7 @@ def selection_of(args: argparse.Namespace) -> Events:
         raise WorkbenchError(f"{error}.") from error
 
 
-def runner_of(args: argparse.Namespace) -> Any:
+def runner_of(args: argparse.Namespace) -> Threads | Dask:
     """Who does the work."""
     from workbench.averages import Dask, Threads
 
@@ -164,7 +166,7 @@ def _run_range(text: str, default: int) -> tuple[int, int | None]:
     return low, high
 
 
-def check_deployment(args: argparse.Namespace, opened: Any) -> None:
+def check_deployment(args: argparse.Namespace, run: Run) -> None:
     """Refuse a deployment that could not be made, before the run is averaged.
 
     Raises
@@ -174,21 +176,23 @@ def check_deployment(args: argparse.Namespace, opened: Any) -> None:
     """
     from workbench.corrections import refuse_deployed
 
-    if opened.calib_dir is None:
+    refuse_deployed(_calib_dir(run), run.address, *_run_range(args.deploy_constants, run.number))
+
+
+def _calib_dir(run: Run) -> Path:
+    if run.calib_dir is None:
         raise WorkbenchError("There is no calibration directory; give --calib-dir.")
-    refuse_deployed(
-        opened.calib_dir, opened.address, *_run_range(args.deploy_constants, opened.number)
-    )
+    return run.calib_dir
 
 
-def deploy(args: argparse.Namespace, opened: Any, images: RunImages) -> dict[str, Any]:
+def deploy(args: argparse.Namespace, run: Run, images: RunImages) -> dict[str, Any]:
     """Make constants of a dark run's images and deploy them; gives their summary."""
     from workbench.corrections import deploy_dark_constants, make_constants
 
     constants = make_constants(images)
-    first, last = _run_range(args.deploy_constants, opened.number)
-    comment = f"from {opened.experiment} run {opened.number}, {images.count} events"
-    paths = deploy_dark_constants(constants, opened.calib_dir, opened.address, first, last, comment)
+    first, last = _run_range(args.deploy_constants, run.number)
+    comment = f"from {run.experiment} run {run.number}, {images.count} events"
+    paths = deploy_dark_constants(constants, _calib_dir(run), run.address, first, last, comment)
     if not args.json:
         bad = constants.describe()["bad_pixels"]
         reasons = ", ".join(f"{n} {why}" for why, n in constants.counts.items() if n)

@@ -13,7 +13,7 @@ from workbench.cli.arguments import add_experiment_arguments
 from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
 from workbench.runs import count_events, find_experiment, inspect_run, list_experiments
-from workbench.runs.inspect import RunSummary
+from workbench.runs.inspect import GainSummary, RunSummary
 from workbench.runs.psdm import RunFiles, data_root
 
 
@@ -143,7 +143,7 @@ def _range(values: tuple[float, float] | None, unit: str, digits: int) -> str:
     return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
 
 
-def _gain_row(gain: Any) -> list[str]:
+def _gain_row(gain: GainSummary) -> list[str]:
     low = f"{gain.low_gain_pixels} of {gain.pixels} pixels low"
     quadrants = "".join(map(str, gain.quadrants))
     return [gain.configuration, f"quads {quadrants}, {gain.sections} sections", gain.mode, low]

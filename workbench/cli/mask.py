@@ -294,7 +294,10 @@ def _result(mask: Mask, args: argparse.Namespace) -> dict[str, Any]:
             }
             for removal in mask.removals
         ],
-        "kept": [{"name": one.name, "layer": one.layer, "pixels": one.pixels} for one in mask.kept],
+        "kept": [
+            {"name": keeper.name, "layer": keeper.layer, "pixels": keeper.pixels}
+            for keeper in mask.kept
+        ],
         "masked_fraction_by_asic": mask.masked_fraction_by_asic.tolist(),
         "warnings": list(mask.warnings),
         "provenance": dict(mask.provenance),

@@ -23,6 +23,7 @@ from workbench.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Side = Literal["above", "below"]
 
@@ -104,7 +105,9 @@ def threshold_histograms(views: Sequence[ThresholdView], *, figure: Figure | Non
     return describe(figure, " ".join(_alt(view) for view in views))
 
 
-def draw_histogram(axes: Axes, view: ThresholdView, bins: int = 240, label_y: bool = True) -> Any:
+def draw_histogram(
+    axes: Axes, view: ThresholdView, bins: int = 240, label_y: bool = True
+) -> Line2D | None:
     """Draw one histogram; gives the line at the limit, which a panel may drag."""
     values = np.asarray(view.data).ravel()
     values = values[np.isfinite(values)]
@@ -121,14 +124,12 @@ def draw_histogram(axes: Axes, view: ThresholdView, bins: int = 240, label_y: bo
     axes.set_yscale("log")
     axes.set_ylim(0.7, 3.0 * max(1, counts.max()))
     axes.set_xlim(low, high)
-    shade: Any = {"color": MASKED, "alpha": 0.16, "lw": 0}
-    if view.removes == "below":
-        axes.axvspan(low, view.limit, **shade)
-    else:
-        axes.axvspan(view.limit, high, **shade)
-        if low < 0:
-            axes.axvspan(low, 0.0, **shade)
-            axes.axvline(0.0, color=MASKED, lw=0.8, ls=":")
+    masked = [(low, view.limit)] if view.removes == "below" else [(view.limit, high)]
+    if view.removes == "above" and low < 0:
+        masked.append((low, 0.0))
+        axes.axvline(0.0, color=MASKED, lw=0.8, ls=":")
+    for span in masked:
+        axes.axvspan(*span, color=MASKED, alpha=0.16, lw=0)
     line = axes.axvline(view.limit, color=MASKED, lw=1.6)
     sign = "≥" if view.removes == "below" else "≤"
     removed = view.removed()

@@ -32,6 +32,7 @@ from workbench.figures.style import (
 from workbench.geometry import Geometry
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
@@ -215,7 +216,7 @@ def draw_masked(axes: Axes, good: NDArray[np.bool_], frame: Frame) -> AxesImage:
 
 def draw_rings(
     axes: Axes, radii_px: Iterable[float], centre_px: Limits = (0.0, 0.0), colour: str = VERMILLION
-) -> list[Any]:
+) -> list[Artist]:
     """Dashed circles about psana (x, y) in pixels; gives the artists so that they can be moved."""
     from matplotlib.patches import Circle
 

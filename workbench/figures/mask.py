@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.detectors import find
 from workbench.figures.frame import Frame, blocks_with_any, frame_of, full
-from workbench.figures.histograms import ThresholdView, histogram_range
+from workbench.figures.histograms import Side, ThresholdView, histogram_range
 from workbench.figures.images import label_axes, name_groups
 from workbench.figures.style import (
     BLUE,
@@ -173,7 +173,7 @@ def threshold_curve(
     name: str,
     data: ArrayLike,
     limit: float,
-    removes: Any,
+    removes: Side,
     *,
     figure: Figure | None = None,
 ) -> Figure:

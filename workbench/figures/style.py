@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from workbench.detectors import Detector
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -117,7 +118,7 @@ def with_gap(name: str) -> Colormap:
     return colormaps[name].with_extremes(bad=GAP)
 
 
-def note(axes: Any, text: str) -> None:
+def note(axes: Axes, text: str) -> None:
     """Say in the middle of empty axes why they are empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK)
     axes.set_xticks([])

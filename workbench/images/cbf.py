@@ -238,20 +238,20 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
 
 
 def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDArray[Any]:
-    found: dict[str, _Section] = {}
+    binaries: dict[str, _Section] = {}
     for row, values in enumerate(parsed.table("array_data").rows()):
         name, value = values.get("array_id", ""), values.get("data", "").strip()
         match = re.fullmatch(r"binary (\d{1,9})", value)
-        if match is None or int(match[1]) >= len(parsed.binaries) or name in found:
+        if match is None or int(match[1]) >= len(parsed.binaries) or name in binaries:
             shown = name[:40].encode("ascii", "replace").decode()
             raise FileFormatError(parsed.name, f"the pixel data of {shown} are not binary.")
-        found[name] = _Section(row, parsed.binaries[int(match[1])])
+        binaries[name] = _Section(row, parsed.binaries[int(match[1])])
     of_groups = [imgcif_header.array_name(group.name) for group in detector.groups]
-    wanted = of_groups if of_groups[0] in found else detector.panel_names()
-    missing = [name for name in wanted if name not in found]
+    wanted = of_groups if of_groups[0] in binaries else detector.panel_names()
+    missing = [name for name in wanted if name not in binaries]
     if missing:
         raise FileFormatError(parsed.name, f"the pixel data of {missing[0]} are missing.")
-    sections = [found[name] for name in wanted]
+    sections = [binaries[name] for name in wanted]
     size = detector.pixels // len(wanted)
     for name, section in zip(wanted, sections, strict=True):
         section.check(parsed.name, name, size)
@@ -312,9 +312,9 @@ class _Section(NamedTuple):
         ):
             problem = f"the sides of {name} are not those of {size} pixels."
             raise FileFormatError(path, problem, offset=offset)
-        found = self.binary.size / self.kind.itemsize
-        if not self.compression and found != size:
-            problem = f"expected {size} pixels in {name}, found {found:g}."
+        pixels = self.binary.size / self.kind.itemsize
+        if not self.compression and pixels != size:
+            problem = f"expected {size} pixels in {name}, found {pixels:g}."
             raise FileFormatError(path, problem, offset=offset)
 
 

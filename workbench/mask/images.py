@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,24 @@ class HasData(Protocol):
 
 
 ImageLike = HasData | ArrayLike
+
+
+class ImageFacts(TypedDict, total=False):
+    """What is known about the images of a mask, for the rules and layers that need it.
+
+    Attributes
+    ----------
+    distance_mm, wavelength_angstrom : for the resolution; by default those of the images.
+    low_gain : bool ``(modules, rows, columns)``, True = low gain, for `MaskSettings.low_gain`.
+    occupancy : fraction of events with data in each pixel, ``(modules, rows, columns)``.
+    folder : that names of imported masks are relative to (that of the recipe).
+    """
+
+    distance_mm: float | None
+    wavelength_angstrom: float | None
+    low_gain: ArrayLike | None
+    occupancy: ArrayLike | None
+    folder: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +85,18 @@ class MaskImages:
         average: ImageLike | None,
         stddev: ImageLike | None,
         maximum: ImageLike | None,
-        *,
         geometry: Geometry | None = None,
-        distance_mm: float | None = None,
-        wavelength_angstrom: float | None = None,
-        low_gain: ArrayLike | None = None,
-        occupancy: ArrayLike | None = None,
-        folder: str | os.PathLike[str] | None = None,
+        **facts: Unpack[ImageFacts],
     ) -> MaskImages:
         """Take arrays or `DetectorImage` objects.
 
         Geometry, distance and wavelength default to those of the maximum image, or of the
         average where that has none.
+
+        Parameters
+        ----------
+        geometry : for shapes, radius and resolution.
+        facts : see `ImageFacts`.
 
         Raises
         ------
@@ -90,6 +108,7 @@ class MaskImages:
             image if hasattr(image, "data") and not isinstance(image, np.ndarray) else None
             for image in given
         )
+        low_gain, occupancy = facts.get("low_gain"), facts.get("occupancy")
         arrays: list[NDArray[np.float64]] = []
         detector: Detector | None = None
         for image, source, kind in zip(given, sources, IMAGES.values(), strict=True):
@@ -97,7 +116,7 @@ class MaskImages:
                 raise MaskError(
                     f"The mask needs the {kind.words} image; take it from the {kind.runs}."
                 )
-            values = image if source is None else source.data
+            values = cast(ArrayLike, image) if source is None else source.data
             detector, array = _numbers(values, f"{kind.words} image", detector)
             arrays.append(array)
         assert detector is not None
@@ -113,8 +132,10 @@ class MaskImages:
             arrays[2],
             sources=sources,  # type: ignore[arg-type]
             geometry=given_or_of_image("geometry", geometry),
-            distance_mm=given_or_of_image("distance_mm", distance_mm),
-            wavelength_angstrom=given_or_of_image("wavelength_angstrom", wavelength_angstrom),
+            distance_mm=given_or_of_image("distance_mm", facts.get("distance_mm")),
+            wavelength_angstrom=given_or_of_image(
+                "wavelength_angstrom", facts.get("wavelength_angstrom")
+            ),
             low_gain=(
                 None
                 if low_gain is None
@@ -123,7 +144,7 @@ class MaskImages:
             occupancy=(
                 None if occupancy is None else _numbers(occupancy, "occupancy", detector)[1]
             ),
-            folder=Path(folder or "."),
+            folder=Path(facts.get("folder") or "."),
         )
 
     @cached_property
@@ -227,7 +248,7 @@ def detector_array(
 
 
 def _numbers(
-    values: Any, what: str, detector: Detector | None
+    values: ArrayLike, what: str, detector: Detector | None
 ) -> tuple[Detector, NDArray[np.float64]]:
     detector, array = detector_array(values, what, detector)
     numbers = np.ascontiguousarray(array, np.float64).view()

@@ -109,7 +109,7 @@ def _occupancy(layer: OccupancyLayer, images: MaskImages) -> Selection:
 
 @select.register
 def _outlier(layer: OutlierLayer, images: MaskImages) -> Selection:
-    from workbench.mask.neighbour_loops import outliers
+    from workbench.mask.mask_loops import outliers
 
     image = images.image(layer.image)
     usable = np.isfinite(image) & ~images.unbonded
@@ -208,9 +208,9 @@ def follow(layer: GrowLayer | IslandLayer, masked: Pixels, source: Pixels) -> Pi
     """
     if isinstance(layer, GrowLayer):
         return grown(source, layer.pixels, layer.neighbours) & ~masked
-    from workbench.mask.neighbour_loops import islands
+    from workbench.mask.mask_loops import islands
 
-    return islands(~masked, layer.smaller_than, layer.neighbours == 8)
+    return islands(masked, layer.smaller_than, layer.neighbours == 8)
 
 
 def grown(masked: Pixels, pixels: int, neighbours: int) -> Pixels:

@@ -29,7 +29,7 @@ from workbench.provenance import stamp
 from workbench.recipe import Recipe, recipe_to_text
 from workbench.recipe.rules import IMAGES, LIMITS
 from workbench.report import checks, geometries, inputs, masks, quadrants, verdict
-from workbench.report.provenance_table import provenance_table, sha256, starting_geometry
+from workbench.report.provenance_table import content_sha256, provenance_table, starting_geometry
 from workbench.report.reproduce import RECIPE_ID, instructions
 from workbench.report.ring_comparison import RingComparison, compare_rings
 from workbench.report.sensors import sensor_table
@@ -330,11 +330,11 @@ class CalibrationReport:
         mask, corrected = self.calibration.mask, self.calibration.corrected
         rows = [["recipe (settings and inputs)", self.sha256]]
         for name, image in self._images.items():
-            rows.append([name, sha256(np.ascontiguousarray(image.data))])
+            rows.append([name, content_sha256(np.ascontiguousarray(image.data))])
         if mask is not None:
-            rows.append(["mask (good pixels)", sha256(np.packbits(mask.good))])
+            rows.append(["mask (good pixels)", content_sha256(np.packbits(mask.good))])
         if corrected is not None:
-            rows.append(["corrected geometry (text)", sha256(corrected.to_text().encode())])
+            rows.append(["corrected geometry (text)", content_sha256(corrected.to_text().encode())])
         return table(["result", "SHA-256"], rows)
 
     def outputs(self) -> Shown:

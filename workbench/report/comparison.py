@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from workbench import figures
 from workbench.alignment import Alignment
+from workbench.averages import RunImages
 from workbench.errors import WorkbenchError
 from workbench.figures import Picture
 from workbench.images import DetectorImage
 from workbench.mask import Mask
 from workbench.progress import Progress
 from workbench.recipe import Recipe
+from workbench.report import verdict
 from workbench.report.calibration import CalibrationReport
 from workbench.report.masks import words_of
 from workbench.report.quadrants import correlations
@@ -38,8 +40,6 @@ from workbench.report.text import (
     table,
     together,
 )
-from workbench.report.verdict import SUMMARY_TYPE, heading, made_by
-from workbench.report.verdict import show as show_verdict
 from workbench.report.versions_table import SAME_UM, largest_distance_um
 
 ALIKE = 0.01
@@ -106,7 +106,7 @@ class ComparisonReport:
         first_geometry, second_geometry : files of the geometries to start from, instead of what
             the recipes say.
         """
-        known: dict[str, Any] = {}  # a run that both recipes average alike is read once
+        known: dict[str, RunImages] = {}  # a run that both recipes average alike is read once
         reports = [
             CalibrationReport.of_recipe(path, geometry, progress, save=False, known=known)
             for path, geometry in ((first, first_geometry), (second, second_geometry))
@@ -135,7 +135,12 @@ class ComparisonReport:
         """The verdict on each, then which is better on what."""
         criteria = list(self._criteria())
         rows = [
-            [one.what, *map(one.as_text, one.values), self._name_of(one.winner)] for one in criteria
+            [
+                criterion.what,
+                *map(criterion.as_text, criterion.values),
+                self._name_of(criterion.winner),
+            ]
+            for criterion in criteria
         ]
         scores = table(["", *self.names, "better"], rows)
         notes = self._notes()
@@ -152,15 +157,15 @@ class ComparisonReport:
         boxes = [
             together(
                 Shown(f"<h3>{html.escape(name)}</h3>", name),
-                heading(report.calibration),
-                show_verdict(report.judged, {"verdict": report.judged.word}),
+                verdict.heading(report.calibration),
+                verdict.show(report.judged, {"verdict": report.judged.word}),
             )
             for name, report in named
         ]
         both = "".join(f"<div>{box.markup}</div>" for box in boxes)
         verdicts = Shown(f'<div class="verdicts">{both}</div>', "\n\n".join(b.plain for b in boxes))
-        shown = together(made_by(self.reports[0].made), scores, sentence(*notes), verdicts)
-        return Shown(shown.markup, shown.plain, {SUMMARY_TYPE: summary})
+        shown = together(verdict.made_by(self.reports[0].made), scores, sentence(*notes), verdicts)
+        return Shown(shown.markup, shown.plain, {verdict.SUMMARY_TYPE: summary})
 
     def settings(self) -> Shown:
         """Settings in which the recipes differ."""

@@ -48,10 +48,10 @@ def _with_contents(body: str) -> str:
     """Page with links to its parts (headings of the second level) below its title."""
     titles: list[tuple[str, str]] = []
 
-    def mark(found: re.Match[str]) -> str:
-        name = re.sub(r"\W+", "-", html.unescape(found[1])).strip("-").lower()
-        titles.append((name, found[1]))
-        return f'<h2 id="{name}">{found[1]}</h2>'
+    def mark(heading: re.Match[str]) -> str:
+        name = re.sub(r"\W+", "-", html.unescape(heading[1])).strip("-").lower()
+        titles.append((name, heading[1]))
+        return f'<h2 id="{name}">{heading[1]}</h2>'
 
     body = re.sub(r"<h2[^>]*>([^<]*)</h2>", mark, body)
     links = " ".join(f'<a href="#{name}">{title}</a>' for name, title in titles)

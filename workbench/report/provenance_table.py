@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.constants import constants_folder, file_for_run
 from workbench.errors import WorkbenchError
-from workbench.files import sha256 as file_sha256
+from workbench.files import sha256
 from workbench.pipeline import Calibration
 from workbench.provenance import describe_files
 from workbench.report.text import Shown, folded, table, together
@@ -48,7 +48,7 @@ class InputFile:
         try:
             if self.octets is None or os.stat(self.path).st_size > HASH_UP_TO:
                 return ""
-            return file_sha256(self.path)
+            return sha256(self.path)
         except OSError:
             return ""
 
@@ -133,7 +133,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
-def sha256(content: bytes | NDArray[Any]) -> str:
+def content_sha256(content: bytes | NDArray[Any]) -> str:
     """SHA-256 of bytes or of an array."""
     return hashlib.sha256(content).hexdigest()
 

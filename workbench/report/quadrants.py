@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def offsets(alignment: Alignment) -> Shown:
     """Offset and uncertainty of each quadrant, correlation before and after, what was applied."""
     rows = []
-    for number, one in enumerate(alignment.quadrants):
-        x, y = one.offset_px if one.verdict != "not determined" else (math.nan, math.nan)
-        before, after = correlations(one)
+    for number, quadrant in enumerate(alignment.quadrants):
+        x, y = quadrant.offset_px if quadrant.verdict != "not determined" else (math.nan, math.nan)
+        before, after = correlations(quadrant)
         rows.append(
             [
-                f"Q{number}", signed(x), known(one.sigma_px[0], 2), signed(y),
-                known(one.sigma_px[1], 2), known(before, 4), known(after, 4), one.verdict,
-                "yes" if one.accepted else "no",
+                f"Q{number}", signed(x), known(quadrant.sigma_px[0], 2), signed(y),
+                known(quadrant.sigma_px[1], 2), known(before, 4), known(after, 4), quadrant.verdict,
+                "yes" if quadrant.accepted else "no",
             ]
         )  # fmt: skip
     header = ["", "x (px)", "± σ", "y (px)", "± σ", "CC before", "CC after", "verdict", "applied"]
@@ -43,42 +43,45 @@ def meaning(alignment: Alignment) -> Shown:
     )
 
 
-def correlations(one: QuadrantAlignment) -> tuple[float, float]:
+def correlations(quadrant: QuadrantAlignment) -> tuple[float, float]:
     """Correlation of a quadrant in the deployed and in the corrected geometry.
 
     Read from its map, between trial offsets by cubic interpolation; NaN where the map has no
     value.
     """
-    offset = one.offset_px if one.accepted else np.zeros(2)
-    return _at(one, np.zeros(2)), _at(one, np.asarray(offset, dtype=float))
+    offset = quadrant.offset_px if quadrant.accepted else np.zeros(2)
+    return _at(quadrant, np.zeros(2)), _at(quadrant, np.asarray(offset, dtype=float))
 
 
-def _at(one: QuadrantAlignment, offset_px: NDArray[np.float64]) -> float:
+def _at(quadrant: QuadrantAlignment, offset_px: NDArray[np.float64]) -> float:
     from scipy.interpolate import RegularGridInterpolator
 
-    trials, grid = np.asarray(one.trials_px, dtype=float), np.asarray(one.map, dtype=float)
+    trials, grid = (
+        np.asarray(quadrant.trials_px, dtype=float),
+        np.asarray(quadrant.map, dtype=float),
+    )
     if len(trials) < 2 or not np.isfinite(grid).any():
         return math.nan
     whole = len(trials) > 3 and bool(np.isfinite(grid).all())
-    found = RegularGridInterpolator(
+    interpolated = RegularGridInterpolator(
         (trials, trials), grid, method="cubic" if whole else "linear",
         bounds_error=False, fill_value=math.nan,
     )  # fmt: skip
-    return float(found(offset_px)[0])
+    return float(interpolated(offset_px)[0])
 
 
 def measures(alignment: Alignment) -> Shown:
     """The numbers behind the verdict on each quadrant, and the width of the rings."""
     rows = [
         [
-            f"Q{number}", known(one.measures.second_peak_ratio, 2),
-            known(one.measures.sensor_split_px, 2), count(one.pairs),
-            known(one.measures.ring_significance, 1),
+            f"Q{number}", known(quadrant.measures.second_peak_ratio, 2),
+            known(quadrant.measures.sensor_split_px, 2), count(quadrant.pairs),
+            known(quadrant.measures.ring_significance, 1),
         ]
-        for number, one in enumerate(alignment.quadrants)
+        for number, quadrant in enumerate(alignment.quadrants)
     ]  # fmt: skip
     header = ["", "second peak / peak", "sensor split (px)", "pixel pairs", "ring significance (σ)"]
-    events = [one.measures.event_halves_apart_px for one in alignment.quadrants]
+    events = [quadrant.measures.event_halves_apart_px for quadrant in alignment.quadrants]
     divided = bool(np.isfinite(events).any())
     if divided:
         header.append("event halves apart (px)")

@@ -84,10 +84,10 @@ def show(verdict: Verdict, summary: dict[str, Any]) -> Shown:
 
 def lines(summary: dict[str, Any]) -> list[str]:
     """Verdict as lines of text, from a report's summary; for terminals."""
-    told = [summary.get("verdict", ""), *(f"- {text}" for text in summary.get("done", ()))]
+    text_lines = [summary.get("verdict", ""), *(f"- {text}" for text in summary.get("done", ()))]
     if summary.get("reasons"):
-        told += ["What to look at:", *(f"- {text}" for text in summary["reasons"])]
-    return [text for text in [*told, *summary.get("sentences", ())] if text]
+        text_lines += ["What to look at:", *(f"- {text}" for text in summary["reasons"])]
+    return [text for text in [*text_lines, *summary.get("sentences", ())] if text]
 
 
 def heading(calibration: Calibration) -> Shown:

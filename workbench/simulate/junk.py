@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
 
-_Make = Callable[[np.random.Generator, NDArray[Any], NDArray[Any]], NDArray[Any]]
+_Make = Callable[
+    [np.random.Generator, NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]
+]
 
 
 def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32]:
@@ -30,36 +31,48 @@ def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32
     return result
 
 
-def _noise(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _noise(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     return random.gamma(random.uniform(0.3, 5), 2.0, CSPAD.shape)
 
 
-def _gradient(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _gradient(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     a, b, c, d = random.normal(0, 1, 4)
     slope = (a * x + b * y) / 900 + (c * x * x + d * x * y) / 900**2
-    result: NDArray[Any] = 20 * (1 + 0.5 * slope)
+    result: NDArray[np.float64] = 20 * (1 + 0.5 * slope)
     return result
 
 
-def _stripes(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _stripes(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     angle, period = random.uniform(0, np.pi), random.uniform(8, 80)
     along = x * np.cos(angle) + y * np.sin(angle)
-    result: NDArray[Any] = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
+    result: NDArray[np.float64] = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
     return result
 
 
-def _plaid(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    result: NDArray[Any] = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
+def _plaid(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
     return result
 
 
-def _rows(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _rows(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Pick-up: the same rows and columns bright on every sensor."""
     rows, columns = random.gamma(2, 3, CSPAD.rows), random.gamma(2, 3, CSPAD.columns)
     return np.broadcast_to(rows[:, None] + columns, CSPAD.shape)
 
 
-def _steps(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _steps(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Every ASIC has its own pedestal and gain."""
     level = random.uniform(2, 40, (CSPAD.asics // 2, 1, 2, 1))
     return np.broadcast_to(level, (CSPAD.asics // 2, CSPAD.rows, 2, CSPAD.columns // 2)).reshape(
@@ -67,7 +80,9 @@ def _steps(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDA
     )
 
 
-def _spots(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _spots(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     level = np.full(CSPAD.shape, random.uniform(0.1, 5))
     count = int(random.integers(100, 6000))
     sensor, row, column = (random.integers(1, n - 1, count) for n in CSPAD.shape)
@@ -77,7 +92,9 @@ def _spots(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDA
     return level
 
 
-def _blobs(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _blobs(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     level = np.full(CSPAD.shape, 2.0)
     for _ in range(int(random.integers(3, 40))):
         a, b = random.uniform(-900, 900, 2)
@@ -86,43 +103,53 @@ def _blobs(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDA
     return level
 
 
-def _halo(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _halo(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Water: round, but without an edge to hold on to."""
     radius, width = np.hypot(x, y), random.uniform(120, 200)
-    result: NDArray[Any] = (
+    result: NDArray[np.float64] = (
         30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
     )
     return result
 
 
-def _squares(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _squares(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Square rings about the beam."""
-    result: NDArray[Any] = 10 + 8 * np.sin(
+    result: NDArray[np.float64] = 10 + 8 * np.sin(
         2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60)
     )
     return result
 
 
-def _star(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _star(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Streaks that run outwards from the beam."""
     spokes = int(random.integers(12, 200))
-    result: NDArray[Any] = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
+    result: NDArray[np.float64] = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
     return result
 
 
-def _elsewhere(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _elsewhere(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Rings about quite another centre."""
     angle = random.uniform(0, 2 * np.pi)
     away = random.uniform(250, 500) * np.array([np.cos(angle), np.sin(angle)])
     radius = np.hypot(x - away[0], y - away[1])
-    result: NDArray[Any] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: NDArray[np.float64] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
     return result
 
 
-def _ellipses(random: np.random.Generator, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+def _ellipses(
+    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Ellipses about the beam, a third longer than wide."""
     radius = np.hypot(x, y * random.uniform(1.25, 1.5))
-    result: NDArray[Any] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: NDArray[np.float64] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
     return result
 
 

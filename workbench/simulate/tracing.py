@@ -143,5 +143,5 @@ def _caught(
     i = np.rint(row @ hit / (row @ row)).astype(int)
     j = np.rint(column @ hit / (column @ column)).astype(int)
     inside = (i >= 0) & (i < rows) & (j >= 0) & (j < columns)
-    found = np.bincount(i[inside] * columns + j[inside], minlength=rows * columns)
-    return found.reshape(rows, columns).astype(float)
+    counts = np.bincount(i[inside] * columns + j[inside], minlength=rows * columns)
+    return counts.reshape(rows, columns).astype(float)

@@ -162,12 +162,12 @@ def read_truth(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def faulty_pixels(entries: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:
     """Faulty pixels by kind, bool ``(32, 185, 388)``, from `read_truth`; unbonded ones as well."""
-    found = {"unbonded": CSPAD.unbonded_pixels()}
+    faulty = {"unbonded": CSPAD.unbonded_pixels()}
     for kind in entries["faulty_counts"]:
         if kind != "unbonded":
-            found[kind] = np.zeros(CSPAD.shape, dtype=bool)
-            found[kind].reshape(-1)[entries[f"faulty_{kind}"]] = True
-    return found
+            faulty[kind] = np.zeros(CSPAD.shape, dtype=bool)
+            faulty[kind].reshape(-1)[entries[f"faulty_{kind}"]] = True
+    return faulty
 
 
 _HEADER = """\
@@ -195,12 +195,12 @@ def _slac_text(geometry: Geometry, which: str) -> str:
     # written here, not by Geometry.write: the text has no date, so the same seed gives the same
     # bytes, and whole micrometres as PSCalib writes them
     lines = [_HEADER.format(experiment=EXPERIMENT, comment=_COMMENTS[which])]
-    for one in geometry.objects:
-        position = "".join(f"{value:>9.0f}" for value in one.origin_um + 0.0)
-        design = "".join(f"{value:>6.1f}" for value in (one.rot_z, one.rot_y, one.rot_x))
-        tilt = "".join(f"{value:>10.5f}" for value in (one.tilt_z, one.tilt_y, one.tilt_x))
+    for placed in geometry.objects:
+        position = "".join(f"{value:>9.0f}" for value in placed.origin_um + 0.0)
+        design = "".join(f"{value:>6.1f}" for value in (placed.rot_z, placed.rot_y, placed.rot_x))
+        tilt = "".join(f"{value:>10.5f}" for value in (placed.tilt_z, placed.tilt_y, placed.tilt_x))
         lines.append(
-            f"{one.parent:<10s} {one.parent_index:>2d}   {one.name:<10s} {one.index:>2d} "
-            f"{position} {design} {tilt}\n"
+            f"{placed.parent:<10s} {placed.parent_index:>2d}   {placed.name:<10s} "
+            f"{placed.index:>2d} {position} {design} {tilt}\n"
         )
     return "".join(lines)

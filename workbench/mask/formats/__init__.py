@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from workbench.errors import FileFormatError, MaskError
 from workbench.mask.mask import Mask
@@ -38,6 +38,13 @@ class Format(NamedTuple):
     module: str
     endings: tuple[str, ...]
     text: str
+
+
+class FormatModule(Protocol):
+    """What a module of this package does; one that knows several formats is told which."""
+
+    def write(self, mask: Mask, path: str | os.PathLike[str], *format: str) -> None: ...
+    def read(self, path: str | os.PathLike[str], *format: str) -> Mask: ...
 
 
 FORMATS: dict[str, Format] = {
@@ -105,8 +112,7 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     if format is None and name in ("cxi", "nxmx"):
         name = _format_of_hdf5(path)
     named = (format,) if FORMATS[name].module == "psana" else ()
-    mask: Mask = _module(name).read(path, *named)
-    return mask
+    return _module(name).read(path, *named)
 
 
 def check_format(path: str | os.PathLike[str], format: str | None = None) -> str:
@@ -125,8 +131,8 @@ def check_format(path: str | os.PathLike[str], format: str | None = None) -> str
     return name
 
 
-def _module(name: str) -> Any:
-    return import_module(f"workbench.mask.formats.{FORMATS[name].module}")
+def _module(name: str) -> FormatModule:
+    return cast(FormatModule, import_module(f"workbench.mask.formats.{FORMATS[name].module}"))
 
 
 def _format_of_ending(path: str | os.PathLike[str]) -> str | None:
