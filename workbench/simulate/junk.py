@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
 
-_Make = Callable[
-    [np.random.Generator, NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]
-]
+Plane = NDArray[np.float64]
+"""One number of each pixel, in the detector's shape."""
+_Make = Callable[[np.random.Generator, Plane, Plane], Plane]
 
 
 def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32]:
@@ -31,48 +31,36 @@ def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32
     return result
 
 
-def _noise(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _noise(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     return random.gamma(random.uniform(0.3, 5), 2.0, CSPAD.shape)
 
 
-def _gradient(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _gradient(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     a, b, c, d = random.normal(0, 1, 4)
     slope = (a * x + b * y) / 900 + (c * x * x + d * x * y) / 900**2
-    result: NDArray[np.float64] = 20 * (1 + 0.5 * slope)
+    result: Plane = 20 * (1 + 0.5 * slope)
     return result
 
 
-def _stripes(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _stripes(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     angle, period = random.uniform(0, np.pi), random.uniform(8, 80)
     along = x * np.cos(angle) + y * np.sin(angle)
-    result: NDArray[np.float64] = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
+    result: Plane = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
     return result
 
 
-def _plaid(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
+def _plaid(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
+    result: Plane = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
     return result
 
 
-def _rows(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _rows(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Pick-up: the same rows and columns bright on every sensor."""
     rows, columns = random.gamma(2, 3, CSPAD.rows), random.gamma(2, 3, CSPAD.columns)
     return np.broadcast_to(rows[:, None] + columns, CSPAD.shape)
 
 
-def _steps(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _steps(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Every ASIC has its own pedestal and gain."""
     level = random.uniform(2, 40, (CSPAD.asics // 2, 1, 2, 1))
     return np.broadcast_to(level, (CSPAD.asics // 2, CSPAD.rows, 2, CSPAD.columns // 2)).reshape(
@@ -80,9 +68,7 @@ def _steps(
     )
 
 
-def _spots(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _spots(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     level = np.full(CSPAD.shape, random.uniform(0.1, 5))
     count = int(random.integers(100, 6000))
     sensor, row, column = (random.integers(1, n - 1, count) for n in CSPAD.shape)
@@ -92,9 +78,7 @@ def _spots(
     return level
 
 
-def _blobs(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _blobs(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     level = np.full(CSPAD.shape, 2.0)
     for _ in range(int(random.integers(3, 40))):
         a, b = random.uniform(-900, 900, 2)
@@ -103,53 +87,39 @@ def _blobs(
     return level
 
 
-def _halo(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _halo(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Water: round, but without an edge to hold on to."""
     radius, width = np.hypot(x, y), random.uniform(120, 200)
-    result: NDArray[np.float64] = (
-        30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
-    )
+    result: Plane = 30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
     return result
 
 
-def _squares(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _squares(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Square rings about the beam."""
-    result: NDArray[np.float64] = 10 + 8 * np.sin(
-        2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60)
-    )
+    result: Plane = 10 + 8 * np.sin(2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60))
     return result
 
 
-def _star(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _star(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Streaks that run outwards from the beam."""
     spokes = int(random.integers(12, 200))
-    result: NDArray[np.float64] = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
+    result: Plane = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
     return result
 
 
-def _elsewhere(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _elsewhere(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Rings about quite another centre."""
     angle = random.uniform(0, 2 * np.pi)
     away = random.uniform(250, 500) * np.array([np.cos(angle), np.sin(angle)])
     radius = np.hypot(x - away[0], y - away[1])
-    result: NDArray[np.float64] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: Plane = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
     return result
 
 
-def _ellipses(
-    random: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _ellipses(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Ellipses about the beam, a third longer than wide."""
     radius = np.hypot(x, y * random.uniform(1.25, 1.5))
-    result: NDArray[np.float64] = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
+    result: Plane = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
     return result
 
 
