@@ -1,4 +1,4 @@
-"""Numbers that several rooms need."""
+"""Numbers and ways to write numbers that several rooms need."""
 
 from __future__ import annotations
 
@@ -6,3 +6,14 @@ HC_EV_ANGSTROM = 12398.4187
 """Planck's constant times the speed of light: photon energy (eV) times wavelength (Å)."""
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of normal noise over the median of its absolute deviations."""
+
+
+def size_text(octets: float) -> str:
+    """File size for people: ``18.4 MB``."""
+    if octets < 1000:
+        return f"{octets:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        octets /= 1000
+        if octets < 1000:
+            return f"{octets:.1f} {unit}"
+    return f"{octets / 1000:.1f} TB"

@@ -12,6 +12,7 @@ from workbench.detectors import CSPAD
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
+from workbench.quantities import size_text
 from workbench.recipe import MaskSettings, Recipe, Thresholds, write_recipe
 from workbench.recipe.mask import CircleLayer
 from workbench.report import masks
@@ -19,7 +20,7 @@ from workbench.report.checks import show as show_checks
 from workbench.report.provenance_table import hash_list, input_files
 from workbench.report.quadrants import correlations, measures
 from workbench.report.ring_comparison import compare_rings, ring_contrast
-from workbench.report.text import by_folder, count, signed, size, table, together
+from workbench.report.text import by_folder, count, signed, table, together
 from workbench.report.verdict import judge, show
 from workbench.report.versions_table import (
     geometry_before,
@@ -322,7 +323,12 @@ def test_numbers_for_people():
     assert signed(-0.001) == "+0.00"
     assert signed(-3.456) == "−3.46"
     assert signed(float("nan")) == "–"
-    assert [size(n) for n in (5, 12_345, 18.4e6, 2e14)] == ["5 B", "12.3 kB", "18.4 MB", "200.0 TB"]
+    assert [size_text(n) for n in (5, 12_345, 18.4e6, 2e14)] == [
+        "5 B",
+        "12.3 kB",
+        "18.4 MB",
+        "200.0 TB",
+    ]
 
 
 def test_halves_of_the_events_are_in_the_table_where_they_were_compared():

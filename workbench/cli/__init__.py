@@ -1,6 +1,6 @@
 """The command ``workbench``: one verb per module of this package.
 
-A verb module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int | None``.
+A verb module has ``add_arguments(parser)`` and ``run(options) -> int | None``.
 Long options may be spelled with hyphens or underscores. Errors are one line on standard error.
 """
 

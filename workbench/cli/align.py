@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from workbench.images import DetectorImage
     from workbench.mask import Mask
 
-HELP = "find the quadrant offsets that make powder rings concentric"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""

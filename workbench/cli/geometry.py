@@ -22,8 +22,6 @@ from workbench.geometry import (
     compare,
 )
 
-HELP = "convert, deploy, compare and roll back geometry files"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs below ``geometry``."""

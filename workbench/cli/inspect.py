@@ -12,6 +12,7 @@ from typing import Any
 from workbench.cli.arguments import add_experiment_arguments
 from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
+from workbench.quantities import size_text
 from workbench.runs import count_events, find_experiment, inspect_run, list_experiments
 from workbench.runs.inspect import GainSummary, RunSummary
 from workbench.runs.psdm import RunFiles, data_root
@@ -191,15 +192,6 @@ def table(rows: Sequence[Sequence[str]], right: int = 0) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def size_text(size: float) -> str:
-    """Bytes for people: ``4.6 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _utc(seconds: float) -> str:

@@ -13,7 +13,6 @@ from urllib.parse import quote
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
 
-HELP = "open the workbench in JupyterLab"
 DEFAULT_NAME = "calibration.ipynb"
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from workbench.mask import Mask, MaskEvaluator
 
 KINDS = ("pixel_mask", "pixel_status")
-HELP = "trusted-pixel mask from average, standard deviation and maximum"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

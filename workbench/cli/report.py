@@ -6,8 +6,6 @@ import argparse
 import json
 import sys
 
-HELP = "run a recipe and write an executed notebook, an HTML page and a PDF"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""

@@ -8,8 +8,6 @@ import shlex
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.progress import Terminal
 
-HELP = "write a realistic sample experiment as XTC files"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""

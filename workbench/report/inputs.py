@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.pipeline import Calibration
+from workbench.quantities import size_text
 from workbench.report.provenance_table import HASH_UP_TO, InputFile, hash_list, input_files
 from workbench.report.text import (
     Shown,
@@ -16,7 +17,6 @@ from workbench.report.text import (
     known,
     moment,
     sentence,
-    size,
     table,
     together,
 )
@@ -62,9 +62,14 @@ def files(calibration: Calibration) -> Shown:
     if not inputs:
         return sentence("The results do not name their input files.")
     total = sum(file.octets or 0 for file in inputs)
-    words = f"{len(inputs)} files, {size(total)} in all."
+    words = f"{len(inputs)} files, {size_text(total)} in all."
     rows = [
-        [file.role, file.path, "gone" if file.octets is None else size(file.octets), file.modified]
+        [
+            file.role,
+            file.path,
+            "gone" if file.octets is None else size_text(file.octets),
+            file.modified,
+        ]
         for file in inputs
     ]
     listing = table(["used for", "file", "size", "modified (UTC)"], by_folder(rows))
@@ -72,11 +77,13 @@ def files(calibration: Calibration) -> Shown:
         uses: dict[str, list[int]] = {}
         for file in inputs:
             uses.setdefault(file.role, []).append(file.octets or 0)
-        counted = [[role, len(sizes), size(sum(sizes))] for role, sizes in uses.items()]
+        counted = [[role, len(sizes), size_text(sum(sizes))] for role, sizes in uses.items()]
         short = table(["used for", "files", "size"], counted)
         listing = together(short, folded("All files (not printed)", listing))
     hashes = hash_list(inputs)
-    title = f"SHA-256 of the files up to {size(HASH_UP_TO)}, for sha256sum --check (not printed)"
+    title = (
+        f"SHA-256 of the files up to {size_text(HASH_UP_TO)}, for sha256sum --check (not printed)"
+    )
     return together(sentence(words), listing, folded(title, hashes) if hashes else sentence(""))
 
 
@@ -88,7 +95,7 @@ def outputs(files: Mapping[str, Path]) -> Shown:
         InputFile(kind, os.fspath(path), Path(path).stat().st_size, "")
         for kind, path in files.items()
     ]
-    rows = [[file.role, file.path, size(file.octets or 0)] for file in made]
+    rows = [[file.role, file.path, size_text(file.octets or 0)] for file in made]
     title = "SHA-256 of the files written, for sha256sum --check (not printed)"
     return together(
         table(["written", "file", "size"], by_folder(rows)), folded(title, hash_list(made))

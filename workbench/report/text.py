@@ -148,15 +148,6 @@ def enumerated(numbers: Iterable[int]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def size(octets: float) -> str:
-    """Give a file size for people: ``18.4 MB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if octets < 1000 or unit == "TB":
-            return f"{octets:.0f} {unit}" if unit == "B" else f"{octets:.1f} {unit}"
-        octets /= 1000
-    raise AssertionError("unreachable")
-
-
 def _is_number(cell: object) -> bool:
     if isinstance(cell, bool):
         return False
