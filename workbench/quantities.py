@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 HC_EV_ANGSTROM = 12398.4187
-"""Planck's constant times the speed of light: photon energy (eV) times wavelength (Å)."""
+"""Planck's constant times the speed of light: photon energy (eV) times wavelength (Å), with the
+digits the LCLS programs use."""
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of normal noise over the median of its absolute deviations."""
 

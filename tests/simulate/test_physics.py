@@ -26,7 +26,7 @@ def flat_positions(x_px, y_px, z_um=0.0):
 
 def bare(**changes):
     """Rings alone: unpolarised beam, no background."""
-    return Scene(**{"background_photons": 0.0, "bandwidth": 0.0, "polarization": 0.0} | changes)
+    return Scene(**{"background_photons": 0.0, "bandwidth": 0.0, "polarisation": 0.0} | changes)
 
 
 def test_behenate_orders_lie_where_braggs_law_puts_them():
@@ -78,7 +78,7 @@ def test_a_nearer_pixel_sees_a_ring_at_a_smaller_radius():
 
 
 def test_polarised_beam_scatters_less_along_the_polarisation():
-    scene = Scene(rings=(), polarization=1.0, background_photons=100.0)
+    scene = Scene(rings=(), polarisation=1.0, background_photons=100.0)
     along, across = (
         expected_photons(place, scene, plane_z_um=0)[0, 0]
         for place in (flat_positions([0.0], [900.0]), flat_positions([900.0], [0.0]))

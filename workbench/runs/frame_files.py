@@ -17,7 +17,7 @@ from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import read_regular
 from workbench.hdf5 import datasets
-from workbench.runs.xtc.beamline import HC_EV_ANGSTROM
+from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
     from fabio.fabioimage import FabioImage

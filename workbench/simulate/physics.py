@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from workbench.calibrants import Ring, as_rings
 from workbench.detectors import CSPAD
-
-EV_ANGSTROM = 12398.4187
-"""h c in eV Å, with the digits the LCLS programs use."""
+from workbench.quantities import HC_EV_ANGSTROM
 
 # A wide pixel reaches from the seam to 274.80 µm; its nominal position is the outer 1x1 pixel's.
 # Five pieces of half a pixel, their distance from that position in pixels (positive: outwards).
@@ -64,19 +62,19 @@ class Scene:
     bandwidth : relative standard deviation of the wavelength; widens the outer rings.
     background_photons : per pixel and frame on the crest of the water ring, before the factors.
     flat_photons : per pixel and frame, isotropic (fluorescence), before the solid angle.
-    polarization : degree of linear polarisation along y, −1 … 1.
+    polarisation : degree of linear polarisation along y, −1 … 1.
     shadow : beam stop, if any.
     """
 
     distance_mm: float = 121.0
-    wavelength_angstrom: float = EV_ANGSTROM / 9500
+    wavelength_angstrom: float = HC_EV_ANGSTROM / 9500
     rings: str | Sequence[Ring | tuple[float, float]] = "AgBeh"
     ring_photons: float = 20.0
     ring_width_px: float = 1.8
     bandwidth: float = 5e-4
     background_photons: float = 10.0
     flat_photons: float = 0.0
-    polarization: float = 0.98
+    polarisation: float = 0.98
     shadow: Shadow | None = None
 
 
@@ -159,7 +157,7 @@ def _density(
     sine_squared = 1 - cosine_squared
     with np.errstate(invalid="ignore", divide="ignore"):
         horizontal = np.where(radius > 0, (y / radius) ** 2, 0.5)
-    share = (1 + scene.polarization) / 2
+    share = (1 + scene.polarisation) / 2
     polarisation = 1 - sine_squared * (share * horizontal + (1 - share) * (1 - horizontal))
     # area seen under the angle: cos of incidence / distance², relative to the centre
     solid_angle = cosine_squared**1.5 * (scene.distance_mm * 1000 / along) ** 2

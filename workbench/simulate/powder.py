@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from workbench.calibrants import Ring
 from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
-from workbench.simulate.physics import EV_ANGSTROM, Scene, Shadow, expected_photons
+from workbench.quantities import HC_EV_ANGSTROM
+from workbench.simulate.physics import Scene, Shadow, expected_photons
 from workbench.simulate.sampling import normal_table, sample_maximum, sample_mean
 
 ADU_PER_PHOTON = 28.0
@@ -34,7 +35,7 @@ def powder_image(
     flat: float = 0.0,
     ring_width_px: float = 1.8,
     bandwidth: float = 5e-4,
-    polarization: float = 0.98,
+    polarisation: float = 0.98,
     spots: int = 0,
     spot_photons: float = 300.0,
     spots_on_rings: bool = True,
@@ -44,7 +45,7 @@ def powder_image(
     intensity_spread: float = 0.15,
     noise_adu: float = 4.0,
     distance_mm: float = 121.0,
-    wavelength_angstrom: float = EV_ANGSTROM / 9500,
+    wavelength_angstrom: float = HC_EV_ANGSTROM / 9500,
     seed: int = 0,
     kind: Literal["average", "maximum"] = "average",
     plane_z_um: float | None = None,
@@ -102,7 +103,7 @@ def powder_image(
         bandwidth=bandwidth,
         background_photons=background,
         flat_photons=flat,
-        polarization=polarization,
+        polarisation=polarisation,
         shadow=Shadow() if shadow is True else shadow or None,
     )
     mean = expected_photons(positions, scene, plane_z_um=plane_z_um)

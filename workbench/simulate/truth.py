@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import FileFormatError
 from workbench.geometry import Geometry
+from workbench.quantities import HC_EV_ANGSTROM
 from workbench.recipe.corrections import LOW_GAIN_FACTOR
-from workbench.simulate.physics import EV_ANGSTROM, Scene, Shadow
+from workbench.simulate.physics import Scene, Shadow
 from workbench.simulate.powder import ADU_PER_PHOTON
 from workbench.simulate.sensor import LOW_GAIN_RADIUS_PX, Sensor, make_sensor
 
@@ -39,7 +40,7 @@ ROOT_X_UM, ROOT_Y_UM, ROOT_Z_UM = 150.0, -230.0, 1_000_000.0
 
 SCENE = Scene(
     distance_mm=round(ENCODER_MM + DETZ_OFFSET_MM, 6),
-    wavelength_angstrom=EV_ANGSTROM / PHOTON_ENERGY_EV,
+    wavelength_angstrom=HC_EV_ANGSTROM / PHOTON_ENERGY_EV,
     rings="AgBeh",
     ring_photons=55.0,
     background_photons=90.0,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
+from workbench.quantities import HC_EV_ANGSTROM
 
 FIDUCIALS = 131040
 """Fiducials (360 Hz pulse numbers) run from 0 to 131039, then start again."""
@@ -268,7 +269,7 @@ def epics_time(number: int, value: float, seconds: int, nanoseconds: int) -> byt
 def ebeam(photon_energy_ev: float, *, damage_mask: int = 0, charge_nc: float = 0.18) -> bytes:
     """Payload of Bld::BldDataEBeamV7 (164 bytes); the electron energy fits the photon energy."""
     # undulator equation: λ = 3 cm / (2 γ²) · (1 + K² / 2), K = 3.5; as cctbx inverts it
-    gamma_squared = 3.0e8 * (1 + 3.5**2 / 2) / 2 * photon_energy_ev / 12398.4187
+    gamma_squared = 3.0e8 * (1 + 3.5**2 / 2) / 2 * photon_energy_ev / HC_EV_ANGSTROM
     electron_mev = 0.51099891 * gamma_squared**0.5
     values = (
         charge_nc, electron_mev, 0.012, -0.031, 0.0004, -0.0002,  # charge, energy, LTU

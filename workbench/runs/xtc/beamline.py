@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from struct import Struct, unpack_from
 
+from workbench.quantities import HC_EV_ANGSTROM
 from workbench.runs.xtc.datagram import USER_DEFINED, TypeId, Xtc, XtcFile
 
-HC_EV_ANGSTROM = 12398.4187
 ELECTRON_REST_MEV = 0.51099891
 UNDULATOR_PERIOD_ANGSTROM = 3.0e8
 UNDULATOR_K = 3.5
