@@ -194,7 +194,7 @@ ALL_DETECTORS = """
 
 
 def test_the_number_of_every_detector_and_device():
-    devices = {0: "NoDevice", 1: "Evr", 3: "Opal1000", 10: "Cspad", 13: "Cspad2x2"}
+    devices = {0: "NoDevice", 1: "Evr", 10: "Cspad", 13: "Cspad2x2", 35: "Epix100a", 43: "Jungfrau"}
     entries = [entry.split() for entry in ALL_DETECTORS.split(",")]
     assert [int(number) for number, _ in entries] == list(range(53))
     for number, name in entries:

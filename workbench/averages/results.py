@@ -21,6 +21,7 @@ from workbench.averages.statistics import Statistics
 from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
+from workbench.geometry.formats.imgcif_header import TYPES
 from workbench.images import DetectorImage, write_image
 
 BASE_NAMES: dict[str, str] = {
@@ -160,7 +161,7 @@ class RunImages:
     @property
     def extension(self) -> str:
         """End of the names of image files: ``.cbf``, or ``.h5`` for detectors no CBF is made of."""
-        return ".cbf" if self.detector.tree.group is not None else ".h5"
+        return ".cbf" if self.detector in TYPES.values() else ".h5"
 
     @property
     def timestamp(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
@@ -196,10 +197,11 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
         if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {dataset}.")
         return file[dataset]
+    smallest = min(detector.pixels for detector in DETECTORS)
     large = [
         item
         for item in datasets(file)
-        if item.dtype.kind in "biuf" and item.size is not None and item.size > 100_000
+        if item.dtype.kind in "biuf" and item.size is not None and item.size >= smallest
     ]
     usable = []
     for item in large:

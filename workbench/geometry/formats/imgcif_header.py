@@ -20,7 +20,10 @@ from workbench.geometry.tree import Geometry
 
 OWN = "cspad_workbench"
 TYPES: dict[str, Detector] = {"CS PAD": CSPAD}
-"""Detectors by the type under which cctbx.xfel and dxtbx know them in a header."""
+"""Detectors by the type under which cctbx.xfel and dxtbx know them in a header.
+
+No CBF is made of any other detector.
+"""
 ROOT = "AXIS_D0_R"
 
 

@@ -19,12 +19,14 @@ DETECTORS = [
     "MecFdi", "MecTimeTool", "MecTargetChamber", "FeeHxSpectrometer", "XrayTransportDiagnostic",
     "Lamp", "MfxEndstation", "MfxDg1", "MfxDg2", "XrtDiag", "DetLab",
 ]  # fmt: skip
-DEVICES = {
-    0: "NoDevice", 1: "Evr", 2: "Acqiris", 3: "Opal1000", 4: "TM6740", 5: "pnCCD",
-    6: "Princeton", 7: "Fccd", 8: "Ipimb", 9: "Encoder", 10: "Cspad", 11: "AcqTDC",
-    13: "Cspad2x2",
-}  # fmt: skip
-CSPAD, CSPAD2X2 = 10, 13
+DEVICES = [
+    "NoDevice", "Evr", "Acqiris", "Opal1000", "TM6740", "pnCCD", "Princeton", "Fccd", "Ipimb",
+    "Encoder", "Cspad", "AcqTDC", "Xamps", "Cspad2x2", "Fexamp", "Gsc16ai", "Phasics", "Timepix",
+    "Opal2000", "Opal4000", "OceanOptics", "Opal1600", "Opal8000", "Fli", "Quartz4A150", "Andor",
+    "USDUSB", "OrcaFl40", "Imp", "Epix", "Rayonix", "EpixSampler", "Pimax", "Fccd960", "Epix10k",
+    "Epix100a", "EpixS", "Gotthard", "DualAndor", "Wave8", "LeCroy", "ControlsCamera", "Archon",
+    "Jungfrau", "Zyla",
+]  # fmt: skip
 BEAMLINE = {0: "EBeam", 1: "PhaseCavity", 2: "FEEGasDetEnergy"}
 LEVELS = ("Control", "Source", "Segment", "Event", "Recorder", "Observer", "Reporter")
 
@@ -35,7 +37,7 @@ def address_of(phy: int) -> str:
     """Name of a detector, e.g. ``CxiDs1.0:Cspad.0`` for 0x20000A00."""
     detector, device = phy >> 24, phy >> 8 & 0xFF
     left = DETECTORS[detector] if detector < len(DETECTORS) else f"Detector{detector}"
-    right = DEVICES.get(device, f"Device{device}")
+    right = DEVICES[device] if device < len(DEVICES) else f"Device{device}"
     return f"{left}.{phy >> 16 & 0xFF}:{right}.{phy & 0xFF}"
 
 
@@ -64,7 +66,7 @@ def phy_of(address: str) -> int | None:
         return None
     left, detector_number, right, device_number = match.groups()
     detectors = {name.lower(): number for number, name in enumerate(DETECTORS)}
-    devices = {name.lower(): number for number, name in DEVICES.items()}
+    devices = {name.lower(): number for number, name in enumerate(DEVICES)}
     for kind, name, known in (("location", left, detectors), ("device", right, devices)):
         if name.lower() not in known:
             raise DetectorNotFoundError(
