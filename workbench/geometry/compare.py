@@ -114,4 +114,4 @@ def compare(older: Geometry, newer: Geometry) -> GeometryDiff:
 def _rotation_vector_deg(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
-    return np.asarray(np.degrees(Rotation.from_matrix(rotation).as_rotvec()))
+    return np.asarray(np.degrees(Rotation.from_matrix(np.array(rotation)).as_rotvec()))

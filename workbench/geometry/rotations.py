@@ -32,7 +32,7 @@ def axis_and_angle(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     """Unit axis and angle (degrees, 0 to 180) of a rotation matrix; axis z for no rotation."""
     from scipy.spatial.transform import Rotation
 
-    vector = Rotation.from_matrix(rotation).as_rotvec()
+    vector = Rotation.from_matrix(np.array(rotation)).as_rotvec()
     angle = float(np.linalg.norm(vector))
     if angle < 1e-14:
         return np.array([0.0, 0.0, 1.0]), 0.0
