@@ -81,14 +81,14 @@ def read_regular(path: str | os.PathLike[str], size: int = -1) -> bytes:
     Raises
     ------
     OSError
-        If it cannot be read or is no regular file: a pipe would be waited for.
+        If it cannot be read or is not a regular file: a pipe would be waited for.
     """
     with open(path, "rb", opener=only_regular) as file:
         return file.read(size)
 
 
 def only_regular(path: str, flags: int) -> int:
-    """Opener for `open` that refuses what is no regular file, and does not wait for it."""
+    """Opener for `open` that refuses what is not a regular file, and does not wait for it."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
@@ -96,7 +96,7 @@ def only_regular(path: str, flags: int) -> int:
     os.close(descriptor)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    raise OSError(errno.EINVAL, "it is no regular file", path)
+    raise OSError(errno.EINVAL, "it is not a regular file", path)
 
 
 def in_calibration_directory(path: str | os.PathLike[str]) -> bool:

@@ -91,5 +91,5 @@ def test_a_comment_that_is_no_unicode_and_a_pipe_in_place_of_a_file(tmp_path):
     append_history(tmp_path, "x.data", "\ud800 and \udcff")
     assert "comment:? and ?" in (tmp_path / "HISTORY").read_text()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(FileFormatError, match="no regular file"):
+    with pytest.raises(FileFormatError, match="not a regular file"):
         read_constants_file(tmp_path / "pipe")

@@ -83,7 +83,7 @@ def test_arrays_that_are_no_constants_are_refused(tmp_path, values, complaint):
 
 
 def test_a_range_of_no_runs_is_refused(tmp_path):
-    with pytest.raises(ConstantsError, match="no range"):
+    with pytest.raises(ConstantsError, match="not a range"):
         deploy_constants(np.zeros(CSPAD.shape), tmp_path, ADDRESS, "pedestals", 10, 9)
 
 

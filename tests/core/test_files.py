@@ -52,7 +52,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     assert read_regular(tmp_path / "file", 3) == b"con"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         read_regular(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError):
         read_regular(tmp_path)

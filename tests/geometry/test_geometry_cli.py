@@ -190,12 +190,12 @@ def test_history_diff_rollback_and_verify(corrected, capsys):
         (["convert", "a", "b", "c"], "expected an input and an output"),
         (["convert", "x_cc.cbf", "x.doc"], "cannot write .doc"),
         (["deploy", "x_cc.cbf", "--calib-dir", "nowhere"], "no such calibration directory"),
-        (["rollback", "last", "--calib-dir", "."], "is no version"),
+        (["rollback", "last", "--calib-dir", "."], "is not a version"),
         (["rollback", "3", "--calib-dir", "."], "there is no v3"),
         (["diff", "--calib-dir", "."], "fewer than two versions"),
         (["diff"], "give two files"),
         (["show"], "give a file"),
-        (["history", "--calib-dir", ".", "--run-range", "x"], "no range of runs"),
+        (["history", "--calib-dir", ".", "--run-range", "x"], "not a range of runs"),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(corrected, capsys, words, says):

@@ -73,5 +73,5 @@ def test_a_wrong_shape_is_refused(ideal):
 
 
 def test_sensors_flung_far_away_are_refused(ideal):
-    with pytest.raises(GeometryError, match="no usable geometry"):
+    with pytest.raises(GeometryError, match="not a usable geometry"):
         ideal.replace(("QUAD:V1", 0), x0=9e8).snapped()

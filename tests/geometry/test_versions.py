@@ -281,7 +281,7 @@ def test_run_ranges_have_versions_of_their_own_and_psanas_choice_is_shown(store)
 
 @pytest.mark.parametrize("text", ["", "end", "80-54", "0-end.data.v1", "../0-end", "-1-3", "0–end"])
 def test_impossible_run_ranges_are_refused(tmp_path, text):
-    with pytest.raises(WorkbenchError, match="no range of runs"):
+    with pytest.raises(WorkbenchError, match="not a range of runs"):
         GeometryStore(tmp_path, ADDRESS, text)
 
 

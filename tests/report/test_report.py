@@ -205,7 +205,7 @@ def test_report_beside_a_version(recipe_file, monkeypatch, tmp_path):
     assert (tmp_path / "0-end.data.v1.report.html").is_file()
     assert (tmp_path / "0-end.data.v1.report.ipynb").is_file()
     assert version.read_text() == "a geometry"
-    with pytest.raises(WorkbenchError, match="no geometry file"):
+    with pytest.raises(WorkbenchError, match="not a geometry file"):
         write_report(recipe_file, beside=tmp_path / "missing", pdf=False)
 
 

@@ -82,7 +82,7 @@ def test_a_layer_setting_that_makes_no_sense_is_told(mask_panel, session):
     mask_panel.layers.add.click()
     control = mask_panel.layers.form.controls["from_angstrom"]
     control.value = 9.0
-    assert "is no range" in mask_panel.message.value
+    assert "is not a range" in mask_panel.message.value
     assert session.recipe.mask.layers[0].from_angstrom == 0
 
 

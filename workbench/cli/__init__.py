@@ -30,7 +30,7 @@ VERBS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that takes underscores in long options and tells errors in one line."""
+    """Argument parser that takes underscores in long options and prints errors in one line."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         words = sys.argv[1:] if args is None else args

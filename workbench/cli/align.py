@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--rank", action="store_true",
-        help="only tell how clear the rings of each image are, the clearest first",
+        help="only print how clear the rings of each image are, the clearest first",
     )  # fmt: skip
     parser.add_argument(
         "--halves", nargs=2, metavar="IMAGE",

@@ -100,11 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     files(
         "--save-state", metavar="FILE",
-        help="write what is needed to go on averaging this run later (npz)",
+        help="save a state from which this run can be averaged further later (npz)",
     )  # fmt: skip
     files(
         "--resume", metavar="FILE",
-        help="go on from such a state: its events are passed over and count in the result",
+        help="continue from such a state: its events are skipped and count in the result",
     )  # fmt: skip
     files(
         "--deploy-constants", nargs="?", const="", metavar="FIRST-LAST",
@@ -121,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")
     add("--json", action="store_true", help="print the result as JSON")
-    add("-v", "--verbose", action="store_true", help="tell where constants come from")
+    add("-v", "--verbose", action="store_true", help="say where constants come from")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _present(args: argparse.Namespace) -> list[int]:
-    """Those of the runs asked for that are on disk; the others are told in one line."""
+    """Those of the runs asked for that are on disk; the others are named in one line."""
     from workbench.runs import find_experiment
 
     place = find_experiment(args.experiment, args.psdm_dir, args.xtc_dir, args.calib_dir)
@@ -171,7 +171,7 @@ def _present(args: argparse.Namespace) -> list[int]:
     present = [number for number in args.run if number in there]
     absent = [number for number in args.run if number not in there]
     if not present:
-        place.run(absent[0])  # tells what is there
+        place.run(absent[0])  # raises, and says what is there
     if absent:
         tell(f"runs {spans(absent)} are left out: they are not in {place.xtc_dir}.")
     return present
@@ -219,7 +219,7 @@ def _average(
             print(f"Saving {path}")
     if args.deploy_constants is not None:
         if images.partial:
-            tell("Constants are not made of a partial average.")
+            tell("Constants are not made from a partial average.")
         else:
             result["constants"] = deploy(args, run, images)
     return images, geometry, result, progress.status

@@ -27,7 +27,7 @@ def numbers(text: str) -> list[int]:
                 f"{text!r} is not understood; write e.g. 70, 70-90 or 70,72,75"
             ) from None
         if high < low or high - low > 100_000:
-            raise argparse.ArgumentTypeError(f"{part.strip()} is no range of numbers")
+            raise argparse.ArgumentTypeError(f"{part.strip()} is not a range of numbers")
         chosen.update(range(low, high + 1))
     return sorted(chosen)
 
@@ -137,7 +137,7 @@ def check(args: argparse.Namespace) -> None:
     elif args.experiment is None or not args.run:
         raise WorkbenchError("Name --experiment and --run, or files of frames.")
     if len(args.run or [0]) > 1 and (args.save_state or args.resume):
-        raise WorkbenchError("A state is that of one run; give one --run.")
+        raise WorkbenchError("A state belongs to one run; give one --run.")
     if args.snapshot is not None and args.snapshot <= 0:
         raise WorkbenchError("--snapshot takes a number of seconds above 0.")
     if args.deploy_constants is not None:
@@ -162,7 +162,7 @@ def _run_range(text: str, default: int) -> tuple[int, int | None]:
     except ValueError:
         low, high = 1, 0
     if high is not None and high < low:
-        raise WorkbenchError(f"{text!r} is no range of runs; write e.g. 54-60 or 54-end.")
+        raise WorkbenchError(f"{text!r} is not a range of runs; write e.g. 54-60 or 54-end.")
     return low, high
 
 

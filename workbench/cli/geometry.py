@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", metavar="TOML",
         help="recipe the geometry was made with; recorded, so that its report finds the version",
     )  # fmt: skip
-    deploy.add_argument("--dry-run", action="store_true", help="show what would be written, only")
+    deploy.add_argument("--dry-run", action="store_true", help="only show what would be written")
 
     _store_arguments(verb("history", "list the versions", _history))
 
@@ -265,7 +265,7 @@ def _version_or_file(word: str | int) -> int | str | Geometry:
 def _rollback(options: argparse.Namespace) -> None:
     number = options.version.removeprefix("v")
     if not number.isdecimal():
-        raise GeometryError(f"{options.version!r} is no version; expected e.g. 0 or v0.")
+        raise GeometryError(f"{options.version!r} is not a version; expected e.g. 0 or v0.")
     store = _store(options)
     version = store.rollback(int(number), options.comment)
     print(json.dumps(_version_facts(version)) if options.json else store.state())

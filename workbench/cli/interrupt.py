@@ -42,7 +42,9 @@ class Interruptible(Terminal):
             raise KeyboardInterrupt
         self.signal = number
         self.cancelled = True
-        sys.stderr.write("\nStopping; what is there so far is kept. Once more stops at once.\n")
+        sys.stderr.write(
+            "\nStopping; the events averaged so far are kept. Press Ctrl-C again to stop at once.\n"
+        )
 
     @property
     def status(self) -> int:

@@ -52,7 +52,7 @@ def choose(given: str | None) -> Path:
     Raises
     ------
     WorkbenchError
-        If what was given is no notebook and no recipe.
+        If what was given is neither a notebook nor a recipe.
     """
     if given is None:
         places = (Path("notebooks", DEFAULT_NAME), Path(DEFAULT_NAME))
@@ -67,7 +67,7 @@ def choose(given: str | None) -> Path:
                 write_notebook(notebook, path.name)
             return notebook
     if path.suffix != ".ipynb":
-        raise WorkbenchError(f"{path} is no notebook; give a .ipynb or a recipe (.toml).")
+        raise WorkbenchError(f"{path} is not a notebook; give a .ipynb or a recipe (.toml).")
     if not path.exists():
         if given is not None and not path.parent.is_dir():
             raise WorkbenchError(f"{path}: there is no such folder; check the path.")

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "-a", "--average-path", metavar="FILE",
-        help="write the average, weighted by events where all images are averages that tell them",
+        help="write the average, weighted by events where all images are averages whose events "
+        "are known",
     )  # fmt: skip
     add("-s", "--stddev-path", metavar="FILE", help="write the scatter among the images (ddof 1)")
     add("--json", action="store_true", help="print the result as JSON")

@@ -153,7 +153,7 @@ def deploy_constants(
         If constants of exactly that run range are deployed already, or the range is empty.
     """
     if first_run < 0 or (last_run is not None and last_run < first_run):
-        raise ConstantsError(f"runs {first_run} to {last_run} are no range of runs.")
+        raise ConstantsError(f"runs {first_run} to {last_run} is not a range of runs.")
     name = f"{first_run}-{'end' if last_run is None else last_run}.data"
     path = constants_folder(calib_dir, address, kind) / name
     if os.path.lexists(path):

@@ -50,7 +50,7 @@ def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
     Raises
     ------
     WorkbenchError
-        If it is no image of a known detector, or does not hold real numbers.
+        If it is not an image of a known detector, or does not hold real numbers.
     """
     values = np.asarray(array)
     if values.dtype.kind not in "biuf":

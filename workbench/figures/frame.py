@@ -104,7 +104,7 @@ def detector_array(
     Raises
     ------
     WorkbenchError
-        If it is no image of a known detector, or of another one.
+        If it is not an image of a known detector, or of another one.
     """
     try:
         of_detector, array = recognise(image.data if isinstance(image, DetectorImage) else image)

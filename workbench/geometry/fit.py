@@ -60,10 +60,10 @@ def modules_from_positions(
     Raises
     ------
     GeometryError
-        If a position is no number, or a module is no flat rectangle of the right size.
+        If a position is not a number, or a module is not a flat rectangle of the right size.
     """
     if not np.isfinite(positions_um).all():
-        raise GeometryError(f"{source}: some pixel positions are no numbers.")
+        raise GeometryError(f"{source}: some pixel positions are not numbers.")
     x, y = detector.module_coordinates_um()
     frames, worst = [], 0.0
     for module, places in enumerate(positions_um):

@@ -100,7 +100,7 @@ def snap(detector: Detector, transforms: bytes, fill: bool = True) -> Snapped:
     shape = (int(rows.max()) + 1, int(columns.max()) + 1)
     if shape[0] * shape[1] > LARGEST_PICTURE:
         raise GeometryError(
-            f"the modules are spread over {shape[0]} × {shape[1]} pixels; this is no usable "
+            f"the modules are spread over {shape[0]} × {shape[1]} pixels; this is not a usable "
             "geometry."
         )
     index = np.full(shape, -1, dtype=np.int32)

@@ -106,7 +106,7 @@ class FormatTable(Generic[G]):
                     return format_entry.read(Path(path))
         except OSError as error:
             raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
-        raise FileFormatError(path, "this is no known geometry format.")
+        raise FileFormatError(path, "this is not a known geometry format.")
 
     def of_path(self, path: str | os.PathLike[str], format: str | None = None) -> GeometryFormat[G]:
         """Format of a name, else of a file's ending; ``0-end.data.v3`` ends in ``.data``.

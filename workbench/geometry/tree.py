@@ -67,7 +67,7 @@ class Geometry:
     source: str = field(default="geometry")
 
     def __post_init__(self) -> None:
-        self._recognised  # noqa: B018 (refuses what is no geometry)
+        self._recognised  # noqa: B018 (refuses what is not a geometry)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Geometry):

@@ -208,7 +208,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     Raises
     ------
     FileFormatError
-        If it is no CSPAD CBF, has no pixel data, or is damaged.
+        If it is not a CSPAD CBF, has no pixel data, or is damaged.
     """
     name = os.fspath(path)
     try:

@@ -42,7 +42,7 @@ def decode(path: str, sections: Mapping[int, str]) -> bytes:
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=MOST_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise CbflibError("CBFlib does not come to an end") from None
+        raise CbflibError("CBFlib does not finish") from None
     except OSError as error:
         raise CbflibError(f"no process can be started for CBFlib, {error.strerror}") from error
     if done.returncode:

@@ -22,7 +22,7 @@ def as_detector_array(array: ArrayLike) -> NDArray[Any]:
     Raises
     ------
     WorkbenchError
-        If it is no image of a known detector, or does not hold real numbers.
+        If it is not an image of a known detector, or does not hold real numbers.
     """
     return recognise(array)[1]
 

@@ -373,7 +373,7 @@ class MaskEvaluator:
         return self._selections[key]
 
     def _file_stamp(self, layer: Layer) -> tuple[int, int] | None:
-        """Tell a changed file from the one that was read."""
+        """Distinguish a changed file from the one that was read."""
         if not isinstance(layer, FileLayer):
             return None
         try:

@@ -121,7 +121,7 @@ def explain_pixel(mask: Explained, pixel: tuple[int, int, int] | int) -> PixelRe
 
     Parameters
     ----------
-    mask : a mask; one made from images also tells the values, positions and limits.
+    mask : a mask; one made from images also gives the values, positions and limits.
     pixel : module, row, column, or the flat index in ``(modules, rows, columns)``.
 
     Raises

@@ -164,7 +164,7 @@ class ResolutionLayer(_Layer):
     def check(self) -> None:
         require(
             0 <= self.from_angstrom < self.to_angstrom,
-            f"resolution: {self.from_angstrom} to {self.to_angstrom} Å is no range",
+            f"resolution: {self.from_angstrom} to {self.to_angstrom} Å is not a range",
         )
 
 
@@ -178,7 +178,8 @@ class RadiusLayer(_Layer):
 
     def check(self) -> None:
         require(
-            0 <= self.from_mm < self.to_mm, f"radius: {self.from_mm} to {self.to_mm} mm is no range"
+            0 <= self.from_mm < self.to_mm,
+            f"radius: {self.from_mm} to {self.to_mm} mm is not a range",
         )
 
 
@@ -275,8 +276,8 @@ class PartLayer(_Layer):
         for part in self.parts:
             require(
                 re.fullmatch(r"[A-Z]+\d+(S\d+(A\d+)?)?", part) is not None,
-                f"part: {part!r} is no name of a part; write it like the quadrant Q2, the sensor "
-                "Q0S5 or the ASIC Q1S3A0",
+                f"part: {part!r} is not the name of a part; write it like the quadrant Q2, the "
+                "sensor Q0S5 or the ASIC Q1S3A0",
             )
 
 

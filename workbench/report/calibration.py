@@ -46,7 +46,7 @@ class CalibrationReport:
     ----------
     calibration : results of `workbench.run_recipe`.
     path : file of the recipe, for the command that repeats the calibration.
-    recipe : the recipe as it stands in its file, if the calibration was told to start from
+    recipe : the recipe as it stands in its file, if the calibration started from
         another geometry than that says.
     """
 
@@ -197,7 +197,7 @@ class CalibrationReport:
         """Settings of the mask, and what each rule removed."""
         mask = self.calibration.mask
         if mask is None:
-            return sentence("No mask was made: that takes a dark and a bright run.")
+            return sentence("No mask was made; that needs a dark and a bright run.")
         return masks.thresholds(mask, self.recipe.mask)
 
     def mask_rules(self) -> Picture | Shown:
@@ -241,7 +241,7 @@ class CalibrationReport:
         """Offset and uncertainty of each quadrant, and what was applied."""
         alignment = self.calibration.alignment
         if alignment is None:
-            return sentence("No quadrant offsets were found: that takes a bright image.")
+            return sentence("No quadrant offsets were determined; that needs a bright image.")
         return together(quadrants.offsets(alignment), quadrants.meaning(alignment))
 
     def measures(self) -> Shown:

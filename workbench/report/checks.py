@@ -68,7 +68,7 @@ def checks(
 
 
 def show(made: Iterable[Check]) -> Shown:
-    """Table of the criteria; a mark and not only a colour tells which are met."""
+    """Table of the criteria; a mark and not only a colour shows which are met."""
     rows = [[MARKS[check.level], check.what, check.value, check.wanted] for check in made]
     return table(["", "checked", "found", "wanted"], rows)
 

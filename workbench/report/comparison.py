@@ -321,7 +321,7 @@ class ComparisonReport:
                 yield Criterion(*words, (contrasts[0], contrasts[1]), 1, "{:.4g}".format)
         sigmas = [_sigma(report) for report in self.reports]
         if all(map(math.isfinite, sigmas)):
-            words = ("is surer of its offsets", "uncertainty of the offsets, rms (px)")
+            words = ("knows its offsets more precisely", "uncertainty of the offsets, rms (px)")
             yield Criterion(*words, (sigmas[0], sigmas[1]), -1, "{:.3f}".format)
 
     def _name_of(self, winner: int | None) -> str:
@@ -338,7 +338,7 @@ class ComparisonReport:
         notes = []
         if not self.same_image and all(report.powder for report in self.reports):
             notes.append(
-                "The two rest on different powder images; ring contrast is given on both, over the"
+                "The two use different powder images; ring contrast is given on both, over the"
                 " pixels good in both masks."
             )
         first, second = (report.calibration.geometry for report in self.reports)

@@ -25,7 +25,7 @@ def execute(template: str, parameters: Mapping[str, Any], progress: Progress | N
     ----------
     template : name of the notebook in ``templates/``, without suffix.
     parameters : values of its parameters cell.
-    progress : told the number of finished cells; if cancelled, no further cell is started.
+    progress : gets the number of finished cells; if cancelled, no further cell is started.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def execute(template: str, parameters: Mapping[str, Any], progress: Progress | N
         except Exception as error:  # a kernel that dies or cannot start raises many kinds
             raise WorkbenchError(
                 f"The report's kernel ({sys.executable}) failed: {type(error).__name__}:"
-                f" {_first_line(error)}; see that ipykernel works in this environment."
+                f" {_first_line(error)}; check that ipykernel works in this environment."
             ) from error
         finally:
             _shut_down(kernel)
@@ -114,7 +114,7 @@ def _shut_down(kernel: Any) -> None:
 
 
 class _Watcher:
-    """Tells progress from cell to cell and stops between cells when the user cancels."""
+    """Reports progress from cell to cell and stops between cells when the user cancels."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self.progress = progress

@@ -22,7 +22,7 @@ from workbench.provenance import describe_files
 from workbench.report.text import Shown, folded, table, together
 
 HASH_UP_TO = 64_000_000
-"""Larger files (long runs) are told by size and time only: hashing them would take too long."""
+"""Larger files (long runs) have no hash, only size and time: it would take too long."""
 _SHORT = 90
 
 

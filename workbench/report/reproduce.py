@@ -53,7 +53,7 @@ def read_report(path: str | os.PathLike[str]) -> ReportContent:
     Raises
     ------
     RecipeError
-        If the file cannot be read or is no report of a calibration.
+        If the file cannot be read or is not a report of a calibration.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def starting_file(content: ReportContent, target: Path) -> Path | None:
 
 
 def instructions(recipe: Path, start: Path | None) -> Shown:
-    """Tell the one command that makes a report again, and that the report itself is enough."""
+    """Give the one command that makes a report again, and that the report itself is enough."""
     words = f"It starts from the geometry {start}. " if start is not None else ""
     return together(
         preformatted(shlex.join(["workbench", "report", os.fspath(recipe)])),

@@ -89,7 +89,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
 
 
 def by_folder(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    """Rows of files (use, path, …) with each folder told once, in a row of its own above them."""
+    """Rows of files (use, path, …) with each folder named once, in a row above them."""
     listed: list[list[object]] = []
     before = ""
     for use, path, *rest in rows:

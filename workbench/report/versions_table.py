@@ -1,7 +1,7 @@
 """Which geometry version of the calibration directory a calibration belongs to.
 
 A version remembers the hash of the recipe it was deployed from, and its content. A report belongs
-to a version if it comes to the same geometry; the hash tells which one to hold it against, and
+to a version if it comes to the same geometry; the hash says which one to compare it with, and
 which geometry the recipe started from then.
 """
 
@@ -41,7 +41,7 @@ class InstalledVersion:
 
 
 def installed_version(calibration: Calibration, recipe_sha256: str = "") -> InstalledVersion:
-    """Tell whether the corrected geometry is installed, and as which version.
+    """Say whether the corrected geometry is installed, and as which version.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def geometry_before(recipe: Recipe) -> Path | None:
     """File of the geometry a recipe started from, if what it led to was deployed since.
 
     A recipe runs on the deployed geometry. Once its result is deployed, running it again would
-    start from that result and find no offsets; a report tells the calibration as it was.
+    start from that result and find no offsets; a report describes the calibration as it was.
 
     Parameters
     ----------

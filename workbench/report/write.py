@@ -79,7 +79,7 @@ def write_report(
         if the folder cannot be written, a note says so. False: no copy. A file such as
         ``…/geometry/0-end.data.v1``: beside that one.
     pdf : also print to PDF, if a Chromium-like browser is found.
-    progress : told finished cells; can cancel between cells.
+    progress : gets the number of finished cells; can cancel between cells.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _copied_beside(written: ReportFiles, version: Path) -> ReportFiles:
     """Copy a report beside a geometry version; psana ignores names that end otherwise."""
     if not version.is_file():
         raise WorkbenchError(
-            f"{version} is no geometry file; the report is in {written.html.parent}."
+            f"{version} is not a geometry file; the report is in {written.html.parent}."
         )
     copies = []
     for path in written.paths():

@@ -33,7 +33,7 @@ def read_coordinates(path: Path) -> GeometryFile[Geometry]:
     Raises
     ------
     FileFormatError
-        If it is no array of three coordinates for each pixel of a known detector.
+        If it is not an array of three coordinates for each pixel of a known detector.
     """
     name = os.fspath(path)
     try:

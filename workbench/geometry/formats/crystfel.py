@@ -114,7 +114,7 @@ def crystfel_text(
     template = None if like is None else parse_crystfel(like, "template", frame)
     frame = frame or (LAB if template is None else template.frame)
     if frame not in FRAMES:
-        raise GeometryError(f"{frame!r} is no frame; known are {', '.join(FRAMES)}.")
+        raise GeometryError(f"{frame!r} is not a frame; known are {', '.join(FRAMES)}.")
     if like is not None and template is not None:
         if template.geometry.detector is not detector:
             raise GeometryError(

@@ -148,7 +148,7 @@ class VersionFolder:
             "absent": f"there is no {self.file}",
             "version": f"{self.file} leads to v{state.version}",
             "plain": f"{self.file} is a plain file and not yet a version",
-            "foreign": f"{self.file} leads to {state.target}, which is no version",
+            "foreign": f"{self.file} leads to {state.target}, which is not a version",
             "dangling": f"{self.file} leads to {state.target}, which does not exist",
         }[state.kind]
 

@@ -1,4 +1,4 @@
-"""What a version store tells of itself: versions, switches, and what a deployment would do."""
+"""What a version store says of itself: versions, switches, and what a deployment would do."""
 
 from __future__ import annotations
 

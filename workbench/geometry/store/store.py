@@ -278,6 +278,6 @@ def _checked_range(text: str) -> str:
     runs = run_range(f"{text}.data")
     if runs is None or runs[0] > runs[1]:
         raise VersionStoreError(
-            f"{text!r} is no range of runs; expected e.g. 0-end, 54-end or 54-80."
+            f"{text!r} is not a range of runs; expected e.g. 0-end, 54-end or 54-80."
         )
     return text

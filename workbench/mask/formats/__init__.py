@@ -41,7 +41,7 @@ class Format(NamedTuple):
 
 
 class FormatModule(Protocol):
-    """What a module of this package does; one that knows several formats is told which."""
+    """What a module of this package does; one that knows several formats gets the name of one."""
 
     def write(self, mask: Mask, path: str | os.PathLike[str], *format: str) -> None: ...
     def read(self, path: str | os.PathLike[str], *format: str) -> Mask: ...
