@@ -344,20 +344,16 @@ def _refined(
     present = [one for one in quadrants if used[one.quadrant]]
     if not present:
         return Joint(quadrants)
-    start = np.array([one.offset_px for one in quadrants])
-    clear = all(
-        one.verdict == "good" and one.measures.significance > MAP_VERDICT.clear_significance
-        for one in present
-    )
     reach = float(max(one.trials_px[-1] for one in quadrants))
-    if not clear:
-        searched = search_offsets(prepared, used, reach)
-        if searched is not None:
-            start = searched.offsets_px
-        sigmas = ring_significance(prepared, start, used).sigmas
-        if not (sigmas >= MAP_VERDICT.hopeless_sigmas).any():
-            return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
-    refined = refine_rings(prepared, start, used, progress, settings.fixed)
+    start = _start(prepared, quadrants, used, reach)
+    agreement = ring_significance(prepared, start, used)
+    seeing = agreement.sigmas >= MAP_VERDICT.hopeless_sigmas
+    if not seeing.any():
+        return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
+    same = seeing & (agreement.height >= quality.LIMITS.least_height)
+    refined = _of_common_rings(
+        prepared, start, same if np.count_nonzero(same) > 1 else seeing, progress, settings
+    )
     if refined is None:
         return Joint(quadrants)
     warnings: tuple[str, ...] = ()
@@ -376,6 +372,51 @@ def _refined(
         for one in quadrants
     )
     return Joint(judged, refined, calibrant, warnings)
+
+
+def _start(
+    prepared: Prepared,
+    quadrants: tuple[QuadrantAlignment, ...],
+    used: NDArray[np.bool_],
+    reach: float,
+) -> NDArray[np.float64]:
+    """Offsets to start from, ``(groups, 2)``: those of clear maps, the others from a search."""
+    clear = {
+        one.quadrant: one.offset_px
+        for one in quadrants
+        if used[one.quadrant]
+        and one.verdict == "good"
+        and one.measures.significance > MAP_VERDICT.clear_significance
+    }
+    if len(clear) < np.count_nonzero(used):
+        searched = search_offsets(prepared, used, reach, clear)
+        if searched is not None:
+            return searched.offsets_px
+    return np.array([one.offset_px for one in quadrants])
+
+
+def _of_common_rings(
+    prepared: Prepared,
+    start: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    progress: Progress | None,
+    settings: AlignmentSettings,
+) -> Refinement | None:
+    """Joint refinement of the groups that see the same rings.
+
+    A group that does not see the rings of the others only disturbs them. Which ones do shows once
+    the others are refined; then all of these are refined together.
+    """
+    tried = [used]
+    while True:
+        refined = refine_rings(prepared, start, used, progress, settings.fixed)
+        if refined is None:
+            return None
+        used = quality.sees_rings(ring_significance(prepared, refined.offsets_px, refined.used))
+        if not used.any() or any((used == before).all() for before in tried):
+            return refined
+        start = refined.offsets_px
+        tried.append(used)
 
 
 def _hopeless(quadrant: QuadrantAlignment) -> QuadrantAlignment:

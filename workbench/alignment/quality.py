@@ -24,6 +24,8 @@ class VerdictLimits:
     clear_significance, least_consistency, sure_consistency : agreement below the first needs most
         ASICs to share in it: by so many standard errors at least, and so many to be sure. Stripes
         and plaids reach 22 sigmas through a few ASICs (consistency up to 2).
+    least_height : rings lower than this share of the others' are other rings: a few of them
+        coincide.
     faint_significance : agreement below this is of rings so faint that noise in the curvature can
         fake a small sigma (Si and CeO2 under 40 times their photons of water: errors up to 1 px).
     most_sigma_px, sure_sigma_px : an offset less certain than the first, in any direction, is not
@@ -36,6 +38,7 @@ class VerdictLimits:
     clear_significance: float = 60.0
     least_consistency: float = 3.2
     sure_consistency: float = 4.0
+    least_height: float = 0.25
     faint_significance: float = 40.0
     most_sigma_px: float = 1.5
     sure_sigma_px: float = 0.5
@@ -72,7 +75,7 @@ def judge(
         largest_sigma_px=sigma,
     )
     quadrant = dataclasses.replace(quadrant, measures=measures)
-    problem = _refusal(measures, limits)
+    problem = _refusal(measures, bool(refined.used[q]), limits)
     if not problem and not refined.converged:
         problem = f"The fit did not settle in {refined.iterations} steps; {WEAK}."
     if problem:
@@ -125,7 +128,15 @@ def _doubts(
     return doubts
 
 
-def _refusal(measures: Measures, limits: VerdictLimits) -> str:
+def sees_rings(significance: RingSignificance, limits: VerdictLimits = LIMITS) -> NDArray[np.bool_]:
+    """Whether each group sees the rings of the others, bool ``(groups,)``."""
+    clear = significance.sigmas >= limits.clear_significance
+    shared = significance.consistency >= limits.least_consistency
+    same = significance.height >= limits.least_height
+    return np.asarray((significance.sigmas >= limits.least_significance) & (clear | shared) & same)
+
+
+def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
     agreement, sigma = measures.ring_significance, measures.largest_sigma_px
     apart = measures.sensor_split_px
     if not agreement >= limits.least_significance:
@@ -140,6 +151,11 @@ def _refusal(measures: Measures, limits: VerdictLimits) -> str:
         return (
             "Few of the quadrant's ASICs see the rings of the others; what agrees may be scatter "
             "or structure of the detector."
+        )
+    if not used:
+        return (
+            "The rings of this quadrant are not those of the others; it is left out of the fit. "
+            "Look at its picture."
         )
     if not sigma <= limits.most_sigma_px:
         return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {WEAK}."

@@ -51,12 +51,15 @@ class RingSignificance:
         independent pixels; NaN for groups without pixels.
     consistency : float64 ``(groups,)``, the same as Student's t over the group's ASICs: large
         only if most of them agree.
+    height : float64 ``(groups,)``, height of each group's rings over that of the profile: about 1
+        for the same rings, little for others; NaN for groups without pixels.
     strength : float64 ``(ASICs,)``, height of each ASIC's rings over that of the profile: about 1
         for rings, NaN where an ASIC says nothing.
     """
 
     sigmas: NDArray[np.float64]
     consistency: NDArray[np.float64]
+    height: NDArray[np.float64]
     strength: NDArray[np.float64]
 
 
@@ -76,7 +79,7 @@ def ring_significance(
             pool.map(lambda g: _profiles(prepared.group(g), offsets_px[g], settings), groups)
         )
     detector = prepared.detector
-    sigmas, consistency = np.full(prepared.groups, np.nan), np.full(prepared.groups, np.nan)
+    sigmas, consistency, height = (np.full(prepared.groups, np.nan) for _ in range(3))
     strength = np.full(detector.asics, np.nan)
     each = detector.asics_per_module
     for g in groups:
@@ -101,13 +104,14 @@ def ring_significance(
             covariance[own] = sums[own] @ profile
             expected[own] = counts[own] @ profile**2
         sigmas[g] = covariance.sum() / max(np.sqrt(variance * expected.sum()), 1e-30)
+        height[g] = covariance.sum() / max(float(expected.sum()), 1e-30)
         known = (counts.sum(axis=1) > settings.least_pixels) & (expected > 0)
         relative = np.full(len(sums), np.nan)
         relative[known] = covariance[known] / expected[known]
         strength[detector.asics_of(detector.groups[g])] = relative
         if np.count_nonzero(known) > 2:
             consistency[g] = _student(relative[known], expected[known])
-    return RingSignificance(sigmas, consistency, strength)
+    return RingSignificance(sigmas, consistency, height, strength)
 
 
 def _student(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

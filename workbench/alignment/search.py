@@ -7,6 +7,7 @@ one partner per pixel; so it finds rings that single maps miss, at the price of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -60,21 +61,27 @@ def search_offsets(
     prepared: Prepared,
     used: NDArray[np.bool_],
     range_px: float = 20.0,
+    known_px: Mapping[int, NDArray[np.float64]] | None = None,
     settings: SearchSettings = SEARCH,
 ) -> SearchResult | None:
-    """Offsets of the `used` groups (bool ``(groups,)``) on a coarse grid; None if none is used."""
+    """Offsets of the `used` groups (bool ``(groups,)``) on a coarse grid; None if none is used.
+
+    Groups whose offset is known, in `known_px`, keep it.
+    """
+    known_px = known_px or {}
     groups = [g for g in range(prepared.groups) if used[g]]
     if not groups:
         return None
     steps = int(np.ceil(range_px / settings.step_px))
     axis = np.arange(-steps, steps + 1) * settings.step_px
-    trials = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    trials = {g: known_px[g].reshape(1, 2) if g in known_px else grid for g in groups}
     bins = int(settings.reach_px / settings.bin_px)
 
     def profile(g: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        sums = np.zeros((len(trials), bins), dtype=np.float32)
-        counts = np.zeros((len(trials), bins), dtype=np.float32)
-        trial_profiles(_paired(prepared.group(g)), trials, settings.bin_px, sums, counts)
+        sums = np.zeros((len(trials[g]), bins), dtype=np.float32)
+        counts = np.zeros((len(trials[g]), bins), dtype=np.float32)
+        trial_profiles(_paired(prepared.group(g)), trials[g], settings.bin_px, sums, counts)
         return sums, counts
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -84,12 +91,12 @@ def search_offsets(
 
 def _ascend(
     profiles: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]],
-    trials: NDArray[np.float64],
+    trials: dict[int, NDArray[np.float64]],
     count: int,
     settings: SearchSettings,
 ) -> SearchResult:
     """Best trial of one group after the other, the clearest first, until none changes."""
-    groups = list(profiles)
+    groups = [g for g in profiles if len(trials[g]) > 1]
 
     def strength(q: int, chosen: dict[int, int]) -> NDArray[np.float64]:
         others = [p for p in chosen if p != q]
@@ -99,11 +106,11 @@ def _ascend(
         both = (sums + total) ** 2 / np.maximum(counts + number, 1)
         return np.asarray(both.sum(axis=1, dtype=np.float64))
 
-    chosen: dict[int, int] = {}
+    chosen = {g: 0 for g in profiles if g not in groups}
     waiting = list(groups)
     while waiting:
         maps = {q: strength(q, chosen) for q in waiting}
-        best = max(waiting, key=lambda q: _height(maps[q], trials, settings))
+        best = max(waiting, key=lambda q: _height(maps[q], trials[q], settings))
         chosen[best] = int(np.argmax(maps[best]))
         waiting.remove(best)
     for _ in range(settings.sweeps):
@@ -114,9 +121,10 @@ def _ascend(
             break
     offsets = np.zeros((count, 2))
     heights = np.full(count, np.nan)
+    for q in profiles:
+        offsets[q] = trials[q][chosen[q]]
     for q in groups:
-        offsets[q] = trials[chosen[q]]
-        heights[q] = _height(strength(q, chosen), trials, settings)
+        heights[q] = _height(strength(q, chosen), trials[q], settings)
     return SearchResult(offsets, heights)
 
 
