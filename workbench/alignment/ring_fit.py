@@ -42,8 +42,8 @@ class RingFitSettings:
 
     Attributes
     ----------
-    pools : pixels are averaged in squares of this side; the fit goes on with the next one once
-        its steps are small.
+    pools : pixels are averaged in squares of this side, multiples of the last; the fit goes on with
+        the next one once its steps are small.
     knots_per_pool : distance of the profile's knots, in sides of the squares.
     background_knots : distance of the background's knots, in widths of the running means of the
         maps: this is about as flexible as they are.
@@ -59,6 +59,7 @@ class RingFitSettings:
         it is drawn to 0 with this share of the usual stiffness.
     widest_px : standard deviation of a move before anything is known.
     most_step_px, most_steps : limits of the steps.
+    back_share : a step that takes back more than this share of the last one goes back and forth.
     least_pace : least share of a step that is taken where steps go back and forth.
     converged_px, converged_sigmas : a step is small if it is below one of both.
     coarse_px : steps small enough to go on with smaller squares.
@@ -80,6 +81,7 @@ class RingFitSettings:
     widest_px: float = 30.0
     most_step_px: float = 3.0
     most_steps: int = 40
+    back_share: float = 0.3
     least_pace: float = 0.2
     converged_px: float = 1e-3
     converged_sigmas: float = 0.01
@@ -246,6 +248,7 @@ class RingFit:
             [_outwards(prepared, slice(m, m + 1)) for m in range(self.detector.modules)]
         )
         self.strength_prior = np.inf
+        self._finest = dict(zip(self.groups, each(self._summed, self.groups), strict=True))
         self.begin(settings.pools[0])
 
     # ---- pixels ------------------------------------------------------------------------------
@@ -273,18 +276,23 @@ class RingFit:
             self.profile = self._solved(reduced, offsets=False)[0]
             each(self._pull_in, self.asics)
 
-    def _pooled(self, group: int) -> list[Asic]:
-        """ASICs of a group that have usable pixels."""
-        part, pool = self.prepared.group(group), self.pool
-        first = self.detector.asics_of(self.detector.groups[group]).start
+    def _summed(self, group: int) -> list[NDArray[np.float64]]:
+        """Weights and weighted x, y, stretch and value, summed over the smallest squares."""
+        part = self.prepared.group(group)
         weight = part.good.astype(np.float32)
-        sums = [
-            _squares(self.detector.by_asic(array), pool)
+        return [
+            _squares(self.detector.by_asic(array), self.settings.pools[-1])
             for array in (
                 weight,
                 *(weight * a for a in (part.x, part.y, part.stretch, part.despiked)),
             )
         ]
+
+    def _pooled(self, group: int) -> list[Asic]:
+        """ASICs of a group that have usable pixels."""
+        part, pool = self.prepared.group(group), self.pool
+        first = self.detector.asics_of(self.detector.groups[group]).start
+        sums = [_squares(array, pool // self.settings.pools[-1]) for array in self._finest[group]]
         step = part.width * self.settings.background_knots / pool
         down, across = (_basis(length, step) for length in sums[0].shape[2:])
         asics = []
@@ -323,15 +331,16 @@ class RingFit:
         for asic, equations in zip(self.asics, each(self._eliminated, self.asics), strict=True):
             knots, own = equations.first, equations.matrix
             n = len(own) - 2
-            places = [np.arange(knots, knots + n)]
+            near = slice(knots, knots + n)
+            matrix[near, near] += own[:n, :n]
+            right[near] += equations.right[:n]
             if asic.group in self.free:
-                place = self.knots + 2 * self.free.index(asic.group)
-                places.append(np.arange(place, place + 2))
-            else:
-                own = own[:n, :n]
-            at = np.concatenate(places)
-            matrix[np.ix_(at, at)] += own
-            right[at] += equations.right[: len(at)]
+                start = self.knots + 2 * self.free.index(asic.group)
+                own_group = slice(start, start + 2)
+                matrix[near, own_group] += own[:n, n:]
+                matrix[own_group, near] += own[n:, :n]
+                matrix[own_group, own_group] += own[n:, n:]
+                right[own_group] += equations.right[n:]
         return Reduced(matrix, right)
 
     def _eliminated(self, asic: Asic) -> AsicEquations:
@@ -375,7 +384,8 @@ class RingFit:
 
         def sums(asic: Asic) -> NDArray[np.float64]:
             p = asic.pixels
-            fields = np.stack([p.value, ring_values(p.x, p.y, p.stretch, self.model(asic))], -1)
+            rings = ring_values(p, self.model(asic), self.profile[:, None], False)[..., 0]
+            fields = np.stack([p.value, rings], -1)
             fields = fields - asic.surface(asic.solve(asic.background(fields)))
             rest = fields[..., 0] - fields[..., 1]
             squares = np.array([np.sum(p.weight * rest**2), np.sum(p.weight * fields[..., 0] ** 2)])
@@ -391,7 +401,9 @@ class RingFit:
         reduced = self.reduced()
         profile, move, sigmas = self._solved(reduced)
         longest = float(np.abs(move).max(initial=0.0))
-        if float(move @ self._last_move) < 0:  # back and forth: strengths and spots lag behind
+        back = -float(move @ self._last_move)
+        if back > self.settings.back_share * float(self._last_move @ self._last_move):
+            # back and forth: strengths and spots lag behind
             self._pace = max(self._pace / 2, self.settings.least_pace)
         else:
             self._pace = min(1.5 * self._pace, 1.0)
@@ -464,7 +476,8 @@ class RingFit:
     def _pull_in(self, asic: Asic) -> None:
         """Strength, noise and values of one ASIC at the present state."""
         p = asic.pixels
-        rings = ring_values(p.x, p.y, p.stretch, self.model(asic)._replace(strength=1.0))
+        model = self.model(asic)._replace(strength=1.0)
+        rings = ring_values(p, model, self.profile[:, None], False)[..., 0]
         prior = self.strength_prior
         if self.profile.any():
             beside = rings - asic.surface(asic.solve(asic.background(rings)))
@@ -532,6 +545,9 @@ def _matrix(basis: Basis) -> NDArray[np.float64]:
 def _squares(asics: NDArray[np.floating], side: int) -> NDArray[np.float64]:
     """Sums over squares of `side` pixels of the last two axes; the last ones may be smaller."""
     for axis in (-2, -1):
-        starts = np.arange(0, asics.shape[axis], side)
-        asics = np.add.reduceat(asics, starts, axis=axis, dtype=np.float64)
+        along = np.moveaxis(asics, axis, 0)
+        sums = along[::side].astype(np.float64)
+        for other in (along[k::side] for k in range(1, side)):
+            sums[: len(other)] += other
+        asics = np.moveaxis(sums, 0, axis)
     return np.asarray(asics, dtype=np.float64)

@@ -178,46 +178,52 @@ def accumulate(
 
 @njit(cache=True, nogil=True)
 def ring_values(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    stretch: NDArray[np.float32],
-    model: AsicModel,
+    pixels: AsicPixels, model: AsicModel, profiles: NDArray[np.float64], derivative: bool
 ) -> NDArray[np.float64]:
-    """``strength P(r)`` at pixels ``(rows, columns)``; 0 beyond the profile."""
-    offset, knot_px, profile, strength = model
+    """``strength P(r)`` of n profiles at pixels, ``(rows, columns, n)``; 0 beyond the profile.
+
+    Parameters
+    ----------
+    model : its own profile does not matter.
+    profiles : float64 ``(k, n)``, coefficients as in `AsicModel`.
+    derivative : give the derivative by the pixel's distance instead.
+    """
+    x, y, stretch = pixels.x, pixels.y, pixels.stretch
+    knots, count = profiles.shape
     b, d = np.empty(4), np.empty(4)
-    rings = np.zeros(x.shape)
+    rings = np.zeros((*x.shape, count))
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
-            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
-            t = np.sqrt(px * px + py * py) * stretch[row, column] / knot_px
+            px, py = x[row, column] - model.offset[0], y[row, column] - model.offset[1]
+            scale = stretch[row, column] / model.knot_px
+            t = np.sqrt(px * px + py * py) * scale
             j = int(t)
-            if j <= profile.size - 4:
+            if j <= knots - 4:
                 _splines(t - j, b, d)
                 for m in range(4):
-                    rings[row, column] += strength * b[m] * profile[j + m]
+                    factor = model.strength * (scale * d[m] if derivative else b[m])
+                    for n in range(count):
+                        rings[row, column, n] += factor * profiles[j + m, n]
     return rings
 
 
 @njit(cache=True, nogil=True)
-def ring_slopes(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    stretch: NDArray[np.float32],
-    model: AsicModel,
+def products_by_band(
+    fields: NDArray[np.float64], weight: NDArray[np.float64], band: NDArray[np.int64], bands: int
 ) -> NDArray[np.float64]:
-    """Derivative of ``strength P(r)`` by the pixels' distance, ``(rows, columns)``."""
-    offset, knot_px, profile, strength = model
-    b, d = np.empty(4), np.empty(4)
-    slopes = np.zeros(x.shape)
-    for row in range(x.shape[0]):
-        for column in range(x.shape[1]):
-            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
-            scale = stretch[row, column] / knot_px
-            t = np.sqrt(px * px + py * py) * scale
-            j = int(t)
-            if j <= profile.size - 4:
-                _splines(t - j, b, d)
-                for m in range(4):
-                    slopes[row, column] += strength * scale * d[m] * profile[j + m]
-    return slopes
+    """Weighted products ``(bands, n, n)`` of fields ``(pixels, n)``, summed over each band."""
+    count = fields.shape[1]
+    sums = np.zeros((bands, count, count))
+    for pixel in range(weight.size):
+        w = weight[pixel]
+        if w == 0:
+            continue
+        own = sums[band[pixel]]
+        for i in range(count):
+            wi = w * fields[pixel, i]
+            for j in range(i, count):
+                own[i, j] += wi * fields[pixel, j]
+    for i in range(count):
+        for j in range(i):
+            sums[:, i, j] = sums[:, j, i]
+    return sums

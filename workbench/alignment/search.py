@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,8 @@ class SearchSettings:
     ----------
     bin_px, step_px : radial bins and trial steps, about a ring's width.
     reach_px : radius of the largest ring.
+    cell_deg : pixels are averaged in pieces of rings 1 px by this; moved by the range, the radii
+        within one differ by less than a step.
     sweeps : rounds over the groups at most.
     away_px : trials farther from the best one tell the scatter of the strength.
     """
@@ -35,6 +36,7 @@ class SearchSettings:
     bin_px: float = 2.0
     step_px: float = 2.0
     reach_px: float = 1300.0
+    cell_deg: float = 3.0
     sweeps: int = 4
     away_px: float = 6.0
 
@@ -81,7 +83,9 @@ def search_offsets(
     def profile(g: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         sums = np.zeros((len(trials[g]), bins), dtype=np.float32)
         counts = np.zeros((len(trials[g]), bins), dtype=np.float32)
-        trial_profiles(_paired(prepared.group(g)), trials[g], settings.bin_px, sums, counts)
+        trial_profiles(
+            _cells(prepared.group(g), settings), trials[g], settings.bin_px, sums, counts
+        )
         return sums, counts
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -138,18 +142,16 @@ def _height(
     return float((values[best] - median) / max(spread, 1e-30))
 
 
-def _paired(pixels: GroupPixels) -> TrialPixels:
-    """Means of 2 × 2 pixels, those with a good pixel among them, flat."""
-    rows, columns = pixels.x.shape[1] // 2 * 2, pixels.x.shape[2] // 2 * 2
-
-    def blocks(array: NDArray[Any]) -> NDArray[np.float32]:
-        cut = array[:, :rows, :columns].astype(np.float32, copy=False)
-        return np.asarray(
-            cut[:, ::2, ::2] + cut[:, 1::2, ::2] + cut[:, ::2, 1::2] + cut[:, 1::2, 1::2]
-        ).ravel()
-
-    weight = blocks(pixels.good)
-    use = weight > 0
-    quarter = np.float32(0.25)
-    x, y, stretch = (quarter * blocks(p)[use] for p in (pixels.x, pixels.y, pixels.stretch))
-    return TrialPixels(x, y, stretch, blocks(pixels.value)[use], weight[use])
+def _cells(pixels: GroupPixels, settings: SearchSettings) -> TrialPixels:
+    """Means over small pieces of rings about the lab's origin, those with a good pixel, flat."""
+    use = pixels.good & (pixels.value != 0)
+    x, y, stretch, value = (a[use] for a in (pixels.x, pixels.y, pixels.stretch, pixels.value))
+    around = int(np.ceil(360 / settings.cell_deg))
+    angle = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * around).astype(np.int64) % around
+    place = np.hypot(x, y).astype(np.int64) * around + angle
+    weight = np.bincount(place)
+    kept = weight > 0
+    weight = weight[kept]
+    means = [np.bincount(place, a)[kept] / weight for a in (x, y, stretch)]
+    sums = np.bincount(place, value)[kept]
+    return TrialPixels(*(a.astype(np.float32) for a in (*means, sums, weight)))

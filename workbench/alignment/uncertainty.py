@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from workbench.alignment.ring_fit import Asic, RingFit, each
-from workbench.alignment.ring_loops import ring_slopes, ring_values
+from workbench.alignment.ring_loops import products_by_band, ring_values
 
 
 @dataclass(frozen=True)
@@ -155,47 +155,42 @@ def _cells_of(
 ) -> tuple[NDArray[np.float64], ...]:
     """Columns of `Cells` for one ASIC."""
     p, model, m = asic.pixels, fit.model(asic), response.shape[1]
-    slopes = ring_slopes(p.x, p.y, p.stretch, model)
     x, y = p.x - fit.offsets[asic.group, 0], p.y - fit.offsets[asic.group, 1]
     distance = np.maximum(np.hypot(x, y), 1.0)
-    fields = np.zeros((*p.x.shape, m + 4))
-    for i in range(m):
-        follow = model._replace(profile=np.ascontiguousarray(response[:, i]))
-        fields[..., i] = -ring_values(p.x, p.y, p.stretch, follow)
+    profile = fit.profile[:, None]
+    slopes = ring_values(p, model, profile, True)[..., 0] / distance
+    fields = np.zeros((*p.x.shape, m + 4))  # offsets, shift of the ASIC, its rings, the rest
+    values = ring_values(p, model, np.hstack([-response, profile]), False)
+    fields[..., :m] = values[..., :m]
     if asic.group in fit.free:
         own = 2 * fit.free.index(asic.group)
-        fields[..., own] -= slopes * x / distance
-        fields[..., own + 1] -= slopes * y / distance
+        fields[..., own] -= slopes * x
+        fields[..., own + 1] -= slopes * y
     middle = fit.module_outwards[asic.number // fit.detector.asics_per_module]
-    fields[..., m] = -slopes * (x * middle[0] + y * middle[1]) / distance
-    fields[..., m + 1] = -slopes * (y * middle[0] - x * middle[1]) / distance
-    rings = ring_values(p.x, p.y, p.stretch, model)
-    fields[..., m + 2] = rings
-    fields[..., m + 3] = p.value - rings
+    fields[..., m] = -slopes * (x * middle[0] + y * middle[1])
+    fields[..., m + 1] = -slopes * (y * middle[0] - x * middle[1])
+    fields[..., m + 2] = values[..., m]
+    fields[..., m + 3] = p.value - values[..., m]
     fields -= asic.surface(asic.solve(asic.background(fields)))
     flat = fields.reshape(-1, m + 4)
     weight = p.weight.reshape(-1).astype(np.float64) / asic.noise**2
     strength = flat[:, m + 2] / asic.strength
     along = (weight * strength) @ flat
     prior = fit.strength_prior / asic.noise**2
-    flat = flat - np.outer(
-        strength, along / (float((weight * strength) @ strength) + prior + 1e-30)
-    )
+    flat -= np.outer(strength, along / (float((weight * strength) @ strength) + prior + 1e-30))
     radius = (distance * p.stretch).reshape(-1)
     place = (radius / settings.band_px).astype(np.int64)
-    tilde, shift, rest = flat[:, :m], flat[:, m : m + 2], flat[:, m + 3]
-    told = weight * shift[:, 0] ** 2
-    columns: list[tuple[NDArray[np.float64], ...]] = []
-    for band in np.unique(place[weight > 0]):
-        use = (place == band) & (weight > 0)
-        w = weight[use]
-        wt, ws = tilde[use] * w[:, None], shift[use] * w[:, None]
-        columns.append((
-            np.array(asic.number), np.array(band), wt.T @ rest[use], wt.T @ tilde[use],
-            ws.T @ rest[use], ws.T @ shift[use],
-            np.array(told[use] @ radius[use] / max(float(told[use].sum()), 1e-300)),
-        ))  # fmt: skip
-    return tuple(np.array(column) for column in zip(*columns, strict=True))
+    first = int(place.min())
+    bands = int(place.max()) - first + 1
+    sums = products_by_band(flat, weight, place - first, bands)
+    radial = weight * flat[:, m] ** 2
+    middles = np.bincount(place - first, radial * radius, bands) / np.maximum(sums[:, m, m], 1e-300)
+    kept = np.bincount(place - first, weight, bands) > 0
+    return (
+        np.full(bands, asic.number)[kept], (np.arange(bands) + first)[kept],
+        sums[kept, :m, m + 3], sums[kept, :m, :m],
+        sums[kept, m : m + 2, m + 3], sums[kept, m : m + 2, m : m + 2], middles[kept],
+    )  # fmt: skip
 
 
 def _scatter(
