@@ -70,6 +70,8 @@ class MapVerdict:
         nothing to refine.
     ambiguous_ratio : a second peak higher than this share of the first makes a map ambiguous.
     error_px : systematic part of a map's peak, mostly radial (benchmarks/alignment.py).
+    alone_error_px : the same without a joint refinement: on the broad, uneven rings of a real
+        detector maps are wrong by up to 2.7 px.
     """
 
     widest_range_px: float = 60.0
@@ -78,6 +80,7 @@ class MapVerdict:
     hopeless_sigmas: float = 4.0
     ambiguous_ratio: float = 0.9
     error_px: float = 0.25
+    alone_error_px: float = 1.2
 
 
 MAP_VERDICT = MapVerdict()
@@ -167,6 +170,8 @@ def align_quadrants(
         joint = _refined(prepared, joint.quadrants, settings, image, progress)
         raise_if_cancelled(progress, "The alignment")
         seconds = Seconds(seconds.maps, time.perf_counter() - middle)
+    else:
+        joint = Joint(tuple(_map_alone(quadrant) for quadrant in quadrants))
     refined, judged = joint.refinement, list(joint.quadrants)
     if divided and refined is not None:
         apart = [
@@ -307,6 +312,18 @@ def _judged(
         warnings=tuple(warnings),
         accepted=True,
     )
+
+
+def _map_alone(quadrant: QuadrantAlignment) -> QuadrantAlignment:
+    """What a map is worth without the joint refinement."""
+    if quadrant.verdict == "not determined":
+        return quadrant
+    more = MAP_VERDICT.alone_error_px**2 - MAP_VERDICT.error_px**2
+    warning = "From the map alone; broad rings pull it by pixels. Use the joint refinement."
+    return dataclasses.replace(
+        quadrant, verdict="uncertain", covariance_px2=quadrant.covariance_px2 + more * np.eye(2),
+        warnings=(*quadrant.warnings, warning),
+    )  # fmt: skip
 
 
 def _significance(surface: CorrelationMap, peak: Peak) -> float:
@@ -473,7 +490,8 @@ def _notes(
     if refined is None:
         return ()
     known = np.array([one.verdict != "not determined" for one in quadrants]) & refined.used
-    return degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
+    notes = degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
+    return notes + refined.notes() if known.any() else ()
 
 
 def _without_overlap(

@@ -42,12 +42,15 @@ class ErrorSettings:
     ----------
     outward_px, each_px : errors that no division sees, outwards in common and of each offset
         alone: finite pixels, the stiffness of the background (simulations without noise).
+    displaced_px, displaced_sigmas : a module farther from its place than both is named.
     unsettled_steps : a fit that did not settle is wrong by this many of its last steps.
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
     outward_px: float = 0.02
     each_px: float = 0.005
+    displaced_px: float = 0.15
+    displaced_sigmas: float = 4.0
     unsettled_steps: float = 10.0
     open_sigma_px: float = 0.5
 
@@ -158,6 +161,45 @@ class Refinement:
         own = np.flatnonzero(np.repeat(self.used, 2))
         row, covariance = self.outward_row[own], self.covariance_px2[np.ix_(own, own)]
         return float(row @ self.offsets_px.ravel()[own]), float(np.sqrt(row @ covariance @ row))
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the residual, the weak direction and modules out of place."""
+        held = self.held_out
+        rings = ", ".join(
+            f"{rms:.2f} px at {radius:.0f} px"
+            for radius, rms in zip(held.ring_radius_px, held.ring_rms_px, strict=True)
+        )
+        sentences = [
+            f"Rings lie {held.rms_px:.2f} px (RMS) from where the rings of the other sensors put "
+            f"them ({rings}). Uncertainties are from leaving out {self.division} in turn."
+        ]
+        if self.weak is not None:
+            weak = self.weak
+            sentences.append(
+                f"All quadrants together are seen {weak.offset_px:+.2f} ± {weak.sigma_px:.2f} px "
+                f"outwards; of this {weak.applied_px:+.2f} px are applied."
+            )
+        if text := self._displaced():
+            sentences.append(text)
+        return tuple(sentences)
+
+    def _displaced(self) -> str:
+        """Sentence about modules that are clearly not in their place."""
+        offset, sigma = self.sensor_offset_px[:, 0], self.sensor_sigma_px[:, 0]
+        with np.errstate(invalid="ignore"):
+            clear = (np.abs(offset) > ERRORS.displaced_sigmas * sigma) & (
+                np.abs(offset) > ERRORS.displaced_px
+            )
+        named = [
+            f"sensor {module} by {-offset[module]:+.2f} ± {sigma[module]:.2f} px"
+            for module in np.flatnonzero(clear)
+        ]
+        if not named:
+            return ""
+        return (
+            f"Out of place, outwards from the beam: {', '.join(named)} (along the rings less is "
+            "known). Sensors are moved only on request."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

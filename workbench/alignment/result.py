@@ -223,8 +223,33 @@ class Alignment:
 
     @property
     def geometry(self) -> Geometry:
-        """Corrected Geometry: accepted quadrants moved by minus their offset."""
-        return self.present.move_quadrants(self.applied_px)
+        """Corrected Geometry: accepted quadrants moved by minus their offset.
+
+        With ``settings.sensors`` each sensor is moved too, as far as the rings support it.
+        """
+        moved = self.present.move_quadrants(self.applied_px)
+        return self._with_sensors(moved) if self.settings.sensors else moved
+
+    def _with_sensors(self, geometry: Geometry) -> Geometry:
+        """Geometry in which the modules of accepted quadrants are moved to their place."""
+        if self.refinement is None:
+            return geometry
+        detector = geometry.detector
+        middles = geometry.pixel_positions_um()[..., :2].mean(axis=(1, 2))
+        for group, quadrant in zip(detector.groups, self.quadrants, strict=True):
+            if not quadrant.accepted or quadrant.verdict == "not determined":
+                continue
+            for module in group.modules:
+                offset = self.refinement.sensor_offset_px[module]
+                sigma = self.refinement.sensor_sigma_px[module]
+                share = 1 - np.minimum((sigma / offset) ** 2, 1.0)
+                if not np.isfinite(share).all() or not share.any():
+                    continue
+                out = middles[module] / np.linalg.norm(middles[module])
+                axes = np.array([out, [-out[1], out[0]]])
+                shift = -(offset * share) @ axes * detector.pixel_um
+                geometry = geometry.move(geometry.sensors[module], [*shift, 0.0])
+        return geometry
 
     @property
     def mean_cc(self) -> float:
@@ -341,7 +366,8 @@ class Alignment:
         by_hand = np.array([one.verdict == "overruled" for one in self.quadrants])
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
-        return degeneracy_notes(self.offsets_px, covariance, known, middles_px(self.present))
+        notes = degeneracy_notes(self.offsets_px, covariance, known, middles_px(self.present))
+        return notes + self.refinement.notes()
 
     def _quadrant(self, quadrant: int) -> QuadrantAlignment:
         if quadrant not in range(len(self.quadrants)):

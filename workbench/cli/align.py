@@ -48,6 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="known rings: also fits the distance and the outward shift of all quadrants",
     )  # fmt: skip
     parser.add_argument(
+        "--outward", choices=("supported", "full"), default=defaults.outward,
+        help="move all quadrants outwards together as far as the rings support it, or as fitted "
+        "(default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fixed", type=int, nargs="+", metavar="QUADRANT", default=[],
+        help="quadrants that are where they should be; the others are aligned to them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sensors", action="store_true",
+        help="also move each sensor within its quadrant as far as the rings support it",
+    )  # fmt: skip
+    parser.add_argument(
         "--single-angle", action="store_true",
         help="method cctbx: 45 degrees only, instead of the maximum over 21 angles",
     )  # fmt: skip
@@ -158,6 +171,9 @@ def _settings(args: argparse.Namespace) -> AlignmentSettings:
         "range_px": args.range,
         "transform": args.transform,
         "refine": args.refine,
+        "outward": args.outward,
+        "fixed": tuple(args.fixed),
+        "sensors": args.sensors,
         "multi_angle": not args.single_angle,
     }
     if args.calibrant:

@@ -33,6 +33,9 @@ class AlignmentSettings:
     fixed: tuple[int, ...] = setting(
         (), "quadrants that are where they should be; the others are aligned to them"
     )
+    sensors: bool = setting(
+        False, "also move each sensor within its quadrant as far as the rings support it"
+    )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(

@@ -102,6 +102,8 @@ def measures(alignment: Alignment) -> Shown:
                 " Width of the strongest ring of all quadrants together (full width at half"
                 f" height): {before:.2f} px before, {after:.2f} px after."
             )
+    if alignment.refinement is not None:
+        words += " " + " ".join(alignment.refinement.notes())
     if alignment.calibrant_line:
         words += f" {alignment.calibrant_line}"
     return together(table(header, rows), sentence(words))
