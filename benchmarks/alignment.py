@@ -3,6 +3,8 @@
     python benchmarks/alignment.py [--seeds 2] [--first 0] [--cases many weak …]
                                    [--cctbx multi|single|none]
     python benchmarks/alignment.py --junk 5    pictures without rings: is anything claimed?
+    python benchmarks/alignment.py --real ../shared/data/rings --seeds 40 --first 4000
+                                               a real ring, moved by known shifts of up to 12 px
 
 Each case is a simulated powder image seen in a geometry whose quadrants are off by known amounts
 (drawn anew for each seed). Columns, in pixels: RMS and largest error of the eight offsets from
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,6 +54,11 @@ CASES: dict[str, dict[str, Any]] = {
     "offsets to 12 px": {"reach": 12},
     "rotated quadrants": {"turn": 0.1},
     "four frames": {"events": 4, "photons_per_pixel": 5},
+    "close LaB6": {"rings": "LaB6", "distance_mm": 60.0},
+    "spots alone": {"spots": 3000, "photons_per_pixel": 0.05, "kind": "maximum"},
+    "unknown distance": {"known_distance": False},
+    "heights": {"heights_um": 300.0},
+    "tilted root": {"tilt_deg": 0.5},
     "photon by photon": {
         "cones": [
             Cone(angle, 3e5, skew_deg=0.05, texture=0.4) for angle in (5, 8, 11, 14.5, 18, 23, 28)
@@ -64,21 +72,25 @@ def scene(name: str, seed: int) -> tuple[DetectorImage, np.ndarray, np.ndarray]:
     """Image in the wrong geometry, mask, and true offsets ``(4, 2)``."""
     case = dict(CASES[name])
     reach, turn = case.pop("reach", 8), case.pop("turn", 0.0)
+    heights_um, tilt_deg = case.pop("heights_um", 60.0), case.pop("tilt_deg", 0.0)
+    distance_mm = case.get("distance_mm", 121.0) if case.pop("known_distance", True) else None
     random = np.random.default_rng(1000 + seed)
     true = Geometry.ideal()
     for quadrant in true.quadrants:  # sensors are not where the design puts them
         middle = np.array(quadrant.origin_um[:2])
         true = true.move(quadrant, [*(middle / np.linalg.norm(middle) * 500), 0.0])
     for sensor in true.sensors:
-        true = true.move(sensor, random.normal(0, (50, 50, 60)))
+        true = true.move(sensor, random.normal(0, (50, 50, heights_um)))
         true = true.rotate(sensor, z=float(random.normal(0, 0.05)))
+    if tilt_deg:
+        true = true.rotate(true.objects[-1], x=tilt_deg, y=-0.6 * tilt_deg)  # holds all others
     present = true.move_quadrants(-random.uniform(-reach, reach, (4, 2)))
     for quadrant in present.quadrants:
         present = present.rotate(quadrant, z=float(random.normal(0, turn)))
     data = (traced_powder if "cones" in case else powder_image)(true, seed=seed, **case)
     mask = np.ones(CSPAD.shape, bool)
     mask[case.get("dead_sensors", [])] = False
-    image = DetectorImage(data, present, distance_mm=121.0, wavelength_angstrom=1.3051)
+    image = DetectorImage(data, present, distance_mm=distance_mm, wavelength_angstrom=1.3051)
     return image, mask, centres_px(present, true)
 
 
@@ -103,9 +115,14 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--cctbx", choices=("multi", "single", "none"), default="single")
     parser.add_argument("--junk", type=int, metavar="SEEDS", help="only pictures without rings")
+    parser.add_argument(
+        "--real", type=Path, metavar="FOLDER", help="only the real ring of cspad_agbeh.npz there"
+    )
     options = parser.parse_args()
     if options.junk:
         return try_junk(options.junk)
+    if options.real:
+        return move_real(options.real, options.first, options.seeds)
     settings = AlignmentSettings()
     maps_only = dataclasses.replace(settings, refine="none")
     compat = AlignmentSettings(method="cctbx", multi_angle=options.cctbx == "multi")
@@ -134,6 +151,43 @@ def main() -> None:
         )
     print(f"{'all':24}{'':7}{rms(np.array(errors)):9.3f}{np.nanmax(np.abs(errors)):9.3f}{'':7}"
           f"{100 * np.mean(within):5.0f}%   largest {max(worst):.1f} sigma")  # fmt: skip
+
+
+def move_real(folder: Path, first: int, shifts: int) -> None:
+    """Move the quadrants of a real ring by known shifts and see whether they are measured.
+
+    The truth is not known, so what is told is the scatter of offsets less shifts: of the part
+    common to all quadrants outwards, and of the rest; and how far a second alignment moves.
+    """
+    with np.load(folder / "cspad_agbeh.npz") as file:
+        image, good = file["image"], file["good"]
+    present = Geometry.read(folder / "cspad_agbeh-0-end.data")
+    settings = AlignmentSettings(outward="full")
+    rest, again, verdicts, sigma, seconds = [], [], [], [], []
+    for seed in range(first, first + shifts):
+        shift = np.random.default_rng(seed).uniform(-12, 12, (4, 2))
+        started = time.process_time()
+        aligned = align_quadrants(image, present.move_quadrants(-shift), good, settings=settings)
+        seconds.append(time.process_time() - started)
+        rest.append(aligned.offsets_px - shift)
+        sigma.append(aligned.sigmas_px)
+        verdicts += [quadrant.verdict for quadrant in aligned.quadrants]
+        if seed < first + shifts // 4:
+            second = align_quadrants(image, aligned.geometry, good, settings=settings)
+            again.append(np.abs(second.offsets_px).max())
+        print(seed, np.round(rest[-1], 3).tolist(), f"{seconds[-1]:.1f} s", flush=True)
+    offsets = np.array(rest) - np.median(rest, axis=0)
+    middles = present.pixel_positions_um()[..., :2].reshape(4, -1, 2).mean(axis=1)
+    outwards = middles / np.linalg.norm(middles, axis=1)[:, None]
+    common = np.sum(offsets * outwards, axis=(1, 2)) / 4
+    relative = offsets - common[:, None, None] * outwards
+    counts = {name: verdicts.count(name) for name in sorted(set(verdicts))}
+    print(f"median offsets {np.round(np.median(rest, axis=0), 3).tolist()} px, "
+          f"claimed sigma {rms(sigma):.3f} px")  # fmt: skip
+    print(f"{shifts} shifts: common outwards {rms(common):.4f} px RMS, largest "
+          f"{np.abs(common).max():.4f}; the rest {rms(relative):.4f} px RMS, largest "
+          f"{np.abs(relative).max():.4f}; {counts}; {np.mean(seconds):.1f} CPU s")  # fmt: skip
+    print(f"a second alignment moves by up to {max(again, default=np.nan):.4f} px")
 
 
 def try_junk(seeds: int) -> None:
