@@ -335,8 +335,8 @@ def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
     def shown(split, **measured):
         one = SimpleNamespace(measures=Measures(sensor_split_px=0.1, **measured), pairs=1000)
         found = SimpleNamespace(
-            quadrants=[one] * 4, settings=SimpleNamespace(halves=split), sharpness=None, refinement=None,
-            calibrant_line="AgBeh: 31 rings.",
+            quadrants=[one] * 4, settings=SimpleNamespace(halves=split), sharpness=None,
+            refinement=None, calibrant_line="AgBeh: 31 rings.",
         )  # fmt: skip
         return measures(found).plain
 
