@@ -12,6 +12,7 @@ strengths can follow, gradient and curvature are sums over the pixels of the pie
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,13 +148,16 @@ def _cells(fit: RingFit, settings: UncertaintySettings) -> Cells:
     factor = cho_factor(fit.with_ridge(reduced.matrix[:k, :k]), lower=True, check_finite=False)
     response = cho_solve(factor, reduced.matrix[:k, k:], check_finite=False)
     parts = each(lambda asic: _cells_of(fit, asic, response, settings), fit.asics)
-    return Cells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    names = [field.name for field in dataclasses.fields(Cells)]
+    return Cells(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    )
 
 
 def _cells_of(
     fit: RingFit, asic: Asic, response: NDArray[np.float64], settings: UncertaintySettings
-) -> tuple[NDArray[np.float64], ...]:
-    """Columns of `Cells` for one ASIC."""
+) -> Cells:
+    """Cells of one ASIC."""
     p, model, m = asic.pixels, fit.model(asic), response.shape[1]
     x, y = p.x - fit.offsets[asic.group, 0], p.y - fit.offsets[asic.group, 1]
     distance = np.maximum(np.hypot(x, y), 1.0)
@@ -186,7 +190,7 @@ def _cells_of(
     radial = weight * flat[:, m] ** 2
     middles = np.bincount(place - first, radial * radius, bands) / np.maximum(sums[:, m, m], 1e-300)
     kept = np.bincount(place - first, weight, bands) > 0
-    return (
+    return Cells(
         np.full(bands, asic.number)[kept], (np.arange(bands) + first)[kept],
         sums[kept, :m, m + 3], sums[kept, :m, :m],
         sums[kept, m : m + 2, m + 3], sums[kept, m : m + 2, m : m + 2], middles[kept],
@@ -273,15 +277,15 @@ def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> Held
     place = module * bands + cells.band
     size = count * bands
     score = np.bincount(place, cells.shift_score[:, 0], size).reshape(count, bands)
-    told = np.bincount(place, cells.shift_information[:, 0, 0], size).reshape(count, bands)
+    information = np.bincount(place, cells.shift_information[:, 0, 0], size).reshape(count, bands)
     radius = np.bincount(place, cells.shift_information[:, 0, 0] * cells.radius, size)
-    all_told = told.sum(axis=0)
-    share = np.clip(told / np.maximum(all_told, 1e-300), 0.0, settings.most_leverage)
+    information_sum = information.sum(axis=0)
+    share = np.clip(information / np.maximum(information_sum, 1e-300), 0.0, settings.most_leverage)
     with np.errstate(invalid="ignore", divide="ignore"):
-        residual = np.where(told > 0, score / told / (1 - share), 0.0)
-        by_module = np.sum(told * residual, axis=1) / told.sum(axis=1)
-        ring = np.sqrt(np.sum(told * residual**2, axis=0) / all_told)
-        where = radius.reshape(count, bands).sum(axis=0) / all_told
-    rings = all_told > 0.02 * all_told.max(initial=0.0)
-    rms = float(np.sqrt(np.sum(told * residual**2) / max(float(told.sum()), 1e-300)))
+        residual = np.where(information > 0, score / information / (1 - share), 0.0)
+        by_module = np.sum(information * residual, axis=1) / information.sum(axis=1)
+        ring = np.sqrt(np.sum(information * residual**2, axis=0) / information_sum)
+        where = radius.reshape(count, bands).sum(axis=0) / information_sum
+    rings = information_sum > 0.02 * information_sum.max(initial=0.0)
+    rms = float(np.sqrt(np.sum(information * residual**2) / max(float(information.sum()), 1e-300)))
     return HeldOut(rms, where[rings], ring[rings], by_module)
