@@ -14,7 +14,7 @@ from numba import carray, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from workbench.corrections.correction_loops import BINS, correct, module_common_mode
+from workbench.corrections.correction_loops import correct, module_common_mode
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
@@ -222,15 +222,24 @@ def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[n
 
 
 @njit(nogil=True, cache=True)
-def _add_four_corrected(a, b, c, d, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+def _add_four_corrected(  # type: ignore[no-untyped-def]
+    a, b, c, d, common, offset, factor, second, shift, sums, squares, maximum, minimum
+):
+    # four events per pass: constants and accumulators are loaded once for them
+    e, f, g, h = common[0], common[1], common[2], common[3]
     for i in range(sums.size):
+        zero, by, also = offset[i], factor[i], second[i]
+        p = (((np.float32(a[i]) - zero) - e) * by) * also
+        q = (((np.float32(b[i]) - zero) - f) * by) * also
+        r = (((np.float32(c[i]) - zero) - g) * by) * also
+        s = (((np.float32(d[i]) - zero) - h) * by) * also
+        # in this order, or the compiler makes slow conditional stores of it
+        maximum[i] = max(max(maximum[i], max(p, q)), max(r, s))
+        minimum[i] = min(min(minimum[i], min(p, q)), min(r, s))
         k = shift[i]
-        p, q, r, s = np.float64(a[i]), np.float64(b[i]), np.float64(c[i]), np.float64(d[i])
-        p, q, r, s = p - k, q - k, r - k, s - k
-        sums[i] += (p + q) + (r + s)
-        squares[i] += (p * p + q * q) + (r * r + s * s)
-        maximum[i] = max(maximum[i], max(max(a[i], b[i]), max(c[i], d[i])))
-        minimum[i] = min(minimum[i], min(min(a[i], b[i]), min(c[i], d[i])))
+        t, u, v, w = np.float64(p) - k, np.float64(q) - k, np.float64(r) - k, np.float64(s) - k
+        sums[i] += (t + u) + (v + w)
+        squares[i] += (t * t + u * u) + (v * v + w * w)
 
 
 @njit(nogil=True, cache=True)
@@ -241,44 +250,37 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
     ----------
     addresses : as for `add_raw`.
     begin : True if nothing was added yet: `shift` is set then.
-    tables : `workbench.corrections.Tables`.
+    tables : `workbench.corrections.corrector.Tables`.
     arrays : `CorrectedArrays`.
     """
-    pixels = arrays.sums.shape[1]
-    common = np.empty(addresses.size, np.float32)
-    bins = np.empty(pixels, np.int16)
-    histogram = np.empty((4, BINS + 1), np.int32)
-    work = np.empty((4, TILE // 2), np.float32)
-    for event in range(addresses.size):
-        raw = carray(int16_at(addresses[event]), pixels)
-        common[event] = module_common_mode(raw, tables, module, bins, histogram)
-    _add_module(addresses, begin, common, tables, arrays, module, work)
-
-
-@njit(nogil=True, cache=True)
-def _add_module(present, begin, common, tables, arrays, module, work):  # type: ignore[no-untyped-def]
-    pixels, part, count = arrays.sums.shape[1], work.shape[1], present.size
-    for start in range(0, pixels, part):
-        stop = min(pixels, start + part)
+    pixels, count = arrays.sums.shape[1], addresses.size
+    common = np.empty(count, np.float32)
+    for event in range(count):
+        common[event] = module_common_mode(_tile(addresses, event, 0, pixels), tables, module)
+    corrected, ones = np.empty(TILE // 2, np.float32), np.ones(TILE // 2, np.float32)
+    for start in range(0, pixels, TILE // 2):
+        stop = min(pixels, start + TILE // 2)
         size = stop - start
-        here, by = tables.offset[module, start:stop], tables.factor[module, start:stop]
-        also = tables.second[module, start:stop] if tables.second.size else tables.second[module]
-        k, s = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
-        q = arrays.squares[module, start:stop]
+        offset, factor = tables.offset[module, start:stop], tables.factor[module, start:stop]
+        second = tables.second[module, start:stop] if tables.second.size else ones[:size]
+        shift, sums = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
+        squares = arrays.squares[module, start:stop]
         high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
-        for event in range(count):
-            lane = event % 4
-            raw = _tile(present, event, start, size)
-            correct(raw, here, common[event], by, also, work[lane, :size])
-            if begin and event == 0:
-                k[:] = work[0, :size]
-            if lane == 3:
-                _add_four_corrected(
-                    work[0, :size], work[1, :size], work[2, :size], work[3, :size],
-                    k, s, q, high, low,
-                )  # fmt: skip
-        for lane in range(count % 4):
-            _add_corrected(work[lane, :size], k, s, q, high, low)
+        tile = corrected[:size]
+        if begin:
+            raw = _tile(addresses, 0, start, size)
+            correct(raw, offset, common[0], factor, second, tile)
+            shift[:] = tile
+        for event in range(0, count - 3, 4):
+            _add_four_corrected(
+                _tile(addresses, event, start, size), _tile(addresses, event + 1, start, size),
+                _tile(addresses, event + 2, start, size), _tile(addresses, event + 3, start, size),
+                common[event:], offset, factor, second, shift, sums, squares, high, low,
+            )  # fmt: skip
+        for event in range(count - count % 4, count):
+            raw = _tile(addresses, event, start, size)
+            correct(raw, offset, common[event], factor, second, tile)
+            _add_corrected(tile, shift, sums, squares, high, low)
 
 
 @njit(nogil=True, cache=True)

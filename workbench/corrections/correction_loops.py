@@ -12,41 +12,42 @@ from numba import njit
 BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
+STRIP = 2048
+"""Pixels whose bins are found before they are counted; they stay in the level 1 cache."""
 MEDIAN_LEAST, MEDIAN_MOST = -(2**14), 2**14 - 1
 """ADU; psana counts values beyond in the first and last bin of its histogram."""
 
 
 @njit(nogil=True, cache=True)
-def correct(raw, pedestal, common_mode, factor, second, out):  # type: ignore[no-untyped-def]
-    """Give ``(raw - pedestal - common_mode) * factor * second`` step by step in float32.
+def correct(raw, offset, common_mode, factor, second, out):  # type: ignore[no-untyped-def]
+    """Give ``(raw - offset - common_mode) * factor * second`` step by step in float32.
 
     `second` may be empty: no second factor. All arrays are flat.
     """
     common_mode = np.float32(common_mode)
     if second.size:
         for i in range(raw.size):
-            value = (np.float32(raw[i]) - pedestal[i]) - common_mode
+            value = (np.float32(raw[i]) - offset[i]) - common_mode
             out[i] = (value * factor[i]) * second[i]
     else:
         for i in range(raw.size):
-            out[i] = ((np.float32(raw[i]) - pedestal[i]) - common_mode) * factor[i]
+            out[i] = ((np.float32(raw[i]) - offset[i]) - common_mode) * factor[i]
 
 
 @njit(nogil=True, cache=True)
-def module_common_mode(raw, tables, module, bins, histogram):  # type: ignore[no-untyped-def]
+def module_common_mode(raw, tables, module):  # type: ignore[no-untyped-def]
     """Common mode of one module.
 
     Parameters
     ----------
     raw : int16 or float32 pixels, flat.
-    tables : `workbench.corrections.Tables`.
+    tables : `workbench.corrections.corrector.Tables`.
     module : which row of the tables.
-    bins, histogram : work space, int16 of the module's size and int32 ``(4, BINS + 1)``.
     """
     if tables.algorithm == 1:
         if tables.good.size:
             has_peak, value = histogram_peak(
-                raw, tables.offset[module], tables.good[module], tables.parameters, bins, histogram
+                raw, tables.offset[module], tables.good[module], tables.parameters
             )
             if has_peak:
                 return value
@@ -70,35 +71,56 @@ def unbonded_mean(raw, pedestal, unbonded, limit):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _fill_bins(raw, pedestal, good, bins):  # type: ignore[no-untyped-def]
+def _find_bins(raw, offset, good, bins):  # type: ignore[no-untyped-def]
+    """Bins of pixels, counted from 1; 0 is below the histogram or not good, ``BINS + 1`` above."""
+    below, above = np.float32(LOWEST - 1), np.float32(LOWEST + BINS)
     for i in range(raw.size):
-        value = np.float64(np.float32(raw[i]) - pedestal[i])
+        value = min(max(np.float32(raw[i]) - offset[i], below), above)
         # to the nearest, halves away from zero
-        whole = np.trunc(value + np.copysign(0.5, value)) - LOWEST
-        inside = (whole >= 0) & (whole < BINS) & (good[i] != 0)
-        bins[i] = np.int16(whole) if inside else np.int16(BINS)
+        whole = np.int32(value)
+        rest = value - np.float32(whole)
+        up = np.int32(rest >= np.float32(0.5)) - np.int32(rest <= np.float32(-0.5))
+        bins[i] = np.uint16(whole + up - np.int32(LOWEST - 1)) if good[i] != 0 else np.uint16(0)
 
 
 @njit(nogil=True, cache=True)
-def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: ignore[no-untyped-def]
-    """Find the peak of the histogram of the good pixels: ``(found, position)``."""
-    nothing = np.float32(0.0)
-    _fill_bins(raw, pedestal, good, bins)
-    histogram[:] = 0
+def _count_pixels(raw, offset, good):  # type: ignore[no-untyped-def]
+    """Histogram of ``raw - offset`` of the good pixels, int32 ``(BINS,)``."""
     # neighbours are alike: four histograms in turn, lest each increment waits for the last one
-    n = bins.size
-    for i in range(0, n - 3, 4):
-        histogram[0, bins[i]] += 1
-        histogram[1, bins[i + 1]] += 1
-        histogram[2, bins[i + 2]] += 1
-        histogram[3, bins[i + 3]] += 1
-    for i in range(n - n % 4, n):
-        histogram[0, bins[i]] += 1
-    counts = histogram[0]
+    counts = np.zeros((4, BINS + 2), np.int32)
+    first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
+    bins = np.zeros(STRIP, np.uint16)
+    fours = bins.view(np.uint64)
+    low = np.uint64(0xFFFF)
+    for start in range(0, raw.size, STRIP):
+        stop = min(start + STRIP, raw.size)
+        bins[stop - start :] = 0
+        _find_bins(raw[start:stop], offset[start:stop], good[start:stop], bins)
+        for i in range((stop - start + 3) // 4):
+            four = fours[i]
+            first[four & low] += 1
+            second[four >> np.uint64(16) & low] += 1
+            third[four >> np.uint64(32) & low] += 1
+            fourth[four >> np.uint64(48)] += 1
+    total = np.empty(BINS, np.int32)
     for i in range(BINS):
-        counts[i] += histogram[1, i] + histogram[2, i] + histogram[3, i]
+        total[i] = first[i + 1] + second[i + 1] + third[i + 1] + fourth[i + 1]
+    return total
 
-    highest = parameters[2] if parameters[2] > 0 else 100.0
+
+@njit(nogil=True, cache=True)
+def histogram_peak(raw, offset, good, parameters):  # type: ignore[no-untyped-def]
+    """Find the peak of the histogram of the good pixels: whether there is one, and where, ADU.
+
+    Parameters
+    ----------
+    raw : pixels of a module, flat.
+    offset, good : row of the module in the tables.
+    parameters : p1 … p4 of a common_mode file.
+    """
+    nothing = np.float32(0.0)
+    counts = _count_pixels(raw, offset, good)
+    highest = np.int32(min(parameters[2], 1e9)) if parameters[2] > 0 else np.int32(100)
     peak, right = -1, BINS
     for i in range(BINS):
         if counts[i] > highest:
@@ -134,9 +156,9 @@ def histogram_peak(raw, pedestal, good, parameters, bins, histogram):  # type: i
 
 
 @njit(nogil=True, cache=True)
-def correct_module(raw, tables, module, bins, histogram, out):  # type: ignore[no-untyped-def]
+def correct_module(raw, tables, module, out):  # type: ignore[no-untyped-def]
     """Correct one module, `raw` and `out` flat; see `module_common_mode`."""
-    common_mode = module_common_mode(raw, tables, module, bins, histogram)
+    common_mode = module_common_mode(raw, tables, module)
     second = tables.second[module]
     correct(raw, tables.offset[module], common_mode, tables.factor[module], second, out)
 

@@ -169,7 +169,7 @@ class Corrector:
         ConstantsError
             If `raw` has not the shape of the constants.
         """
-        from workbench.corrections.correction_loops import BINS, correct_module
+        from workbench.corrections.correction_loops import correct_module
 
         if raw.shape != self.shape:
             raise ConstantsError(
@@ -180,11 +180,9 @@ class Corrector:
         if not self.by_module:
             return self._apply_to_runs(raw, out)
         tables = self.tables
-        pixels = self.detector.rows * self.detector.columns
-        bins, histogram = np.empty(pixels, np.int16), np.empty((4, BINS + 1), np.int32)
         for module in range(self.detector.modules):
             values = np.ascontiguousarray(raw[module]).reshape(-1)
-            correct_module(values, tables, module, bins, histogram, out[module].reshape(-1))
+            correct_module(values, tables, module, out[module].reshape(-1))
         return out
 
     def _apply_to_runs(self, raw: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.float32]:
