@@ -24,6 +24,8 @@ import xtc_builder as x
 from workbench.runs import Run, open_run
 
 QUAD = 1_148_516
+EVENT_BYTES = 4 * QUAD + 80
+"""Bytes of an event: four quadrants and their headers."""
 
 
 def write_sparse_run(folder: Path, events: int) -> None:
@@ -47,7 +49,7 @@ def resident_mb() -> float:
 
 
 def plain(run: Run) -> tuple[int, float]:
-    buffer, count, peak = bytearray(4_594_144), 0, 0.0
+    buffer, count, peak = bytearray(EVENT_BYTES), 0, 0.0
     with run.files[0].open("rb", buffering=0) as file:
         while file.readinto(buffer):
             count, peak = count + 1, max(peak, resident_mb())

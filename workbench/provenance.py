@@ -35,13 +35,20 @@ def software() -> dict[str, str]:
     """Versions of Python and of the packages that compute; of a checkout also its commit."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        if number := _version(package):
+            versions[package] = number
     if commit():
         versions["commit"] = commit()
     return versions
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Version of an installed package, read once; empty if it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 @functools.cache
