@@ -28,6 +28,19 @@ def test_every_verb_has_help(verb, capsys):
     assert "usage: workbench" in capsys.readouterr().out
 
 
+def test_interrupted_while_it_imports_it_says_so(capsys, monkeypatch):
+    """Importing takes most of a second, in which a person sees the mistake in the command."""
+
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.cli.import_module", interrupted)
+    assert main(["average", "--run", "74"]) == 130
+    assert capsys.readouterr().err == (
+        "workbench average: interrupted; nothing more was written.\n"
+    )
+
+
 @pytest.mark.parametrize("arguments", [[], ["calibrate"], ["mask", "--no-such-option"]])
 def test_wrong_usage_is_one_line_and_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as left:

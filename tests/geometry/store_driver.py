@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench.errors import VersionStoreError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.geometry.store.folder import VersionFolder
 
 CALLS = ("open", "write", "fsync", "close", "link", "unlink", "symlink", "replace", "rename",
          "mkdir", "rmdir", "truncate", "chmod", "remove")  # fmt: skip
@@ -122,6 +123,8 @@ def main(mode, folder):
                     if content is not None and ".data.v" in path]  # fmt: skip
             later = store.deploy(LATER, "afterwards")
             versions = store.history()
+            # killed between a version's record and the version: its number is not used again
+            interrupted = VersionFolder(store.folder, store.link.name).missing()
             print(json.dumps({
                 "state": state,
                 "call": number,
@@ -132,9 +135,12 @@ def main(mode, folder):
                 "old_kept": old is None or old == found or old in contents,
                 "unchanged": after == before,
                 "later": store.link.read_bytes() == LATER.to_text().encode(),
-                "consecutive": [one.number for one in versions] == list(range(later.number + 1)),
-                "problems": [one for one in store.verify() if state != "tampered"],
+                "consecutive": sorted([*(one.number for one in versions), *interrupted])
+                == list(range(later.number + 1)),
+                "problems": [one for one in store.verify() if state != "tampered"
+                             and not any(f".v{n} was deleted" in one for n in interrupted)],
                 "leftovers": [one.name for one in store.folder.glob(".workbench-*")],
+                "interrupted": interrupted,
                 "recorded": all(one.recorded_sha256 for one in versions),
             }), flush=True)  # fmt: skip
             shutil.rmtree(calib)

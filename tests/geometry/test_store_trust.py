@@ -109,8 +109,9 @@ def test_the_number_of_a_deleted_version_is_not_used_again(store):
     store.version(1).path.unlink()
     assert store.preview(OTHER).version == 2
     assert store.deploy(OTHER).number == 2
-    assert any("v1 was deleted; `repair`" in problem for problem in store.verify())
-    assert store.repair() == ["0-end.data.v1: deleted version put back."]
+    problems = " ".join(store.verify())
+    assert "v1 was deleted, or its deployment was interrupted; `repair` puts it back" in problems
+    assert store.repair() == ["0-end.data.v1: put back from its record."]
     assert store.version(1).geometry() == NEW
     assert store.version(1).intact
     assert store.current().number == 2
@@ -133,6 +134,21 @@ def test_a_deleted_version_without_its_record_leaves_its_number_in_history(store
     for path in (store.version(1).path, store.folder / "0-end.data.v1.json"):
         path.unlink()
     assert store.deploy(OTHER).number == 2
+
+
+def test_the_number_of_a_version_that_history_does_not_know_is_not_used_again(store, monkeypatch):
+    """A deployment killed before its line was written, its file deleted by hand afterwards."""
+    store.deploy(OLD)
+    fail(monkeypatch, "pread", lambda *_: os._exit(9))  # what `append` does first
+    pid = os.fork()
+    if pid == 0:
+        store.deploy(NEW)
+    os.waitpid(pid, 0)
+    monkeypatch.undo()
+    store.version(1).path.unlink()
+    assert store.deploy(OTHER).number == 2
+    assert store.repair() == ["0-end.data.v1: put back from its record."]
+    assert store.version(1).geometry() == NEW
 
 
 def test_an_absurd_number_does_not_stop_deployments(store):

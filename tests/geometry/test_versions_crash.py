@@ -41,6 +41,7 @@ def drive(mode, folder):
         assert case["recorded"], case
         assert case["later"], case
         assert case["consecutive"], case
+        assert len(case["interrupted"]) <= 1, case
         assert case["problems"] == case["leftovers"] == [], case
     return cases
 

@@ -1,5 +1,6 @@
 """Every mask format: what is written is read back, and which value is a good pixel."""
 
+import bz2
 import gzip
 import json
 import os
@@ -342,12 +343,20 @@ def test_faulty_files_are_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_compressed_image_is_not_expanded(tmp_path):
+@pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_a_compressed_image_is_expanded_up_to_a_bound(
+    tmp_path, mask, monkeypatch, ending, compress
+):
     """3 kB may hold 4 GB."""
-    path = tmp_path / "mask.edf.gz"
-    path.write_bytes(gzip.compress(bytes(10**6)))
-    with pytest.raises(FileFormatError, match="compressed"):
-        wb.read_mask(path, format="pyfai")
+    wb.write_mask(mask, tmp_path / "mask.edf")
+    path = tmp_path / f"mask.edf.{ending}"
+    path.write_bytes(compress((tmp_path / "mask.edf").read_bytes()))
+    np.testing.assert_array_equal(wb.read_mask(path, format="pyfai").good, mask.good)
+    assert wb.read_image(path).data.shape == mask.good.shape
+    monkeypatch.setattr("workbench.runs.frame_files.MOST_EXPANDED", 2**20)
+    for read in (wb.read_image, lambda path: wb.read_mask(path, format="pyfai")):
+        with pytest.raises(FileFormatError, match="more than 1 MB"):
+            read(path)
 
 
 def test_an_image_on_which_fabio_would_search_for_ever_is_refused(shared_data):

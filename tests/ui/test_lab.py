@@ -1,5 +1,6 @@
 """``workbench lab``: which notebook, which server."""
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -41,6 +42,14 @@ def test_a_recipe_gets_a_notebook_beside_it(tmp_path):
     assert notebook == tmp_path / "mine.calibration.ipynb"
     cells = json.loads(notebook.read_text())["cells"]
     assert cells[1]["source"] == 'RECIPE = "mine.calibration.toml"'
+
+
+def test_the_name_of_a_recipe_is_not_run(tmp_path):
+    name = 'x";import sys;sys.evil="y.toml'
+    (tmp_path / name).write_text("")
+    notebook = json.loads(lab.choose(str(tmp_path / name)).read_text())
+    (line,) = ast.parse(notebook["cells"][1]["source"]).body
+    assert ast.literal_eval(line.value) == name
 
 
 def test_an_existing_notebook_is_left_as_it_is(tmp_path):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from array import array
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -21,6 +18,7 @@ from workbench.averages.event_counts import EventCounts, Mean
 from workbench.averages.statistics import FIELDS, Statistics
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import replacing
+from workbench.numpy_files import opened_archive
 from workbench.recipe import Corrections
 
 FORMAT, VERSION, DIVIDED = "cspad-workbench state of an averaging", 1, 2
@@ -110,23 +108,21 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
     FileFormatError
         If it cannot be read or is something else.
     """
-    expected = "expected the saved state of an averaging"
-    try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            if about["format"] != FORMAT:
-                raise FileFormatError(path, f"{expected}, found {about['format']!r}.")
-            if about["version"] > DIVIDED:
-                raise FileFormatError(
-                    path, "it was written by a newer version.", hint="Install that one."
-                )
-            parts = tuple(
-                Statistics.from_arrays({name: stored[prefix + name] for name in FIELDS})
-                if prefix + FIELDS[0] in stored
-                else None
-                for prefix in _prefixes(about["version"])
+    with opened_archive(path, "the saved state of an averaging") as stored:
+        about = json.loads(str(stored["about"]))
+        if about["format"] != FORMAT:
+            raise ValueError(f"found {about['format']!r}")
+        if about["version"] > DIVIDED:
+            raise FileFormatError(
+                path, "it was written by a newer version.", hint="Install that one."
             )
-            keys = stored["keys"]
+        parts = tuple(
+            Statistics.from_arrays({name: stored[prefix + name] for name in FIELDS})
+            if prefix + FIELDS[0] in stored
+            else None
+            for prefix in _prefixes(about["version"])
+        )
+        keys = stored["keys"]
         if keys.dtype != np.uint32 or keys.ndim != 2 or keys.shape[1] != 3:
             raise ValueError("the keys of the events are not what they should be")
         counts = EventCounts(
@@ -151,19 +147,6 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
         )
         origin = {name: about[name] for name in ("when", "user", "host", "software")}
         return AveragingState(dict(about["subject"]), collected, origin)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        BadZipFile,
-        RuntimeError,
-        zlib.error,
-    ) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise FileFormatError(path, f"{expected}; it cannot be used ({why}).") from error
 
 
 def _prefixes(parts: int) -> tuple[str, ...]:

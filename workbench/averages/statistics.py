@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.averages.accumulate_loops import add_frame
-from workbench.errors import FileFormatError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.files import replacing
+from workbench.numpy_files import opened_archive
 
 FIELDS = ("count", "pixel_count", "mean", "m2", "maximum", "minimum")
 """Everything that makes up `Statistics`."""
@@ -151,23 +149,8 @@ class Statistics:
         FileFormatError
             If the file cannot be read or does not hold statistics.
         """
-        try:
-            with np.load(Path(path), allow_pickle=False) as stored:
-                return cls.from_arrays({name: stored[name] for name in FIELDS})
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            EOFError,
-            AttributeError,
-            BadZipFile,
-            RuntimeError,
-            zlib.error,
-        ) as error:
-            raise FileFormatError(
-                path, f"expected saved statistics, found something else ({error})."
-            ) from error
+        with opened_archive(path, "saved statistics") as stored:
+            return cls.from_arrays({name: stored[name] for name in FIELDS})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Statistics:

@@ -55,21 +55,9 @@ def with_hyphens(words: Iterable[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit status (0 good, 1 refused, 2 wrong usage)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = Parser(prog="workbench", description=workbench.__doc__)
-    parser.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     wanted = next((word for word in arguments if not word.startswith("-")), None)
-    for verb, summary in VERBS.items():
-        subparser = verbs.add_parser(
-            verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
-        )
-        if verb == wanted:
-            module = import_module(f"workbench.cli.{verb}")
-            module.add_arguments(subparser)
-            subparser.set_defaults(verb_function=module.run)
     try:
-        options = parser.parse_args(arguments)
-        return options.verb_function(options) or 0
+        return _run(arguments, wanted)
     except WorkbenchError as error:
         print(f"workbench {wanted}: {error}", file=sys.stderr)
         return 1
@@ -82,3 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"workbench {wanted}: interrupted; nothing more was written.", file=sys.stderr)
         return 130
+
+
+def _run(arguments: list[str], wanted: str | None) -> int:
+    """Import the verb, which takes most of a second, and run it."""
+    parser = Parser(prog="workbench", description=workbench.__doc__)
+    parser.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    for verb, summary in VERBS.items():
+        subparser = verbs.add_parser(
+            verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        if verb == wanted:
+            module = import_module(f"workbench.cli.{verb}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(verb_function=module.run)
+    options = parser.parse_args(arguments)
+    return options.verb_function(options) or 0

@@ -83,7 +83,9 @@ HEADING = (
 
 def write_notebook(path: Path, recipe: str) -> None:
     """Write a notebook that opens the workbench (on a recipe, or empty): heading and two cells."""
-    choice = f'RECIPE = "{recipe}"' if recipe else "# runs and files are chosen in the first panel"
+    choice = "# runs and files are chosen in the first panel"
+    if recipe:
+        choice = f"RECIPE = {json.dumps(recipe)}"  # a literal of Python too, whatever the name is
     argument = "RECIPE" if recipe else ""
     show = f"import workbench as wb\n\nbench = wb.Workbench({argument})\nbench.show();"
     code: dict[str, object] = {"cell_type": "code", "execution_count": None, "outputs": []}

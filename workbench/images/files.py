@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from workbench.geometry import Geometry
 from workbench.hdf5 import datasets, replacing_hdf5
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
+from workbench.numpy_files import read_array
 from workbench.runs.frame_files import open_fabio
 
 if TYPE_CHECKING:
@@ -50,10 +52,7 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return _read_hdf5(file, dataset)
     try:
-        if start.startswith(b"\x93NUMPY"):
-            data = np.load(file, allow_pickle=False)
-        else:
-            data = _read_fabio(file)
+        data = read_array(file) if start.startswith(b"\x93NUMPY") else _read_fabio(file)
         return DetectorImage(data, name=Path(file).stem)
     except FileFormatError:
         raise
@@ -93,15 +92,15 @@ def write_image(
 
 
 def _read_fabio(path: str) -> NDArray[Any]:
-    try:
-        opened = open_fabio(path)
-    except FileFormatError:
-        raise
-    except Exception as error:  # fabio raises many kinds
-        raise FileFormatError(
-            path, "no known image format.", hint="Known are CBF, HDF5, npy and fabio's formats."
-        ) from error
-    with opened:
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(open_fabio(path))
+        except FileFormatError:
+            raise
+        except Exception as error:  # fabio raises many kinds
+            raise FileFormatError(
+                path, "no known image format.", hint="Known are CBF, HDF5, npy and fabio's formats."
+            ) from error
         if opened.nframes > 1:
             problem = f"expected one image, found {opened.nframes} frames; average them first."
             raise FileFormatError(path, problem)

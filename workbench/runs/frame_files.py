@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+from bz2 import BZ2File
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from gzip import GzipFile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import read_regular
+from workbench.files import only_regular, read_regular
 from workbench.hdf5 import datasets
+from workbench.numpy_files import read_header
 from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
@@ -61,6 +65,12 @@ class Frame:
 
 
 Wanted = Callable[[int], bool]
+MOST_EXPANDED = 512 << 20
+"""Bytes to which a compressed image or stack may expand; a CSPAD frame has 5 to 19 MB."""
+_EXPAND: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
+    ".gz": lambda stream: cast("IO[bytes]", GzipFile(fileobj=stream)),
+    ".bz2": lambda stream: cast("IO[bytes]", BZ2File(stream)),
+}
 
 
 def read_frames(
@@ -166,18 +176,10 @@ class _NpyStack:
         self._path = path
         try:
             with open(path, "rb") as file:
-                version = np.lib.format.read_magic(file)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
-                    np.lib.format.read_array_header_2_0)  # fmt: skip
-                self.shape, self._by_columns, self.dtype = header(file)
-                self._start = file.tell()
-                size = os.fstat(file.fileno()).st_size - self._start
+                header = read_header(file, os.fstat(file.fileno()).st_size)
         except Exception as error:  # of many kinds, whatever stands in place of the header
             _fail(path, error)
-        if self.dtype.hasobject:
-            raise FileFormatError(path, "it cannot be read: it holds Python objects.")
-        if size < math.prod(self.shape) * self.dtype.itemsize:
-            raise FileFormatError(path, f"cannot be read (it is cut short at {size} bytes).")
+        self.shape, self.dtype, self._by_columns, self._start = header
 
     def __getitem__(self, place: Any) -> NDArray[Any]:
         if place == () or self._by_columns:
@@ -200,39 +202,60 @@ class _NpyStack:
         return values
 
 
-def open_fabio(path: str | os.PathLike[str]) -> FabioImage:
-    """Image that fabio opens; by its ending if that is ``.edf`` or ``.tif``.
+@contextmanager
+def open_fabio(path: str | os.PathLike[str]) -> Iterator[FabioImage]:
+    """Open an image by fabio; by its ending if that is ``.edf`` or ``.tif``.
 
-    fabio by itself would try one format after the other, with some without end. Compressed files
-    are refused: a few kilobytes may expand to gigabytes.
+    fabio by itself would try one format after the other, with some without end. A compressed
+    file (``.edf.gz``, ``.edf.bz2``) is expanded into a temporary one before.
 
     Raises
     ------
     FileFormatError
-        If the file is compressed; fabio raises many kinds beside it.
+        If the file expands to more than `MOST_EXPANDED` bytes; fabio raises many kinds beside it.
     """
     import fabio
     from fabio.edfimage import EdfImage
     from fabio.tifimage import TifImage
 
-    ending = Path(path).suffix.lower()
-    if ending in (".gz", ".bz2", ".xz"):
-        raise FileFormatError(path, "is compressed.", hint="Decompress it first.")
+    name = Path(path)
+    if name.suffix.lower() in _EXPAND:
+        with TemporaryDirectory() as folder:
+            expanded = Path(folder, name.stem)
+            _expand(name, expanded)
+            with open_fabio(expanded) as image:
+                yield image
+        return
     kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
-    kind = kinds.get(ending)
-    return fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path))
+    kind = kinds.get(name.suffix.lower())
+    with fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path)) as image:
+        yield image
+
+
+def _expand(path: Path, target: Path) -> None:
+    """Decompress a file; refused as soon as it is too large, since 3 kB may hold 4 GB."""
+    with open(path, "rb", opener=only_regular) as packed, target.open("wb") as file:
+        stream = _EXPAND[path.suffix.lower()](packed)
+        while piece := stream.read(1 << 20):
+            if file.tell() + len(piece) > MOST_EXPANDED:
+                raise FileFormatError(
+                    path,
+                    f"expands to more than {MOST_EXPANDED >> 20} MB.",
+                    hint="Decompress it first.",
+                )
+            file.write(piece)
 
 
 def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
-    try:
-        opened = open_fabio(path)
-        count = opened.nframes
-    except FileFormatError:
-        raise
-    except Exception as error:  # fabio raises many kinds
-        hint = "Known are npy, HDF5, CXI, and fabio's formats (CBF, EDF, TIFF, …)."
-        raise FileFormatError(path, "no known image format.", hint=hint) from error
-    with opened:
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(open_fabio(path))
+            count = opened.nframes
+        except FileFormatError:
+            raise
+        except Exception as error:  # fabio raises many kinds
+            hint = "Known are npy, HDF5, CXI, and fabio's formats (CBF, EDF, TIFF, …)."
+            raise FileFormatError(path, "no known image format.", hint=hint) from error
         for number in range(count):
             if not wanted(number):
                 yield Frame(None)

@@ -14,6 +14,7 @@ from workbench.files import replacing
 from workbench.geometry.fit import modules_from_positions, tree_from_modules
 from workbench.geometry.registry import NO_OPTIONS, GeometryFile, GeometryWarning, WriteOptions
 from workbench.geometry.tree import Geometry
+from workbench.numpy_files import read_array
 
 MAGIC = b"\x93NUMPY"
 LARGEST_MISFIT_UM = 1.0
@@ -36,11 +37,8 @@ def read_coordinates(path: Path) -> GeometryFile[Geometry]:
         If it is not an array of three coordinates for each pixel of a known detector.
     """
     name = os.fspath(path)
-    try:
-        values = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy's reader of the header raises nearly any kind
-        raise FileFormatError(path, "cannot read this array of coordinates.") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+    values = read_array(path)
+    if values.dtype.kind != "f":
         raise FileFormatError(path, "expected an array of coordinates (real numbers).")
     detector = next(
         (candidate for candidate in DETECTORS if 3 * candidate.pixels == values.size), None

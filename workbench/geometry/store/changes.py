@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,8 +95,6 @@ class VersionWriter:
     def _record(self, number: int, content: bytes, record: Mapping[str, Any]) -> None:
         """Write the side-car first, so that every version that exists has one."""
         side_car = self.versions.side_car(number)
-        if os.path.lexists(side_car) and not os.path.lexists(self.versions.path(number)):
-            os.unlink(side_car)  # of a deployment that was killed before its version stood
         facts = side_car_facts(number, self.versions.file, content, record)
         facts["comment"] = one_line(str(facts.get("comment", "")))
         self.changes.create(side_car.name, side_car_bytes(facts))

@@ -56,14 +56,12 @@ class VersionFolder:
         return self._numbered("")
 
     def missing(self) -> list[int]:
-        """Numbers of versions that were deleted, but whose records are there."""
-        switched = {switch.version for switch in self.switches()}
-        return [
-            number
-            for number in self._numbered(r"\.json")
-            if not os.path.lexists(self.path(number))
-            and (number in switched or self.record(number).get("action") is None)
-        ]
+        """Numbers of versions of which only the record is there.
+
+        Such a version was deleted, or its deployment was killed just before it stood.
+        """
+        recorded = self._numbered(r"\.json")
+        return [number for number in recorded if not os.path.lexists(self.path(number))]
 
     def next_number(self) -> int:
         """Number of the next version: higher than of any there is, was, or is recorded."""

@@ -233,7 +233,7 @@ class GeometryStore:
         if content is None:
             return f"{name}: its record does not say what it was; left alone."
         writer.put_back(number, content)
-        return f"{name}: deleted version put back."
+        return f"{name}: put back from its record."
 
     def _put_back(self, writer: VersionWriter, version: Version) -> list[str]:
         name = version.path.name

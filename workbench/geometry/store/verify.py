@@ -18,7 +18,7 @@ def problems(versions: VersionFolder) -> list[str]:
     for number in versions.missing():
         restorable = versions.deployed(number) is not None
         sentences.append(
-            f"{versions.path(number).name} was deleted; "
+            f"{versions.path(number).name} was deleted, or its deployment was interrupted; "
             + ("`repair` puts it back." if restorable else "its record does not say what it was.")
         )
     switches = versions.switches()

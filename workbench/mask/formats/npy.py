@@ -10,6 +10,7 @@ import numpy as np
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
+from workbench.numpy_files import read_array
 
 POLARITY = "True = good"
 MAX_BYTES = 64 * 2**20
@@ -37,21 +38,12 @@ def read(path: str | os.PathLike[str]) -> Mask:
     FileFormatError
         If it is anything else (an array of objects is never loaded).
     """
-    try:
-        if os.stat(path).st_size > MAX_BYTES:
-            raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise FileFormatError(path, f"cannot be read ({error.strerror or error}).") from error
-    except FileFormatError:
-        raise
-    except Exception as error:  # numpy's reader of the header raises nearly any kind
-        raise FileFormatError(path, "not an array file of numpy, or truncated.") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biu":
+    array = read_array(path, MAX_BYTES)
+    if array.dtype.kind not in "biu":
         raise FileFormatError(path, "not an array of True and False.")
     if array.dtype.kind != "b" and not np.isin(np.unique(array), (0, 1)).all():
         raise FileFormatError(path, "the array holds more than 0 and 1; 1 = good is expected.")
     try:
-        return Mask.from_good(np.array(array), {"file": os.fspath(path), "format": "npy"})
+        return Mask.from_good(array, {"file": os.fspath(path), "format": "npy"})
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error

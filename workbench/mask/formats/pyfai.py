@@ -40,8 +40,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
 def read(path: str | os.PathLike[str]) -> Mask:
     """Read an EDF or TIFF image, or by its ending another that fabio knows; non-zero = masked.
 
-    What is named ``.edf`` or ``.tif`` is read as that and nothing else; compressed files are not
-    read, since a few kilobytes may expand to gigabytes.
+    What is named ``.edf`` or ``.tif``, compressed or not, is read as that and nothing else.
 
     Raises
     ------
