@@ -9,7 +9,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -28,7 +28,7 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         If the folder cannot be written, or `path` exists and `overwrite` is False.
     """
     target = Path(path)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise WorkbenchError(f"{target} is a folder; give the name of the file to write.")
     if not overwrite and os.path.lexists(target):
         raise WorkbenchError(f"{target} exists already; choose another name or allow overwriting.")
@@ -41,9 +41,9 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         raise WorkbenchError(
             f"{target} cannot be written ({error.strerror}); choose a folder you may write to."
         ) from error
-    os.close(handle)
     temporary = Path(name)
     try:
+        os.close(handle)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -52,16 +52,22 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
             os.replace(temporary, target)
         else:
             os.link(temporary, target)  # fails if `target` appeared meanwhile
-            temporary.unlink()
-        sync_folder(target.parent)
+            _remove(temporary)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise WorkbenchError(
             f"{target} could not be written: {error.strerror or error}."
         ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+    with suppress(OSError):  # it is there; not durable yet is no failure
+        sync_folder(target.parent)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
@@ -97,6 +103,19 @@ def only_regular(path: str, flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+@contextmanager
+def os_errors_as(kind: type[WorkbenchError]) -> Iterator[None]:
+    """Let an error of the file system be an error of this kind, one sentence (also a decorator)."""
+    try:
+        yield
+    except OSError as error:
+        where = "a file" if error.filename is None else os.fsdecode(error.filename)
+        raise kind(
+            f"{where} cannot be read ({error.strerror or error}); try again, or look after the "
+            "file system."
+        ) from error
 
 
 def in_calibration_directory(path: str | os.PathLike[str]) -> bool:

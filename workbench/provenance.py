@@ -9,6 +9,7 @@ import platform
 import socket
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,8 +36,8 @@ def software() -> dict[str, str]:
     """Versions of Python and of the packages that compute; of a checkout also its commit."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
-        if number := _version(package):
-            versions[package] = number
+        with suppress(PackageNotFoundError, OSError, KeyError):  # not there, or not to be read now
+            versions[package] = _version(package)
     if commit():
         versions["commit"] = commit()
     return versions
@@ -44,11 +45,8 @@ def software() -> dict[str, str]:
 
 @functools.cache
 def _version(package: str) -> str:
-    """Version of an installed package, read once; empty if it is not there."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+    """Version of an installed package, read once."""
+    return version(package)
 
 
 @functools.cache
@@ -58,7 +56,7 @@ def commit() -> str:
     Empty if it is installed otherwise, or git cannot tell.
     """
     root = Path(__file__).absolute().parents[1]
-    if not (root / ".git").exists():
+    if not os.path.exists(root / ".git"):
         return ""
     ask = ["git", "-c", f"safe.directory={root}", "-C", str(root), "describe"]
     try:

@@ -151,6 +151,15 @@ def test_the_number_of_a_version_that_history_does_not_know_is_not_used_again(st
     assert store.version(1).geometry() == NEW
 
 
+def test_a_repaired_older_version_is_no_problem_afterwards(store):
+    store.deploy(OLD)
+    store.deploy(NEW)
+    store.version(0).path.unlink()
+    store.repair()
+    assert store.verify() == []
+    assert store.switches()[-1].action == "repair"
+
+
 def test_an_absurd_number_does_not_stop_deployments(store):
     (store.folder / "0-end.data.v999999999").write_text(OLD.to_text())
     assert store.deploy(NEW).number == 0

@@ -10,6 +10,7 @@ from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, as_detector_array, read_image, write_image
+from workbench.runs import open_frames
 
 VALUES = np.arange(np.prod(CSPAD.shape)).reshape(CSPAD.shape)
 
@@ -120,6 +121,18 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
             read_image(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".edf", ".tif"])
+def test_an_image_cut_short_is_refused(tmp_path, caplog, ending):
+    """fabio would fill it with zeros, and log a line of its own."""
+    path = tmp_path / f"x{ending}"
+    write_image(DetectorImage(np.ones(CSPAD.shape, np.int32)), path)
+    path.write_bytes(path.read_bytes()[:-50_000])
+    for read in (read_image, lambda path: list(open_frames(path).events())):
+        with pytest.raises(FileFormatError):
+            read(path)
+    assert caplog.text == ""
 
 
 def test_an_image_on_which_fabio_would_search_for_ever_is_refused(shared_data):

@@ -19,7 +19,7 @@ from workbench.hdf5 import datasets, replacing_hdf5
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
 from workbench.numpy_files import read_array
-from workbench.runs.frame_files import open_fabio
+from workbench.runs.frame_files import fabio_frame, open_fabio
 
 if TYPE_CHECKING:
     import h5py
@@ -104,7 +104,7 @@ def _read_fabio(path: str) -> NDArray[Any]:
         if opened.nframes > 1:
             problem = f"expected one image, found {opened.nframes} frames; average them first."
             raise FileFormatError(path, problem)
-        return np.array(opened.data)
+        return fabio_frame(opened, path)
 
 
 def _write_fabio(data: NDArray[Any], path: Path, suffix: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from bz2 import BZ2File
@@ -228,8 +229,38 @@ def open_fabio(path: str | os.PathLike[str]) -> Iterator[FabioImage]:
         return
     kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
     kind = kinds.get(name.suffix.lower())
-    with fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path)) as image:
+    with (
+        _quiet_fabio(),
+        fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path)) as image,
+    ):
         yield image
+
+
+def fabio_frame(image: FabioImage, path: str | os.PathLike[str], number: int = 0) -> NDArray[Any]:
+    """Pixels of a frame of an opened image.
+
+    Raises
+    ------
+    FileFormatError
+        If some are missing: fabio fills them with zeros.
+    """
+    frame = image if image.nframes == 1 else image.get_frame(number)
+    pixels = np.array(frame.data)
+    if getattr(image, "incomplete_data", False) or getattr(frame, "incomplete_data", False):
+        raise FileFormatError(path, "the file is truncated.", hint="Copy it again.")
+    return pixels
+
+
+@contextmanager
+def _quiet_fabio() -> Iterator[None]:
+    """Keep fabio from logging what becomes our one line."""
+    log = logging.getLogger("fabio")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _expand(path: Path, target: Path) -> None:
@@ -261,7 +292,9 @@ def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
                 yield Frame(None)
                 continue
             try:
-                pixels = np.array(opened.data if count == 1 else opened.get_frame(number).data)
+                pixels = fabio_frame(opened, path, number)
+            except FileFormatError:
+                raise
             except Exception as error:
                 _fail(path, error)
             yield Frame(_as_array(pixels))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import RunNotFoundError
+from workbench.files import os_errors_as
 from workbench.provenance import describe_file
 from workbench.runs.xtc.streams import Stream
 
@@ -218,6 +219,7 @@ def data_root(psdm_dir: PathLike | None = None) -> Path:
     return Path(psdm_dir or os.environ.get("SIT_PSDM_DATA") or DEFAULT_ROOT).expanduser()
 
 
+@os_errors_as(RunNotFoundError)
 def find_experiment(
     experiment: str,
     psdm_dir: PathLike | None = None,
@@ -322,6 +324,7 @@ def _not_found(experiment: str, psdm_dir: PathLike | None) -> str:
     return f"Experiment {experiment!r} is not in {root}; experiments there: {there}{more}."
 
 
+@os_errors_as(RunNotFoundError)
 def list_experiments(psdm_dir: PathLike | None = None) -> list[ExperimentPlace]:
     """Experiments in the data tree that have an ``xtc`` folder, by instrument and name."""
     root = data_root(psdm_dir)

@@ -84,7 +84,7 @@ class VersionWriter:
 
     def note_outside_change(self) -> None:
         """Make HISTORY end with what psana reads, if a killed deployment or a hand changed that."""
-        moves = [switch for switch in self.versions.switches() if switch.action != "keep"]
+        moves = [switch for switch in self.versions.switches() if switch.moved]
         state = self.versions.state()
         if not moves or state.version is None or state.version == moves[-1].version:
             return

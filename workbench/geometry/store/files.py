@@ -67,7 +67,7 @@ def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 def _locked_file(path: Path) -> int | None:
     """Descriptor of the lock file, locked; None while another process holds it."""
-    descriptor = open_shared(path, os.O_RDWR)
+    descriptor, _ = open_shared(path, os.O_RDWR)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):
@@ -81,14 +81,35 @@ def _locked_file(path: Path) -> int | None:
         raise
 
 
-def open_shared(path: Path, flags: int) -> int:
-    """Open a file that all who may write its folder may write; create it if it is not there."""
-    existed = os.path.lexists(path)
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    if not existed:
-        with contextlib.suppress(OSError):  # not ours, or a file system without modes
-            os.fchmod(descriptor, 0o600 | os.stat(path.parent).st_mode & 0o666)
-    return descriptor
+def open_shared(path: Path, flags: int) -> tuple[int, bool]:
+    """Open a file that all who may write its folder may write; create it if it is not there.
+
+    Gives its descriptor, and whether it was created.
+    """
+    flags |= os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(path, flags), False
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+    with contextlib.suppress(OSError):  # not ours, or a file system without modes
+        os.fchmod(descriptor, 0o600 | os.stat(path.parent).st_mode & 0o666)
+    return descriptor, True
+
+
+def link_target(path: Path) -> str | None:
+    """Where a symbolic link leads; None if there is no link.
+
+    Raises
+    ------
+    OSError
+        If that cannot be found out.
+    """
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT, errno.ENOTDIR):  # no link, nothing there
+            return None
+        raise
 
 
 class Changes:
@@ -121,7 +142,7 @@ class Changes:
 
     def create(self, name: str, content: bytes, mode: int = 0o444) -> None:
         """Create a file with this content under a name that must be free."""
-        temporary = self._written(content, mode)
+        temporary, _ = self._written(content, mode)
         try:
             self._give_name(temporary, self.folder / name)
         finally:
@@ -131,8 +152,7 @@ class Changes:
 
     def replace(self, path: Path, content: bytes, mode: int = 0o444) -> None:
         """Give a file other content, at once; the last step."""
-        temporary = self._written(content, mode)
-        inode = os.stat(temporary).st_ino
+        temporary, inode = self._written(content, mode)
         self._last_step(temporary, path, lambda: os.stat(path).st_ino == inode)
 
     def point(self, link: Path, target: str) -> None:
@@ -171,14 +191,13 @@ class Changes:
     def append(self, name: str, line: str) -> None:
         """Append a line to a text file as one write, after an unfinished line if there is one."""
         path = self.folder / name
-        existed = os.path.lexists(path)
-        descriptor = open_shared(path, os.O_RDWR | os.O_APPEND)
+        descriptor, created = open_shared(path, os.O_RDWR | os.O_APPEND)
         try:
-            size = os.fstat(descriptor).st_size
-            if existed:
-                self._undo.append(lambda: os.truncate(path, size))
-            else:
+            if created:
                 self._undo.append(lambda: os.unlink(path))
+            size = os.fstat(descriptor).st_size
+            if not created:
+                self._undo.append(lambda: os.truncate(path, size))
             unfinished = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             rest = memoryview(
                 (("\n" if unfinished else "") + line + "\n").encode("utf-8", "replace")
@@ -189,8 +208,8 @@ class Changes:
         finally:
             os.close(descriptor)
 
-    def _written(self, content: bytes, mode: int) -> Path:
-        """Temporary file with this content, on the disk."""
+    def _written(self, content: bytes, mode: int) -> tuple[Path, int]:
+        """Temporary file with this content, on the disk, and its inode."""
         temporary = self._temporary()
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -199,13 +218,14 @@ class Changes:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
                 os.fsync(descriptor)
+                inode = os.fstat(descriptor).st_ino
             finally:
                 os.close(descriptor)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        return temporary
+        return temporary, inode
 
     def _give_name(self, temporary: Path, path: Path) -> None:
         try:

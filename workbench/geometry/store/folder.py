@@ -12,7 +12,7 @@ from pathlib import Path
 from workbench.errors import VersionStoreError
 from workbench.files import read_regular
 from workbench.geometry.slac import decode
-from workbench.geometry.store.files import digest
+from workbench.geometry.store.files import digest, link_target
 from workbench.geometry.store.model import State, Switch, Version
 from workbench.geometry.store.records import (
     HISTORY,
@@ -60,8 +60,7 @@ class VersionFolder:
 
         Such a version was deleted, or its deployment was killed just before it stood.
         """
-        recorded = self._numbered(r"\.json")
-        return [number for number in recorded if not os.path.lexists(self.path(number))]
+        return sorted({*self._numbered(r"\.json")} - {*self.numbers()})
 
     def next_number(self) -> int:
         """Number of the next version: higher than of any there is, was, or is recorded."""
@@ -118,27 +117,27 @@ class VersionFolder:
             raise VersionStoreError(f"{self.link} cannot be read ({error.strerror}).") from error
 
     def _state(self) -> State:
+        target = link_target(self.link)
         try:
             content = read_regular(self.link)
         except (FileNotFoundError, NotADirectoryError):
-            if self.link.is_symlink():
-                return State("dangling", target=os.readlink(self.link))
-            return State("absent")
+            return State("absent") if target is None else State("dangling", target=target)
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                return State("dangling", target=os.readlink(self.link))
+            if error.errno == errno.ELOOP and target is not None:
+                return State("dangling", target=target)
             raise
-        if not self.link.is_symlink():
+        if target is None:
             for number in self.numbers():  # a plain file that is a version already
                 with contextlib.suppress(OSError):
                     if read_regular(self.path(number)) == content:
                         return State("version", number, content)
             return State("plain", None, content)
-        target = os.path.realpath(self.link)
+        status = os.stat(self.link)  # an error is no other answer, as it is for os.path.realpath
         for number in self.numbers():
-            if os.path.realpath(self.path(number)) == target:
-                return State("version", number, content)
-        return State("foreign", None, content, os.readlink(self.link))
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(self.path(number)), status):
+                    return State("version", number, content)
+        return State("foreign", None, content, target)
 
     def describe(self, state: State) -> str:
         """One clause on what the name that psana reads is."""

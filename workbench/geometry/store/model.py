@@ -64,6 +64,11 @@ class Switch:
     comment: str
     line: str
 
+    @property
+    def moved(self) -> bool:
+        """Whether the name led elsewhere afterwards; not so if a version was kept or repaired."""
+        return self.action not in ("keep", "repair")
+
 
 @dataclass(frozen=True)
 class Deployment:

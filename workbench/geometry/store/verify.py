@@ -21,7 +21,7 @@ def problems(versions: VersionFolder) -> list[str]:
             f"{versions.path(number).name} was deleted, or its deployment was interrupted; "
             + ("`repair` puts it back." if restorable else "its record does not say what it was.")
         )
-    switches = versions.switches()
+    switches = [switch for switch in versions.switches() if switch.moved]
     if switches and switches[-1].version is not None and state.kind == "version":
         last = switches[-1]
         if last.version != state.version:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,7 @@ from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
-from workbench.runs.frame_files import open_fabio
+from workbench.runs.frame_files import fabio_frame, open_fabio
 
 POLARITY = "non-zero = masked"
 MAX_BYTES = 256 * 2**20
@@ -50,14 +47,11 @@ def read(path: str | os.PathLike[str]) -> Mask:
     try:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        with _quiet_fabio(), open_fabio(path) as opened:
+        with open_fabio(path) as opened:
             if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
                 shape = " × ".join(map(str, opened.shape))
                 raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
-            array = np.array(opened.data)
-            # fabio fills what is missing with zeros, which would be good pixels
-            if getattr(opened, "incomplete_data", False):
-                raise FileFormatError(path, "the file is truncated.", hint="Copy it again.")
+            array = fabio_frame(opened, path)
     except FileFormatError:
         raise
     except Exception as error:  # fabio raises many kinds
@@ -68,15 +62,3 @@ def read(path: str | os.PathLike[str]) -> Mask:
         return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
     except MaskError as error:
         raise FileFormatError(path, str(error)) from error
-
-
-@contextmanager
-def _quiet_fabio() -> Iterator[None]:
-    """Keep fabio from logging what becomes our one line."""
-    log = logging.getLogger("fabio")
-    before = log.level
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        log.setLevel(before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
@@ -138,7 +139,8 @@ class XtcFile:
     def __del__(self) -> None:
         for descriptor in (self._headers, self._pixels):
             if descriptor >= 0:
-                os.close(descriptor)
+                with suppress(OSError):  # nothing was written
+                    os.close(descriptor)
 
     def window(self, offset: int, size: int) -> tuple[int, bytes]:
         """Where a piece of the file begins, and the piece: it holds `size` bytes at `offset`.

@@ -1,0 +1,1 @@
+"""Damaged files for every reader; see ``python -m benchmarks.fuzz --help``."""

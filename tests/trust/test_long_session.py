@@ -1,0 +1,42 @@
+"""A kernel in which much is done keeps its memory and its threads."""
+
+import os
+import threading
+
+import pytest
+
+from workbench.averages import average_run
+from workbench.memory import give_back
+from workbench.recipe import Corrections
+from workbench.runs import open_run
+
+
+def resident_mb():
+    give_back()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.slow
+def test_masks_alignments_and_averages_one_after_the_other(sample, session):
+    def work(values):
+        for value in values:
+            session.change("mask.thresholds.maxproj_min", float(value))
+            session.wait(60)
+        session.compute_alignment()
+        session.wait(120)
+        run = open_run("cxim1416", 74, xtc_dir=sample.xtc_dir)
+        average_run(run, Corrections(pedestal=False, common_mode=False))
+
+    work(range(200, 300, 10))  # caches fill, once
+    memory, threads, files = resident_mb(), threading.active_count(), open_files()
+    for start in (300, 500, 700):
+        work(range(start, start + 200, 10))
+    # a mask and its reasons are 11 MB, an average 90 MB: were each kept, it would be 900 MB
+    assert resident_mb() - memory < 150
+    assert threading.active_count() <= threads + 1
+    assert open_files() <= files + 2
