@@ -35,7 +35,7 @@ def threads_change(folder, first):
 
 @pytest.mark.slow
 def test_processes_and_threads_deploy_and_roll_back_beside_readers(tmp_path):
-    """Processes of two threads each, and two threads here."""
+    """Eight processes of two threads each at once, then two threads here."""
     store = GeometryStore(tmp_path, ADDRESS)
     store.folder.mkdir(parents=True)
     IDEAL.write(store.link)

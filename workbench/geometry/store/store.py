@@ -203,19 +203,20 @@ class GeometryStore:
         Raises
         ------
         VersionStoreError
-            If the folder cannot be written; the version it happened at is as it was.
+            If the folder cannot be written; the version it happened at is as it was, and the
+            message says what was done before.
         """
         done: list[str] = []
         with locked_folder(self.folder):
-            with Changes(self.folder) as changes:
-                self._prepared(changes)
-            changed = [version for version in self.history() if version.intact is False]
-            for number in self._versions.missing():
-                with Changes(self.folder) as changes:
-                    done.append(self._restore(VersionWriter(self._versions, changes), number))
-            for version in changed:
-                with Changes(self.folder) as changes:
-                    done += self._put_back(VersionWriter(self._versions, changes), version)
+            try:
+                self._repair(done)
+            except OSError as error:
+                if not done:
+                    raise
+                raise VersionStoreError(
+                    f"{self.folder}: {' '.join(done)} The next version could not be repaired "
+                    f"({error.strerror or error}); repair again."
+                ) from error
         return done
 
     # ---- inside ------------------------------------------------------------------------------
@@ -226,6 +227,18 @@ class GeometryStore:
         writer.note_outside_change()
         writer.record_unrecorded()
         return writer
+
+    def _repair(self, done: list[str]) -> None:
+        """Repair what needs it, and add what was done to `done`."""
+        with Changes(self.folder) as changes:
+            self._prepared(changes)
+        changed = [version for version in self.history() if version.intact is False]
+        for number in self._versions.missing():
+            with Changes(self.folder) as changes:
+                done.append(self._restore(VersionWriter(self._versions, changes), number))
+        for version in changed:
+            with Changes(self.folder) as changes:
+                done += self._put_back(VersionWriter(self._versions, changes), version)
 
     def _restore(self, writer: VersionWriter, number: int) -> str:
         name = self._versions.path(number).name
