@@ -1,15 +1,14 @@
 """What all tests share: the sample experiment, the real data beside the checkout, DIALS."""
 
-import contextlib
 import dataclasses
 import fcntl
-import functools
 import hashlib
 import os
 import pickle
 import resource
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,44 +91,46 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def common_folder(tmp_path_factory):
-    """Folder of all test processes, for what is made once; whoever writes there locks it."""
+def made_once(tmp_path_factory):
+    """Make a file or folder once for all test processes; gives its path.
+
+    ``made_once(name, make)`` calls ``make(path)`` in the process that comes first.
+    """
     base = tmp_path_factory.getbasetemp()
-    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
 
+    def path_of(name, make):
+        done = base / f"{name}.made"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(base / name)
+                done.touch()
+        return base / name
 
-@contextlib.contextmanager
-def locked(path: Path):
-    """Let one process at a time be here."""
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return path_of
 
 
 @pytest.fixture(scope="session")
-def sample(common_folder):
+def sample(made_once):
     """Sample experiment of 12 events a run, written once for all test processes; read only."""
     from workbench.simulate.experiment import SampleExperiment, write_experiment
 
-    folder = common_folder / "sample"
-    with locked(folder):
-        if (folder / ".complete").exists():
-            return SampleExperiment(folder)
-        return write_experiment(folder, events=12)
+    return SampleExperiment(made_once("sample", partial(write_experiment, events=12)))
 
 
 @pytest.fixture(scope="module")
-def aligned_once(common_folder):
+def aligned_once(made_once):
     """Align an image once in all test processes: the next to ask the same gets that answer.
 
     For modules that prove what is done with an alignment. Whether it is right and the same each
-    time is proven in tests that do not use this.
+    time is proven in tests that do not use this. Gives the function that does align each time.
     """
     from workbench.alignment import align_quadrants
     from workbench.alignment.prepare import geometry_of
     from workbench.progress import raise_if_cancelled
 
-    @functools.wraps(align_quadrants)
     def kept(image, geometry=None, mask=None, method=None, settings=None, progress=None,
              halves=None):  # fmt: skip
         present = geometry_of(image, geometry)
@@ -137,18 +138,19 @@ def aligned_once(common_folder):
         for one in (image, *(halves or ())):
             asked += [getattr(one, name, None) for name in ("distance_mm", "wavelength_angstrom")]
             asked += [getattr(one, "data", one), getattr(one, "provenance", None) if halves else 0]
-        path = common_folder / f"alignment-{digest(asked)}.pickle"
-        with locked(path):
-            if path.exists():
-                raise_if_cancelled(progress, "The alignment")
-                return dataclasses.replace(pickle.loads(path.read_bytes()), present=present)
+
+        def make(path):
             found = align_quadrants(image, geometry, mask, method, settings, progress, halves)
             path.write_bytes(pickle.dumps(found))
-            return found
+
+        raise_if_cancelled(progress, "The alignment")
+        path = made_once(f"alignment-{digest(asked)}", make)
+        return dataclasses.replace(pickle.loads(path.read_bytes()), present=present)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.alignment.align_quadrants", kept)
-        yield
+        for name in ("workbench.alignment.align_quadrants", "workbench.align_quadrants"):
+            patch.setattr(name, kept)
+        yield align_quadrants
 
 
 def digest(values) -> str:

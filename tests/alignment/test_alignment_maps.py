@@ -17,6 +17,11 @@ TRUTH = np.array([[3.3, -2.4], [-4.6, 5.2], [6.5, 1.1], [-2.2, -7.7]])
 
 MAPS_ONLY = AlignmentSettings(refine="none")
 
+# what the maps find alone, and what the joint refinement makes of it
+with_and_without_refinement = pytest.mark.parametrize(
+    "refine", ["none", pytest.param("rings", marks=pytest.mark.slow)]
+)
+
 
 def powder(truth, spacing=24.6, photons=30.0, seed=0):
     """Rings every `spacing` px about the lab origin, seen with quadrants off by `truth`."""
@@ -52,21 +57,24 @@ def test_corrected_geometry_is_the_true_one(sharp):
     assert np.abs(corrected - true).max() / CSPAD.pixel_um < 0.25
 
 
-def test_masked_and_saturated_pixels_take_no_part():
+@with_and_without_refinement
+def test_masked_and_saturated_pixels_take_no_part(refine):
     image, present = powder(TRUTH)
     mask = np.ones(CSPAD.shape, bool)
     mask[:, 40:80, 30:90] = False
     image[~mask] = np.random.default_rng(1).uniform(0, 1e4, np.count_nonzero(~mask))
     image[:, 100:110, 200:260] = 16383
-    found = align_quadrants(image, present, mask)
+    found = align_quadrants(image, present, mask, settings=AlignmentSettings(refine=refine))
     assert np.abs(found.offsets_px - TRUTH).max() < 0.3
     assert found.saturated_pixels > 0
 
 
-def test_a_peak_beyond_the_grid_widens_it():
+@with_and_without_refinement
+def test_a_peak_beyond_the_grid_widens_it(refine):
     truth = np.array([[26.0, 3.0], [0, 0], [0, 0], [0, 0]])
     image, present = powder(truth)
-    found = align_quadrants(image, present, settings=AlignmentSettings(range_px=24))
+    settings = AlignmentSettings(range_px=24, refine=refine)
+    found = align_quadrants(image, present, settings=settings)
     first = found.quadrants[0]
     assert np.abs(first.offset_px - truth[0]).max() < 0.5
     assert any("widened" in warning for warning in first.warnings)
@@ -93,11 +101,12 @@ def test_without_rings_nothing_is_determined_and_nothing_moves(image):
     json.dumps(found.to_dict(maps=True), allow_nan=False)
 
 
-def test_a_missing_quadrant_does_not_disturb_the_others():
+@with_and_without_refinement
+def test_a_missing_quadrant_does_not_disturb_the_others(refine):
     image, present = powder(TRUTH)
     mask = np.ones(CSPAD.shape, bool)
     mask[8:16] = False
-    found = align_quadrants(image, present, mask)
+    found = align_quadrants(image, present, mask, settings=AlignmentSettings(refine=refine))
     assert found.quadrants[1].verdict == "not determined"
     assert np.abs(found.offsets_px - TRUTH)[[0, 2, 3]].max() < 0.25
     assert np.all(found.applied_px[1] == 0)

@@ -43,7 +43,7 @@ def test_averaging_can_be_cancelled_and_sliders_live_meanwhile(notebook, experim
 
 def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     """A reload finds the live widgets; after a restart the same cells rebuild from files."""
-    page = notebook.workbench(experiment, "restart.ipynb", "", cells=["bench.show();"])
+    page = notebook.workbench(experiment, "restart.ipynb")
     page.get_by_role("button", name="Compute averages").click()
     notebook.says("bench.session.status('mask').state", "done")
     notebook.step(3)

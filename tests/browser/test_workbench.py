@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 def test_calibration_by_mouse(notebook, experiment):
     """Average, move the slider, align, nudge, deploy, roll back."""
-    page = notebook.workbench(experiment, "bench.ipynb")
+    page = notebook.workbench(experiment, "bench.ipynb", refine="rings")
     notebook.screenshot("1-run")
     page.get_by_role("button", name="Compute averages").click()
     notebook.says("bench.session.status('mask').state", "done")

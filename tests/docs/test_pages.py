@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("pages")  # its fixtures are made once
+pytestmark = [
+    pytest.mark.xdist_group("pages"),  # its fixtures are made once
+    pytest.mark.usefixtures("aligned_once"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("pages", Path(__file__).with_name("pages.py"))
@@ -29,12 +32,12 @@ WITH_COMMANDS = [
 
 @pytest.fixture(scope="module")
 def prepared(own_copy, tmp_path_factory):
-    """Folder with the sample experiment and the averages, mask and geometry that pages speak of."""
+    """Folder with the sample experiment and the averages and mask that pages speak of."""
     folder = tmp_path_factory.mktemp("prepared")
     own_copy(folder / "sample_data")
     text = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
     lines = [command.line for command in pages.commands(text)]
-    needed = ("workbench average", "workbench merge", "workbench mask", "workbench align")
+    needed = ("workbench average", "workbench merge", "workbench mask")
     with contextlib.chdir(folder):
         environment = {"SIT_PSDM_DATA": "sample_data"}
         for line in lines:
@@ -78,7 +81,7 @@ def type_commands(text):
 
 
 LONG = ("howto/weak-rings.md", "howto/at-slac-and-nersc.md", "reference/python/alignment.md",
-        "howto/many-runs.md")  # fmt: skip
+        "reference/python/recipes.md", "howto/many-runs.md")  # fmt: skip
 PAGES = [
     pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])
     for page in WITH_COMMANDS

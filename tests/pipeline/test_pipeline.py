@@ -11,7 +11,10 @@ from workbench import pipeline
 from workbench.errors import Cancelled, RecipeError, RunNotFoundError
 from workbench.recipe import Experiment, Images, Recipe, decided, recipe_from_text
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # its fixtures are made once
+pytestmark = [
+    pytest.mark.xdist_group("pipeline"),  # its fixtures are made once
+    pytest.mark.usefixtures("aligned_once"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +59,16 @@ def test_results_are_saved_and_read_back(calibration):
     assert pipeline.load_recipe(files["recipe"]) == calibration.recipe
 
 
-def test_the_same_recipe_gives_the_same_results(calibration, known):
+@pytest.mark.slow
+def test_the_same_recipe_gives_the_same_results(calibration, known, aligned_once, monkeypatch):
+    monkeypatch.setattr("workbench.alignment.align_quadrants", aligned_once)
     again = pipeline.run_recipe(calibration.files["recipe"], known=known, save=False)
     assert pipeline.recipe_hash(again.recipe) == pipeline.recipe_hash(calibration.recipe)
     np.testing.assert_array_equal(again.mask.good, calibration.mask.good)
     assert again.corrected.to_text() == calibration.corrected.to_text()
 
 
+@pytest.mark.slow
 def test_saved_images_lead_to_the_same_mask_and_geometry(calibration, known):
     files = calibration.files
     recipe = dataclasses.replace(
@@ -110,10 +116,11 @@ def test_a_run_is_averaged_again_only_if_something_changed(calibration):
 
 @pytest.fixture(scope="module")
 def divided(calibration, tmp_path_factory):
-    """The same calibration with the halves of the events compared, and where averages are kept."""
+    """The same calibration from halves of the events, by maps, and where averages are kept."""
     folder = tmp_path_factory.mktemp("divided")
     calibration.geometry.write(folder / "start.data")  # others may be deployed by now
     recipe = calibration.recipe.changed("alignment.halves", "odd-even")
+    recipe = recipe.changed("alignment.refine", "none")
     recipe = recipe.changed("experiment.geometry", str(folder / "start.data"))
     recipe = recipe.changed("output.folder", str(folder / "out"))
     return pipeline.run_recipe(
@@ -124,7 +131,8 @@ def divided(calibration, tmp_path_factory):
 class TestHalvesOfTheEvents:
     @pytest.mark.slow
     def test_are_compared_where_the_recipe_asks_for_it(self, divided, calibration):
-        found = divided[0].alignment
+        recipe = divided[0].recipe.changed("alignment.refine", "rings")
+        found = pipeline.align_recipe(recipe, divided[0].images, divided[0].mask)
         apart = [one.measures.event_halves_apart_px for one in found.quadrants]
         assert max(apart) < 0.2
         np.testing.assert_allclose(found.offsets_px, calibration.alignment.offsets_px, atol=1e-3)

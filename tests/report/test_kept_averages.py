@@ -11,7 +11,7 @@ def test_a_report_reads_no_run_whose_averages_are_kept(sample, tmp_path, monkeyp
     recipe = (
         load_recipe(sample.recipe)
         .changed("output.folder", str(tmp_path / "out"))
-        .changed("alignment.range_px", 4)
+        .changed("alignment.refine", "none")
     )
     path = tmp_path / "kept.calibration.toml"
     write_recipe(recipe, path)

@@ -1,12 +1,16 @@
 """A small sample experiment, written once for all tests of this folder."""
 
+from functools import partial
+
 import pytest
 
 from workbench.simulate import write_experiment
+from workbench.simulate.experiment import SampleExperiment
 
 EVENTS = 4
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory):
-    return write_experiment(tmp_path_factory.mktemp("sample") / "data", events=EVENTS, seed=7)
+def sample(made_once):
+    write = partial(write_experiment, events=EVENTS, seed=7)
+    return SampleExperiment(made_once("small-sample", write))
