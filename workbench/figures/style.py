@@ -36,7 +36,6 @@ MASKED = VERMILLION
 
 INTENSITY = "viridis"
 UNDER_MASK = "gray"
-SIGNED = "PuOr"
 
 _SETTINGS = {
     "font.family": "sans-serif",

@@ -197,7 +197,8 @@ def compact(keys: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     if size > 1 << 24:
         present, place = np.unique(keys, return_inverse=True)
         return present, place.reshape(keys.shape)
-    present = np.flatnonzero(np.bincount(keys.reshape(-1), minlength=size))
+    flat = keys.reshape(-1).astype(np.intp, copy=False)  # numpy 1 counts no unsigned numbers
+    present = np.flatnonzero(np.bincount(flat, minlength=size))
     places = np.zeros(size, np.int32)
     places[present] = np.arange(present.size)
     return present, places[keys]

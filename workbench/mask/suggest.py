@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +17,7 @@ from workbench.errors import MaskError
 from workbench.mask.evaluate import MaskEvaluator
 from workbench.mask.rules import IMAGES, LIMITS, ThresholdRule
 from workbench.quantities import MAD_TO_SIGMA
-from workbench.recipe import MaskSettings, Thresholds
+from workbench.recipe import MaskSettings
 
 SIGMAS = 6.0
 """`suggest`: how many robust σ above the median a dark pixel may be."""
@@ -73,11 +72,6 @@ class Sensitivity:
     limit: str
     values: tuple[float, float, float]
     masked: tuple[int, int, int]
-
-    @property
-    def largest_change(self) -> int:
-        """Pixels gained or lost at most."""
-        return max(abs(masked - self.masked[0]) for masked in self.masked[1:])
 
 
 @dataclass(frozen=True)
@@ -234,12 +228,6 @@ def suggest(
             _robust_upper(rule, values) if upper else _valley(rule, values, unbonded)
         )
     return tuple(suggestions)
-
-
-def apply_suggestions(thresholds: Thresholds, suggestions: Sequence[Suggestion]) -> Thresholds:
-    """Thresholds with the values that were found."""
-    values = {s.limit: s.value for s in suggestions if s.value is not None}
-    return dataclasses.replace(thresholds, **values)
 
 
 def _rule(limit: str) -> ThresholdRule:
