@@ -280,7 +280,7 @@ def test_frames_and_runs_are_not_mixed_up(tmp_path, capsys):
     refused("a.npy: cannot read this file", "a.npy")
     refused("constants correct the frames is not known", "a.npy", "-C", str(tmp_path))
     refused("not from frames", "a.npy", "-r", "7", "-R", "--deploy-constants")
-    refused("state is that of one run", "-x", "e", "-r", "70-75", "--resume", "s.npz")
+    refused("state belongs to one run", "-x", "e", "-r", "70-75", "--resume", "s.npz")
     refused("seconds above 0", "-x", "e", "-r", "70", "--snapshot", "0")
 
 

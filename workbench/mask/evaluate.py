@@ -306,11 +306,12 @@ class MaskEvaluator:
         bits, shape = steps.no_bits(), self.images.detector.shape
         for bit, rule in enumerate(steps.rules):
             beyond = self._beyond(rule, settings)[0].reshape(-1)
-            bits |= np.left_shift(beyond, bit, dtype=bits.dtype)
+            bits |= np.multiply(beyond.view(np.int8), 1 << bit, dtype=bits.dtype)
         for number, step in enumerate(steps.follows):
             masked, source = (pixels.reshape(shape) for pixels in steps.masked(bits, number))
             added = follow(step.layer, masked, source).reshape(-1)
-            bits |= np.left_shift(added, len(steps.rules) + number, dtype=bits.dtype)
+            bit = len(steps.rules) + number
+            bits |= np.multiply(added.view(np.int8), 1 << bit, dtype=bits.dtype)
         return bits
 
     def _steps(self, settings: MaskSettings) -> Steps:
