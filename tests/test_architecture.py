@@ -21,7 +21,7 @@ FLOORS = {
     "runs": 1, "constants": 1,
     "geometry": 2, "images": 2, "corrections": 2,
     "averages": 3, "mask": 3, "alignment": 3,
-    "pipeline": 4,
+    "pipeline": 4, "frames": 4,
     "figures": 5,
     "session": 6,
     "ui": 7, "cli": 7, "report": 7, "simulate": 7,

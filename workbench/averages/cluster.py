@@ -72,7 +72,7 @@ class Dask:
         first = next(job.events(), None)
         if first is None:
             return _left_out(job)
-        with self._client() as client:
+        with self.connected() as client:
             check_workers(client)
             tree = _Tree(client, job)
             shown = time.monotonic()
@@ -123,7 +123,14 @@ class Dask:
         return f"Dask, {self.cluster if isinstance(self.cluster, str) else 'given cluster'}"
 
     @contextmanager
-    def _client(self) -> Iterator[Any]:
+    def connected(self) -> Iterator[Any]:
+        """Give a ``distributed.Client`` of the cluster; a local one is started for it.
+
+        Raises
+        ------
+        WorkbenchError
+            If there is no such cluster.
+        """
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:

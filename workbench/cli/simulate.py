@@ -20,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, metavar="S", help="of geometry, detector and noise (default 1416)"
     )
     parser.add_argument(
+        "--crystals", type=int, default=0, metavar="N",
+        help="write run 80 too: N still patterns of lysozyme, for workbench dump and DIALS",
+    )  # fmt: skip
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace a sample experiment that is there"
     )
     parser.add_argument("--json", action="store_true", help="print the places as JSON")
@@ -30,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
     from workbench.simulate.truth import (
         BRIGHT_RUNS,
+        CRYSTAL_RUN,
         DARK_RUN,
         DEFAULT_SEED,
         DETZ_OFFSET_MM,
@@ -43,12 +48,14 @@ def run(args: argparse.Namespace) -> int:
             events=events,
             seed=DEFAULT_SEED if args.seed is None else args.seed,
             progress=progress,
+            crystals=args.crystals,
             overwrite=args.overwrite,
         )
     places = {
         "experiment": EXPERIMENT,
         "dark_run": DARK_RUN,
         "bright_runs": list(BRIGHT_RUNS),
+        **({"crystal_run": CRYSTAL_RUN} if args.crystals else {}),
         "events_per_run": events,
         "psdm_dir": str(sample.folder),
         "xtc_dir": str(sample.xtc_dir),

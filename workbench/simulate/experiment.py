@@ -17,25 +17,29 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.constants import write_constants_file
 from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent, raise_if_cancelled
 from workbench.recipe import Experiment, Recipe, recipe_to_text
-from workbench.simulate.physics import expected_photons
+from workbench.simulate.crystals import Crystal, CrystalShots
+from workbench.simulate.physics import EV_ANGSTROM, expected_photons
 from workbench.simulate.powder import shot_intensities, spot_stamps
 from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
 from workbench.simulate.texts import README
 from workbench.simulate.truth import (
     BRIGHT_RUNS,
     BRIGHTNESS,
+    CRYSTAL_HIT_RATE,
+    CRYSTAL_RUN,
     DARK_RUN,
     DEFAULT_SEED,
     DETZ_OFFSET_MM,
@@ -43,6 +47,7 @@ from workbench.simulate.truth import (
     EXPERIMENT,
     EXPERIMENT_ID,
     INSTRUMENT,
+    JET,
     PHOTON_ENERGY_EV,
     ROOT_Z_UM,
     SCENE,
@@ -64,8 +69,21 @@ TREE = f"{INSTRUMENT}/{EXPERIMENT}"
 
 _WRITING = ".writing"
 _OLD = "replaced"
-_START_S = {54: 1456011960, 74: 1456024000, 75: 1456024600}  # 20 and 21 February 2016, UTC
-_FIRST_FIDUCIAL = {54: 3003, 74: 130983, 75: 61251}  # run 74 sees the fiducials start again
+_START_S = {
+    54: 1456011960,
+    74: 1456024000,
+    75: 1456024600,
+    80: 1456027200,
+}  # 20 and 21 February 2016, UTC
+_FIRST_FIDUCIAL = {
+    54: 3003,
+    74: 130983,
+    75: 61251,
+    80: 22008,
+}  # run 74 sees the fiducials start again
+Stamps = tuple[NDArray[np.int64], NDArray[np.int64]]
+MakeSpots = Callable[[np.random.RandomState, float, float], Stamps | None]
+"""Draws the spots of a shot from the random stream, its wavelength (Å) and its intensity."""
 _SPOTS = 6
 _SPOT_PHOTONS = 150.0
 _DARK_CODES = (40, 41, 162)
@@ -111,6 +129,7 @@ def write_experiment(
     seed: int = DEFAULT_SEED,
     progress: Progress | None = None,
     *,
+    crystals: int = 0,
     overwrite: bool = False,
 ) -> SampleExperiment:
     """Write the sample experiment ``cxim1416``: dark run 54, bright runs 74 and 75.
@@ -124,6 +143,8 @@ def write_experiment(
     events : per run; 4.6 MB each, three runs.
     seed : of geometry, detector and noise, 0 to 2³² − 1.
     progress : counts events of all runs.
+    crystals : events of run 80, still patterns of lysozyme in random orientations, three in four
+        of which hit a crystal; 0 leaves the run out.
     overwrite : replace a sample experiment that is there, with everything deployed in it; other
         files in the folder are left alone.
 
@@ -138,20 +159,24 @@ def write_experiment(
         raise WorkbenchError(
             f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
         )
+    if crystals and not FEWEST_EVENTS <= crystals <= MOST_EVENTS:
+        raise WorkbenchError(
+            f"A run of {crystals} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
+        )
     if not 0 <= seed < 2**32:
         raise WorkbenchError(f"The seed is {seed}; it must be 0 to {2**32 - 1}.")
     _refuse_tree(folder, overwrite)
     truth = make_truth(seed)
     texts = sample_texts(truth, events)
     _refuse_other_files(folder, texts, overwrite)
-    with _workshop(folder, events, overwrite) as workshop:
+    with _workshop(folder, 3 * events + crystals, overwrite) as workshop:
         for name, text in texts.items():
             path = workshop / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         sample = SampleExperiment(workshop)
         _write_constants(truth, sample)
-        _write_runs(truth, sample, events, progress or Silent())
+        _write_runs(truth, sample, events, crystals, progress or Silent())
         _move_in(workshop, folder)
         (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
     return SampleExperiment(folder)
@@ -197,44 +222,84 @@ def _write_constants(truth: Truth, sample: SampleExperiment) -> None:
     common_mode.write_text("1 25 25 100 1\n")
 
 
-def _write_runs(truth: Truth, sample: SampleExperiment, events: int, progress: Progress) -> None:
+def _write_runs(
+    truth: Truth, sample: SampleExperiment, events: int, crystals: int, progress: Progress
+) -> None:
     sample.xtc_dir.mkdir(parents=True)
     (sample.folder / TREE / MARKER).write_text("Written by workbench simulate.\n")
     positions = truth.geometry.pixel_positions_um()
     light = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM)
     rings = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM, rings_only=True)
-    done, total = 0, (1 + len(BRIGHT_RUNS)) * events
+    done, total = 0, (1 + len(BRIGHT_RUNS)) * events + crystals
+
+    def bright_spots(random: np.random.RandomState, wavelength: float, intensity: float) -> Stamps:
+        return spot_stamps(random, rings, _SPOTS, _SPOT_PHOTONS)
+
     for run in (DARK_RUN, *BRIGHT_RUNS):
-        bright = run in BRIGHT_RUNS
-        random = np.random.RandomState([truth.seed % 2**32, 3, run])
-        intensities = shot_intensities(random, events, 0.15) * BRIGHTNESS.get(run, 0.0)
-        energies = random.normal(PHOTON_ENERGY_EV, 4.0, events)
-        frames = FrameMaker(truth.sensor, light, truth.seed, run)
-        with RunWriter(
-            sample.xtc_dir,
-            run,
-            start_s=_START_S[run],
-            low_gain=truth.sensor.low_gain,
-            prefix=f"e{EXPERIMENT_ID}",
-            events_per_chunk=(events + 3) // 4,
-            encoder_mm=ENCODER_MM,
-            alias="DscCsPad",
-            first_fiducial=_FIRST_FIDUCIAL[run],
-        ) as writer:
-            for event in range(events):
-                raise_if_cancelled(progress, "Writing the sample experiment")
-                progress.update(done, total, f"run {run}")
-                common_mode = random.normal(0, COMMON_MODE_ADU, CSPAD.modules)
-                spots = spot_stamps(random, rings, _SPOTS, _SPOT_PHOTONS) if bright else None
-                encoder = ENCODER_MM + random.normal(0, 0.0005)
-                writer.event(
-                    frames.frame(event, intensities[event], common_mode, spots),
-                    codes=_BRIGHT_CODES if bright else _DARK_CODES,
-                    photon_energy_ev=energies[event] if bright else None,
-                    encoder_mm=encoder if event % _EPICS_EVERY < 2 else None,
-                )
-                done += 1
-    progress.update(done, total, "done")
+        spots = bright_spots if run in BRIGHT_RUNS else None
+        _write_run(
+            truth, sample, run, events, light, BRIGHTNESS.get(run, 0.0), spots, progress,
+            (done, total),
+        )  # fmt: skip
+        done += events
+    if crystals:
+        jet = expected_photons(positions, JET, plane_z_um=ROOT_Z_UM)
+        shots = CrystalShots(Crystal(), truth.geometry, SCENE.distance_mm, ROOT_Z_UM)
+
+        def crystal_spots(
+            random: np.random.RandomState, wavelength: float, intensity: float
+        ) -> Stamps | None:
+            hit = random.random_sample() < CRYSTAL_HIT_RATE
+            return shots.stamps(random, wavelength, intensity) if hit else None
+
+        _write_run(
+            truth, sample, CRYSTAL_RUN, crystals, jet, 1.0, crystal_spots, progress, (done, total)
+        )
+    progress.update(total, total, "done")
+
+
+def _write_run(
+    truth: Truth,
+    sample: SampleExperiment,
+    run: int,
+    events: int,
+    light: NDArray[np.float32],
+    brightness: float,
+    spots: MakeSpots | None,
+    progress: Progress,
+    place: tuple[int, int],
+) -> None:
+    """Write one run; `place` is how many events of all were written, and how many there are."""
+    random = np.random.RandomState([truth.seed % 2**32, 3, run])
+    intensities = shot_intensities(random, events, 0.15) * brightness
+    energies = random.normal(PHOTON_ENERGY_EV, 4.0, events)
+    frames = FrameMaker(truth.sensor, light, truth.seed, run)
+    with RunWriter(
+        sample.xtc_dir,
+        run,
+        start_s=_START_S[run],
+        low_gain=truth.sensor.low_gain,
+        prefix=f"e{EXPERIMENT_ID}",
+        events_per_chunk=(events + 3) // 4,
+        encoder_mm=ENCODER_MM,
+        alias="DscCsPad",
+        first_fiducial=_FIRST_FIDUCIAL[run],
+    ) as writer:
+        for event in range(events):
+            raise_if_cancelled(progress, "Writing the sample experiment")
+            progress.update(place[0] + event, place[1], f"run {run}")
+            common_mode = random.normal(0, COMMON_MODE_ADU, CSPAD.modules)
+            stamps = None
+            if spots is not None:
+                wavelength = EV_ANGSTROM / energies[event]
+                stamps = spots(random, wavelength, intensities[event])
+            encoder = ENCODER_MM + random.normal(0, 0.0005)
+            writer.event(
+                frames.frame(event, intensities[event], common_mode, stamps),
+                codes=_BRIGHT_CODES if spots is not None else _DARK_CODES,
+                photon_energy_ev=energies[event] if spots is not None else None,
+                encoder_mm=encoder if event % _EPICS_EVERY < 2 else None,
+            )
 
 
 # ---- putting them in place --------------------------------------------------------------------
@@ -304,7 +369,7 @@ def _workshop(folder: Path, events: int, overwrite: bool) -> Iterator[Path]:
     except OSError as error:
         raise WorkbenchError(f"{folder} cannot be written ({error.strerror}).") from error
     try:
-        needed = 4 * ELEMENT_BYTES * events * 3 + 30_000_000
+        needed = 4 * ELEMENT_BYTES * events + 30_000_000
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise WorkbenchError(

@@ -148,6 +148,29 @@ def spot_stamps(
     sensor, row, column = np.unravel_index(np.minimum(middles, weights.size - 1), CSPAD.shape)
     shift = random.random_sample((2, spots, 1, 1)) - 0.5
     photons = random.exponential(mean_photons, size=(spots, 1, 1))
+    return stamps(random, sensor, row, column, shift, photons)
+
+
+def stamps(
+    random: np.random.RandomState,
+    sensor: NDArray[np.int64],
+    row: NDArray[np.int64],
+    column: NDArray[np.int64],
+    shift: NDArray[np.float64],
+    photons: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Photons of spots, Gaussians of 0.9 px standard deviation, cut at their sensor's edge.
+
+    Parameters
+    ----------
+    sensor, row, column : pixel of each spot, ``(n,)``.
+    shift : of the spots' middles from the pixels' along rows and columns, px, ``(2, n, 1, 1)``.
+    photons : mean of each spot, ``(n, 1, 1)``.
+
+    Returns
+    -------
+    Flat pixel indices and photons, both ``(m,)``; a pixel may come more than once.
+    """
     steps = np.arange(-3, 4)
     shape = np.exp(
         -((steps[:, None] - shift[0]) ** 2 + (steps[None, :] - shift[1]) ** 2) / (2 * 0.9**2)

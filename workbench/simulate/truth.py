@@ -28,6 +28,8 @@ INSTRUMENT = "CXI"
 DARK_RUN = 54
 BRIGHT_RUNS = (74, 75)
 BRIGHTNESS = {74: 1.0, 75: 0.85}
+CRYSTAL_RUN = 80
+CRYSTAL_HIT_RATE = 0.75
 ENCODER_MM = -464.482
 DETZ_OFFSET_MM = 585.5
 PHOTON_ENERGY_EV = 9500.0
@@ -47,6 +49,8 @@ SCENE = Scene(
     flat_photons=18.0,
     shadow=Shadow(),
 )
+JET = dataclasses.replace(SCENE, ring_photons=0.0, background_photons=4.0, flat_photons=0.5)
+"""What a run of crystals has beside their spots: scattering of the liquid jet."""
 
 
 @dataclass(frozen=True)

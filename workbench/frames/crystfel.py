@@ -1,0 +1,99 @@
+"""Frames as CXI/HDF5 in Cheetah's slab, as CrystFEL reads them, with the ``.geom`` beside them.
+
+Photon energy and time of each event stand where Cheetah puts them (``/LCLS``), the mask (CXI bits,
+0 = good) beside the data. ``<base>.lst`` lists the files for ``indexamajig -i``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from workbench.files import replacing
+from workbench.frames.columns import EventColumns
+from workbench.frames.formats import Frame, Setting, filters
+from workbench.geometry.formats.crystfel import crystfel_text
+from workbench.hdf5 import StreamedFile, streamed_hdf5
+from workbench.mask.formats.bits import all_bits, translated
+
+DATA, MASK = "/entry_1/data_1/data", "/entry_1/data_1/mask"
+NAMES = {
+    "event": "eventNumber",
+    "seconds": "machineTime",
+    "nanoseconds": "machineTimeNanoSeconds",
+    "fiducials": "fiducial",
+    "peaks": "nPeaks",
+}
+
+
+@contextmanager
+def opened(path: Path, setting: Setting, overwrite: bool) -> Iterator[_CxiFile]:
+    """Open a file for frames."""
+    with streamed_hdf5(path, overwrite=overwrite) as file:
+        frames = _CxiFile(file, setting)
+        yield frames
+        frames.finish()
+
+
+class _CxiFile:
+    def __init__(self, file: StreamedFile, setting: Setting) -> None:
+        self._file, self._setting = file, setting
+        shape = setting.geometry.detector.slab_shape
+        file.root["cxi_version"] = 160
+        self._data = file.root.create_dataset(
+            DATA, (0, *shape), setting.dtype, maxshape=(None, *shape), chunks=(1, *shape),
+            **filters(setting.compression),
+        )  # fmt: skip
+        self._events = EventColumns()
+
+    def add(self, frame: Frame) -> None:
+        number = self._data.shape[0]
+        self._data.resize(number + 1, axis=0)
+        self._data[number] = self._setting.geometry.detector.to_slab(frame.data)
+        self._events.add(frame)
+        self._file.check()
+
+    def finish(self) -> None:
+        """Write what stands beside the pixels."""
+        root, setting = self._file.root, self._setting
+        if setting.mask is not None:
+            words = translated(setting.mask.reasons, "cxi").astype(np.uint16)
+            root.create_dataset(
+                MASK, data=setting.geometry.detector.to_slab(words), chunks=True,
+                compression="gzip", shuffle=True,
+            )  # fmt: skip
+        beam = root.create_group("LCLS")
+        beam["photon_energy_eV"] = self._events.photon_energy_ev
+        beam["photon_wavelength_A"] = np.array(self._events.wavelength_angstrom)
+        self._events.write(beam, NAMES)
+        beam.attrs["provenance"] = json.dumps(setting.provenance, default=str)
+
+
+def write_beside(
+    folder: Path,
+    base: str,
+    setting: Setting,
+    distance_mm: float,
+    files: Sequence[Path],
+    overwrite: bool,
+) -> list[Path]:
+    """Write the geometry and the list of files; gives their paths."""
+    geometry, listed = folder / f"{base}.geom", folder / f"{base}.lst"
+    text = crystfel_text(
+        setting.geometry,
+        distance_mm=distance_mm,
+        data=DATA,
+        mask=None if setting.mask is None else MASK,
+        mask_bad=all_bits("cxi"),
+    )
+    for path, content in (
+        (geometry, text),
+        (listed, "".join(f"{file.resolve()}\n" for file in files)),
+    ):
+        with replacing(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(content.encode("utf-8", "surrogateescape"))
+    return [geometry, listed]
