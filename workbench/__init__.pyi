@@ -4,6 +4,8 @@ from .averages import RunImages as RunImages
 from .averages import average_run as average_run
 from .averages import merge_images as merge_images
 from .errors import WorkbenchError as WorkbenchError
+from .frames import Hits as Hits
+from .frames import write_frames as write_frames
 from .geometry import Geometry as Geometry
 from .geometry import GeometryStore as GeometryStore
 from .images import DetectorImage as DetectorImage

@@ -23,6 +23,7 @@ VERBS = {
     "mask": "trusted-pixel mask from average, standard deviation and maximum",
     "align": "find the quadrant offsets that make powder rings concentric",
     "geometry": "convert, deploy, compare and roll back geometry files",
+    "dump": "write single events as frames for DIALS or CrystFEL",
     "report": "run a recipe and write an executed notebook and HTML",
     "simulate": "write a realistic sample experiment as XTC files",
     "lab": "open the workbench in JupyterLab",

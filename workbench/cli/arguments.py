@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
+from workbench.cli.average_settings import numbers
 from workbench.detectors import DEFAULT_ADDRESS
 
 
@@ -40,3 +43,19 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-C", "--calib-dir", metavar="DIR", help="calibration directory, instead of the tree's"
     )
+
+
+def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., Any]:
+    """Add the options that choose events; gives what adds further ones to their group."""
+    events = parser.add_argument_group("events").add_argument
+    events(
+        "-n", "--numevents", type=int, metavar="N",
+        help="at most N events, counted from the first one used (default all)",
+    )  # fmt: skip
+    events("-s", "--skipevents", type=int, default=0, metavar="N", help="leave out the first N")
+    events("--every", type=int, default=1, metavar="N", help="use every N-th event")
+    events("--stop", type=int, metavar="I", help="index of the first event no longer used")
+    events("--events", type=numbers, default=[], metavar="LIST", help="indices, e.g. 3,8,20-25")
+    events("--event-code", type=numbers, default=[], metavar="LIST", help="with one of the codes")
+    events("--photon-energy", type=float, nargs=2, metavar=("MIN", "MAX"), help="in this range, eV")
+    return events

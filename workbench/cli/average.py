@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.arguments import add_folder_arguments
+from workbench.cli.arguments import add_event_arguments, add_folder_arguments
 from workbench.cli.average_settings import (
     RunSpan,
     check,
@@ -66,17 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pedestals, and low-gain pixels times F (6.85); nothing else",
     )  # fmt: skip
 
-    events = parser.add_argument_group("events").add_argument
-    events(
-        "-n", "--numevents", type=int, metavar="N",
-        help="at most N events, counted from the first one used (default all)",
-    )  # fmt: skip
-    events("-s", "--skipevents", type=int, default=0, metavar="N", help="leave out the first N")
-    events("--every", type=int, default=1, metavar="N", help="use every N-th event")
-    events("--stop", type=int, metavar="I", help="index of the first event no longer used")
-    events("--events", type=numbers, default=[], metavar="LIST", help="indices, e.g. 3,8,20-25")
-    events("--event-code", type=numbers, default=[], metavar="LIST", help="with one of the codes")
-    events("--photon-energy", type=float, nargs=2, metavar=("MIN", "MAX"), help="in this range, eV")
+    events = add_event_arguments(parser)
     events(
         "--halves", nargs="?", const="odd-even", choices=tuple(HALVES),
         help="write average and maximum of both halves of the events too, for workbench align "

@@ -1,0 +1,220 @@
+"""``workbench dump``: single events as frames; takes the place of ``cxi.xtc_dump``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.cli.arguments import add_event_arguments, add_folder_arguments
+from workbench.cli.average_settings import (
+    corrections_of,
+    runner_of,
+    selection_of,
+    tell,
+)
+from workbench.cli.inspect import size_text
+from workbench.cli.interrupt import Interruptible
+from workbench.detectors import DEFAULT_ADDRESS
+from workbench.errors import Cancelled, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.frames import FramesWritten
+    from workbench.runs import Run
+
+HELP = "write single events as frames for DIALS or CrystFEL"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options (long ones with hyphens or underscores)."""
+    from workbench.frames import FORMATS
+    from workbench.frames.formats import COMPRESSIONS
+    from workbench.frames.peaks import THRESHOLD_ADU
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "formats:\n"
+        + "\n".join(f"  {name:9} {kind.text}" for name, kind in FORMATS.items())
+        + "\n\nThe table of all events that were looked at is EXPERIMENT_frames-rRUN.csv. Exit "
+        "status 1 if nothing was written."
+    )
+    add = parser.add_argument
+    add(
+        "frames", nargs="*", metavar="FILE",
+        help="instead of a run, files of detector frames: npy, HDF5, CXI, CBF, EDF, TIFF",
+    )  # fmt: skip
+    add("-x", "--experiment", help="experiment, e.g. cxim1416")
+    add("-r", "--run", type=int, help="number of the run")
+    add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
+    add_folder_arguments(parser)
+    add("-d", "--detz-offset", type=float, metavar="MM", help="distance = encoder + MM")
+    add("--distance", type=float, metavar="MM", help="distance of all frames, instead")
+    add("--wavelength", type=float, metavar="A", help="of events that do not tell it, Å")
+
+    pixels = parser.add_argument_group("pixels (default: all of psana's calibration)").add_argument
+    pixels("-R", "--raw-data", action="store_true", help="no corrections: raw ADU")
+    pixels(
+        "-g", "--gain-mask-value", type=float, metavar="F",
+        help="pedestals, and low-gain pixels times F (6.85); nothing else",
+    )  # fmt: skip
+    pixels("--mask", metavar="FILE", help="pixels that are not used, e.g. mask.pickle")
+    pixels("--geometry", metavar="FILE", help="instead of the one deployed for the run")
+    pixels("--whole-adu", action="store_true", help="round to whole ADU; smaller files")
+
+    events = add_event_arguments(parser)
+    events("--since", type=_time, metavar="TIME", help="from this time on, UTC, ISO 8601")
+    events("--until", type=_time, metavar="TIME", help="before this time")
+    events("--hits", type=int, metavar="PEAKS", help="only events with at least so many peaks")
+    events(
+        "--peak-threshold", type=float, default=THRESHOLD_ADU, metavar="ADU",
+        help="height of a peak above its surroundings (default %(default)g)",
+    )  # fmt: skip
+
+    files = parser.add_argument_group("files").add_argument
+    files("-o", "--outputdir", default=".", metavar="DIR", help="made if absent (default .)")
+    files("--format", choices=FORMATS, default="cbf", help="(default %(default)s; see below)")
+    files(
+        "--compression", choices=COMPRESSIONS, default="bitshuffle",
+        help="of HDF5 files (default %(default)s, LZ4)",
+    )  # fmt: skip
+    files(
+        "--frames-per-file", type=int, metavar="N",
+        help="start another HDF5 file after N events (default: one file; 500 with Dask)",
+    )  # fmt: skip
+    files("--resume", action="store_true", help="go on with what was written before")
+    files("--overwrite", action="store_true", help="replace files that are there")
+
+    work = parser.add_argument_group("work").add_argument
+    work("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    work(
+        "--runner", default="threads", metavar="WHERE",
+        help="threads, dask, or a Dask scheduler: its address or file",
+    )  # fmt: skip
+    work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")
+    add("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the frames, and print where they are."""
+    from workbench.frames import Hits, write_frames
+    from workbench.geometry import Geometry
+    from workbench.mask import read_mask
+
+    opened = _open(args)
+    hits = None if args.hits is None else Hits(args.hits, args.peak_threshold)
+    _tell_space(args, opened)
+    with Interruptible(opened.title) as progress:
+        try:
+            written = write_frames(
+                opened,
+                args.outputdir,
+                args.format,
+                corrections=corrections_of(args),
+                selection=selection_of(args),
+                since=args.since,
+                until=args.until,
+                geometry=None if args.geometry is None else Geometry.read(args.geometry),
+                mask=None if args.mask is None else read_mask(args.mask),
+                hits=hits,
+                threshold_adu=args.peak_threshold,
+                detz_offset_mm=args.detz_offset,
+                distance_mm=args.distance,
+                wavelength_angstrom=args.wavelength,
+                whole_adu=args.whole_adu,
+                compression=args.compression,
+                frames_per_file=args.frames_per_file,
+                runner=runner_of(args),
+                progress=progress,
+                resume=args.resume,
+                overwrite=args.overwrite,
+            )
+        except Cancelled as error:
+            tell(str(error))
+            return progress.status or 130
+    for warning in written.warnings:
+        tell(warning)
+    if args.json:
+        print(json.dumps(written.describe(), indent=2))
+    else:
+        _print(written)
+    if not written.count:
+        tell(_nothing(written, args))
+        return 1
+    return 0
+
+
+def _print(written: FramesWritten) -> None:
+    notes: dict[str, int] = {}
+    for row in written.rows:
+        if row.note:
+            notes[row.note] = notes.get(row.note, 0) + 1
+    left_out = "".join(f", {count} {note}" for note, count in notes.items())
+    print(f"{len(written.rows)} events: {written.count} frames{left_out}")
+    size = size_text(sum(path.stat().st_size for path in written.files))
+    if len(written.files) > 3:
+        print(f"Saving {len(written.files)} files in {written.folder}, {size}")
+    else:
+        for path in written.files:
+            print(f"Saving {path}")
+    for path in (*written.beside, written.table):
+        print(f"Saving {path}")
+
+
+def _nothing(written: FramesWritten, args: argparse.Namespace) -> str:
+    peaks = [row.peaks for row in written.rows if row.peaks is not None]
+    if args.hits is not None and peaks:
+        return (
+            f"No event has {args.hits} peaks; the most is {max(peaks)}. Lower --hits or "
+            "--peak-threshold."
+        )
+    return "No frame was written; the table says why."
+
+
+def _open(args: argparse.Namespace) -> Run:
+    from workbench import pipeline
+
+    if args.frames:
+        first = Path(args.frames[0].partition(":/")[0])
+        return pipeline.open_frames(
+            args.frames,
+            experiment=args.experiment or first.stem,
+            run=args.run or 0,
+            address=args.address,
+            calib_dir=args.calib_dir,
+        )
+    if args.experiment is None or args.run is None:
+        raise WorkbenchError("Name --experiment and --run, or files of frames.")
+    return pipeline.open_run(
+        args.experiment, args.run, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
+    )
+
+
+def _tell_space(args: argparse.Namespace, opened: Run) -> None:
+    """Say beforehand how much is written, where the disk may not hold it."""
+    from workbench.frames.writing import estimate_bytes
+
+    known = [n for n in (opened.event_count, args.numevents) if n is not None]
+    folder = Path(args.outputdir).absolute()
+    there = next((place for place in (folder, *folder.parents) if place.is_dir()), None)
+    if not known or there is None:
+        return
+    most = estimate_bytes(opened, min(known), args.format, args.whole_adu)
+    free = shutil.disk_usage(there).free
+    if most > free:
+        tell(
+            f"Up to {size_text(most)} may be written, {there} has {size_text(free)} free; "
+            "--resume goes on after a full disk."
+        )
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write e.g. 2016-02-21T03:06:41.5"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
