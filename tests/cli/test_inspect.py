@@ -96,3 +96,32 @@ def test_errors_are_one_line(folder, capsys, words, message):
     assert out == ""
     (line,) = [line for line in err.splitlines() if line.startswith("workbench")]
     assert message in line
+
+
+def test_the_events_of_a_run_are_listed_with_beam_and_time(sample, capsys):
+    words = ("-x", "cxim1416", "-r", 74, "--psdm-dir", sample.folder, "--events")
+    status, out, _ = ran(capsys, *words)
+    assert status == 0
+    header, first, *others = out.splitlines()
+    assert header.split()[:2] == ["event", "time"]
+    assert len(others) == 11
+    assert first.split()[:3] == ["0", "2016-02-21", "03:06:41.500"]
+    events = json.loads(ran(capsys, *words, "--json")[1])["events"]
+    assert [event["event"] for event in events] == list(range(12))
+    assert events[0]["event_codes"] == [40, 41, 140, 141]
+
+
+def test_an_event_is_drawn(sample, tmp_path, capsys):
+    path = tmp_path / "event.png"
+    words = ("-x", "cxim1416", "-r", 74, "--psdm-dir", sample.folder, "--png", path)
+    assert ran(capsys, *words, "--event", 3)[0] == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    status, _, err = ran(capsys, *words, "--event", 99)
+    assert status == 1
+    assert "has no event 99" in err
+
+
+def test_events_belong_to_a_run(folder, capsys):
+    status, _, err = ran(capsys, "-x", "cxim1416", "--xtc-dir", folder, "--events")
+    assert status == 1
+    assert "give --experiment and --run" in err

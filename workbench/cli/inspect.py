@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.cli.arguments import add_experiment_arguments
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
 from workbench.quantities import size_text
@@ -17,12 +19,24 @@ from workbench.runs import count_events, find_experiment, inspect_run, list_expe
 from workbench.runs.inspect import GainSummary, RunSummary
 from workbench.runs.psdm import RunFiles, data_root
 
+if TYPE_CHECKING:
+    from workbench.runs import Run
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     add_experiment_arguments(parser, experiment_required=False, run_required=False, address=None)
     parser.add_argument(
         "--sizes-only", action="store_true", help="list runs without counting their events"
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="list the events of the run, one line each"
+    )
+    parser.add_argument(
+        "--png", metavar="FILE", help="draw one event, corrected where constants serve the run"
+    )
+    parser.add_argument(
+        "--event", type=int, default=0, metavar="I", help="its index in the run (default 0)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -32,13 +46,22 @@ def run(args: argparse.Namespace) -> int:
     if args.experiment is None:
         if args.run is not None:
             raise WorkbenchError("Name the experiment of that run with --experiment.")
+        _refuse_without_run(args)
         _print_experiments(args)
         return 0
     place = find_experiment(args.experiment, args.psdm_dir, args.xtc_dir, args.calib_dir)
     if args.run is None:
+        _refuse_without_run(args)
         _print_runs(place.name, place.runs(), args)
         return 0
     files = place.run(args.run)
+    if args.events or args.png:
+        opened = _open(args)
+        if args.events:
+            _print_events(opened, args)
+        if args.png:
+            _draw_event(opened, args)
+        return 0
     with Terminal(f"{place.name} run {files.number}", unit="B") as progress:
         summary = inspect_run(files, args.address, progress)
     if args.json:
@@ -48,6 +71,86 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(summary_lines(place.name, summary)))
     return 0
+
+
+def _refuse_without_run(args: argparse.Namespace) -> None:
+    if args.events or args.png:
+        raise WorkbenchError("Events are those of one run; give --experiment and --run.")
+
+
+def _open(args: argparse.Namespace) -> Run:
+    from workbench import pipeline
+
+    address = args.address or DEFAULT_ADDRESS
+    return pipeline.open_run(
+        args.experiment, args.run, address, args.psdm_dir, args.xtc_dir, args.calib_dir
+    )
+
+
+def _print_events(opened: Run, args: argparse.Namespace) -> None:
+    """Print index, time, pulse, beam and detector of every event."""
+    rows = [
+        {
+            "event": event.index,
+            "time": event.seconds + event.nanoseconds * 1e-9,
+            "fiducials": event.fiducials,
+            "encoder_mm": event.encoder_mm,
+            "photon_energy_ev": event.photon_energy_ev,
+            "event_codes": list(event.event_codes),
+            "missing": "" if event.has_pixels else event.missing,
+        }
+        for event in opened.events()
+    ]
+    if args.json:
+        print(json.dumps({"experiment": opened.experiment, "run": opened.number, "events": rows}))
+        return
+    lines = [["event", "time (UTC)", "fiducials", "encoder, mm", "energy, eV", "codes", ""]]
+    for row in rows:
+        encoder, energy = row["encoder_mm"], row["photon_energy_ev"]
+        lines.append(
+            [
+                str(row["event"]),
+                _utc(row["time"]),
+                str(row["fiducials"]),
+                "" if encoder is None else f"{encoder:.3f}",
+                "" if energy is None else f"{energy:.1f}",
+                " ".join(map(str, row["event_codes"])),
+                row["missing"],
+            ]
+        )
+    print(table(lines, right=1))
+
+
+def _draw_event(opened: Run, args: argparse.Namespace) -> None:
+    from workbench.averages import deployed_geometry
+    from workbench.figures import detector_image
+    from workbench.figures.png import to_png
+    from workbench.files import replacing
+    from workbench.recipe import Corrections, Events
+
+    chosen = Events(indices=(args.event,)) if args.event >= 0 else None
+    event = next(opened.events(None, chosen), None) if chosen else None
+    if event is None:
+        raise WorkbenchError(f"Run {opened.number} has no event {args.event}.")
+    if not event.has_pixels:
+        raise WorkbenchError(f"Event {args.event} has no pixels: {event.missing}.")
+    title, geometry = f"{opened.experiment} run {opened.number}, event {event.index}", None
+    data: Any = event.raw
+    try:
+        corrected = next(opened.events(Corrections.psana(), chosen))
+        data = corrected.data
+    except WorkbenchError as error:
+        title += ", raw"
+        print(f"workbench inspect: {error} The event is drawn raw.", file=sys.stderr)
+    try:
+        geometry = deployed_geometry(opened)
+    except WorkbenchError as error:
+        print(f"workbench inspect: {error} The ideal geometry is used.", file=sys.stderr)
+    picture = to_png(detector_image(data, geometry, title=title), max_bytes=4_000_000)
+    with replacing(args.png) as temporary:
+        temporary.write_bytes(picture)
+    if not args.json:
+        print(f"Saving {args.png}")
 
 
 def _print_experiments(args: argparse.Namespace) -> None:
