@@ -89,7 +89,7 @@ def _open(args: argparse.Namespace) -> Run:
 
 def _print_events(opened: Run, args: argparse.Namespace) -> None:
     """Print index, time, pulse, beam and detector of every event."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "event": event.index,
             "time": event.seconds + event.nanoseconds * 1e-9,
