@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_file(run, tmp_path, monkeypat
         ({"compression": "zip"}, "no compression"),
         ({"frames_per_file": 0}, "cannot hold 0"),
         ({"distance_mm": None}, "distance of the detector is not known"),
-        ({"mask": np.ones((2, 185, 388), bool)}, "mask is of a CSPAD 2x2"),
+        ({"mask": np.ones((2, 185, 388), bool)}, "mask is of a CSPAD 2×2"),
         ({"selection": Events(indices=(10**6,))}, "no events to write"),
     ],
 )

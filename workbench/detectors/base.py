@@ -99,6 +99,7 @@ class Detector:
     tree : names and design places of its objects in geometry files.
     interleaved_constants : the module is the fastest index in files of constants.
     self_rotation : each group spans enough angle for maps of its rotational self-correlation.
+    sensor_um : thickness of the silicon sensor; photons are absorbed at some depth in it.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Detector:
     unbonded_in_asic: tuple[tuple[int, int], ...] = ()
     interleaved_constants: bool = False
     self_rotation: bool = True
+    sensor_um: float = 500.0
 
     def __post_init__(self) -> None:
         rows, columns = self.module_shape

@@ -3,8 +3,8 @@
 NXmx: Bernstein et al., IUCrJ 7 (2020) 784. The ASICs stand below each other in the array
 ``(frames, rows, columns)``, so that each ``NXdetector_module`` is as wide as the image: dxtbx takes
 a pixel mask only then. Directions are in the McStas frame of NeXus, (-x, y, -z) of
-imgCIF. The sensor is given a thickness of 1 nm, so that dxtbx corrects no position for parallax, as
-it does not for the CBF files of cctbx.xfel: the rings of the alignment were fitted so too.
+imgCIF. The thickness of the sensor is given, so that dxtbx corrects positions for the depth at
+which photons are absorbed, as it does for CBF files of a CSPAD.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 DETECTOR = "entry/instrument/detector"
 TRANSFORMATIONS = f"{DETECTOR}/transformations"
-NO_PARALLAX_M = 1e-9
-"""dxtbx refuses a thickness of 0."""
 MCSTAS = np.array([-1.0, 1.0, -1.0])
 
 
@@ -100,7 +98,7 @@ class _NxmxFile:
         place["type"] = "pixel"
         place["depends_on"] = f"/{TRANSFORMATIONS}/distance"
         place["sensor_material"] = "Si"
-        with_unit(place, "sensor_thickness", NO_PARALLAX_M, "m")
+        with_unit(place, "sensor_thickness", detector.sensor_um / 1e6, "m")
         place["saturation_value"] = float(OVERLOAD - 1)
         place["underload_value"] = float(UNDERLOAD)
         with_unit(place, "distance", self._distance_mm, "mm")

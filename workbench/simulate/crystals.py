@@ -2,7 +2,8 @@
 
 A reflection is seen where its point of the reciprocal lattice is near the Ewald sphere: intensity
 falls with the distance between them as a Gaussian, whose width comes from the size of the crystal,
-its mosaicity and the spectrum. Structure factors are drawn once (Wilson statistics, a Debye-Waller
+its mosaicity and the spectrum. A photon is counted where it is absorbed, on the average some
+0.1 mm deep in the sensor. Structure factors are drawn once (Wilson statistics, a Debye-Waller
 factor), the same for reflections that are equivalent in 4/mmm. Lattice and absences are those of
 lysozyme, P4(3)2(1)2 (PDB 4ET8).
 """
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment.cctbx import silicon_attenuation_per_mm
 from workbench.geometry import Geometry
 from workbench.simulate.powder import stamps
 
@@ -97,6 +99,17 @@ class Crystal:
         return outgoing[near] / length[near, None], seen
 
 
+def absorption_depth_um(
+    path_um: NDArray[np.float64], attenuation_per_mm: float
+) -> NDArray[np.float64]:
+    """Mean way of a photon in the sensor, whose way through it is `path_um`.
+
+    As dxtbx takes it (``attenuation_length``): photons that pass through count as 0.
+    """
+    mean_um = 1000 / attenuation_per_mm
+    return mean_um - (path_um + mean_um) * np.exp(-path_um / mean_um)
+
+
 def random_orientation(random: np.random.RandomState) -> NDArray[np.float64]:
     """Rotation ``(3, 3)``, uniform among all."""
     from scipy.spatial.transform import Rotation
@@ -127,7 +140,7 @@ class CrystalShots:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Photons of one shot of a crystal: flat pixel indices and photons, both ``(n,)``."""
         directions, photons = self._crystal.met(random_orientation(random), wavelength_angstrom)
-        places = self._on_detector(directions)
+        places = self._on_detector(directions, silicon_attenuation_per_mm(wavelength_angstrom))
         modules, rows, columns, of = (
             np.concatenate(values) for values in zip(*places, strict=True)
         )
@@ -136,7 +149,9 @@ class CrystalShots:
         mean = (photons[of] * intensity)[:, None, None]
         return stamps(random, modules, row, column, shift, mean)
 
-    def _on_detector(self, directions: NDArray[np.float64]) -> list[tuple[NDArray[Any], ...]]:
+    def _on_detector(
+        self, directions: NDArray[np.float64], attenuation_per_mm: float
+    ) -> list[tuple[NDArray[Any], ...]]:
         """Module, row and column (fractional) of rays from the sample, and which ray it is."""
         detector = self._detector
         rows, columns = detector.asic_shape
@@ -144,6 +159,8 @@ class CrystalShots:
         for module, frame in enumerate(self._modules):
             normal = frame.rotation[:, 2]
             along = (frame.origin_um - self._sample_um) @ normal / (directions @ normal)
+            path = self._detector.sensor_um / np.abs(directions @ normal)
+            along += absorption_depth_um(path, attenuation_per_mm)
             hit = self._sample_um + along[:, None] * directions - frame.origin_um
             x, y = (hit @ frame.rotation).T[:2] / detector.pixel_um
             for asic in range(detector.asics_per_module):

@@ -29,9 +29,10 @@ from workbench.constants import write_constants_file
 from workbench.detectors import CSPAD, DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent, raise_if_cancelled
+from workbench.quantities import HC_EV_ANGSTROM
 from workbench.recipe import Experiment, Recipe, recipe_to_text
 from workbench.simulate.crystals import Crystal, CrystalShots
-from workbench.simulate.physics import EV_ANGSTROM, expected_photons
+from workbench.simulate.physics import expected_photons
 from workbench.simulate.powder import shot_intensities, spot_stamps
 from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
 from workbench.simulate.texts import README
@@ -291,7 +292,7 @@ def _write_run(
             common_mode = random.normal(0, COMMON_MODE_ADU, CSPAD.modules)
             stamps = None
             if spots is not None:
-                wavelength = EV_ANGSTROM / energies[event]
+                wavelength = HC_EV_ANGSTROM / energies[event]
                 stamps = spots(random, wavelength, intensities[event])
             encoder = ENCODER_MM + random.normal(0, 0.0005)
             writer.event(
