@@ -34,7 +34,8 @@ def step(page, number):
 def done(page, name):
     page.wait_for_function(
         "(name) => [...document.querySelectorAll('.cw-steps button')]"
-        ".some((one) => one.innerText.includes(name) && one.innerText.includes('done'))",
+        ".some((one) => one.innerText.includes(name)"
+        " && /done|default|looked at|warning/.test(one.innerText))",
         arg=name,
         timeout=180_000,
     )

@@ -16,7 +16,7 @@ NOTEBOOK = """() => {
 ELEMENTS = """() => {
   window.cwKind = (node) => [node.tagName, node.type ?? "", node.classList[0] ?? ""].join(" ");
   window.cwElements = () => [...document.querySelectorAll(
-    ".cw-app :is(button, select, input, textarea, canvas[tabindex])")].filter(
+    ".cw-app :is(button, select, input, textarea, canvas[tabindex], div[tabindex='0'])")].filter(
     (node) => node.checkVisibility() && !node.disabled);
   return [...new Set(window.cwElements().map(window.cwKind))];
 }"""
@@ -62,6 +62,7 @@ def test_no_key_on_any_kind_of_element_reaches_the_notebook(notebook, page):
             assert page.evaluate(NOTEBOOK) == before, kind
     assert len(known) > 8, known
     assert any("canvas" in kind.lower() for kind in known)
+    assert any(kind.startswith("DIV") for kind in known)  # a figure of matplotlib
 
 
 def test_the_focus_is_kept_where_a_key_replaces_the_pictures(notebook, page):

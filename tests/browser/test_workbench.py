@@ -94,6 +94,43 @@ def test_calibration_by_mouse(notebook, experiment):
     assert notebook.problems == []
 
 
+@pytest.mark.slow
+def test_from_opening_to_deployment_takes_few_clicks_and_no_typing(notebook, experiment):
+    """A fresh sample: each step is led to, and the defaults do."""
+    page = notebook.workbench(experiment, "story.ipynb")
+    page.evaluate(
+        """() => {
+          window.cwActs = { click: 0, keydown: 0 };
+          for (const kind of Object.keys(window.cwActs)) {
+            addEventListener(kind, (act) => { if (act.isTrusted) window.cwActs[kind]++; }, true);
+          }
+        }"""
+    )
+
+    def press(name, **exactly):
+        button = page.get_by_role("button", name=name, **exactly)
+        notebook.until(button.is_enabled, what=f"{name!r} enabled")
+        button.click()
+
+    press("Compute averages")
+    press("Next: Mask →")
+    press("Next: Quadrants →")
+    press("Find offsets")
+    press("Next: Geometry →")
+    press("Deploy…")
+    notebook.wait_text(".cw-panel", "Checked: ")
+    confirm = page.get_by_label("Deploy although", exact=False)
+    if confirm.is_visible():
+        confirm.check()
+    press("Write this version")
+    notebook.wait_text(".cw-versions", "v1, current")
+    acts = page.evaluate("window.cwActs")
+    assert acts["keydown"] == 0
+    assert acts["click"] <= 12
+    print(f"{acts['click']} clicks")
+    assert notebook.problems == []
+
+
 def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     """What the detector view itself can do, and that a reload brings everything back."""
     page = notebook.workbench(experiment, "view.ipynb", "bench.compute(); bench.open(bench.mask);")

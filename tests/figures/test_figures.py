@@ -16,6 +16,7 @@ from workbench.figures.geometry import motion
 from workbench.figures.histograms import ThresholdView
 from workbench.figures.profiles import ring_radii
 from workbench.geometry import Geometry
+from workbench.images import DetectorImage
 from workbench.mask.suggest import pixels_masked
 
 OFFSETS = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
@@ -69,6 +70,8 @@ def every_figure(ideal, rings, good):
     profile = figures.radial_profile(rings, ideal, good)
     turned = figures.cake_of(rings, ideal, good)
     view = ThresholdView("average", rings, 60.0, "above")
+    values = np.array([40, 44, np.nan, 41], np.float32)
+    events = figures.PixelEvents("run 1", np.arange(4), values, [("average", 42)], [("limit", 90)])
     removed = {"average > 60": rings > 60, "border": ~good, "nothing": np.zeros(CSPAD.shape, bool)}
     return {
         "image": lambda **to: figures.detector_image(rings, ideal, good=good, rings_px=[9], **to),
@@ -81,8 +84,11 @@ def every_figure(ideal, rings, good):
         "fraction": lambda **to: figures.fraction_map(good, ideal, **to),
         "difference": lambda **to: figures.mask_difference(good, ~good, geometry=ideal, **to),
         "maps": lambda **to: figures.correlation_maps(quadrants(), ideal, **to),
+        "map": lambda **to: figures.correlation_map(quadrants()[0], "Q0", **to),
+        "pixel": lambda **to: figures.pixel_history([events], "a pixel", **to),
         "powder": lambda **to: figures.powder_comparison(rings, moved, ideal, good=good, **to),
         "profiles": lambda **to: figures.radial_profiles(profile, profile, **to),
+        "profile": lambda **to: figures.ring_profile(profile, profile, rings=[(300, "4 Å")], **to),
         "cake": lambda **to: figures.cake(turned, turned, **to),
         "geometry": lambda **to: figures.geometry_difference(ideal, moved, **to),
         "sensors": lambda **to: figures.sensor_statistics(rings, rings, good, **to),
@@ -104,6 +110,52 @@ def test_every_figure_renders_small_has_an_alternative_text_and_reuses_a_figure(
         picture = figures.to_png(mine, dpi=50)
         assert picture.startswith(b"\x89PNG"), name
         assert 1000 < len(picture) < figures.png.MAX_BYTES, name
+
+
+def test_a_radius_is_read_as_q_and_d_of_the_same_angle():
+    read = figures.radius_reading(109.92, distance_mm=121.0, wavelength_angstrom=1.3)
+    text, radius_mm = read(500.0), 500 * 0.10992
+    q, d = (float(text.split(f" {name} ")[1].split()[0]) for name in "qd")
+    assert q * d == pytest.approx(2 * np.pi, rel=1e-3)
+    theta = np.arctan(radius_mm / 121.0) / 2
+    assert d == pytest.approx(1.3 / (2 * np.sin(theta)), abs=1e-3)
+    assert figures.radius_reading(109.92)(500.0) == "500.0 px"
+
+
+def test_the_cursor_reads_the_cc_of_the_trial_below_it():
+    quadrant = quadrants()[0]
+    axes = figures.correlation_map(quadrant, "Q0").axes[0]
+    value = quadrant.map[13, 8]
+    assert axes.format_coord(-2.2, 3.1) == f"offset x +3.0, y −2.0 px · CC {value:.4f}"
+
+
+def test_figures_take_images_as_they_take_arrays(ideal, rings, good):
+    image = DetectorImage(rings, geometry=ideal)
+    for draw in (
+        lambda of: figures.radial_profile(of, ideal, good).mean,
+        lambda of: figures.cake_of(of, ideal).values,
+    ):
+        np.testing.assert_array_equal(draw(image), draw(rings))
+    for draw in (
+        lambda of: figures.threshold_histogram("a", of, 60, "below"),
+        lambda of: figures.threshold_curve("a", of, 60, "above"),
+        lambda of: figures.powder_comparison(of, ideal, ideal),
+        lambda of: figures.detector_image(of),
+    ):
+        assert figures.alt_text(draw(image)) == figures.alt_text(draw(rings))
+
+
+def test_a_notebook_shows_a_figure_live_under_matplotlib_widget_and_else_as_a_picture():
+    code = (
+        "import matplotlib, numpy as np; from workbench import figures\n"
+        "draw = lambda: figures.threshold_histogram('a', np.arange(100.0), 60, 'below')\n"
+        "data, metadata = draw()._repr_mimebundle_()\n"
+        "print(sorted(data), metadata['image/png']['alt'][:9])\n"
+        "matplotlib.use('module://ipympl.backend_nbagg'); import ipympl.backend_nbagg\n"
+        "print('application/vnd.jupyter.widget-view+json' in draw()._repr_mimebundle_())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["['image/png', 'text/plain'] Histogram", "True"]
 
 
 def test_pyplot_is_never_imported():

@@ -314,3 +314,29 @@ def test_parts_of_a_geometry_have_the_names_of_the_panels():
     names = part_names(geometry)
     assert names[geometry.quadrants[0].key] == "Q0"
     assert names[geometry.modules[11].key] == geometry.detector.module_name(11)
+
+
+def test_constants_are_written_only_as_previewed_and_with_a_comment(session, store):
+    panel = GeometryPanel(session)
+    constants = panel.constants
+    constants.first.value = "70"
+    constants.plan.click()
+    assert "For run 70 and all later ones psana will read:" in constants.text.value
+    assert "pixel_mask/70-end.data" in constants.text.value
+    path = constants.previewed.paths["pixel_mask"]
+    assert not path.exists()
+    constants.comment.value = " "
+    constants.write.click()
+    assert "Write a comment first" in panel.message.value
+    with pytest.raises(WorkbenchError):
+        session.wait(60)
+    constants.last.value = "80"  # the preview is no longer what would be written
+    assert constants.previewed is None
+    constants.plan.click()
+    constants.write.click()
+    assert path.with_name("70-80.data").exists()
+    assert not path.exists()
+    constants.plan.click()
+    assert "is deployed already" in panel.message.value
+    with pytest.raises(WorkbenchError):
+        session.wait(60)

@@ -16,6 +16,7 @@ from workbench.recipe import mask as layers
 from workbench.session import State
 from workbench.ui import MaskPanel
 from workbench.ui.panels.layers import MASK_FILE, NEW_LAYERS
+from workbench.ui.panels.mask import HISTORY
 from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.limit_control import BINS, LimitControl
 
@@ -47,7 +48,8 @@ def test_the_table_has_the_rules_and_then_the_layers(panel):
     add(panel, "wide columns", "border of each ASIC")
     names = [one["name"] for one in panel.layers.table.rows]
     assert names[:5] == [
-        "average ≤ 0", "average > 2000 ADU", "stddev ≤ 0", "stddev > 10 ADU", "maximum < 300 ADU",
+        "average ≤ 0", "average > 2000 ADU", "standard deviation ≤ 0",
+        "standard deviation > 10 ADU", "maximum < 300 ADU",
     ]  # fmt: skip
     assert names[-2:] == ["wide columns", "border of each ASIC"]
     mask = panel.session.mask
@@ -135,8 +137,21 @@ def test_a_refused_change_in_the_table_is_told(panel, session):
     assert session.recipe.mask.layers[0].mode == "union"
 
 
+def test_a_beam_stop_is_fitted_to_its_shadow(session, image_set):
+    x, y, _ = np.moveaxis(image_set.geometry.pixel_positions_um() / 1000, -1, 0)
+    maximum = np.where(np.hypot(x, y) < 9.0, 1.0, image_set.maximum.data)
+    shadowed = dataclasses.replace(image_set.maximum, data=maximum)
+    panel = MaskPanel(session)
+    with pytest.raises(WorkbenchError, match="No shadow"):
+        add(panel, "beam stop")
+    session.use_images(dataclasses.replace(image_set, maximum=shadowed))
+    add(panel, "beam stop")
+    assert session.recipe.mask.layers[0].radius_mm == pytest.approx(9.0, abs=0.7)
+    assert row(panel, "beam stop")["total"] > 5000
+
+
 def test_a_shape_selected_on_the_picture_shows_its_settings(panel):
-    add(panel, "beam stop", "beam-stop arm")
+    add(panel, "circle", "beam-stop arm")
     panel.view.selected = 0
     assert panel.layers.table.selected == 0
     panel.layers.form.controls["radius_mm"].value = 6.5
@@ -217,11 +232,19 @@ def test_the_curve_over_a_histogram_counts_pixels(masks):
 
 
 def test_the_curves_are_drawn_when_they_are_opened(panel, session):
-    assert [place.layout.display for place in panel.curves] == ["none"] * 3
+    assert panel.curves.figure.axes == []
     panel.details.selected_index = 0
     session.wait(60)
-    assert [place.value[:4] for place in panel.curves] == [b"\x89PNG"] * 3
-    assert [place.layout.display for place in panel.curves] == [""] * 3
+    titles = [axes.get_title().split("\n")[0] for axes in panel.curves.figure.axes]
+    assert titles[:3] == ["average", "standard deviation", "maximum"]
+
+
+def test_a_history_needs_runs_and_a_pixel(panel, session):
+    panel.details.selected_index = HISTORY
+    assert "Click a pixel" in panel.history.text.value
+    panel.view._received(None, {"type": "pick", "flat": 4000}, None)
+    session.wait(60)
+    assert "Image files hold no events" in panel.history.text.value
 
 
 def test_a_dead_asic_is_seen_at_once():

@@ -1,6 +1,7 @@
 """Choosing what is calibrated: runs on disk, image files, recipes, what was done lately."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import write_recipe
 from workbench.session import State
-from workbench.ui import RunPanel, Session
+from workbench.ui import MaskPanel, RunPanel, Session
 from workbench.ui.app import Workbench
+from workbench.ui.panels.mask import HISTORY
+from workbench.ui.panels.run import SINGLE_EVENTS
 from workbench.ui.panels.sources import by_name
 
 
@@ -264,3 +267,95 @@ def test_bright_runs_stand_side_by_side_when_asked_for(recipe):
     session.wait(60)
     assert view.runs == []
     assert "run 75" not in view._messages
+
+
+def test_single_events_are_stepped_through_without_averages(recipe):
+    session = Session(recipe)
+    panel = RunPanel(session)
+    view, browser = panel.view, panel.browser
+    panel.options.selected_index = SINGLE_EVENTS
+    until(lambda: view.event == "run 74, event 0")
+    assert view.tiles == "single event"
+    assert view.has_map("assembled")
+    assert browser.number.max == 11
+    browser.next.click()
+    until(lambda: view.event == "run 74, event 1")
+    run = pipeline.open_recipe_run(recipe, 74)
+    event = pipeline.read_event(run, 1, recipe.bright_corrections)
+    assert f"fiducials {event.fiducials}" in browser.text.value
+    shown = np.frombuffer(view._messages["event"][1][0], np.float32)
+    np.testing.assert_array_equal(shown, event.data.ravel())
+    browser.run.value = 54
+    until(lambda: view.event == "run 54, event 0")
+    panel.leave()
+    assert (view.event, view.tiles) == ("", "side by side")
+
+
+def test_the_history_of_a_pixel_is_read_from_both_runs(recipe):
+    session = Session(recipe)
+    panel = MaskPanel(session)
+    session.compute_images()
+    session.wait(120)
+    panel.details.selected_index = HISTORY
+    panel.view._received(None, {"type": "pick", "flat": 123456}, None)
+    session.wait(120)
+    assert "12 of dark run 54" in panel.history.text.value
+    assert "12 of bright run 74" in panel.history.text.value
+    dark = panel.history.figure.figure.axes[0]
+    lines = [line.get_label() for line in dark.get_lines()]
+    assert any(label.startswith("average") for label in lines)
+    assert any("2000" in label for label in lines)
+
+
+def test_folders_and_files_are_chosen_by_clicks(tmp_path, sample):
+    (tmp_path / "deep" / "images").mkdir(parents=True)
+    for name in ("max-r0074.cbf", "notes.txt", ".hidden.cbf"):
+        (tmp_path / "deep" / "images" / name).touch()
+    panel = RunPanel(Session())
+    paths, runs, images = panel.paths, panel.runs, panel.images
+
+    def listed():
+        return [label for label, _ in paths.entries.options][1:]
+
+    paths.open(runs.psdm_dir)
+    runs.psdm_dir.value = str(tmp_path / "no such folder")
+    paths.open(runs.psdm_dir)
+    assert paths.folder == str(tmp_path)
+    assert listed() == ["deep/"]
+    paths.entries.label = "deep/"
+    assert paths.folder == str(tmp_path / "deep")
+    paths.entries.index = 0
+    assert paths.folder == str(tmp_path)
+    paths._list(str(sample.folder))
+    paths.use.click()
+    assert runs.psdm_dir.value == panel.session.recipe.experiment.psdm_dir == str(sample.folder)
+    assert paths.box.layout.display == "none"
+
+    box, folder = images.files["maximum"], tmp_path / "deep" / "images"
+    box.value = str(folder)
+    paths.open(box, (".cbf",))
+    assert listed() == ["max-r0074.cbf"]
+    paths.entries.label = "max-r0074.cbf"
+    assert panel.session.recipe.images.maximum == str(
+        tmp_path / "deep" / "images" / "max-r0074.cbf"
+    )
+
+
+def test_the_recipe_is_saved_under_a_name_and_over_no_other_file(recipe):
+    bench = Workbench(recipe)
+    bench.recipe_file.value = "mine"
+    bench.save_recipe.click()
+    path = Path(recipe.output.folder) / "mine.calibration.toml"
+    assert pipeline.load_recipe(path) == bench.recipe
+    bench.recipe = bench.recipe.changed("mask.border", 2)
+    bench.save_recipe.click()  # its own file now
+    assert pipeline.load_recipe(path).mask.border == 2
+    other = path.with_name("other.calibration.toml")
+    other.write_text("kept")
+    bench.recipe_file.value = other.name
+    bench.save_recipe.click()
+    assert "is there already" in bench.panel.message.value
+    assert other.read_text() == "kept"
+    with pytest.raises(WorkbenchError):
+        bench.session.wait(60)
+    bench.close()

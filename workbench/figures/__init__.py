@@ -11,7 +11,7 @@ from workbench.figures.geometry import geometry_difference
 from workbench.figures.histograms import threshold_histogram, threshold_histograms
 from workbench.figures.images import Limits, detector_image, detector_images, percentile_limits
 from workbench.figures.layout import axes_and_signs, detector_layout
-from workbench.figures.maps import correlation_maps
+from workbench.figures.maps import correlation_map, correlation_maps
 from workbench.figures.mask import (
     fraction_map,
     mask_difference,
@@ -19,8 +19,15 @@ from workbench.figures.mask import (
     threshold_curve,
     threshold_curves,
 )
+from workbench.figures.pixel import PixelEvents, pixel_history
 from workbench.figures.png import Picture, to_png
-from workbench.figures.powder import cake, powder_comparison, radial_profiles
+from workbench.figures.powder import (
+    cake,
+    powder_comparison,
+    radial_profiles,
+    radius_reading,
+    ring_profile,
+)
 from workbench.figures.profiles import Cake, Profile, cake_of, radial_profile, ring_radii
 from workbench.figures.style import alt_text
 
@@ -29,11 +36,13 @@ __all__ = [
     "Frame",
     "Limits",
     "Picture",
+    "PixelEvents",
     "Profile",
     "alt_text",
     "axes_and_signs",
     "cake",
     "cake_of",
+    "correlation_map",
     "correlation_maps",
     "detector_image",
     "detector_images",
@@ -45,9 +54,12 @@ __all__ = [
     "mask_rules",
     "noise_map",
     "percentile_limits",
+    "pixel_history",
     "powder_comparison",
     "radial_profile",
     "radial_profiles",
+    "radius_reading",
+    "ring_profile",
     "ring_radii",
     "sensor_statistics",
     "threshold_curve",

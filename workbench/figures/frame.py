@@ -118,6 +118,11 @@ def detector_array(
     return of_detector, array
 
 
+def pixels_of(image: ImageLike) -> NDArray[Any]:
+    """Values of an image, or of an array of any shape."""
+    return np.asarray(image.data if isinstance(image, DetectorImage) else image)
+
+
 def full(array: ImageLike, what: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Pixels of an image, ``(modules, rows, columns)``; see `detector_array`."""
     return np.asarray(detector_array(array, what)[1], dtype=dtype)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from workbench.figures.frame import ImageLike, pixels_of
 from workbench.figures.style import (
     BLUE,
     INK,
@@ -73,7 +74,7 @@ def histogram_range(data: NDArray[Any], limit: float) -> tuple[float, float]:
 @styled
 def threshold_histogram(
     name: str,
-    data: ArrayLike,
+    data: ImageLike,
     limit: float,
     removes: Side,
     *,
@@ -85,12 +86,12 @@ def threshold_histogram(
     Parameters
     ----------
     name : what the image is, for the title.
-    data : image of any shape, ADU.
+    data : an image, or pixels in any shape, ADU.
     limit : the threshold, ADU.
     removes : ``above`` masks values above the limit and at or below 0, ``below`` those under it.
     """
     figure = empty(figure, 4.6, 2.8)
-    view = ThresholdView(name, np.asarray(data), limit, removes)
+    view = ThresholdView(name, pixels_of(data), limit, removes)
     draw_histogram(figure.add_subplot(), view, bins)
     return describe(figure, _alt(view))
 

@@ -88,6 +88,31 @@ def correlation_maps(
     return describe(figure, "Correlation maps of the quadrants. " + " ".join(sentences))
 
 
+@styled
+def correlation_map(
+    quadrant: MapOfQuadrant, name: str = "", *, figure: Figure | None = None
+) -> Figure:
+    """One correlation map, large, with its sections; a live figure reads the CC at the cursor."""
+    figure = empty(figure, 7.2, 4.4)
+    place, section = figure.subplots(1, 2, width_ratios=(1.6, 1.0))
+    image = draw_map(place, quadrant)
+    if image is not None:
+        figure.colorbar(image, ax=place, shrink=0.8, pad=0.01).set_label("correlation")
+    trials = np.asarray(quadrant.trials_px, dtype=float)
+    values = np.asarray(quadrant.map, dtype=float)
+
+    def read(y: float, x: float) -> str:
+        row, column = (int(np.argmin(np.abs(trials - at))) for at in (x, y))
+        at = f"offset x {trials[row]:+.1f}, y {trials[column]:+.1f} px"
+        return f"{at} · CC {values[row, column]:.4f}".replace("-", "−")
+
+    place.format_coord = read
+    section.format_coord = lambda x, y: f"offset {x:+.2f} px · CC {y:.4f}".replace("-", "−")
+    draw_section(section, quadrant)
+    place.set_title(name, loc="left")
+    return describe(figure, f"Correlation map {name} with its sections through the peak.")
+
+
 def draw_map(
     axes: Axes, quadrant: MapOfQuadrant, limits: tuple[float, float] | None = None
 ) -> AxesImage | None:

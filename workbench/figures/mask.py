@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.detectors import find
-from workbench.figures.frame import Frame, blocks_with_any, frame_of, full
+from workbench.figures.frame import (
+    Frame,
+    ImageLike,
+    blocks_with_any,
+    frame_of,
+    full,
+    pixels_of,
+)
 from workbench.figures.histograms import Side, ThresholdView, histogram_range
 from workbench.figures.images import label_axes, name_groups
 from workbench.figures.style import (
@@ -171,7 +178,7 @@ def fraction_map(
 @styled
 def threshold_curve(
     name: str,
-    data: ArrayLike,
+    data: ImageLike,
     limit: float,
     removes: Side,
     *,
@@ -184,7 +191,7 @@ def threshold_curve(
     name, data, limit, removes : as for `workbench.figures.threshold_histogram`.
     """
     figure = empty(figure, 4.6, 2.9)
-    view = ThresholdView(name, np.asarray(data), limit, removes)
+    view = ThresholdView(name, pixels_of(data), limit, removes)
     draw_curve(figure.add_subplot(), view, label_slope=True)
     return describe(figure, _curve_alt(view))
 
@@ -241,9 +248,7 @@ def draw_curve(
     axes.grid(lw=0.4, alpha=0.5)
     moved = f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels"
     axes.set_title(f"{view.name}\n")
-    axes.text(
-        0.5, 1.02, moved, transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color=INK
-    )
+    axes.text(0.5, 1.02, moved, transform=axes.transAxes, ha="center", va="bottom", fontsize=8)
 
 
 @styled

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.figures.frame import frame_of
+from workbench.figures.frame import ImageLike, frame_of, full
 from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.profiles import Cake, Profile
 from workbench.figures.style import (
     BLUE,
     INTENSITY,
     QUADRANT_COLOURS,
+    SKY,
     VERMILLION,
     describe,
     empty,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 @styled
 def powder_comparison(
-    image: ArrayLike,
+    image: ImageLike,
     before: Geometry,
     after: Geometry,
     *,
@@ -46,13 +48,13 @@ def powder_comparison(
 
     Parameters
     ----------
-    image : ``(modules, rows, columns)``, average or maximum of bright runs.
+    image : average or maximum of bright runs, as an image or ``(modules, rows, columns)``.
     good : bool of the same shape, True = good; other pixels are drawn as gaps.
     rings_px : radii of rings, pixels.
     half_width_px : show only this much about the beam; None: everything.
     """
     figure = empty(figure, 9.6, 4.7)
-    data = np.asarray(image, dtype=np.float32)
+    data = full(image, "the image", np.float32)
     trusted = None if good is None else np.asarray(good, dtype=bool)
     limits = percentile_limits(data, trusted, (1.0, 99.3))
     shown = data if trusted is None else np.where(trusted, data, np.float32(np.nan))
@@ -115,6 +117,70 @@ def radial_profiles(
 
 
 @styled
+def ring_profile(
+    before: Profile,
+    after: Profile | None = None,
+    *,
+    names: tuple[str, str] = ("before", "after"),
+    rings: Sequence[tuple[float, str]] = (),
+    reading: Callable[[float], str] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Radial profile of the whole detector, before and after the quadrants are moved.
+
+    Parameters
+    ----------
+    rings : radius in pixels and label of each ring of the calibrant.
+    reading : what a live figure says of a radius in pixels under the cursor (`radius_reading`).
+    """
+    figure = empty(figure, 9.6, 2.2)
+    axes = figure.add_subplot()
+    curves = [(before, names[0], VERMILLION, "--")]
+    if after is not None:
+        curves.append((after, names[1], SKY, "-"))
+    for profile, name, colour, style in curves:
+        axes.plot(profile.radius_px, profile.mean, color=colour, ls=style, lw=1.2, label=name)
+    _finish_profile(axes, [profile.mean for profile, *_ in curves], [r for r, _ in rings])
+    axes.set_xlim(*_span(before, ()))
+    axes.set_xlabel("radius (px)")
+    first, last = axes.get_xlim()
+    labelled = first
+    for radius, label in rings:
+        if radius < labelled + (last - first) / 30 or radius > last:
+            continue  # it would stand on its neighbour
+        labelled = radius
+        axes.annotate(
+            label, (radius, 1), xycoords=("data", "axes fraction"), fontsize=6, rotation=90,
+            ha="right", va="top", annotation_clip=True, clip_on=True,
+        ).set_in_layout(False)  # fmt: skip
+    if reading is not None:
+        axes.format_coord = lambda x, y: f"{reading(x)} · {y:.4g} ADU"  # type: ignore[method-assign]
+    return describe(
+        figure, f"Mean intensity against radius, with {len(rings)} rings of the calibrant."
+    )
+
+
+def radius_reading(
+    pixel_um: float, distance_mm: float = 0.0, wavelength_angstrom: float = 0.0
+) -> Callable[[float], str]:
+    """Give what a radius in pixels means: ``312.4 px · q 1.234 Å⁻¹ · d 5.09 Å``.
+
+    With 2θ = atan(radius / distance): q = 4π sin θ / λ, d = λ / (2 sin θ). Without a distance and
+    wavelength (0) only the pixels are given.
+    """
+
+    def read(radius_px: float) -> str:
+        text = f"{radius_px:.1f} px"
+        if not (distance_mm > 0 and wavelength_angstrom > 0 and radius_px > 0):
+            return text
+        sine = math.sin(math.atan(radius_px * pixel_um / 1000 / distance_mm) / 2)
+        q, d = 4 * math.pi * sine / wavelength_angstrom, wavelength_angstrom / (2 * sine)
+        return f"{text} · q {q:.4f} Å⁻¹ · d {d:.3f} Å"
+
+    return read
+
+
+@styled
 def cake(
     before: Cake,
     after: Cake,
@@ -151,8 +217,9 @@ def cake(
 def _finish_profile(
     axes: Axes, curves: Sequence[NDArray[np.float64]], rings_px: Sequence[float]
 ) -> None:
-    for radius in rings_px:
-        axes.axvline(radius, color="0.6", lw=0.6, ls=":", zorder=0)
+    if len(rings_px):
+        across = axes.get_xaxis_transform()  # from bottom to top
+        axes.vlines(rings_px, 0, 1, transform=across, color="0.6", lw=0.6, ls=":", zorder=0)
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
     axes.set_ylabel("mean (ADU)")
     axes.legend(loc="upper right", ncols=2)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detectors import Detector, recognise
+from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
+from workbench.figures.frame import ImageLike, detector_array
 from workbench.quantities import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Cake:
 
 
 def radial_profile(
-    image: ArrayLike,
+    image: ImageLike,
     geometry: Geometry,
     good: ArrayLike | None = None,
     step_px: float = 0.5,
@@ -60,7 +61,7 @@ def radial_profile(
 
     Parameters
     ----------
-    image : ``(modules, rows, columns)``.
+    image : an image, or its pixels ``(modules, rows, columns)``.
     good : bool of the same shape, True = good. Pixels that are not finite are left out.
     step_px : width of a bin, pixels.
     """
@@ -81,7 +82,7 @@ def radial_profile(
 
 
 def cake_of(
-    image: ArrayLike,
+    image: ImageLike,
     geometry: Geometry,
     good: ArrayLike | None = None,
     azimuths: int = 240,
@@ -123,10 +124,10 @@ def ring_radii(profile: Profile, most: int = 6) -> list[float]:
 
 
 def _usable(
-    image: ArrayLike, geometry: Geometry, good: ArrayLike | None
+    image: ImageLike, geometry: Geometry, good: ArrayLike | None
 ) -> tuple[Detector, NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Detector, flat values, which are used, and lab x and y of those in pixels."""
-    detector, values = recognise(image)
+    detector, values = detector_array(image, "the image")
     data = values.astype(np.float64, copy=False).ravel()
     chosen = np.isfinite(data)
     if good is not None:

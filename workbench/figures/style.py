@@ -6,7 +6,9 @@ perceptually uniform maps; what a mask removes is orange on grey.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -62,6 +64,23 @@ _SETTINGS = {
     "axes.formatter.useoffset": False,
 }
 
+_DARK = {
+    name: {BACKGROUND: "#111111", INK: "#e8e8e8"}[value]
+    for name, value in _SETTINGS.items()
+    if value in (BACKGROUND, INK)
+}
+_IS_DARK = ContextVar("_IS_DARK", default=False)
+
+
+@contextmanager
+def themed(dark: bool) -> Iterator[None]:
+    """Draw light on dark, if `dark`, what is drawn meanwhile: for a page that is dark."""
+    before = _IS_DARK.set(dark)
+    try:
+        yield
+    finally:
+        _IS_DARK.reset(before)
+
 
 def group_colours(detector: Detector) -> list[str]:
     """Colour of each group of a detector; with many groups they come again."""
@@ -81,7 +100,8 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         import matplotlib
 
-        with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
+        settings = _SETTINGS | _DARK if _IS_DARK.get() else _SETTINGS
+        with matplotlib.rc_context(settings):  # type: ignore[arg-type]
             return draw(*args, **kwargs)
 
     return drawn
@@ -89,12 +109,14 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 def empty(figure: Figure | None, width: float, height: float) -> Figure:
     """Give a cleared figure: the one handed in (keeping its size), or a new one in inches."""
-    if figure is None:
-        from matplotlib.figure import Figure as NewFigure
+    from matplotlib import rcParams
 
-        return NewFigure(figsize=(width, height), layout="constrained", facecolor=BACKGROUND)
+    if figure is None:
+        from workbench.figures.live import NotebookFigure
+
+        return NotebookFigure(figsize=(width, height), layout="constrained")
     figure.clear()
-    figure.set_facecolor(BACKGROUND)
+    figure.set_facecolor(rcParams["figure.facecolor"])
     figure.set_layout_engine("constrained")
     return figure
 
@@ -119,7 +141,7 @@ def with_gap(name: str) -> Colormap:
 
 def note(axes: Axes, text: str) -> None:
     """Say in the middle of empty axes why they are empty."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=INK)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])
 

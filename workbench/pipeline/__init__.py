@@ -14,6 +14,7 @@ from workbench.pipeline.averaging import (
 from workbench.pipeline.frames import open_frames
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.pipeline.results import deploy, geometry_store, save_results
+from workbench.pipeline.single_events import PixelHistory, pixel_history, read_event
 from workbench.pipeline.steps import (
     align_recipe,
     alignment_image,
@@ -28,6 +29,7 @@ __all__ = [
     "AverageCache",
     "Calibration",
     "ImageSet",
+    "PixelHistory",
     "align_recipe",
     "alignment_image",
     "average_one",
@@ -43,7 +45,9 @@ __all__ = [
     "open_frames",
     "open_recipe_run",
     "open_run",
+    "pixel_history",
     "rank_pictures",
+    "read_event",
     "recipe_hash",
     "resolve",
     "run_recipe",

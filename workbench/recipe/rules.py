@@ -151,7 +151,7 @@ class Thresholds:
             name="stddev_high", bit=3, text="standard deviation above its limit: noisy",
             cxi=CXI_NOISY, nxmx=NX_NOISY, psana=1,
             image="stddev", side="above", default=10.0, slider=(20.0, 0.05), letter="s",
-            label="Std deviation ≤",
+            label="Standard deviation ≤",
             hint="Pixels with a dark standard deviation of 0, or above this (ADU), are masked",
         )
     )  # fmt: skip

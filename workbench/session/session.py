@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from workbench import detectors, pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Decisions, Recipe
+from workbench.session.constants import ConstantsPlan, DeployedConstants
 from workbench.session.history import History
 from workbench.session.jobs import Jobs
 from workbench.session.log import Log, Recorder, recorded
@@ -43,6 +44,7 @@ class Session:
     ----------
     history : the recipe with undo and redo. results : images, mask, alignment, what is stale.
     jobs : threads, progress, cancel. store : versions of the deployed geometry.
+    constants : pedestals, status and mask for psana.
     log : what happened. recorder : its `name` is what the session is called in the log.
     """
 
@@ -60,6 +62,7 @@ class Session:
         self.jobs = Jobs(self.log, self.notifier)
         self.results = Results(self.history, self.jobs, self.notifier, keep)
         self.store = DeployedVersions(self.history, self.results, self.notifier)
+        self.constants = DeployedConstants(self.history, self.results)
 
     # ---- what there is -----------------------------------------------------------------------
     @property
@@ -323,6 +326,14 @@ class Session:
         for line in done:
             self.log.note("geometry", line)
         return done
+
+    @recorded
+    def deploy_constants(self, comment: str, previewed: ConstantsPlan) -> dict[str, Path]:
+        """Write constants for psana (see `DeployedConstants.plan`); gives the files by kind."""
+        written = self.constants.deploy(previewed, comment)
+        for path in written.values():
+            self.log.note("constants", f"deployed {path}")
+        return written
 
     @recorded
     def save_results(self) -> dict[str, Path]:

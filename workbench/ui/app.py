@@ -104,7 +104,7 @@ class Workbench:
         self.session.recorder.name = "bench.session"
         self.view = ImageView()
         self.bridge = Bridge(self.session, self.view)
-        self.run = RunPanel(self.session, self.view)
+        self.run = RunPanel(self.session, self.view, self.bridge)
         self.mask = MaskPanel(self.session, self.view)
         self.quadrants = QuadrantsPanel(self.session, self.view, self.bridge)
         self.geometry = GeometryPanel(self.session, self.view, self.bridge)
@@ -276,12 +276,24 @@ class Workbench:
         self.status = classed(widgets.HTML(), "cw-said")
         self.log = classed(widgets.HTML(), "cw-log")
         self.recipe_text = classed(widgets.HTML(), "cw-log")
+        self.recipe_file = widgets.Text(
+            placeholder="name.calibration.toml",
+            tooltip="File for the recipe; without a folder it goes into the output folder",
+            layout={"width": "420px"},
+        )
+        self.save_recipe = self._button(
+            "Save recipe as…", "Write the recipe into this file", self._save_recipe
+        )
+        recipe = widgets.VBox(
+            [widgets.HBox([self.recipe_file, self.save_recipe]), self.recipe_text]
+        )
         self.drawer = Accordion(
-            [self.log, self.recipe_text],
+            [self.log, recipe],
             titles=["Log", "Recipe (a script or the report runs it)"],
         )
         self.body = classed(widgets.VBox([]), "cw-body")
-        self.main = classed(widgets.VBox([self.view, self.body]), "cw-main")
+        self.under = classed(widgets.VBox([]), "cw-under")
+        self.main = classed(widgets.VBox([self.view, self.under, self.body]), "cw-main")
         self.widget = classed(
             widgets.VBox(
                 [
@@ -298,6 +310,7 @@ class Workbench:
         session.subscribe("images", self._arrange)
         session.subscribe("images", self._recipe)
         session.subscribe("preview", self._arrange)
+        self.view.observe(lambda change: self._arrange(), "event")
         session.subscribe("log", self._log)
         self.drawer.observe(lambda change: self._drawer(), "selected_index")
         self._status()
@@ -311,7 +324,7 @@ class Workbench:
 
     def _arrange(self) -> None:
         """Pictures beside or above the controls; none where there is nothing to see yet."""
-        empty = self.session.images is None and self.session.preview is None
+        empty = not (self.session.images or self.session.preview or self.view.event)
         alone = empty and self.panel is self.run
         self.view.layout.display = "none" if alone else ""
         for name in {panel.arrangement for panel in self.panels}:
@@ -325,6 +338,7 @@ class Workbench:
             self.panel = panel
             panel.activate()
             self.body.children = [panel.box]
+            self.under.children = panel.under
         if self.session.results.shown_state(panel.step) == State.DEFAULT:
             self.session.results.looked_at.add(panel.step)
         self._arrange()
@@ -338,6 +352,19 @@ class Workbench:
             raise WorkbenchError(reason)
         if following < len(self.panels):
             self.open(self.panels[following])
+
+    def _save_recipe(self) -> None:
+        from workbench.recipe.files import SUFFIX
+
+        name = self.recipe_file.value.strip()
+        if not name:
+            raise WorkbenchError(f"Write a name for the recipe first, e.g. mine{SUFFIX}.")
+        name = name if name.endswith(".toml") else name + SUFFIX
+        path = Path(self.recipe.output.folder) / Path(name).expanduser()
+        if path.exists() and path != self.session.history.path:
+            raise WorkbenchError(f"{path} is there already; choose another name.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.session.save_recipe(path)
 
     def _report(self) -> None:
         if self._writing_report:

@@ -9,18 +9,25 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.errors import WorkbenchError
 from workbench.mask.rules import LIMITS
-from workbench.recipe import mask as layers
+from workbench.recipe.mask import GrowLayer, IslandLayer, MaskSettings, PixelLayer
 from workbench.session import Session
 from workbench.ui.layer_bits import layer_bits
-from workbench.ui.widgets.image_view import BRIGHT_RUNS, IMAGES, ImageView, low_gain_trait
+from workbench.ui.widgets.image_view import (
+    BRIGHT_RUNS,
+    EVENT,
+    IMAGES,
+    SINGLE_EVENT,
+    ImageView,
+    low_gain_trait,
+)
 from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
 
 if TYPE_CHECKING:
-    from workbench.averages import RunImages
     from workbench.geometry import Geometry
 
 
@@ -73,18 +80,18 @@ class Bridge:
         if run is None or run.count == 0 or not self.view.keeps_up:
             return  # another preview follows, or the images
         if not self.view.has_map("assembled"):
-            self._show_deployed_geometry(run)
+            self._show_deployed_geometry(run.run)
         if run.run == self.session.recipe.experiment.dark:
             self.view.set_image("average", run.average)
             self.view.set_image("stddev", run.stddev)
         else:
             self.view.set_image("maximum", run.maximum)
 
-    def _show_deployed_geometry(self, run: RunImages) -> None:
+    def _show_deployed_geometry(self, run: int) -> None:
         from workbench import pipeline
         from workbench.averages import deployed_geometry
 
-        opened = pipeline.open_recipe_run(self.session.recipe, run.run)
+        opened = pipeline.open_recipe_run(self.session.recipe, run)
         geometry = deployed_geometry(opened)
         if geometry is not None:
             self.view.set_detector(geometry.detector)
@@ -118,6 +125,15 @@ class Bridge:
         images, self.view.names = self.session.images, {}
         if images is not None:
             self.view.set_geometry(images.geometry or Geometry.ideal(self.view.detector))
+
+    def show_event(self, values: NDArray[np.float32] | None, title: str, run: int) -> None:
+        """Show a single event of a run (None: it has no pixels), with the mask if there is one."""
+        with self._sending:
+            if not self.view.has_map("assembled"):
+                self._show_deployed_geometry(run)
+            self.view.set_image(EVENT, values)
+            self.view.event = title
+            self.view.tiles = SINGLE_EVENT
 
     def compare(self, older: Geometry, newer: Geometry, names: tuple[str, str]) -> None:
         """Let the picture blink between two geometries, until `end_comparison`."""
@@ -199,19 +215,19 @@ class Bridge:
         pixel = (int(module), int(row), int(column))
         present = list(self.session.recipe.mask.layers)
         for number, layer in enumerate(present):
-            if isinstance(layer, layers.PixelLayer):
+            if isinstance(layer, PixelLayer):
                 kept = [other for other in layer.pixels if other != pixel]
                 if len(kept) == len(layer.pixels):
                     kept.append(pixel)
                 if kept:
-                    present[number] = layers.PixelLayer(
+                    present[number] = PixelLayer(
                         name=layer.name, on=layer.on, mode=layer.mode, pixels=tuple(kept)
                     )
                 else:
                     del present[number]
                 break
         else:
-            present.append(layers.PixelLayer(name="picked by hand", pixels=(pixel,)))
+            present.append(PixelLayer(name="picked by hand", pixels=(pixel,)))
         self.session.change("mask.layers", tuple(present))
 
     def _guarded(self, act: Callable[[], object]) -> None:
@@ -221,11 +237,11 @@ class Bridge:
             self.session.log.error("view", error)
 
 
-def drawn_by_kernel(settings: layers.MaskSettings) -> bool:
+def drawn_by_kernel(settings: MaskSettings) -> bool:
     """Whether the picture of the mask needs the kernel: where layers that look at the mask so far
     meet layers that keep pixels."""
     on = [layer for layer in settings.layers if layer.on]
-    follow = any(isinstance(layer, layers.GrowLayer | layers.IslandLayer) for layer in on)
+    follow = any(isinstance(layer, GrowLayer | IslandLayer) for layer in on)
     return follow and any(layer.mode != "union" for layer in on)
 
 

@@ -14,6 +14,7 @@ const names = [
   "limit_control.js",
   "layer_list.js",
   "maps_view.js",
+  "live_figure.js",
   "app.css",
   "image_view.css",
   "limit_control.css",

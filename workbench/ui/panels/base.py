@@ -35,6 +35,8 @@ GLYPHS = {
 
 LABEL_OF_OPTION = {
     "--psdm-dir": "“Data tree”",
+    "--raw-data": "no corrections of the dark run",
+    "$SIT_PSDM_DATA": "the environment’s data tree",
     "--xtc-dir": "“XTC folder”",
     "--calib-dir": "“Calibration”",
     "experiment.calib_dir": "“Calibration”",
@@ -72,6 +74,7 @@ class Panel:
     step: ClassVar[Step]
     arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
     looks: ClassVar[Mapping[str, object]] = {}
+    under: Sequence[widgets.Widget] = ()  # what stands under the pictures while it is open
 
     def __init__(
         self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
@@ -191,6 +194,15 @@ def with_labels(text: str) -> str:
     """Message with the labels of the panels in place of options and settings."""
     pattern = "|".join(map(re.escape, LABEL_OF_OPTION))
     return re.sub(rf"({pattern})(?![\w-])", lambda match: LABEL_OF_OPTION[match[1]], text)
+
+
+WORDS = {"avg": "average", "std": "standard deviation", "stddev": "standard deviation",
+         "max": "maximum"}  # fmt: skip
+
+
+def in_words(text: str) -> str:
+    """Text with the short names of images written out."""
+    return re.sub(rf"\b({'|'.join(WORDS)})\b", lambda match: WORDS[match[1]], text)
 
 
 def error_text(text: str) -> str:

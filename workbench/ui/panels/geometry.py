@@ -14,6 +14,7 @@ from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.session import Session
 from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan
+from workbench.ui.accordion import Accordion
 from workbench.ui.panels.base import (
     Panel,
     labelled,
@@ -23,6 +24,7 @@ from workbench.ui.panels.base import (
     show_picture,
     warning_text,
 )
+from workbench.ui.panels.constants import ConstantsBox
 from workbench.ui.panels.versions import difference_table, time_line, version_line
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.styles import classed
@@ -46,6 +48,7 @@ class GeometryPanel(Panel):
         buttons.
     make_current : button of each version, by its number.
     older, newer : geometries to compare.
+    constants : `ConstantsBox`, pedestals, status and mask for psana.
     end : button that ends a comparison; until then the picture blinks between the two.
     """
 
@@ -84,6 +87,7 @@ class GeometryPanel(Panel):
         self.diff = widgets.HTML()
         self.arrows = picture()
         self._choices: list[Choice] = []
+        self.constants = ConstantsBox(self)
         self.end = self.button(
             "End comparison", "Show the present and the corrected geometry again",
             self.end_comparison,
@@ -100,6 +104,7 @@ class GeometryPanel(Panel):
             self.version_rows,
             row(self.older, self.newer, self.compare),
             self.comparison,
+            Accordion([self.constants.box], ["Constants for psana: pedestals, status, mask"]),
         ]
         session.subscribe("versions", self.show)
         session.subscribe("images", lambda: session.later("versions", self._show_if_chosen))

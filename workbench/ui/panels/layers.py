@@ -11,35 +11,53 @@ import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
 from workbench.mask.evaluate import label
-from workbench.recipe import mask as recipe
+from workbench.recipe.mask import (
+    BorderLayer,
+    CircleLayer,
+    FileLayer,
+    GrowLayer,
+    IslandLayer,
+    LineLayer,
+    OccupancyLayer,
+    OutlierLayer,
+    PartLayer,
+    PolygonLayer,
+    RadiusLayer,
+    RectangleLayer,
+    ResolutionLayer,
+    SaturatedLayer,
+    UnbondedLayer,
+    WideLayer,
+)
 from workbench.session import Session
 from workbench.ui.form import Form
-from workbench.ui.panels.base import note_text, row
+from workbench.ui.panels.base import in_words, note_text, row
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.layer_list import LayerList
 from workbench.ui.widgets.shapes import free_name
 
 MASK_FILE = "mask file…"
+BEAM_STOP = "beam stop"
 NEW_LAYERS: dict[str, Any] = {
-    "unbonded pixels": recipe.UnbondedLayer(neighbours=8),
-    "wide columns": recipe.WideLayer(),
-    "border of each sensor": recipe.BorderLayer(),
-    "border of each ASIC": recipe.BorderLayer(of="asic"),
-    "grow masked regions": recipe.GrowLayer(),
-    "small islands": recipe.IslandLayer(),
-    "saturated pixels": recipe.SaturatedLayer(),
-    "rarely with data (occupancy)": recipe.OccupancyLayer(),
-    "outliers of the average": recipe.OutlierLayer(),
-    "outliers of the deviation": recipe.OutlierLayer(image="stddev"),
-    "outliers of the maximum": recipe.OutlierLayer(image="maximum"),
-    "beam stop": recipe.CircleLayer(radius_mm=4.0),
-    "beam-stop arm": recipe.LineLayer(end_mm=(0.0, 60.0), width_mm=2.0),
-    "circle": recipe.CircleLayer(radius_mm=10.0),
-    "rectangle": recipe.RectangleLayer(x_mm=(-10.0, 10.0), y_mm=(-10.0, 10.0)),
-    "polygon": recipe.PolygonLayer(points_mm=((-10.0, -10.0), (10.0, -10.0), (0.0, 10.0))),
-    "resolution range": recipe.ResolutionLayer(to_angstrom=2.0),
-    "radius range": recipe.RadiusLayer(to_mm=5.0),
-    "quadrant, sensor or ASIC": recipe.PartLayer(parts=("Q0S0A0",)),
+    "unbonded pixels": UnbondedLayer(neighbours=8),
+    "wide columns": WideLayer(),
+    "border of each sensor": BorderLayer(),
+    "border of each ASIC": BorderLayer(of="asic"),
+    "grow masked regions": GrowLayer(),
+    "small islands": IslandLayer(),
+    "saturated pixels": SaturatedLayer(),
+    "rarely with data (occupancy)": OccupancyLayer(),
+    "outliers of the average": OutlierLayer(),
+    "outliers of the deviation": OutlierLayer(image="stddev"),
+    "outliers of the maximum": OutlierLayer(image="maximum"),
+    BEAM_STOP: CircleLayer(),  # fitted to the shadow in the images
+    "beam-stop arm": LineLayer(end_mm=(0.0, 60.0), width_mm=2.0),
+    "circle": CircleLayer(radius_mm=10.0),
+    "rectangle": RectangleLayer(x_mm=(-10.0, 10.0), y_mm=(-10.0, 10.0)),
+    "polygon": PolygonLayer(points_mm=((-10.0, -10.0), (10.0, -10.0), (0.0, 10.0))),
+    "resolution range": ResolutionLayer(to_angstrom=2.0),
+    "radius range": RadiusLayer(to_mm=5.0),
+    "quadrant, sensor or ASIC": PartLayer(parts=("Q0S0A0",)),
     MASK_FILE: None,
 }
 _IN_THE_TABLE = ("name", "on", "mode", "sha256")
@@ -128,14 +146,23 @@ class LayersBox:
             if not path:
                 raise WorkbenchError("Write the mask file's path first.")
             read_mask(path)  # what cannot be read does not become a layer
-            self.session.add_layer(
-                recipe.FileLayer(name=free_name(Path(path).name, present), path=path)
-            )
+            self.session.add_layer(FileLayer(name=free_name(Path(path).name, present), path=path))
         else:
             new = NEW_LAYERS[self.kind.value]
             name = free_name(self.kind.value, present)
+            if self.kind.value == BEAM_STOP:
+                new = self._beam_stop()
             self.session.add_layer(dataclasses.replace(new, name=name))
         self._select(len(present))
+
+    def _beam_stop(self) -> CircleLayer:
+        from workbench.mask.shadow import fit_beam_stop
+
+        images = self.session.images
+        bright = None if images is None else images.maximum or images.bright_average
+        if bright is None:
+            raise WorkbenchError("The beam stop is found in a bright image; average a bright run.")
+        return fit_beam_stop(bright)
 
     def _kind_chosen(self) -> None:
         self.path.layout.display = "" if self.kind.value == MASK_FILE else "none"
@@ -161,18 +188,18 @@ class LayersBox:
         mask, layers = self.session.counts, self.session.recipe.mask.layers
         removals = mask.removals if mask is not None else ()
         rows = [
-            _row(one.name, *one.counts)
-            for one in removals
-            if one.layer is None and (one.counts.total or one.rule != "not_a_number")
+            _row(in_words(removal.name), *removal.counts)
+            for removal in removals
+            if removal.layer is None and (removal.counts.total or removal.rule != "not_a_number")
         ]
         fresh = mask is not None and mask.settings is not None and mask.settings.layers == layers
         removed: dict[int, list[Any]] = {}
-        for one in removals if fresh else ():
-            if one.layer is not None:
-                removed.setdefault(one.layer, []).append(one.counts)
-        kept = {one.layer: one.pixels for one in mask.kept} if fresh and mask else {}
+        for removal in removals if fresh else ():
+            if removal.layer is not None:
+                removed.setdefault(removal.layer, []).append(removal.counts)
+        kept = {keeper.layer: keeper.pixels for keeper in mask.kept} if fresh and mask else {}
         for place, layer in enumerate(layers):
-            follows = isinstance(layer, recipe.GrowLayer | recipe.IslandLayer)
+            follows = isinstance(layer, GrowLayer | IslandLayer)
             counts = removed.get(place)
             total = alone = together = None
             if counts:

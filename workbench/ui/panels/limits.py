@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
 from workbench.mask.rules import LIMITS
 from workbench.session import Session
-from workbench.ui.panels.base import row
+from workbench.ui.panels.base import number, row
 from workbench.ui.widgets.image_view import ImageView, low_gain_trait
 from workbench.ui.widgets.limit_control import LimitControl
 from workbench.ui.widgets.styles import classed
+
+if TYPE_CHECKING:
+    from workbench.mask.suggest import Sensitivity
+    from workbench.recipe import Thresholds
 
 
 class LimitRow:
@@ -33,7 +37,7 @@ class LimitRow:
         self,
         session: Session,
         view: ImageView,
-        guarded: Callable[[Callable[[], Any]], None],
+        guarded: Callable[[Callable[[], object]], None],
         low_gain: bool = False,
     ) -> None:
         self.session, self.low_gain, self._guarded = session, low_gain, guarded
@@ -87,47 +91,47 @@ class LimitRow:
             return
         for name, control in self.controls.items():
             total, alone, _ = mask.counts[LIMITS[name].name]
-            control.note = _masks(total, alone)
+            control.note = _removes(total, alone)
 
-    def show_sensitivity(self, found: Any) -> None:
+    def show_sensitivity(self, sensitivities: Sequence[Sensitivity]) -> None:
         """What ±20 % of each limit would change, once it rests."""
         mask, prefix = self.session.counts, "low_gain." if self.low_gain else ""
-        moved = {one.limit: one for one in found}
+        by_limit = {sensitivity.limit: sensitivity for sensitivity in sensitivities}
         for name, control in self.controls.items():
-            one = moved.get(prefix + name)
-            if one is None or mask is None:
+            sensitivity = by_limit.get(prefix + name)
+            if sensitivity is None or mask is None:
                 continue
-            here, less, more = one.masked
-            text = f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels masked"
+            here, less, more = sensitivity.masked
+            text = f"20 % lower: {_change(less - here)}; 20 % higher: {_change(more - here)}"
             if not self.low_gain:
                 total, alone, _ = mask.counts[LIMITS[name].name]
-                text = f"{_masks(total, alone)} · {text}"
+                text = f"{_removes(total, alone)} {text}"
             control.note = text
 
     def suggestions(self, take: Callable[..., widgets.Button]) -> list[widgets.Widget]:
         """Lines with suggested limits, each with a button (made by `take`) that takes it."""
         session, split = self.session, self.session.recipe.mask.low_gain is not None
         lines = []
-        for found in session.results.suggestions(self.low_gain if split else None):
-            label = self.controls[found.limit].label
-            reason = widgets.HTML(f'<span class="cw-note">{html.escape(found.text)}</span>')
-            if found.value is None:
+        for suggestion in session.results.suggestions(self.low_gain if split else None):
+            label = self.controls[suggestion.limit].label
+            reason = widgets.HTML(f'<span class="cw-note">{html.escape(suggestion.text)}</span>')
+            if suggestion.value is None:
                 name = widgets.HTML(f'<span class="cw-note">{html.escape(label)}: none,</span>')
                 lines.append(row(name, reason))
                 continue
-            value = round(float(found.value), 2)
+            value = round(float(suggestion.value), 2)
             button = take(
-                f"{label} {value:g} ADU", "Take this limit",
-                partial(self.session.change, f"mask.{self.group}.{found.limit}", value),
+                f"Take {label} {value:g} ADU", "Set this limit",
+                partial(self.session.change, f"mask.{self.group}.{suggestion.limit}", value),
             )  # fmt: skip
             lines.append(row(button, reason))
         return lines
 
-    def _limits(self) -> Any:
+    def _limits(self) -> Thresholds:
         settings = self.session.recipe.mask
         return (settings.low_gain if self.low_gain else None) or settings.thresholds
 
-    def _moved(self, name: str, _: Any = None) -> None:
+    def _moved(self, name: str, _: object = None) -> None:
         settings, control = self.session.recipe.mask, self.controls[name]
         if self.low_gain and settings.low_gain is None:
             return
@@ -137,13 +141,9 @@ class LimitRow:
             control.value = getattr(self._limits(), name)  # if it was refused
 
 
-def _masks(total: int, alone: int) -> str:
-    return f"masks {_number(total)} pixels, {_number(alone)} of them alone"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", "\u2009")
+def _removes(total: int, alone: int) -> str:
+    return f"Removes {number(total)} pixels; {number(alone)} no other rule removes."
 
 
 def _change(value: int) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else '±'}{_number(abs(value))}"
+    return f"{number(abs(value))} {'more' if value > 0 else 'fewer'}" if value else "no change"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
@@ -14,19 +14,33 @@ from workbench.geometry import Geometry
 from workbench.mask.rules import IMAGES, LIMITS
 from workbench.session import Session
 from workbench.ui.accordion import Accordion
-from workbench.ui.panels.base import Panel, note_text, picture, row, show_picture, warning_text
+from workbench.ui.panels.base import (
+    Panel,
+    in_words,
+    note_text,
+    number,
+    picture,
+    row,
+    show_picture,
+    warning_text,
+)
 from workbench.ui.panels.layers import LayersBox
 from workbench.ui.panels.limits import LimitRow
+from workbench.ui.panels.pixel_history import PixelHistoryBox
 from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from workbench.figures.histograms import ThresholdView
     from workbench.images import DetectorImage
     from workbench.pipeline import ImageSet
+    from workbench.recipe import MaskSettings
 
 BY_ENDING = "by its ending"
+HISTORY = 2  # number of that part of the details
 
 
 class MaskPanel(Panel):
@@ -43,7 +57,7 @@ class MaskPanel(Panel):
     title = "Mask"
     step = "mask"
     arrangement = "cw-wide-beside"
-    looks: ClassVar[dict[str, Any]] = {"show_mask": True, "can_draw": True}
+    looks: ClassVar[Mapping[str, object]] = {"show_mask": True, "can_draw": True}
 
     def __init__(self, session: Session, view: ImageView | None = None) -> None:
         super().__init__(session, view)
@@ -78,14 +92,18 @@ class MaskPanel(Panel):
         )
         self.suggestions = widgets.VBox([])
         self.keep = self.button(
-            "Keep as B", "Remember the present limits and layers as set B", self.keep_b
+            "Remember this mask",
+            "Remember the present limits and layers, to compare with others",
+            self.keep_b,
         )
         self.swap = self.button(
-            "A ⇄ B", "Change between the present set (A) and the remembered one (B)", self.swap_b
+            "Swap with the remembered",
+            "Use the remembered limits and layers, and remember the present ones",
+            self.swap_b,
         )
         self.swap.disabled = True
-        self._b: Any = None
-        self._b_of: Any = None  # images its mask was made of
+        self._b: MaskSettings | None = None  # the remembered settings
+        self._b_of: ImageSet | None = None  # images its mask was made of
         self.counts = widgets.HTML()
         self.counts.add_class("cw-count")
         self.warnings = widgets.HTML()
@@ -94,16 +112,18 @@ class MaskPanel(Panel):
         self.asics = widgets.HTML(layout={"flex": "0 0 250px"})
         self._make_files()
         self.fraction = picture()
-        self.curves = [picture() for _ in LIMITS]
-        for place in self.curves:
-            place.layout.flex, place.layout.max_width = "1 1 330px", "min(100%, 460px)"
-        curves = widgets.HBox(self.curves, layout={"flex_flow": "row wrap", "width": "100%"})
-        details = Accordion(
-            [curves, widgets.VBox([self.fraction])],
-            titles=["Pixels removed against threshold", "Fraction masked per ASIC"],
+        self.curves = LiveFigure(session.later, 260)
+        self.history = PixelHistoryBox(self)
+        self.details = details = Accordion(
+            [self.curves.widget, widgets.VBox([self.fraction]), self.history.box],
+            titles=[
+                "Pixels removed against threshold",
+                "Fraction masked per ASIC",
+                "History of the picked pixel over the events",
+            ],
         )
         details.observe(lambda change: session.later("mask figures", self._draw), "selected_index")
-        self.details = details
+        details.observe(lambda change: self._read_history(), "selected_index")
         self.box.children = [
             self.message,
             self.high.widget,
@@ -127,7 +147,7 @@ class MaskPanel(Panel):
         session.subscribe("mask", self._mask)
         self.view.on_pick(lambda flat: self.guarded(lambda: self._pick(flat)))
         self._picked: int | None = None
-        self._split: Any = None
+        self._split: bool | None = None
         self._recipe()
         if session.images is not None:
             self._images()
@@ -145,8 +165,10 @@ class MaskPanel(Panel):
             layout={"width": "240px"},
         )
         self.format = widgets.Dropdown(
-            options=[(BY_ENDING, ""), *((f"{name}: {one.text}", name) for name, one in
-                                          FORMATS.items())],
+            options=[
+                (BY_ENDING, ""),
+                *((f"{name}: {format.text}", name) for name, format in FORMATS.items()),
+            ],
             description="Format",
             tooltip="Format of the mask file and which value is a good pixel in it",
             style={"description_width": "initial"},
@@ -179,9 +201,11 @@ class MaskPanel(Panel):
     def swap_b(self) -> None:
         """Change between A and B."""
         if self._b is None:
-            raise WorkbenchError("There is no set B yet; press “Keep as B” first.")
+            raise WorkbenchError("No mask is remembered yet; press “Remember this mask” first.")
         present = self.session.recipe.mask
-        self.session.set_recipe(self.session.recipe.changed("mask", self._b), "A ⇄ B")
+        self.session.set_recipe(
+            self.session.recipe.changed("mask", self._b), "swap with the remembered mask"
+        )
         self._b = present
         self._show_b()
 
@@ -213,6 +237,11 @@ class MaskPanel(Panel):
     def _pick(self, flat: int) -> None:
         self._picked = flat
         self._explain()
+        self._read_history()
+
+    def _read_history(self) -> None:
+        if self.details.selected_index == HISTORY:
+            self.history.read(self._picked)
 
     # ---- what is shown -----------------------------------------------------------------------
     def _recipe(self) -> None:
@@ -255,7 +284,7 @@ class MaskPanel(Panel):
             return
         if self._b is not None and self._b_of is not images:
             self._show_b()
-        self.warnings.value = warning_text(mask.warnings)
+        self.warnings.value = warning_text([in_words(text) for text in mask.warnings])
         positions = (images.geometry or Geometry.ideal()).pixel_positions_um()
         self.asics.value = asic_map(self.view.detector, mask.masked_fraction_by_asic, positions)
         self._explain()
@@ -264,13 +293,14 @@ class MaskPanel(Panel):
             self.session.later("mask figures", self._draw)
 
     def _sensitivity(self) -> None:
-        found = self.session.results.sensitivity()
-        self.high.show_sensitivity(found)
-        self.low.show_sensitivity(found)
+        sensitivities = self.session.results.sensitivity()
+        self.high.show_sensitivity(sensitivities)
+        self.low.show_sensitivity(sensitivities)
 
     def _explain(self) -> None:
         if self._picked is not None and self.session.mask is not None:
-            self.picked.value = note_text(f"Picked: {self.session.mask.explain(self._picked)}")
+            report = in_words(str(self.session.mask.explain(self._picked)))
+            self.picked.value = note_text(f"Picked: {report}")
 
     def _draw(self) -> None:
         from workbench import figures
@@ -280,9 +310,7 @@ class MaskPanel(Panel):
             return
         if self.details.selected_index == 0:
             views = threshold_views(self.session)
-            for place, view in zip(self.curves, views, strict=False):
-                what = (view.name, view.data, view.limit, view.removes)
-                show_picture(place, partial(figures.threshold_curve, *what))
+            self.curves.draw(lambda figure: figures.threshold_curves(views, figure=figure))
         elif self.details.selected_index == 1:
             good, geometry = mask.good, images.geometry
             show_picture(self.fraction, lambda: figures.fraction_map(good, geometry))
@@ -311,12 +339,7 @@ class MaskPanel(Panel):
         )
 
 
-def number(value: int) -> str:
-    """Whole number with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\u2009")
-
-
-def threshold_views(session: Session) -> list[Any]:
+def threshold_views(session: Session) -> list[ThresholdView]:
     """What the curves of pixels removed against threshold need."""
     from workbench.figures.histograms import ThresholdView
 

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
 from workbench.session import Session, State
+from workbench.session.notifier import Topic
 from workbench.ui.accordion import Accordion
 from workbench.ui.form import Form
 from workbench.ui.panels.base import (
@@ -25,13 +26,15 @@ from workbench.ui.panels.base import (
     warning_text,
 )
 from workbench.ui.widgets.image_view import ImageView
+from workbench.ui.widgets.live_figure import LiveFigure
 from workbench.ui.widgets.maps_view import MapsView, correlation
-from workbench.ui.widgets.styles import marked
+from workbench.ui.widgets.styles import classed, marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench.alignment import Alignment, QuadrantAlignment
+    from workbench.figures import Profile
     from workbench.ui.bridge import Bridge
 
 RANKING = 4  # number of that part of the details
@@ -107,7 +110,9 @@ class QuadrantRow:
             self._quiet = False
         sigma = quadrant.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
-        parts = [known, correlation(quadrant), quadrant.halves_text, quadrant.verdict]
+        apart = quadrant.measures.event_halves_apart_px
+        halves = f"two halves of the events differ by {apart:.2f} px" if np.isfinite(apart) else ""
+        parts = [known, correlation(quadrant), halves, quadrant.verdict]
         self.text.value = " · ".join(filter(None, parts)) + warning_text(quadrant.warnings)
 
 
@@ -117,6 +122,8 @@ class QuadrantsPanel(Panel):
     Attributes
     ----------
     find, cancel : buttons. maps : `MapsView`. rows : a `QuadrantRow` for each quadrant.
+    profile : live radial profile, to stand under the pictures (`under`).
+    enlarged : live correlation map of one quadrant, if one was asked for.
     """
 
     title = "Quadrants"
@@ -153,6 +160,19 @@ class QuadrantsPanel(Panel):
         self.maps = MapsView()
         for kind in ("set", "move", "nudge", "found"):
             self.maps.on_offset(kind, partial(self._from_map, kind))
+        self.maps.on_offset("enlarge", lambda quadrant, x, y: self.enlarge(quadrant))
+        self.profile = LiveFigure(session.later, 170)
+        self.under = (self.profile.widget,)
+        self._profiled: tuple[object, Profile] | None = None  # of the present geometry
+        self.enlarged = LiveFigure(session.later, 330)
+        self._enlarged: int | None = None
+        self.smaller = classed(
+            self.button("Close the large map", "Show the four maps alone again", self.reduce),
+            "cw-closer",
+        )
+        self.large_box = widgets.VBox(
+            [self.enlarged.widget, self.smaller], layout={"display": "none"}
+        )
         self.rows: list[QuadrantRow] = []
         self.rows_box = widgets.VBox([])
         self.verdict = widgets.HTML()
@@ -216,6 +236,7 @@ class QuadrantsPanel(Panel):
             self.verdict,
             row(self.brighter),
             self.maps,
+            self.large_box,
             self.rows_box,
             self.details,
         ]  # fmt: skip
@@ -225,6 +246,10 @@ class QuadrantsPanel(Panel):
             session.subscribe(topic, self._show_stale)
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
         session.subscribe("images", self._make_rows)
+        followed: tuple[Topic, ...] = ("images", "mask", "alignment")
+        for topic in followed:
+            session.subscribe(topic, self._profile_later)
+        self.view.observe(lambda change: self._profile_later(), "rings")
         self._make_rows()
         self.update_buttons()
         self._progress()
@@ -313,12 +338,68 @@ class QuadrantsPanel(Panel):
             shown = self.view.arrangement == arrangement and not self.view.blink
             marked(button, "cw-shown", shown and self.session.alignment is not None)
 
+    # ---- live figures ------------------------------------------------------------------------
+    def enlarge(self, quadrant: int) -> None:
+        """Show the map of a quadrant large, with the CC at the cursor."""
+        self._enlarged = quadrant
+        self.large_box.layout.display = ""
+        self.session.later("large map", self._draw_large)
+
+    def reduce(self) -> None:
+        """Show no map large."""
+        self._enlarged = None
+        self.large_box.layout.display = "none"
+
+    def _draw_large(self) -> None:
+        from workbench import figures
+
+        alignment, number = self.session.alignment, self._enlarged
+        if alignment is not None and number is not None:
+            quadrant, name = alignment.quadrants[number], self.session.detector.groups[number].name
+            self.enlarged.draw(
+                lambda figure: figures.correlation_map(quadrant, name, figure=figure)
+            )
+
+    def _profile_later(self) -> None:
+        if self._is_open:
+            self.session.later("radial profile", self._draw_profile)
+
+    def _draw_profile(self) -> None:
+        """Mean intensity against radius, before and after, with the rings of the calibrant."""
+        from workbench import figures, pipeline
+
+        session, view = self.session, self.view
+        images, alignment, mask = session.images, session.alignment, session.mask
+        chosen = session.recipe.alignment.image
+        image = None if images is None else pipeline.alignment_image(images, chosen)
+        if image is None:
+            return
+        present = image.geometry if alignment is None else alignment.present
+        if present is None:
+            return
+        good = None if mask is None else mask.good
+        of = (id(image.data), id(present), id(mask))
+        if self._profiled is None or self._profiled[0] != of:
+            self._profiled = of, figures.radial_profile(image, present, good)
+        before, after = self._profiled[1], None
+        if alignment is not None:
+            after = figures.radial_profile(image, alignment.geometry, good)
+        pixel_um = view.detector.pixel_um
+        rings = [(1000 * radius / pixel_um, label) for radius, label in view.rings]
+        reading = figures.radius_reading(pixel_um, view.distance_mm, view.wavelength)
+        self.profile.draw(
+            lambda figure: figures.ring_profile(
+                before, after, rings=rings, reading=reading, figure=figure
+            )
+        )
+
     def activate(self) -> None:
         """The powder picture with the quadrants moved, once their offsets are known."""
         super().activate()
         self._is_open = True
         if self.session.alignment is not None:
             self.view.arrangement = "corrected"
+        self._profile_later()
 
     def leave(self) -> None:
         """Remember how the view is set up; results that arrive do not change it then."""
@@ -350,6 +431,7 @@ class QuadrantsPanel(Panel):
         self._shown = self.session.results.search_result
         self._show_which()
         self.maps.show(alignment)
+        self._draw_large()
         for shown, quadrant in zip(self.rows, alignment.quadrants, strict=True):
             shown.show(quadrant)
         line = alignment.calibrant_line

@@ -12,7 +12,9 @@ from workbench.session import PARTIAL, Session, describe_images
 from workbench.ui.accordion import Accordion
 from workbench.ui.form import Form
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
+from workbench.ui.panels.events import EventBrowser
 from workbench.ui.panels.mask import named_images
+from workbench.ui.panels.paths import PathBrowser
 from workbench.ui.panels.sources import FileChoice, RecipeChoice, RunChoice, hint
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.styles import classed
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from workbench.pipeline import ImageSet
     from workbench.session import JobProgress
     from workbench.session.recent import Remembered
+    from workbench.ui.bridge import Bridge
 
+SINGLE_EVENTS = 2  # number of that part of the options
 SOURCES = ("runs on disk", "image files", "recipe file")
 
 
@@ -34,16 +38,19 @@ class RunPanel(Panel):
     ----------
     source : runs on disk, image files, or a recipe file.
     runs, images, saved : what is chosen there (`RunChoice`, `FileChoice`, `RecipeChoice`).
-    average, cancel : buttons.
+    paths : `PathBrowser`, for folders and files. average, cancel : buttons.
     earlier, resume, dismiss : recent calibrations, to go on with one of them.
+    browser : `EventBrowser`, in the last part of `options`.
     averaged : table of the runs averaged and files read.
     """
 
     title = "Run & averages"
     step = "images"
 
-    def __init__(self, session: Session, view: ImageView | None = None) -> None:
-        super().__init__(session, view)
+    def __init__(
+        self, session: Session, view: ImageView | None = None, bridge: Bridge | None = None
+    ) -> None:
+        super().__init__(session, view, bridge)
         self.source = widgets.ToggleButtons(
             options=SOURCES,
             tooltips=[
@@ -53,12 +60,14 @@ class RunPanel(Panel):
             ],
             style={"button_width": "120px"},
         )
+        self.paths = PathBrowser(self)
         self.runs = RunChoice(self)
         self.images = FileChoice(self)
         self.saved = RecipeChoice(self, self._opened)
         self.dark_form = self._form("dark_corrections")
         self.bright_form = self._form("bright_corrections")
         self.events_form = self._form("events")
+        self.browser = EventBrowser(self)
         options = Accordion(
             [
                 widgets.VBox(
@@ -70,9 +79,12 @@ class RunPanel(Panel):
                     ]
                 ),
                 self.events_form.widget,
+                self.browser.box,
             ],
-            titles=["Corrections", "Events used"],
+            titles=["Corrections", "Events used", "Single events"],
         )
+        options.observe(lambda change: self._browse(change.new), "selected_index")
+        self.options = options
         self.runs_box = widgets.VBox([self.runs.box, options])
         self.average = self.button(
             "Compute averages", "Average the chosen runs, or read the chosen images",
@@ -104,6 +116,7 @@ class RunPanel(Panel):
             self.message,
             self.offer_box,
             self.source,
+            self.paths.box,
             self.runs_box,
             self.images.box,
             self.saved.box,
@@ -120,6 +133,18 @@ class RunPanel(Panel):
         self._progress()
         self._images()
         self.update_buttons()
+
+    def _browse(self, opened: int | None) -> None:
+        if opened == SINGLE_EVENTS:
+            self.browser.open()
+        else:
+            self.browser.close()
+
+    def leave(self) -> None:
+        """Leave the single events; the picture is other panels' too."""
+        if self.options.selected_index == SINGLE_EVENTS:
+            self.options.selected_index = None
+        super().leave()
 
     def _form(self, path: str) -> Form[Any]:
         return Form(

@@ -16,14 +16,14 @@ from workbench import pipeline
 from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.recipe.files import SUFFIX
-from workbench.ui.panels.base import note_text, row
+from workbench.ui.panels.base import in_words, note_text, row
 from workbench.ui.widgets.styles import classed
 
 if TYPE_CHECKING:
     from workbench.runs import RunFiles
     from workbench.ui.panels.run import RunPanel
 
-STYLE = {"description_width": "112px"}
+STYLE = {"description_width": "126px"}
 IMAGE_FILES = {
     "average": "Average of a dark run (CBF or other image file)",
     "stddev": "Standard deviation of the dark run",
@@ -111,7 +111,8 @@ class RunChoice:
             "List runs", "Look on disk for experiments, runs and detectors", self.list_runs
         )
         where = [self.experiment, self.dark, self.bright, self.address, self.detz]
-        folders = [self.psdm_dir, self.xtc_dir, self.calib_dir, row(self.look)]
+        paths = (self.psdm_dir, self.xtc_dir, self.calib_dir)
+        folders = [*map(panel.paths.beside, paths), row(self.look)]
         self.box = classed(widgets.HBox([column(*where), column(*folders)]), "cw-form")
         self.controls: dict[str, widgets.Widget] = {
             "name": self.experiment,
@@ -251,16 +252,19 @@ class FileChoice:
             self.choose,
         )  # fmt: skip
         self.files = {
-            name: path_box(name.replace("_", " "), tip) for name, tip in IMAGE_FILES.items()
+            name: path_box(in_words(name.replace("_", " ")).capitalize(), tip)
+            for name, tip in IMAGE_FILES.items()
         }
-        self.box = column(self.folder, *self.files.values(), row(self.fill))
+        beside = panel.paths.beside
+        named = [beside(box, IMAGE_SUFFIXES) for box in self.files.values()]
+        self.box = column(beside(self.folder), *named, row(self.fill))
         self.folder.observe(lambda change: self._folder(), "value")
         for name, control in self.files.items():
             control.observe(lambda change, name=name: self._edited(name), "value")
         self.show()
-        named = next((box.value for box in self.files.values() if box.value), "")
+        chosen = next((box.value for box in self.files.values() if box.value), "")
         output = self.session.recipe.output.folder
-        self.folder.value = os.path.dirname(named) or (output if os.path.isdir(output) else "")
+        self.folder.value = os.path.dirname(chosen) or (output if os.path.isdir(output) else "")
 
     def _folder(self) -> None:
         self.panel.guarded(self.list_files)
@@ -315,7 +319,7 @@ class RecipeChoice:
         self.panel, self.session, self._opened = panel, panel.session, opened
         self.path = path_box("Recipe", f"A saved recipe, …{SUFFIX}")
         self.open = panel.button("Open", "Go on with this recipe", self.load)
-        self.box = column(self.path, row(self.open))
+        self.box = column(panel.paths.beside(self.path, (SUFFIX,)), row(self.open))
         self.list_recipes()
 
     def list_recipes(self) -> None:

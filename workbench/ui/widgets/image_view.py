@@ -19,18 +19,24 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from workbench.detectors import DETECTORS, Detector
 from workbench.errors import WorkbenchError
-from workbench.mask.rules import IMAGES as RULE_IMAGES
+from workbench.mask import rules
 from workbench.mask.rules import LIMITS, front_end_rules
 from workbench.ui.widgets.bundles import bundle
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
 
-IMAGES = tuple(RULE_IMAGES)
+IMAGES = tuple(rules.IMAGES)
 BRIGHT_RUNS = "bright runs"
-TITLES = [image.words.replace("standard", "std") for image in RULE_IMAGES.values()]
+EVENT, SINGLE_EVENT = "event", "single event"
+"""Image of a single event, and the choice of tiles that shows it."""
+TITLES = [image.words for image in rules.IMAGES.values()]
+IMAGE_FACTS = [
+    {"name": name, "title": title.capitalize(), "of_runs": image.runs == BRIGHT_RUNS}
+    for (name, image), title in zip(rules.IMAGES.items(), TITLES, strict=True)
+]
 TILES = (
-    "side by side", *TITLES, "mask", "all four", BRIGHT_RUNS,
+    "side by side", *TITLES, "mask", "all four", BRIGHT_RUNS, SINGLE_EVENT,
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
@@ -84,10 +90,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     detector_facts = t.Dict(help="what `Detector.facts` gives").tag(sync=True)
     images: t.List = t.List(
         t.Dict(),
-        default_value=[
-            {"name": name, "title": title.capitalize(), "of_runs": image.runs == BRIGHT_RUNS}
-            for (name, image), title in zip(RULE_IMAGES.items(), TITLES, strict=True)
-        ],
+        default_value=IMAGE_FACTS,
         help="images, and whether those of the bright runs are of their kind",
     ).tag(sync=True)
     limit_rules: t.List = t.List(
@@ -121,12 +124,14 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     ).tag(sync=True)
     show_outlines = t.Bool(False).tag(sync=True)
     blink = t.Bool(
-        False, help="alternate masks A and B where both are known, else both geometries"
+        False,
+        help="alternate this mask and the remembered one if there is one, else both geometries",
     ).tag(sync=True)
     names = t.Dict(help="what “assembled” and “corrected” stand for, if not for that").tag(
         sync=True
     )
     runs: t.List = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
+    event = t.Unicode(help="title of the single event that is shown; empty: none").tag(sync=True)
     mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
     can_draw = t.Bool(False, help="offer the drawing tools").tag(sync=True)
 
@@ -166,10 +171,10 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
 
         Parameters
         ----------
-        name : ``average``, ``stddev`` or ``maximum``, or one of `runs`.
+        name : ``average``, ``stddev``, ``maximum`` or ``event``, or one of `runs`.
         values : ``(modules, rows, columns)`` of the detector, ADU; kept and sent as float32.
         """
-        if name not in (*IMAGES, *self.runs):
+        if name not in (*IMAGES, EVENT, *self.runs):
             raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
         if values is None:
             self._forget(name)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from workbench.errors import WorkbenchError
-from workbench.recipe import mask as layers
+from workbench.recipe.mask import CircleLayer, Layer, LineLayer, PolygonLayer, RectangleLayer
 
 ARM_MM = 2.0
 """Width of a line that was drawn."""
-ShapeLayer = layers.RectangleLayer | layers.CircleLayer | layers.PolygonLayer | layers.LineLayer
+ShapeLayer = RectangleLayer | CircleLayer | PolygonLayer | LineLayer
 KINDS: Mapping[str, type[ShapeLayer]] = {
-    "rectangle": layers.RectangleLayer,
-    "circle": layers.CircleLayer,
-    "polygon": layers.PolygonLayer,
-    "line": layers.LineLayer,
+    "rectangle": RectangleLayer,
+    "circle": CircleLayer,
+    "polygon": PolygonLayer,
+    "line": LineLayer,
 }
 
 Points = Sequence[Sequence[float]]
@@ -34,7 +34,7 @@ class Outline(TypedDict):
     width: NotRequired[float]
 
 
-def shape_layer(kind: str, points: Points, present: Iterable[layers.Layer] = ()) -> ShapeLayer:
+def shape_layer(kind: str, points: Points, present: Iterable[Layer] = ()) -> ShapeLayer:
     """Layer of a shape drawn with these points (lab x, y in mm), with a name none of `present` has.
 
     Raises
@@ -49,7 +49,7 @@ def shape_layer(kind: str, points: Points, present: Iterable[layers.Layer] = ())
     return _made(kind, points, lambda fields: KINDS[kind](name=name, **width, **fields))
 
 
-def reshaped(layer: layers.Layer, points: Points) -> ShapeLayer:
+def reshaped(layer: Layer, points: Points) -> ShapeLayer:
     """The layer of a shape that was moved or bent to other points.
 
     Raises
@@ -62,7 +62,7 @@ def reshaped(layer: layers.Layer, points: Points) -> ShapeLayer:
     return _made(layer.kind, points, lambda fields: dataclasses.replace(layer, **fields))
 
 
-def outlines(present: Sequence[layers.Layer]) -> list[Outline]:
+def outlines(present: Sequence[Layer]) -> list[Outline]:
     """What the view draws of the layers that are on: kind and points, and whose they are."""
     shapes = []
     for place, layer in enumerate(present):
@@ -72,13 +72,13 @@ def outlines(present: Sequence[layers.Layer]) -> list[Outline]:
         shape = Outline(
             kind=layer.kind, points=_points(layer), layer=place, mode=layer.mode, name=name
         )
-        if isinstance(layer, layers.LineLayer):
+        if isinstance(layer, LineLayer):
             shape["width"] = layer.width_mm
         shapes.append(shape)
     return shapes
 
 
-def free_name(name: str, present: Iterable[layers.Layer]) -> str:
+def free_name(name: str, present: Iterable[Layer]) -> str:
     """Name, with a number if a layer has it already."""
     taken = {layer.name for layer in present}
     number, free = 1, name
@@ -108,12 +108,12 @@ def _made(kind: str, points: Points, make: Callable[[dict[str, Any]], ShapeLayer
 
 
 def _points(layer: ShapeLayer) -> list[list[float]]:
-    if isinstance(layer, layers.RectangleLayer):
+    if isinstance(layer, RectangleLayer):
         (x0, x1), (y0, y1) = layer.x_mm, layer.y_mm
         return [[x0, y0], [x1, y1]]
-    if isinstance(layer, layers.CircleLayer):
+    if isinstance(layer, CircleLayer):
         x, y = layer.centre_mm
         return [[x, y], [x + layer.radius_mm, y]]
-    if isinstance(layer, layers.PolygonLayer):
+    if isinstance(layer, PolygonLayer):
         return [list(point) for point in layer.points_mm]
     return [list(layer.start_mm), list(layer.end_mm)]

@@ -11,7 +11,6 @@ import base64
 import functools
 import html
 import os
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from workbench.ui.panels.base import Panel
-
-DRAWING = threading.Lock()
-"""Held while matplotlib draws: font and math-text caches are shared by all figures."""
 
 EXECUTORS = ("nbconvert", "papermill", "jupyter-execute", "jupyter-nbconvert")
 """Programs that execute notebooks without a browser, by the first words of their command line."""
@@ -81,6 +77,7 @@ def page(panels: Sequence[Panel]) -> str:
 
 def _drawn(draw: Callable[[], Figure | None], dpi: int) -> tuple[bytes, str] | None:
     from workbench.figures import to_png
+    from workbench.figures.live import DRAWING
     from workbench.figures.style import alt_text
 
     with DRAWING:

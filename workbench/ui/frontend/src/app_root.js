@@ -37,6 +37,8 @@ function render({ model, el }) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (!root?.contains(target)) return;
     const act = meaning(event, target.matches(TEXT));
+    // a figure of matplotlib would act on every key, and keep Tab from leading on
+    if (act !== "save" && target.closest(".jupyter-matplotlib")) event.stopPropagation();
     if (act === "save") {
       root.removeAttribute(SUPPRESS);
       setTimeout(() => root?.setAttribute(SUPPRESS, "true"));

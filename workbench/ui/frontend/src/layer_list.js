@@ -41,9 +41,9 @@ const HEAD = [
   ["", ""],
   ["rule or layer", ""],
   ["", ""],
-  ["removes", "pixels it removes, whether or not others do too"],
-  ["alone", "pixels that come back if it is switched off"],
-  ["together", "pixels it and those above remove", "cw-together"],
+  ["removes", "pixels it removes, whether or not others remove them too"],
+  ["only it", "pixels that nothing else removes; they come back if it is switched off"],
+  ["sum so far", "pixels that it and all lines above it remove", "cw-together"],
   ["", ""],
 ];
 

@@ -13,6 +13,7 @@ import { signed } from "./numbers.js";
  * @property {number} group
  * @property {HTMLElement} node
  * @property {HTMLElement} title
+ * @property {HTMLButtonElement} enlarge
  * @property {HTMLCanvasElement} canvas
  * @property {HTMLCanvasElement} section
  * @property {HTMLElement} down axis
@@ -37,6 +38,16 @@ function makeCard(group, name) {
     title: HINT,
   });
   const title = element("div", { class: "cw-map-title" });
+  const enlarge = element(
+    "button",
+    {
+      type: "button",
+      class: "cw-enlarge",
+      title: `Show the map of ${name} large, with the CC at the cursor`,
+      "aria-label": `enlarge the map of ${name}`,
+    },
+    "⤢",
+  );
   const section = element("canvas", { class: "cw-section", title: SECTIONS });
   const axis = (/** @type {string} */ which) =>
     element("div", { class: `cw-map-axis cw-map-${which}`, "aria-hidden": "true" });
@@ -45,12 +56,13 @@ function makeCard(group, name) {
     "div",
     { class: "cw-map-card", "data-quadrant": group },
     title,
+    enlarge,
     down,
     canvas,
     across,
     section,
   );
-  return { group, node, title, canvas, section, down, across };
+  return { group, node, title, enlarge, canvas, section, down, across };
 }
 
 /** @param {Card} card @param {CorrelationMap} map @param {Uint32Array} table @param {number} ratio */
@@ -203,7 +215,8 @@ function render({ model, el }) {
   const send = (type, quadrant, x, y) => model.send({ type, quadrant, x, y });
 
   /** @param {Card} card */
-  function listen({ group, canvas }) {
+  function listen({ group, canvas, enlarge }) {
+    enlarge.addEventListener("click", () => send("enlarge", group, 0, 0));
     let held = false;
     let last = "";
     /** @param {PointerEvent} event @param {"set" | "move"} kind */

@@ -19,14 +19,15 @@ import { hasLowGain, isKept } from "./pool.js";
  * @param {number} pixel.spared reasons from which a layer keeps it
  * @param {string[]} pixel.reasons name of each bit
  * @param {string[]} pixel.keepers layers that keep pixels
+ * @param {Record<string, string>} [pixel.names] of the images, in words
  */
-export function verdict({ rules, values, limit, twoGains, word, spared, reasons, keepers }) {
+export function verdict({ rules, values, limit, twoGains, word, spared, reasons, keepers, names = {} }) {
   const prefix = twoGains && hasLowGain(word) ? LOW_GAIN_PREFIX : "";
   const broken = rules.flatMap((rule) => {
     const value = values[rule.image];
     const at = limitOf(rule, limit, prefix);
     if (value === undefined || !breaks(rule, value, at)) return [];
-    return [`${rule.image} ${digits(value)} ${rule.sign} ${at}`];
+    return [`${names[rule.image] ?? rule.image} ${digits(value)} ${rule.sign} ${at}`];
   });
   const named = (/** @type {number} */ bits) => reasons.filter((_, bit) => (bits >>> bit) & 1);
   const kept = isKept(word);
@@ -64,8 +65,9 @@ export function readOut(view) {
   for (const [name, image] of Object.entries(store.images)) values[name] = image[flat];
   const shown = model
     .get("images")
+    .filter(({ name }) => values[name] !== undefined)
     .map(({ name, title }) => `${title.toLowerCase()} ${digits(values[name])}`);
-  const runs = view.shownRuns().map((run) => `, ${run} ${digits(values[run])}`);
+  const runs = view.shownRuns().map((run) => `${run} ${digits(values[run])}`);
   const text = verdict({
     rules: model.get("limit_rules").filter((rule) => model.get("rules").includes(rule.image)),
     values,
@@ -75,10 +77,11 @@ export function readOut(view) {
     spared: store.words.spared?.[flat] ?? 0,
     reasons: model.get("bit_names"),
     keepers: model.get("keepers"),
+    names: Object.fromEntries(model.get("images").map(({ name, title }) => [name, title.toLowerCase()])),
   });
   return (
     view.detector.describe(flat) +
     (asics ? place(view.detector.position(flat, asics)) : "") +
-    ` · ${shown.join(", ")} ADU${runs.join("")} · ${text}`
+    ` · ${[...shown, ...runs].join(", ")} ADU · ${text}`
   );
 }

@@ -7,6 +7,8 @@ import { Painter } from "./screen.js";
 
 export const MASK_TILE = "mask";
 export const BRIGHT_RUNS = "bright runs";
+export const EVENT = "event";
+export const SINGLE_EVENT = "single event";
 
 /**
  * Names of the pictures of each choice, in order; those of the bright runs are their runs.
@@ -21,6 +23,7 @@ export function tileChoices(images) {
     [MASK_TILE]: [MASK_TILE],
     "all four": [...names, MASK_TILE],
     [BRIGHT_RUNS]: [],
+    [SINGLE_EVENT]: [EVENT],
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { COLORMAPS } from "./colormap.js";
 import { element } from "./dom.js";
-import { BRIGHT_RUNS, savePicture, tileChoices } from "./tiles.js";
+import { BRIGHT_RUNS, SINGLE_EVENT, savePicture, tileChoices } from "./tiles.js";
 
 /** @import { View } from "./view.js" */
 
@@ -78,9 +78,13 @@ export function makeToolbar(view) {
 
   const choices = Object.keys(tileChoices(model.get("images")));
   const images = choice("tiles", choices, "Which images are shown", "images");
+  const optionOf = (/** @type {string} */ name) =>
+    /** @type {HTMLOptionElement} */ (images.querySelector(`option[value="${name}"]`));
   follow("runs", () => {
-    const option = /** @type {HTMLOptionElement} */ (images.querySelector(`option[value="${BRIGHT_RUNS}"]`));
-    option.hidden = model.get("runs").length < 2;
+    optionOf(BRIGHT_RUNS).hidden = model.get("runs").length < 2;
+  });
+  follow("event", () => {
+    optionOf(SINGLE_EVENT).hidden = !model.get("event");
   });
   const opacity = element("input", {
     type: "range",
@@ -130,7 +134,11 @@ export function makeToolbar(view) {
       toggle("show_rings", "Rings", "Rings of the calibrant about the beam"),
       ringsApart,
       toggle("show_outlines", "Outlines", "Outlines and names of the quadrants"),
-      toggle("blink", "Blink", "Twice a second: present and corrected geometry, or masks A and B"),
+      toggle(
+        "blink",
+        "Blink",
+        "Twice a second: present and corrected geometry, or this mask and the remembered one",
+      ),
     ),
     drawing,
     group(

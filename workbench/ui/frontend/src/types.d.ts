@@ -107,6 +107,7 @@ export interface ViewTraits {
   blink: boolean;
   names: Record<string, string>;
   runs: string[];
+  event: string;
   mode: string;
   can_draw: boolean;
   distance_mm: number;

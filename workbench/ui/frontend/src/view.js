@@ -9,7 +9,7 @@ import { LOW_GAIN_PREFIX, limitOf } from "./mask.js";
 import { drawOverlay } from "./overlay.js";
 import { readOut } from "./readout.js";
 import { Screen } from "./screen.js";
-import { BRIGHT_RUNS, MASK_TILE, makeTile, resizeTile, showScale, tileChoices } from "./tiles.js";
+import { BRIGHT_RUNS, EVENT, MASK_TILE, makeTile, resizeTile, showScale, tileChoices } from "./tiles.js";
 import { makeHelp, makeToolbar } from "./toolbar.js";
 
 /** @import { Store } from "./store.js" */
@@ -43,6 +43,7 @@ const HEAD = 28; // of a picture
 const STATUS = 56; // of the line below the pictures
 const CONTROLS = 190; // of what should be seen below that, where the controls do not stand beside
 const SMALLEST = 280; // height for the pictures
+const SMALLEST_ABOVE = 190; // where something stands under them
 const SETTLE_MS = 120; // a part that moves is drawn coarsely until it has rested so long
 const BLINK_MS = 500;
 /** @type {Record<string, string>} */
@@ -179,6 +180,10 @@ export class View {
     this.when(["runs"], () => {
       if (model.get("tiles") === BRIGHT_RUNS) this.#rebuild();
     });
+    this.when(["event"], () => {
+      for (const tile of this.tiles) if (tile.name === EVENT) tile.full = this.titleOf(EVENT);
+      this.#need(LEVEL.colour);
+    });
     this.when(["height"], () => this.#resize());
     this.when(["mode"], () => {
       this.drawing = null;
@@ -225,6 +230,7 @@ export class View {
   }
 
   shownRuns() {
+    if (this.tiles.some(({ name }) => name === EVENT)) return [EVENT];
     return this.model.get("tiles") === BRIGHT_RUNS ? this.model.get("runs") : [];
   }
 
@@ -236,6 +242,7 @@ export class View {
   /** @param {string} name of an image or run, or "mask" */
   titleOf(name) {
     if (name === MASK_TILE) return "Mask";
+    if (name === EVENT) return this.model.get("event");
     const image = this.model.get("images").find((known) => known.name === name);
     return image?.title ?? `${this.#runImage()?.title ?? "Image"} of ${name}`;
   }
@@ -263,7 +270,7 @@ export class View {
   rangeOf(name) {
     const own = this.model.get("limits")[name];
     if (own) return own;
-    const known = this.model.get("images").some((image) => image.name === name);
+    const known = name === EVENT || this.model.get("images").some((image) => image.name === name);
     const shared = this.store.images[this.#runImage()?.name ?? ""];
     const values = known ? this.store.images[name] : (shared ?? this.store.images[name]);
     if (!values) return [0, 1];
@@ -425,9 +432,10 @@ export class View {
     if (!app) return Math.max(SMALLEST, 0.48 * window.innerHeight);
     const window_ = document.fullscreenElement ?? this.root.closest(".jp-WindowedPanel-outer");
     const above = this.#stage.getBoundingClientRect().top - app.getBoundingClientRect().top;
-    const high = (window_?.clientHeight ?? window.innerHeight) - above - HEAD - STATUS;
+    const under = /** @type {HTMLElement | null} */ (app.querySelector(".cw-under"))?.offsetHeight ?? 0;
+    const high = (window_?.clientHeight ?? window.innerHeight) - above - HEAD - STATUS - under;
     const beside = app.clientWidth > 1.25 * this.#stage.clientWidth;
-    return Math.max(SMALLEST, beside ? high : high - CONTROLS);
+    return Math.max(under ? SMALLEST_ABOVE : SMALLEST, beside ? high : high - CONTROLS);
   }
 
   #check() {
@@ -535,7 +543,7 @@ export class View {
       tile.painter.image(tile.canvas, values, flags, opacity, scale);
       if (table) showScale(tile, range, table);
     }
-    const title = tile.full + (other ? ", B" : this.#shownGeometry());
+    const title = tile.full + (other ? ", remembered mask" : this.#shownGeometry());
     if (tile.title.textContent !== title) tile.title.textContent = title;
   }
 
