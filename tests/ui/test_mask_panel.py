@@ -15,7 +15,7 @@ from workbench.mask import FORMATS
 from workbench.recipe import mask as layers
 from workbench.session import State
 from workbench.ui import MaskPanel
-from workbench.ui.panels.layers import MASK_FILE, NEW_LAYERS
+from workbench.ui.panels.layers import BEAM_STOP, MASK_FILE, NEW_LAYERS
 from workbench.ui.panels.mask import HISTORY
 from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.limit_control import BINS, LimitControl
@@ -66,7 +66,7 @@ def test_two_parts_of_a_layer_are_counted_as_one(panel):
     assert row(panel, "unbonded pixels")["alone"] == sum(one.exclusive for one in parts)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NEW_LAYERS if kind != MASK_FILE])
+@pytest.mark.parametrize("kind", sorted(NEW_LAYERS.keys() - {MASK_FILE, BEAM_STOP}))
 def test_every_kind_of_layer_can_be_added(panel, session, kind):
     if "occupancy" in kind:
         with pytest.raises(WorkbenchError, match="average the run here"):

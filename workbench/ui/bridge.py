@@ -132,8 +132,8 @@ class Bridge:
             if not self.view.has_map("assembled"):
                 self._show_deployed_geometry(run)
             self.view.set_image(EVENT, values)
-            self.view.event = title
             self.view.tiles = SINGLE_EVENT
+            self.view.event = title
 
     def compare(self, older: Geometry, newer: Geometry, names: tuple[str, str]) -> None:
         """Let the picture blink between two geometries, until `end_comparison`."""

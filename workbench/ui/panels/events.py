@@ -108,7 +108,8 @@ class EventBrowser:
         event = pipeline.read_event(run, index, corrections)
         title = f"run {chosen}, event {index}"
         self.text.value = note_text(described(event, corrections))
-        self.panel.bridge.show_event(event.data, title, chosen)
+        if self._is_open:
+            self.panel.bridge.show_event(event.data, title, chosen)
 
     def _corrections(self) -> Corrections:
         recipe = self.session.recipe
