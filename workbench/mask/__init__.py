@@ -7,14 +7,14 @@ from workbench.mask.evaluate import MaskEvaluator, build_mask, make_mask
 from workbench.mask.explain import PixelReport, explain_pixel
 from workbench.mask.formats import FORMATS, read_mask, write_mask
 from workbench.mask.formats.psana import deploy_mask
-from workbench.mask.images import MaskImages
+from workbench.mask.images import ImageFacts, MaskImages
 from workbench.mask.mask import Mask, MaskCounts
 from workbench.mask.reasons import Kept, Removal
 from workbench.mask.rules import RULES, Rule, RuleCount, ThresholdRule, rule_names
 from workbench.mask.suggest import histogram, removal_curve, sensitivity, suggest
 
 __all__ = [
-    "FORMATS", "RULES", "Kept", "Mask", "MaskCounts", "MaskEvaluator", "MaskImages", "PixelReport",
+    "FORMATS", "RULES", "ImageFacts", "Kept", "Mask", "MaskCounts", "MaskEvaluator", "MaskImages", "PixelReport",
     "Removal", "Rule", "RuleCount", "ThresholdRule", "build_mask", "deploy_mask", "explain_pixel",
     "histogram", "make_mask", "read_mask", "removal_curve", "rule_names", "sensitivity", "suggest",
     "write_mask",

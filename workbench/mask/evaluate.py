@@ -147,7 +147,7 @@ class Steps:
 
     def no_bits(self) -> Bits:
         """Bits of pixels that no limit and no layer has looked at."""
-        return np.zeros(self._resting.size, np.int8 if self._bits < 8 else np.int32)
+        return np.zeros(self._resting.size, np.int8 if self._bits < 8 else np.int64)
 
     def counts(self, bits: Bits) -> tuple[Outcome, NDArray[np.int64]]:
         """What becomes of the pixels, and how many there are in each row of it."""
