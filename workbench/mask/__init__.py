@@ -14,8 +14,8 @@ from workbench.mask.rules import RULES, Rule, RuleCount, ThresholdRule, rule_nam
 from workbench.mask.suggest import histogram, removal_curve, sensitivity, suggest
 
 __all__ = [
-    "FORMATS", "RULES", "ImageFacts", "Kept", "Mask", "MaskCounts", "MaskEvaluator", "MaskImages", "PixelReport",
-    "Removal", "Rule", "RuleCount", "ThresholdRule", "build_mask", "deploy_mask", "explain_pixel",
-    "histogram", "make_mask", "read_mask", "removal_curve", "rule_names", "sensitivity", "suggest",
-    "write_mask",
+    "FORMATS", "RULES", "ImageFacts", "Kept", "Mask", "MaskCounts", "MaskEvaluator", "MaskImages",
+    "PixelReport", "Removal", "Rule", "RuleCount", "ThresholdRule", "build_mask", "deploy_mask",
+    "explain_pixel", "histogram", "make_mask", "read_mask", "removal_curve", "rule_names",
+    "sensitivity", "suggest", "write_mask",
 ]  # fmt: skip
