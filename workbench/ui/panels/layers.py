@@ -204,8 +204,8 @@ class LayersBox:
             total = alone = together = None
             if counts:
                 total, alone = (
-                    sum(one.total for one in counts),
-                    sum(one.exclusive for one in counts),
+                    sum(count.total for count in counts),
+                    sum(count.exclusive for count in counts),
                 )
                 together = counts[-1].cumulative
             rows.append(
