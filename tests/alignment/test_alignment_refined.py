@@ -285,6 +285,14 @@ def test_few_rings_give_the_distance_and_say_what_they_leave_open(of_others):
     assert with_calibrant(refined, fit) is refined
 
 
+def test_one_ring_settles_neither_distance_nor_a_common_move():
+    radius = np.arange(0, 1200, 0.5)
+    profile = np.exp(-((radius - 807) ** 2) / 8)
+    refined = SimpleNamespace(radius_px=radius, profile=profile)
+    with pytest.raises(CalibrantMismatch, match="Only one ring of Si .* cannot be told apart"):
+        fit_calibrant(refined, "Si", 200.0, 1.3, CSPAD.pixel_um)
+
+
 def test_a_wrong_calibrant_is_told(many, of_others):
     for name, found in (("AgBeh", many[1]), *of_others.items()):
         for other in {"AgBeh", "LaB6", "CeO2", "Si"} - {name}:

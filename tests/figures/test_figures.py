@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from workbench import figures
+from workbench.alignment.uncertainty import HeldOut
 from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.figures.frame import blocks_with_any, frame_of
@@ -65,6 +66,12 @@ def quadrants(sigma=0.05, lost=None):
     return found
 
 
+def residuals():
+    picture = np.full((32, 2), np.nan)
+    picture[::2] = np.random.default_rng(0).normal(0, 0.1, (16, 2))
+    return HeldOut(0.1, np.array([200.0, 400.0]), np.array([0.1, 0.1]), picture, picture[:, 0])
+
+
 def every_figure(ideal, rings, good):
     moved = ideal.move_quadrants(OFFSETS)
     profile = figures.radial_profile(rings, ideal, good)
@@ -90,6 +97,7 @@ def every_figure(ideal, rings, good):
         "profiles": lambda **to: figures.radial_profiles(profile, profile, **to),
         "profile": lambda **to: figures.ring_profile(profile, profile, rings=[(300, "4 Å")], **to),
         "cake": lambda **to: figures.cake(turned, turned, **to),
+        "residuals": lambda **to: figures.ring_residuals(residuals(), ideal, **to),
         "geometry": lambda **to: figures.geometry_difference(ideal, moved, **to),
         "sensors": lambda **to: figures.sensor_statistics(rings, rings, good, **to),
         "noise": lambda **to: figures.noise_map(rings, ideal, good, **to),

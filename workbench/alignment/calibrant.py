@@ -166,10 +166,7 @@ def fit_calibrant(
     expected = all_expected[reached]
     strength = np.array([ring.intensity for ring in rings])[seen][reached]
     if expected.size < settings.fewest_rings:
-        raise CalibrantMismatch(
-            f"Only {_rings(expected.size)} of {calibrant} {_reach(expected.size)} the detector; "
-            f"{settings.fewest_rings} are needed."
-        )
+        raise CalibrantMismatch(_too_few(expected.size, calibrant, "on the detector"))
     scales = settings.scales()
     heights = [np.interp(scale * expected, radius, profile).sum() for scale in scales]
     start = float(scales[int(np.argmax(heights))])
@@ -177,10 +174,7 @@ def fit_calibrant(
     there = seen_at[:, 1] > settings.faint * seen_at[:, 1].max()
     count = int(np.count_nonzero(there))
     if count < settings.fewest_rings:
-        raise CalibrantMismatch(
-            f"Only {_rings(count)} of {calibrant} {'was' if count == 1 else 'were'} found; "
-            f"{settings.fewest_rings} are needed."
-        )
+        raise CalibrantMismatch(_too_few(count, calibrant, "in the image"))
     strong = strength > settings.strong * strength.max()
     inside = expected * start < settings.outskirts * radius[-1]
     few = count < settings.least_rings
@@ -211,12 +205,13 @@ def fit_calibrant(
     return fit
 
 
-def _rings(count: int) -> str:
-    return f"{count} ring" + ("" if count == 1 else "s")
-
-
-def _reach(count: int) -> str:
-    return "reaches" if count == 1 else "reach"
+def _too_few(count: int, calibrant: str, where: str) -> str:
+    if count == 0:
+        return f"No ring of {calibrant} is {where}."
+    return (
+        f"Only one ring of {calibrant} is {where}: with one ring, distance and a common move of "
+        "the quadrants outwards cannot be told apart, so it settles neither."
+    )
 
 
 @dataclass(frozen=True)

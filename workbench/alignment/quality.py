@@ -49,7 +49,8 @@ class VerdictLimits:
 
 
 LIMITS = VerdictLimits()
-WEAK = "use the maximum or the average of several runs"
+WEAK = "merge more runs, or try the other one of average and maximum"
+OPEN = "rings at more radii, more of the detector in use, or a calibrant would settle it"
 
 
 def judge(
@@ -77,7 +78,10 @@ def judge(
     quadrant = dataclasses.replace(quadrant, measures=measures)
     problem = _refusal(measures, bool(refined.used[q]), limits)
     if not problem and not refined.converged:
-        problem = f"The fit did not settle in {refined.iterations} steps; {WEAK}."
+        problem = (
+            f"The fit did not settle in {refined.iterations} steps; mask shadows and scatter, or "
+            "use an image with more rings."
+        )
     if problem:
         return undetermined(quadrant, problem)
     warnings = [text for text in quadrant.warnings if "Rings too weak" not in text]
@@ -113,12 +117,12 @@ def _doubts(
         )
     if not agreement >= limits.faint_significance:
         doubts.append(
-            f"The rings are faint: agreement with the other quadrants is {agreement:.0f} "
+            f"The rings are faint: agreement with the other quadrants is {int(agreement)} "
             f"sigmas ({limits.faint_significance:.0f} are clear); {WEAK}."
         )
     if sigma > limits.sure_sigma_px:
         doubts.append(
-            f"The offset is known to {sigma:.1f} px only in its weakest direction; {WEAK}."
+            f"The offset is known to {sigma:.1f} px only in its weakest direction; {OPEN}."
         )
     if apart > max(limits.doubtful_split_px, limits.doubtful_split_sigmas * sigma):
         doubts.append(
@@ -141,7 +145,7 @@ def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
     apart = measures.sensor_split_px
     if not agreement >= limits.least_significance:
         return (
-            f"Rings too weak: agreement with the other quadrants is {max(agreement, 0):.0f} "
+            f"Rings too weak: agreement with the other quadrants is {int(max(agreement, 0))} "
             f"sigmas ({limits.least_significance:.0f} are needed); {WEAK}."
         )
     if (
@@ -158,7 +162,7 @@ def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
             "Look at its picture."
         )
     if not sigma <= limits.most_sigma_px:
-        return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {WEAK}."
+        return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {OPEN}."
     if apart > max(limits.most_split_px, limits.most_split_sigmas * sigma):
         return f"Even and odd sensors give offsets {apart:.1f} px apart; nothing is decided."
     return ""

@@ -165,14 +165,11 @@ class Refinement:
     def notes(self) -> tuple[str, ...]:
         """Sentences about the residual, the weak direction and modules out of place."""
         held = self.held_out
-        rings = ", ".join(
-            f"{rms:.2f} px at {radius:.0f} px"
-            for radius, rms in zip(held.ring_radius_px, held.ring_rms_px, strict=True)
-        )
-        sentences = [
+        sentence = (
             f"Rings lie {held.rms_px:.2f} px (RMS) from where the rings of the other sensors put "
-            f"them ({rings}). Uncertainties are from leaving out {self.division} in turn."
-        ]
+            f"them. Uncertainties are from leaving out {self.division} in turn."
+        )
+        sentences = [sentence]
         if self.weak is not None:
             weak = self.weak
             sentences.append(

@@ -49,7 +49,10 @@ class HeldOut:
     Attributes
     ----------
     rms_px : root of the mean square over all rings and modules, weighted by what each tells.
-    ring_radius_px, ring_rms_px : float64 ``(rings,)``, the same for each ring.
+    ring_radius_px, ring_rms_px : float64 ``(rings,)``, the same for each ring: each band of radii
+        that tells something.
+    residual_px : float64 ``(modules, rings)``, of each module in each ring, positive outwards; NaN
+        where it says nothing.
     module_px : float64 ``(modules,)``, mean of each module, positive outwards; NaN if it says
         nothing.
     """
@@ -57,6 +60,7 @@ class HeldOut:
     rms_px: float
     ring_radius_px: NDArray[np.float64]
     ring_rms_px: NDArray[np.float64]
+    residual_px: NDArray[np.float64]
     module_px: NDArray[np.float64]
 
 
@@ -123,13 +127,15 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     }
     scatter = {name: _scatter(cells, piece, total, settings) for name, piece in divisions.items()}
     lower = np.linalg.cholesky(total)
-    white = {name: lower.T @ one @ lower for name, one in scatter.items()}
+    white = {name: lower.T @ part @ lower for name, part in scatter.items()}
     division = max(white, key=lambda name: float(np.trace(white[name])))
     values, axes = np.linalg.eigh(white[division])
     back = np.linalg.solve(lower.T, axes)
     covariance = back * np.maximum(values, 1.0) @ back.T
     excess = float(np.trace(white[division])) / m
-    shift, sigma = _module_shifts(fit, cells, max(excess, 1.0))
+    # a module out of place makes the sensors disagree; how well it is known itself the radii tell
+    by_radii = float(np.trace(white["radii"])) / m
+    shift, sigma = _module_shifts(fit, cells, max(by_radii, 1.0))
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
@@ -288,4 +294,6 @@ def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> Held
         where = radius.reshape(count, bands).sum(axis=0) / information_sum
     rings = information_sum > 0.02 * information_sum.max(initial=0.0)
     rms = float(np.sqrt(np.sum(information * residual**2) / max(float(information.sum()), 1e-300)))
-    return HeldOut(rms, where[rings], ring[rings], by_module)
+    says = information > 0.02 * information.max(axis=0, initial=0.0)
+    picture = np.where(says, residual, np.nan)[:, rings]
+    return HeldOut(rms, where[rings], ring[rings], picture, by_module)

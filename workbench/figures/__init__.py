@@ -27,6 +27,7 @@ from workbench.figures.powder import (
     radial_profiles,
     radius_reading,
     ring_profile,
+    ring_residuals,
 )
 from workbench.figures.profiles import Cake, Profile, cake_of, radial_profile, ring_radii
 from workbench.figures.style import alt_text
@@ -61,6 +62,7 @@ __all__ = [
     "radius_reading",
     "ring_profile",
     "ring_radii",
+    "ring_residuals",
     "sensor_statistics",
     "threshold_curve",
     "threshold_curves",

@@ -16,6 +16,7 @@ from workbench.figures.style import (
     BLUE,
     INTENSITY,
     QUADRANT_COLOURS,
+    SIGNED,
     SKY,
     VERMILLION,
     describe,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from workbench.alignment.uncertainty import HeldOut
     from workbench.geometry import Geometry
 
 
@@ -211,6 +213,53 @@ def cake(
         figure.colorbar(shown, ax=panels, shrink=0.85, pad=0.01, extend="both").set_label("ADU")
     return describe(
         figure, f"Azimuth against radius in the {names[0]} and in the {names[1]}; rings are lines."
+    )
+
+
+@styled
+def ring_residuals(
+    held_out: HeldOut, geometry: Geometry, *, figure: Figure | None = None
+) -> Figure:
+    """How far each module's rings lie from where those of the other modules put them.
+
+    Radius against azimuth, a mark for each ring and module: modules out of place show at one
+    azimuth, a wrong height or distance as a trend with the radius.
+
+    Parameters
+    ----------
+    held_out : ``alignment.refinement.held_out``.
+    geometry : in which the rings were seen; gives the azimuth of the modules.
+    """
+    figure = empty(figure, 9.6, 4.2)
+    axes = figure.add_subplot()
+    middles = geometry.pixel_positions_um()[..., :2].mean(axis=(1, 2))
+    azimuth = np.degrees(np.arctan2(middles[:, 1], middles[:, 0]))
+    residual = held_out.residual_px
+    module, ring = np.nonzero(np.isfinite(residual))
+    axes.set_xlabel("radius (px)")
+    axes.set_ylabel("azimuth (degrees from psana x)")
+    axes.set_yticks(range(-180, 181, 90))
+    axes.set_ylim(-185, 185)
+    axes.set_xlim(0, 1.1 * float(held_out.ring_radius_px.max(initial=1.0)))
+    axes.grid(lw=0.4, alpha=0.5)
+    if not module.size:
+        note(axes, "no rings")
+        return describe(figure, "No ring says how far modules lie from their place.")
+    values = residual[module, ring]
+    limit = max(float(np.percentile(np.abs(values), 98)), 0.1)
+    shown = axes.scatter(
+        held_out.ring_radius_px[ring], azimuth[module], c=values, cmap=SIGNED,
+        vmin=-limit, vmax=limit, s=26, marker="s", edgecolors="0.5", linewidths=0.3,
+    )  # fmt: skip
+    bar = figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.01, extend="both")
+    bar.set_label("residual outwards (px)")
+    axes.set_title(
+        f"rings of each sensor against those of the others, RMS {held_out.rms_px:.2f} px"
+    )
+    return describe(
+        figure,
+        "Radius against azimuth of each ring in each sensor; colour: how far outwards it lies from"
+        f" where the other sensors put it, root mean square {held_out.rms_px:.2f} pixels.",
     )
 
 

@@ -296,6 +296,13 @@ class CalibrationReport:
             return sentence("")
         return Picture(figures.cake(rings.cake_before, rings.cake_after))
 
+    def residuals(self) -> Picture | Shown:
+        """How far each sensor's rings lie from where those of the others put them."""
+        alignment = self.calibration.alignment
+        if alignment is None or alignment.refinement is None or not alignment.applied_px.any():
+            return sentence("")
+        return Picture(figures.ring_residuals(alignment.refinement.held_out, alignment.present))
+
     # Geometry
 
     def geometry(self) -> Picture | Shown:
