@@ -289,7 +289,7 @@ def test_one_ring_settles_neither_distance_nor_a_common_move():
     radius = np.arange(0, 1200, 0.5)
     profile = np.exp(-((radius - 807) ** 2) / 8)
     refined = SimpleNamespace(radius_px=radius, profile=profile)
-    with pytest.raises(CalibrantMismatch, match="Only one ring of Si .* cannot be told apart"):
+    with pytest.raises(CalibrantMismatch, match=r"Only one ring of Si .* cannot be told apart"):
         fit_calibrant(refined, "Si", 200.0, 1.3, CSPAD.pixel_um)
 
 
