@@ -239,7 +239,7 @@ def ring_residuals(
     axes.set_xlabel("radius (px)")
     axes.set_ylabel("azimuth (degrees from psana x)")
     axes.set_yticks(range(-180, 181, 90))
-    axes.set_ylim(-185, 185)
+    axes.set_ylim(-190, 190)
     axes.set_xlim(0, 1.1 * float(held_out.ring_radius_px.max(initial=1.0)))
     axes.grid(lw=0.4, alpha=0.5)
     if not module.size:
