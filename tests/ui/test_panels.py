@@ -292,7 +292,7 @@ def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
     panel = QuadrantsPanel(session)
     panel.find.click()
     session.wait(120)
-    assert "halves of the events 0.00 px apart" in panel.rows[0].text.value
+    assert "two halves of the events differ by 0.00 px" in panel.rows[0].text.value
     assert panel.form.controls["halves"].options == ("none", "odd-even", "first-last")
 
 

@@ -111,7 +111,9 @@ class QuadrantRow:
         sigma = quadrant.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
         apart = quadrant.measures.event_halves_apart_px
-        halves = f"two halves of the events differ by {apart:.2f} px" if np.isfinite(apart) else ""
+        halves = ""
+        if quadrant.halves_text:
+            halves = f"two halves of the events differ by {apart:.2f} px"
         parts = [known, correlation(quadrant), halves, quadrant.verdict]
         self.text.value = " · ".join(filter(None, parts)) + warning_text(quadrant.warnings)
 
