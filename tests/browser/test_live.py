@@ -1,23 +1,30 @@
 """Live figures, single events and the history of a pixel, as a person uses them."""
 
+import contextlib
+import itertools
 import re
 
 import pytest
+from playwright.sync_api import Error
 
 pytestmark = pytest.mark.browser
 
 
 def read_at(notebook, figure, x, y, pattern):
     """Point into a live figure until the line below it reads like this."""
-    box = notebook.box(figure.locator(".jupyter-matplotlib-canvas-div"))
+    canvas = figure.locator(".jupyter-matplotlib-canvas-div")
     footer = figure.locator(".jupyter-matplotlib-footer")
-    moves = iter(range(10_000))
+    moves = itertools.count()
+
+    def point():  # the page may have moved meanwhile
+        size = canvas.bounding_box()
+        if size is not None:
+            place = {"x": x * size["width"] + next(moves) % 2, "y": y * size["height"]}
+            with contextlib.suppress(Error):
+                canvas.hover(position=place, timeout=5000)
+
     notebook.until(
-        lambda: re.search(pattern, footer.inner_text()),
-        lambda: notebook.page.mouse.move(
-            box["x"] + x * box["width"] + next(moves) % 2, box["y"] + y * box["height"]
-        ),
-        what=f"{pattern!r} below the figure",
+        lambda: re.search(pattern, footer.inner_text()), point, what=f"{pattern!r} below the figure"
     )
 
 
