@@ -185,7 +185,11 @@ def scatter(like):
 
 @pytest.mark.parametrize(
     ("ruined", "instead"),
-    [([1], scatter), ([1, 2], scatter), ([2], lambda _: powder_image(rings="LaB6")[16:24])],
+    [
+        ([1], scatter),
+        ([1, 2], scatter),
+        ([2], lambda _: powder_image(Geometry.ideal(), rings="LaB6")[16:24]),
+    ],
     ids=["scatter", "two with scatter", "rings of another substance"],
 )
 @pytest.mark.slow
