@@ -133,9 +133,7 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     back = np.linalg.solve(lower.T, axes)
     covariance = back * np.maximum(values, 1.0) @ back.T
     excess = float(np.trace(white[division])) / m
-    # a module out of place makes the sensors disagree; how well it is known itself the radii tell
-    by_radii = float(np.trace(white["radii"])) / m
-    shift, sigma = _module_shifts(fit, cells, max(by_radii, 1.0))
+    shift, sigma = _module_shifts(fit, cells, max(excess, 1.0))
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
