@@ -69,7 +69,7 @@ def _int16_at(context: Any, address: Any) -> Any:
 def _in_32_bits(operation: str) -> Any:
     """Arithmetic of int32 that stays in 32 bits (numba's own widens to 64, half as fast)."""
 
-    def typed(context: Any, one: Any, other: Any) -> Any:
+    def typed(context: Any, first: Any, second: Any) -> Any:
         def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, operation)(*arguments)
 
@@ -207,8 +207,8 @@ def finish_raw(n, raw, offset, factor, out):  # type: ignore[no-untyped-def]
         g = factor[i]
         out.mean[i] = g * ((centre - offset[i]) + s / n)
         out.m2[i] = g * g * max(q - s * (s / n), 0.0)
-        one, other = g * (raw.maximum[i] - offset[i]), g * (raw.minimum[i] - offset[i])
-        out.maximum[i], out.minimum[i] = max(one, other), min(one, other)
+        high, low = g * (raw.maximum[i] - offset[i]), g * (raw.minimum[i] - offset[i])
+        out.maximum[i], out.minimum[i] = max(high, low), min(high, low)
 
 
 @njit(nogil=True, cache=True)

@@ -68,7 +68,7 @@ class Dask:
             If there is no such cluster, or its workers fail.
         """
         progress = progress or Silent()
-        _ = job.corrector  # missing constants are told before any worker starts
+        _ = job.corrector  # missing constants are reported before any worker starts
         first = next(job.events(), None)
         if first is None:
             return _left_out(job)
@@ -94,8 +94,8 @@ class Dask:
                 while going_on and not tree.finished:
                     tree.wait(POLL_SECONDS)
                     going_on = look(tree.where, tree.events)
-                found = tree.merged() or Collected()
-                return replace(found.merge(_left_out(job)), partial=not tree.finished)
+                collected = tree.merged() or Collected()
+                return replace(collected.merge(_left_out(job)), partial=not tree.finished)
             finally:
                 tree.forget()
 
@@ -236,9 +236,9 @@ def collect_chunk(packed: bytes) -> Collected:
     return collect(job, threads=1)
 
 
-def merge_two(one: Collected, other: Collected) -> Collected:
+def merge_two(first: Collected, second: Collected) -> Collected:
     """Merge two parts (runs on a worker)."""
-    return one.merge(other)
+    return first.merge(second)
 
 
 @dataclass(eq=False)
@@ -271,7 +271,7 @@ class _Tree:
         events, dealt = zip(*chunk, strict=True)
         run = self.job.run.subset(events)
         part = Job(run, self.job.corrections, halves=self.job.halves, dealt=bytes(dealt))
-        # unpickled inside the task: what goes wrong there is told, and does not stop the worker
+        # unpickled inside the task: what goes wrong there is reported, and does not stop the worker
         future = self.client.submit(collect_chunk, cloudpickle.dumps(part), pure=False)
         self.events += len(chunk)
         self._put(0, _Node(future, len(chunk)))
@@ -285,10 +285,10 @@ class _Tree:
         self.top = self._open[0][1]
 
     def _merge_last(self) -> None:
-        (height, one), (_, other) = self._open[-2:]
+        (height, first), (_, second) = self._open[-2:]
         del self._open[-2:]
-        future = self.client.submit(merge_two, one.future, other.future, pure=False)
-        self._put(height + 1, _Node(future, children=(one, other)))
+        future = self.client.submit(merge_two, first.future, second.future, pure=False)
+        self._put(height + 1, _Node(future, children=(first, second)))
 
     def _put(self, height: int, node: _Node) -> None:
         self._open.append((height, node))

@@ -226,7 +226,7 @@ def collect(
     helpers = (threads or available_cores()) - 1
     corrector = job.corrector
     frames = job.run.source == "frames"
-    found = Collected(
+    collected = Collected(
         absent_is_zero=not frames,
         steps=[] if corrector is None else corrector.describe(),
         warnings=() if corrector is None else tuple(corrector.warnings),
@@ -240,7 +240,7 @@ def collect(
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
         adding = _Adding(pool, helpers)
-        for parts, seen in _blocks(job, found.counts, size, progress, buffers):
+        for parts, seen in _blocks(job, collected.counts, size, progress, buffers):
             if any(parts):
                 if frames:
                     adding.finish()  # frames of another type may follow
@@ -251,18 +251,18 @@ def collect(
                         accumulators[number] = present
                         work.append(present.load(events))
                 adding.begin(work)
-            progress.update(seen, total, f"{found.counts.used} used")
-            if snapshot is not None and found.counts.used:
+            progress.update(seen, total, f"{collected.counts.used} used")
+            if snapshot is not None and collected.counts.used:
                 now = time.monotonic()
                 if now - shown >= snapshot_seconds:
                     adding.finish()
-                    snapshot(_finished(found, accumulators, job, partial=True))
+                    snapshot(_finished(collected, accumulators, job, partial=True))
                     shown = time.monotonic()
             if progress.cancelled:
-                found.partial = True
+                collected.partial = True
                 break
         adding.finish()
-    return _finished(found, accumulators, job, partial=found.partial)
+    return _finished(collected, accumulators, job, partial=collected.partial)
 
 
 def _add(work: list[Pending]) -> None:
@@ -368,14 +368,14 @@ def _blocks(
 
 
 def _finished(
-    found: Collected, accumulators: list[AnyAccumulator | None], job: Job, partial: bool
+    collected: Collected, accumulators: list[AnyAccumulator | None], job: Job, partial: bool
 ) -> Collected:
-    counts = found.counts.merge(EventCounts(left_out=job.run.skipped.copy()))
+    counts = collected.counts.merge(EventCounts(left_out=job.run.skipped.copy()))
     return Collected(
         tuple(None if sums is None else sums.statistics() for sums in accumulators),
         counts,
         partial,
-        found.absent_is_zero,
-        found.steps,
-        found.warnings,
+        collected.absent_is_zero,
+        collected.steps,
+        collected.warnings,
     )

@@ -187,11 +187,11 @@ def _reduce(
 
 def _suspicions(images: Sequence[DetectorImage], names: Sequence[str]) -> tuple[str, ...]:
     """Differences between images that can be merged and perhaps should not be."""
-    told = []
+    warnings = []
     first = images[0]
     kinds = sorted({image.kind for image in images})
     if len(kinds) > 1:
-        told.append(f"The images are of different kinds: {', '.join(kinds)}.")
+        warnings.append(f"The images are of different kinds: {', '.join(kinds)}.")
     for image, name in zip(images[1:], names[1:], strict=True):
         if image.geometry is not None and first.geometry is not None:
             if image.geometry is first.geometry:
@@ -199,15 +199,15 @@ def _suspicions(images: Sequence[DetectorImage], names: Sequence[str]) -> tuple[
             here, there = image.geometry.pixel_positions_um(), first.geometry.pixel_positions_um()
             away = float(np.abs(here[..., :2] - there[..., :2]).max())
             if away > SAME_PLACE_UM:
-                told.append(
+                warnings.append(
                     f"{name} has another geometry than {names[0]} (pixels up to {away:.0f} µm "
                     "apart); the first one's is used."
                 )
         if image.distance_mm and first.distance_mm:
             away_mm = abs(image.distance_mm - first.distance_mm)
             if away_mm > 0.1:
-                told.append(
+                warnings.append(
                     f"{name} was taken at another distance than {names[0]} ({away_mm:.2f} mm); the "
                     "first one's is used."
                 )
-    return tuple(told)
+    return tuple(warnings)

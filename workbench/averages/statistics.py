@@ -161,15 +161,15 @@ class Statistics:
         ValueError
             If they do not belong together.
         """
-        found = cls(int(arrays["count"]), *(np.array(arrays[name]) for name in FIELDS[1:]))
-        kinds = [getattr(found, name).dtype for name in FIELDS[1:]]
-        if len({getattr(found, name).shape for name in FIELDS[1:]}) != 1 or kinds != [
+        statistics = cls(int(arrays["count"]), *(np.array(arrays[name]) for name in FIELDS[1:]))
+        kinds = [getattr(statistics, name).dtype for name in FIELDS[1:]]
+        if len({getattr(statistics, name).shape for name in FIELDS[1:]}) != 1 or kinds != [
             np.dtype(np.int64), *[np.dtype(np.float64)] * 4
         ]:  # fmt: skip
             raise ValueError("the arrays of the statistics do not match")
-        if found.count < 0 or not (found.pixel_count >= 0).all():
+        if statistics.count < 0 or not (statistics.pixel_count >= 0).all():
             raise ValueError("counts below zero")
-        return found
+        return statistics
 
 
 def merge_all(parts: Sequence[Statistics]) -> Statistics:

@@ -76,11 +76,11 @@ def _find_bins(raw, offset, good, bins):  # type: ignore[no-untyped-def]
     below, above = np.float32(LOWEST - 1), np.float32(LOWEST + BINS)
     for i in range(raw.size):
         value = min(max(np.float32(raw[i]) - offset[i], below), above)
-        # to the nearest, halves away from zero
+        # to the nearest, halves away from zero: the rest is exact, its double is cut to -1, 0 or 1
         whole = np.int32(value)
         rest = value - np.float32(whole)
-        up = np.int32(rest >= np.float32(0.5)) - np.int32(rest <= np.float32(-0.5))
-        bins[i] = np.uint16(whole + up - np.int32(LOWEST - 1)) if good[i] != 0 else np.uint16(0)
+        number = whole + np.int32(rest + rest) - np.int32(LOWEST - 1)
+        bins[i] = np.uint16(number * np.int32(good[i]))
 
 
 @njit(nogil=True, cache=True)

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import GeometryError, RecipeError
 from workbench.files import in_calibration_directory
@@ -17,7 +17,7 @@ from workbench.recipe import Recipe, read_recipe, recipe_to_text, write_recipe
 from workbench.recipe.files import SUFFIX
 
 if TYPE_CHECKING:
-    from workbench.geometry import GeometryStore
+    from workbench.geometry import Deployment, GeometryStore, Version
 
 
 def save_results(calibration: Calibration) -> dict[str, Path]:
@@ -140,7 +140,9 @@ def geometry_store(recipe: Recipe) -> GeometryStore:
     return GeometryStore(calib_dir, experiment.address)
 
 
-def deploy(calibration: Calibration, comment: str = "", previewed: Any = None) -> Any:
+def deploy(
+    calibration: Calibration, comment: str = "", previewed: Deployment | None = None
+) -> Version:
     """Install the corrected geometry as a new version, with where it comes from.
 
     With `previewed` (from `GeometryStore.preview`) it is refused if the store has changed since.

@@ -309,8 +309,8 @@ def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
         yield _as_array(stack[()]) if wanted(0) else None
         return
     if len(stack.shape) < 2 or not _as_one(stack.shape[1:]):
-        found = " × ".join(map(str, stack.shape)) or "a single number"
-        raise FileFormatError(path, f"expected detector frames, found {found}.")
+        shape = " × ".join(map(str, stack.shape)) or "a single number"
+        raise FileFormatError(path, f"expected detector frames, found {shape}.")
     for number in range(stack.shape[0]):
         yield _as_array(stack[number]) if wanted(number) else None
 
@@ -354,10 +354,10 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     import h5py
 
     if named:
-        found = file.get(named)
-        if not isinstance(found, h5py.Dataset):
+        dataset = file.get(named)
+        if not isinstance(dataset, h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {named}.")
-        return found
+        return dataset
     usable: list[Any] = []
 
     for item in datasets(file):
@@ -379,16 +379,16 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
 
 def _find_mask(dataset: Any) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
     """Mask beside the data (CXI: 0 is good), for all frames or for each."""
-    found = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
-    if found is None or found.dtype.kind not in "biu":
+    mask = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
+    if mask is None or mask.dtype.kind not in "biu":
         return None
-    if _as_one(found.shape):
-        bad = _as_array(found[()]) != 0
+    if _as_one(mask.shape):
+        bad = _as_array(mask[()]) != 0
         return lambda _, pixels: np.ma.MaskedArray(pixels, mask=bad)
-    if found.shape == dataset.shape:
+    if mask.shape == dataset.shape:
 
         def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
-            return np.ma.MaskedArray(pixels, mask=_as_array(found[number]) != 0)
+            return np.ma.MaskedArray(pixels, mask=_as_array(mask[number]) != 0)
 
         return masked
     return None
@@ -402,9 +402,9 @@ class _Tells:
 
         def column(*paths: str) -> NDArray[Any] | None:
             for name in paths:
-                found = file.get(name)
-                if found is not None and getattr(found, "shape", None) == (count,):
-                    return np.asarray(found[()])
+                values = file.get(name)
+                if values is not None and getattr(values, "shape", None) == (count,):
+                    return np.asarray(values[()])
             return None
 
         self._seconds = column("LCLS/machineTime")

@@ -219,8 +219,8 @@ class Frames:
                     continue
                 shape = shape or pixels.shape
                 if pixels.shape != shape:
-                    expected, found = (" × ".join(map(str, s)) for s in (shape, pixels.shape))
-                    problem = f"expected frames of {expected} as in {self.files[0]}, found {found}."
+                    expected, given = (" × ".join(map(str, s)) for s in (shape, pixels.shape))
+                    problem = f"expected frames of {expected} as in {self.files[0]}, found {given}."
                     raise FileFormatError(file.path, problem)
                 yield index if only is None else only[inside], frame, (number, inside)
 

@@ -112,13 +112,13 @@ class ExperimentPlace:
                 f"{self.xtc_dir} holds files of {', '.join(sorted(present)[:10])}, none of "
                 f"{' or '.join(self.prefixes)}; check the name of the experiment."
             )
-        found: dict[int, list[RunFile]] = {}
+        by_run: dict[int, list[RunFile]] = {}
         for file in files:
             if file.prefix.lower() in wanted:
-                found.setdefault(file.run, []).append(file)
+                by_run.setdefault(file.run, []).append(file)
         return [
-            RunFiles(number, tuple(sorted(_unique(found[number]), key=_file_order)))
-            for number in sorted(found)
+            RunFiles(number, tuple(sorted(_unique(by_run[number]), key=_file_order)))
+            for number in sorted(by_run)
         ]
 
     def run(self, number: int) -> RunFiles:
@@ -153,14 +153,14 @@ def _unique(files: Iterable[RunFile]) -> list[RunFile]:
 
 
 def _files_in(folder: Path) -> list[RunFile]:
-    found = []
+    files = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 match = _NAME.fullmatch(entry.name)
                 if match and entry.is_file():
                     status = entry.stat()
-                    found.append(
+                    files.append(
                         RunFile(
                             path=Path(entry.path),
                             prefix=match["prefix"],
@@ -177,7 +177,7 @@ def _files_in(folder: Path) -> list[RunFile]:
             f"{folder} cannot be listed ({error.strerror}); give the folder of the .xtc files "
             "with --xtc-dir, or the root of the data tree with --psdm-dir."
         ) from error
-    return found
+    return files
 
 
 def parse_name(name: str) -> tuple[str, int, int, int] | None:
@@ -202,7 +202,7 @@ def read_database() -> dict[str, tuple[int, str]]:
 
 def parse_database(path: PathLike) -> dict[str, tuple[int, str]]:
     """Read an ``experiment-db.dat``: lines ``<id> <INSTRUMENT> <experiment>``, others ignored."""
-    found: dict[str, tuple[int, str]] = {}
+    experiments: dict[str, tuple[int, str]] = {}
     try:
         text = Path(path).read_text(encoding="ascii", errors="replace")
     except OSError as error:
@@ -210,8 +210,8 @@ def parse_database(path: PathLike) -> dict[str, tuple[int, str]]:
     for line in text.splitlines():
         words = line.split("#")[0].split()
         if len(words) >= 3 and words[0].isdecimal() and len(words[0]) < 10:
-            found.setdefault(words[2].lower(), (int(words[0]), words[1]))
-    return found
+            experiments.setdefault(words[2].lower(), (int(words[0]), words[1]))
+    return experiments
 
 
 def data_root(psdm_dir: PathLike | None = None) -> Path:
@@ -329,7 +329,7 @@ def list_experiments(psdm_dir: PathLike | None = None) -> list[ExperimentPlace]:
     """Experiments in the data tree that have an ``xtc`` folder, by instrument and name."""
     root = data_root(psdm_dir)
     database = _database_for(psdm_dir)
-    found = []
+    places = []
     for instrument in _folders(root):
         if instrument.name.upper() not in INSTRUMENTS:
             continue
@@ -344,8 +344,8 @@ def list_experiments(psdm_dir: PathLike | None = None) -> list[ExperimentPlace]:
                     folder / "calib",
                     tuple(prefixes),
                 )
-                found.append(place)
-    return found
+                places.append(place)
+    return places
 
 
 def _folders(parent: Path) -> list[Path]:

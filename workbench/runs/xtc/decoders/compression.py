@@ -137,9 +137,9 @@ def _raw(body: bytes, dtype: str, count: int, checksum: int) -> NDArray[np.int16
 
 
 def _checked(pixels: NDArray[Any], checksum: int) -> NDArray[np.int16]:
-    found = int(pixels.sum(dtype=np.uint64)) & 0xFFFFFFFF
-    if found != checksum:
-        raise _Bad(f"expected checksum {checksum}, found {found}")
+    actual = int(pixels.sum(dtype=np.uint64)) & 0xFFFFFFFF
+    if actual != checksum:
+        raise _Bad(f"expected checksum {checksum}, found {actual}")
     return pixels.view("<i2")
 
 
