@@ -33,9 +33,9 @@ def averaged(folder):
 
 def test_each_call_of_averaging_fails_once(folder, monkeypatch):
     monkeypatch.setattr("workbench.provenance.software", dict)  # hundreds of calls of its own
+    assert averaged(folder)[1].count == EVENTS  # imports and compiles
     with at_call(0, None) as calls:
-        run, images = averaged(folder)
-    assert images.count == EVENTS
+        averaged(folder)
     lost = refused = 0
     for number in range(1, calls[0] + 1):
         try:

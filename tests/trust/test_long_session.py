@@ -35,8 +35,8 @@ def test_masks_alignments_and_averages_one_after_the_other(sample, session):
     work(range(200, 300, 10))  # caches fill, once
     memory, threads, files = resident_mb(), threading.active_count(), open_files()
     for start in (300, 500, 700):
-        work(range(start, start + 200, 10))
-    # a mask and its reasons are 11 MB, an average 90 MB: were each kept, it would be 900 MB
+        work(range(start, start + 100, 10))
+    # a mask and its reasons are 11 MB, an average 90 MB: were each kept, it would be 600 MB
     assert resident_mb() - memory < 150
     assert threading.active_count() <= threads + 1
     assert open_files() <= files + 2

@@ -34,6 +34,8 @@ LEAST_CHUNK, MOST_CHUNKS = 50, 64
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 10
 """A scheduler that does not answer for so long is taken as absent."""
+START_SECONDS = 120
+"""A worker imports its packages, perhaps from a slow file system."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,17 @@ class Dask:
         count = available_cores() if self.workers is None else self.workers
         if count < 1:
             raise WorkbenchError(f"{count} workers cannot work; use at least 1.")
-        with deaf_to_signals():
-            local = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
+        try:
+            with deaf_to_signals():
+                local = LocalCluster(
+                    n_workers=count, threads_per_worker=1, dashboard_address=None,
+                    death_timeout=START_SECONDS,
+                )  # fmt: skip
+        except Exception as error:  # of many kinds
+            raise WorkbenchError(
+                f"The {count} workers of Dask end or hang when they start "
+                f"({str(error) or type(error).__name__}); average on threads (--runner threads)."
+            ) from error
         with local as cluster, Client(cluster, set_as_default=False) as client:
             yield client
 
