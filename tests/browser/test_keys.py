@@ -83,7 +83,9 @@ def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
     page.get_by_role("button", name="Deploy…").click()
     notebook.wait_text(".cw-plan", "0-end.data.v1")
     page.keyboard.press("Escape")
-    page.locator(".cw-plan").wait_for(state="hidden")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.cw-plan')].every((plan) => !plan.checkVisibility())"
+    )
 
 
 def test_save_still_saves_the_notebook(notebook, page):
