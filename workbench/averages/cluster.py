@@ -166,7 +166,7 @@ class Dask:
                 )  # fmt: skip
         except Exception as error:  # of many kinds
             raise WorkbenchError(
-                f"The {count} workers of Dask end or hang when they start "
+                f"The {count} workers of Dask do not start "
                 f"({str(error) or type(error).__name__}); average on threads (--runner threads)."
             ) from error
         with local as cluster, Client(cluster, set_as_default=False) as client:
