@@ -1,12 +1,14 @@
-"""What the HDF5 formats hold of each event beside its pixels."""
+"""What the HDF5 formats of frames share: pixels that grow with each event, and its columns."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workbench.frames.formats import Frame
+from workbench.frames.formats import Frame, Setting, filters
+from workbench.hdf5 import StreamedFile
 from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
@@ -41,3 +43,36 @@ class EventColumns:
         for name, values in zip(own, columns, strict=True):
             parent[(names or {}).get(name, name)] = values
         parent["distance_mm"] = np.array(self.distance_mm)
+
+
+class GrowingFrames:
+    """Pixels and columns of the frames of a file.
+
+    Parameters
+    ----------
+    file : the file; groups of `name` that are not there are made.
+    name : of the dataset of pixels, ``(frames, rows, columns)``.
+    shape : rows and columns of a frame.
+
+    Attributes
+    ----------
+    events : columns of the frames added so far.
+    """
+
+    def __init__(
+        self, file: StreamedFile, name: str, shape: tuple[int, int], setting: Setting
+    ) -> None:
+        self._file = file
+        self._data = file.root.create_dataset(
+            name, (0, *shape), setting.dtype, maxshape=(None, *shape), chunks=(1, *shape),
+            **filters(setting.compression),
+        )  # fmt: skip
+        self.events = EventColumns()
+
+    def add(self, frame: Frame, pixels: NDArray[Any]) -> None:
+        """Write a frame, whose `pixels` have the shape of the dataset's."""
+        number = self._data.shape[0]
+        self._data.resize(number + 1, axis=0)
+        self._data[number] = pixels
+        self.events.add(frame)
+        self._file.check()

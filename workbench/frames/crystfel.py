@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from workbench.files import replacing
-from workbench.frames.columns import EventColumns
-from workbench.frames.formats import Frame, Setting, filters
+from workbench.frames.columns import GrowingFrames
+from workbench.frames.formats import Frame, Setting
 from workbench.geometry.formats.crystfel import crystfel_text
 from workbench.hdf5 import StreamedFile, streamed_hdf5
 from workbench.mask.formats.bits import all_bits, translated
+from workbench.mask.formats.hdf5 import dataset
 
 DATA, MASK = "/entry_1/data_1/data", "/entry_1/data_1/mask"
 NAMES = {
@@ -42,34 +43,22 @@ def opened(path: Path, setting: Setting, overwrite: bool) -> Iterator[_CxiFile]:
 class _CxiFile:
     def __init__(self, file: StreamedFile, setting: Setting) -> None:
         self._file, self._setting = file, setting
-        shape = setting.geometry.detector.slab_shape
         file.root["cxi_version"] = 160
-        self._data = file.root.create_dataset(
-            DATA, (0, *shape), setting.dtype, maxshape=(None, *shape), chunks=(1, *shape),
-            **filters(setting.compression),
-        )  # fmt: skip
-        self._events = EventColumns()
+        self._frames = GrowingFrames(file, DATA, setting.geometry.detector.slab_shape, setting)
 
     def add(self, frame: Frame) -> None:
-        number = self._data.shape[0]
-        self._data.resize(number + 1, axis=0)
-        self._data[number] = self._setting.geometry.detector.to_slab(frame.data)
-        self._events.add(frame)
-        self._file.check()
+        self._frames.add(frame, self._setting.geometry.detector.to_slab(frame.data))
 
     def finish(self) -> None:
         """Write what stands beside the pixels."""
         root, setting = self._file.root, self._setting
         if setting.mask is not None:
             words = translated(setting.mask.reasons, "cxi").astype(np.uint16)
-            root.create_dataset(
-                MASK, data=setting.geometry.detector.to_slab(words), chunks=True,
-                compression="gzip", shuffle=True,
-            )  # fmt: skip
+            dataset(root, MASK, setting.geometry.detector.to_slab(words))
         beam = root.create_group("LCLS")
-        beam["photon_energy_eV"] = self._events.photon_energy_ev
-        beam["photon_wavelength_A"] = np.array(self._events.wavelength_angstrom)
-        self._events.write(beam, NAMES)
+        beam["photon_energy_eV"] = self._frames.events.photon_energy_ev
+        beam["photon_wavelength_A"] = np.array(self._frames.events.wavelength_angstrom)
+        self._frames.events.write(beam, NAMES)
         beam.attrs["provenance"] = json.dumps(setting.provenance, default=str)
 
 

@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.frames.columns import EventColumns
-from workbench.frames.formats import Frame, Setting, filters
+from workbench.frames.columns import GrowingFrames
+from workbench.frames.formats import Frame, Setting
 from workbench.frames.table import utc_text
 from workbench.geometry import Geometry
 from workbench.geometry.formats.imgcif_header import ROOT, asic_corner_mm, axes_of
 from workbench.hdf5 import StreamedFile, streamed_hdf5
 from workbench.images.cbf import OVERLOAD, UNDERLOAD
 from workbench.mask.formats.bits import translated
+from workbench.mask.formats.hdf5 import dataset
 
 if TYPE_CHECKING:
     import h5py
@@ -51,13 +52,10 @@ class _NxmxFile:
         detector = setting.geometry.detector
         asics = detector.modules * detector.asics_per_module
         rows, columns = detector.asic_shape
-        shape = (asics * rows, columns)
         group(file.root, "entry", "NXentry")
-        self._data = group(file.root, "entry/data", "NXdata").create_dataset(
-            "data", (0, *shape), setting.dtype, maxshape=(None, *shape), chunks=(1, *shape),
-            **filters(setting.compression),
-        )  # fmt: skip
-        self._events = EventColumns()
+        group(file.root, "entry/data", "NXdata")
+        self._shape = (asics * rows, columns)
+        self._frames = GrowingFrames(file, "entry/data/data", self._shape, setting)
         self._distance_mm: float | None = None
         self._start = ""
 
@@ -65,12 +63,8 @@ class _NxmxFile:
         if self._distance_mm is None:
             self._distance_mm = frame.distance_mm
             self._start = utc_text(frame.seconds, frame.nanoseconds)
-        number = self._data.shape[0]
-        self._data.resize(number + 1, axis=0)
         asics = self._setting.geometry.detector.asic_stack(frame.data)
-        self._data[number] = asics.reshape(self._data.shape[1:])
-        self._events.add(frame)
-        self._file.check()
+        self._frames.add(frame, asics.reshape(self._shape))
 
     def finish(self) -> None:
         """Write what stands beside the pixels."""
@@ -89,7 +83,7 @@ class _NxmxFile:
         root["entry/sample/depends_on"] = "."
         instrument = group(root, "entry/instrument", "NXinstrument")
         instrument["name"] = setting.address
-        wavelengths = np.array(self._events.wavelength_angstrom)
+        wavelengths = np.array(self._frames.events.wavelength_angstrom)
         with_unit(
             group(instrument, "beam", "NXbeam"), "incident_wavelength", wavelengths, "angstrom"
         )
@@ -104,14 +98,11 @@ class _NxmxFile:
         with_unit(place, "distance", self._distance_mm, "mm")
         if setting.mask is not None:
             words = detector.asic_stack(translated(setting.mask.reasons, "nxmx"))
-            place.create_dataset(
-                "pixel_mask", data=words.reshape(self._data.shape[1:]), chunks=True,
-                compression="gzip", shuffle=True,
-            )  # fmt: skip
+            dataset(place, "pixel_mask", words.reshape(self._shape))
         _write_modules(root, setting.geometry, self._distance_mm)
         own = group(root, "entry/cspad_workbench", "NXcollection")
         own.attrs["provenance"] = json.dumps(setting.provenance, default=str)
-        self._events.write(own)
+        self._frames.events.write(own)
 
 
 def group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:

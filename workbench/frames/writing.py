@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from workbench import provenance
 from workbench.averages import Dask, Threads, deployed_geometry
 from workbench.averages.average import find_runner
-from workbench.averages.collect import available_cores
-from workbench.corrections import Corrector, make_corrector
+from workbench.averages.collect import Job, available_cores
+from workbench.corrections import Corrector
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
 from workbench.files import in_calibration_directory, replacing
 from workbench.frames.formats import (
@@ -209,7 +209,7 @@ def write_frames(
         size = size or BATCH_EVENTS
     before = _begin(job, selection, resume, overwrite)
     _ = job.corrector  # missing constants are told before anything is written
-    batches = _Batches(run, selection, size, kind.single or size is not None)
+    batches = _Batches(run, selection, size)
     parts = (
         _on_cluster(job, batches, chosen, before, progress)
         if isinstance(chosen, Dask)
@@ -265,9 +265,7 @@ class _Job:
     @cached_property
     def corrector(self) -> Corrector | None:
         """Corrector of the run; None for raw data."""
-        if self.corrections is None or self.corrections.is_raw:
-            return None
-        return make_corrector(self.corrections, self.run)
+        return Job(self.run, self.corrections).corrector
 
     @property
     def table(self) -> Path:
@@ -434,21 +432,16 @@ def _begin(
 
 
 class _Batches:
-    """The selected events of a run in batches, each with its number."""
+    """The selected events of a run in batches, each with its number; None if there is one only."""
 
-    def __init__(
-        self, run: Run, selection: Events | None, size: int | None, numbered: bool
-    ) -> None:
+    def __init__(self, run: Run, selection: Events | None, size: int | None) -> None:
         self._run, self._selection, self._size = run, selection, size
-        self.numbered = numbered
-        limit = None if selection is None else selection.limit
-        known = [n for n in (run.event_count, limit) if n is not None]
-        self.expected = min(known) if known else None
+        self.expected = Job(run, selection=selection).expected
 
-    def __iter__(self) -> Iterator[tuple[int, Iterator[Event] | deque[Event]]]:
+    def __iter__(self) -> Iterator[tuple[int | None, Iterator[Event] | deque[Event]]]:
         events: Iterator[Event] = self._run.events(None, self._selection)
         if self._size is None:
-            yield 0, events
+            yield None, events
             return
         number = 0
         while batch := deque(islice(events, self._size)):
@@ -481,10 +474,7 @@ def _on_threads(
         done += rows
         progress.update(done, batches.expected, f"{done} events")
         if progress.cancelled:
-            raise Cancelled(
-                f"Writing the frames was cancelled; what is finished stays in {job.folder}, and "
-                "resume goes on."
-            )
+            raise _cancelled(job.folder)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="frames") as pool:
         for number, events in batches:
@@ -493,9 +483,13 @@ def _on_threads(
                 tell(len(kept))
                 yield kept
                 continue
-            yield _write_batch(
-                job, number if batches.numbered else None, events, pool, threads, tell
-            )
+            yield _write_batch(job, number, _taken(events), pool, threads, tell)
+
+
+def _cancelled(folder: Path) -> Cancelled:
+    return Cancelled(
+        f"Writing the frames was cancelled; what is finished stays in {folder}, and resume goes on."
+    )
 
 
 def _done_before(
@@ -647,10 +641,7 @@ def _result(
         except StillWorking:
             progress.update(done, expected, f"{done} events")
             if progress.cancelled:
-                raise Cancelled(
-                    f"Writing the frames was cancelled; what is finished stays in {folder}, and "
-                    "resume goes on."
-                ) from None
+                raise _cancelled(folder) from None
 
 
 def _batch_on_worker(packed: bytes) -> list[FrameRow]:
