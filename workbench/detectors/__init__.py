@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detectors.base import Detector, GeometryTree, Group, Part, Placement
+from workbench.detectors.base import (
+    Detector,
+    GainRanges,
+    GeometryTree,
+    Group,
+    Part,
+    Placement,
+)
 from workbench.detectors.cspad import CSPAD, CSPAD_2X2
+from workbench.detectors.epix10k import EPIX10K2M, EPIX10KA_QUAD
 from workbench.errors import WorkbenchError
 
-DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2)
+DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2, EPIX10K2M, EPIX10KA_QUAD)
 DEFAULT_ADDRESS = CSPAD.address
 """Address that is meant where none is given."""
 
 __all__ = [
-    "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "Detector", "GeometryTree", "Group",
-    "Part", "Placement", "find", "recognise",
+    "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M", "EPIX10KA_QUAD",
+    "Detector", "GainRanges", "GeometryTree", "Group", "Part", "Placement", "find", "recognise",
 ]  # fmt: skip
 
 

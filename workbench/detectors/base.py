@@ -56,6 +56,9 @@ class GeometryTree:
         `group` is None where the file has no level of groups.
     modules : design place of each module in its parent's frame.
     groups : design place of each group in the detector's frame; empty without such a level.
+    rail : name of the object that carries the detector along the beam; None where the detector
+        stands in the top frame itself.
+    rot_z_deg : turn of the detector about z in the frame above it.
     """
 
     module: str
@@ -63,11 +66,46 @@ class GeometryTree:
     detector: str
     modules: tuple[Placement, ...]
     groups: tuple[Placement, ...] = ()
+    rail: str | None = "RAIL"
+    rot_z_deg: float = 0.0
 
     @property
     def module_type(self) -> str:
         """Name of a module without its version, e.g. ``SENS2X1``."""
         return self.module.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class GainRanges:
+    """How a detector that chooses its gain by pixel and event says which one a datum has.
+
+    A raw datum holds its ADC value in the lowest `data_bits` bits and gain bits above them. Which
+    range they stand for may depend on how the pixel is configured: on its gain code.
+
+    Attributes
+    ----------
+    names : of the ranges, in the order of the files of constants, e.g. ``AHL-H``.
+    factors : what a value in each range is multiplied with to be on the scale of the first range;
+        nominal, for use without constants of gain. Below 0 where the ADC value falls with light.
+    table : range by gain code of the pixel and by the two highest bits of the datum (15 and 14);
+        -1 where no range has them.
+    common_mode : ranges whose pixels take part in the common mode.
+    banks : blocks of a module that are read out together, down and across; their pixels share a
+        common mode.
+    data_bits : bits of the ADC value.
+    """
+
+    names: tuple[str, ...]
+    factors: tuple[float, ...]
+    table: tuple[tuple[int, int, int, int], ...]
+    common_mode: tuple[int, ...]
+    banks: tuple[int, int]
+    data_bits: int = 14
+
+    @property
+    def count(self) -> int:
+        """Number of ranges."""
+        return len(self.names)
 
 
 class Part(NamedTuple):
@@ -94,7 +132,9 @@ class Detector:
     pixel_um : size of a pixel.
     wide_um : size of the pixels on both sides of a seam between ASICs, across the seam.
     adc_max_adu : largest value of the ADC; pixels that reach it are saturated.
-    low_gain_factor : usual ratio of high to low gain; None if the gain is not chosen by pixel.
+    low_gain_factor : usual ratio of high to low gain, where the configuration of a run chooses
+        one of two gains for each pixel; else None.
+    gain_ranges : how raw data say which gain they have; None if they do not.
     unbonded_in_asic : rows and columns, in each ASIC, of pixels without a bond to the sensor.
     tree : names and design places of its objects in geometry files.
     interleaved_constants : the module is the fastest index in files of constants.
@@ -118,6 +158,7 @@ class Detector:
     interleaved_constants: bool = False
     self_rotation: bool = True
     sensor_um: float = 500.0
+    gain_ranges: GainRanges | None = None
 
     def __post_init__(self) -> None:
         rows, columns = self.module_shape
@@ -153,6 +194,11 @@ class Detector:
     def pixels(self) -> int:
         """Number of pixels."""
         return math.prod(self.shape)
+
+    @property
+    def raw_dtype(self) -> type[np.int16] | type[np.uint16]:
+        """Type of raw pixels; without sign where gain bits stand above the ADC value."""
+        return np.int16 if self.gain_ranges is None else np.uint16
 
     @property
     def rows(self) -> int:

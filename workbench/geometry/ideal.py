@@ -26,8 +26,8 @@ def ideal_objects(detector: Detector) -> tuple[GeometryObject, ...]:
         GeometryObject(tree.detector, 0, tree.group or "", index, x0=x, y0=y, rot_z=rotation)
         for index, (x, y, rotation) in enumerate(tree.groups)
     ]
-    objects += [
-        GeometryObject("RAIL", 0, tree.detector, 0, z0=RAIL_Z_UM),
-        GeometryObject("IP", 0, "RAIL", 0),
-    ]
+    above = tree.rail or "IP"
+    objects.append(GeometryObject(above, 0, tree.detector, 0, z0=RAIL_Z_UM, rot_z=tree.rot_z_deg))
+    if tree.rail is not None:
+        objects.append(GeometryObject("IP", 0, tree.rail, 0))
     return tuple(objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class XtcEvent:
 
     @property
     def modules(self) -> tuple[ModulePixels, ...]:
-        """Raw pixels of the modules that are there, int16, read-only, as they lie in the file.
+        """Raw pixels of the modules that are there, read-only, as they lie in the file.
 
         Empty if there are no data; `missing` then says why. Of several copies in the event the
         first that can be read counts.
@@ -98,18 +99,18 @@ class XtcEvent:
         return self.seconds, self.nanoseconds, self.fiducials
 
     @cached_property
-    def raw(self) -> NDArray[np.int16] | None:
-        """Raw ADU, int16 array of the detector's shape; absent modules are 0.
+    def raw(self) -> NDArray[np.int16] | NDArray[np.uint16] | None:
+        """Raw ADU, array of the detector's shape and `raw_dtype`; absent modules are 0.
 
         None if the event has no (undamaged) data of the detector.
         """
         if not self.modules:
             return None
-        out = np.empty(self._detector.shape, np.int16)
+        out: NDArray[Any] = np.empty(self._detector.shape, self._detector.raw_dtype)
         self.copy_raw_into(out)
         return out
 
-    def copy_raw_into(self, out: NDArray[np.int16]) -> bool:
+    def copy_raw_into(self, out: NDArray[Any]) -> bool:
         """Write raw ADU into an existing array of the detector's shape; False if there are none.
 
         Raises

@@ -151,6 +151,11 @@ class Frames:
         """All False: the files do not tell which pixels are in low gain."""
         return np.zeros(self.detector.shape, dtype=bool)
 
+    @property
+    def gain_code(self) -> None:
+        """None: the files do not tell how the pixels are configured."""
+        return None
+
     def events(
         self, corrections: Corrections | None = None, selection: Events | None = None
     ) -> Iterator[FrameEvent]:

@@ -36,7 +36,9 @@ TYPE_NAMES = {
     28: "CspadElement", 29: "CspadConfig", 38: "Index", 41: "Cspad2x2Element",
     43: "Cspad2x2Config", 51: "CspadCompressedElement", 54: "EpicsConfig", 69: "AliasConfig",
     70: "L3TConfig", 71: "L3TData", 79: "PartitionConfig", 89: "SmlDataConfig",
-    90: "SmlDataOrigDgramOffset", 91: "SmlDataProxy",
+    90: "SmlDataOrigDgramOffset", 91: "SmlDataProxy", 107: "JungfrauConfig",
+    108: "JungfrauElement", 117: "Epix10ka2MConfig", 118: "Epix10kaArray",
+    120: "Epix10kaQuadConfig",
 }  # fmt: skip
 MAX_NAMES = 1000
 REPORT_EVERY = 256

@@ -87,6 +87,8 @@ class EventSource(Protocol):
     calib_dir : calibration directory, or None if it is not known.
     detector : what took the events.
     low_gain : True where a pixel is in low gain, bool of the detector's shape.
+    gain_code : how each pixel is configured, uint8 of the detector's shape, for a detector with
+        gain ranges (see `workbench.detectors.GainRanges`); else None.
     source : ``frames`` for frames of other files, whose NaN and masked pixels have no value.
     event_count : about how many events there are; None if unknown.
     skipped : what did not become an event or was not selected, by reason; filled while iterating.
@@ -105,6 +107,8 @@ class EventSource(Protocol):
     def detector(self) -> Detector: ...
     @property
     def low_gain(self) -> NDArray[np.bool_]: ...
+    @property
+    def gain_code(self) -> NDArray[np.uint8] | None: ...
     @property
     def source(self) -> Literal["XTC", "frames"]: ...
     @property

@@ -79,6 +79,11 @@ class XtcRun:
         """True where the configuration sets low gain: bool array of the detector's shape."""
         return self.config.low_gain
 
+    @property
+    def gain_code(self) -> NDArray[np.uint8] | None:
+        """How each pixel is configured, for a detector with gain ranges; else None."""
+        return self.config.gain_code
+
     @cached_property
     def event_count(self) -> int:
         """About how many events there are; exact for short runs (see `estimate_events`)."""

@@ -59,6 +59,11 @@ class EventSubset:
         return self.config.low_gain
 
     @property
+    def gain_code(self) -> NDArray[np.uint8] | None:
+        """How each pixel is configured, for a detector with gain ranges; else None."""
+        return self.config.gain_code
+
+    @property
     def event_count(self) -> int:
         """Number of events."""
         return len(self._records)

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import unpack_from
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workbench.errors import FileFormatError
 from workbench.runs.xtc import beamline
 from workbench.runs.xtc.datagram import (
@@ -139,7 +142,17 @@ class EventReader:
                 raise
             self.journal.note(str(error))
             return None
-        if self.config is not None and (config.low_gain != self.config.low_gain).any():
+        if self.config is not None and config.detector is not self.config.detector:
+            self.journal.note(
+                f"{file.path}, byte {xtc.offset}: {address_of(xtc.phy)} changes from "
+                f"{self.config.detector.name} to {config.detector.name} within the run; only the "
+                "first is read."
+            )
+            return None
+        if self.config is not None and (
+            (config.low_gain != self.config.low_gain).any()
+            or not _same_codes(config.gain_code, self.config.gain_code)
+        ):
             self.journal.note(
                 f"{file.path}, byte {xtc.offset}: the gain map of {address_of(xtc.phy)} changes "
                 "within the run; the first one is used."
@@ -210,3 +223,9 @@ class EventReader:
         elif xtc.type_id != TypeId.ANY and len(record.elements) < 4:
             # the first copy counts; a few more are kept in case it cannot be decoded
             record.elements.append((file, xtc))
+
+
+def _same_codes(first: NDArray[np.uint8] | None, second: NDArray[np.uint8] | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second)

@@ -25,7 +25,9 @@ DEVICES = [
     "Opal2000", "Opal4000", "OceanOptics", "Opal1600", "Opal8000", "Fli", "Quartz4A150", "Andor",
     "USDUSB", "OrcaFl40", "Imp", "Epix", "Rayonix", "EpixSampler", "Pimax", "Fccd960", "Epix10k",
     "Epix100a", "EpixS", "Gotthard", "DualAndor", "Wave8", "LeCroy", "ControlsCamera", "Archon",
-    "Jungfrau", "Zyla",
+    "Jungfrau", "Zyla", "Epix10ka", "Pixis", "Uxi", "Epix10ka2M", "StreakC7700", "Epix10kaQuad",
+    "JungfrauSegment", "JungfrauSegmentM2", "JungfrauSegmentM3", "JungfrauSegmentM4", "iStar",
+    "QuadAdc", "Alvium",
 ]  # fmt: skip
 BEAMLINE = {0: "EBeam", 1: "PhaseCavity", 2: "FEEGasDetEnergy"}
 LEVELS = ("Control", "Source", "Segment", "Event", "Recorder", "Observer", "Reporter")

@@ -18,7 +18,7 @@ class ModulePixels(NamedTuple):
     Attributes
     ----------
     modules : their places in the detector's array.
-    pixels : ``(len(modules), rows, columns)``, ADU; int16 of a detector, read-only.
+    pixels : ``(len(modules), rows, columns)``, ADU; of a detector its `raw_dtype`, read-only.
     """
 
     modules: tuple[int, ...]
@@ -42,6 +42,8 @@ class Configuration(Protocol):
     name, version : of the object in the file, e.g. ``CspadConfig`` and 5.
     modules : those that are read out.
     low_gain : True where a pixel is in low gain, bool of the detector's shape.
+    gain_code : how each pixel is configured, uint8 of the detector's shape, for a detector with
+        gain ranges (see `workbench.detectors.GainRanges`); else None.
     """
 
     @property
@@ -54,6 +56,8 @@ class Configuration(Protocol):
     def modules(self) -> Sequence[int]: ...
     @property
     def low_gain(self) -> NDArray[np.bool_]: ...
+    @property
+    def gain_code(self) -> NDArray[np.uint8] | None: ...
 
     def same_as(self, other: object) -> bool:
         """Whether both say the same."""

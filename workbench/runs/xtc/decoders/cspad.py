@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from struct import unpack_from
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ class CspadConfig:
     roi_mask: int | None
     gain_maps: NDArray[np.uint16]
     """``(quadrants, 185, 194)``: bit k is ASIC k of the quadrant, 1 = high gain."""
+    gain_code: ClassVar[None] = None
 
     def __getstate__(self) -> dict[str, Any]:
         # what was derived is not sent along with some events: it is ten times as large
