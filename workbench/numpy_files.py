@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
@@ -79,6 +79,49 @@ def read_array(path: str | os.PathLike[str], most_bytes: int | None = None) -> N
         if most_bytes is not None and size > most_bytes:
             raise ValueError(f"it has more than {most_bytes} bytes")
         return _values(file, size)
+
+
+MOST_EXPANDED = 512 << 20
+"""Bytes to which a compressed image or stack may expand; a detector frame has 4 to 36 MB."""
+
+
+def read_only_array(
+    path: str | os.PathLike[str], usable: Callable[[tuple[int, ...]], bool], name: str = ""
+) -> NDArray[Any]:
+    """Array of an ``.npz`` file, compressed or not: the named one, or the only usable one.
+
+    Parameters
+    ----------
+    usable : whether an array of this shape is what is looked for.
+    name : of the array; empty finds it.
+
+    Raises
+    ------
+    FileFormatError
+        If it cannot be read, expands to more than `MOST_EXPANDED` bytes, or the array is not
+        there or not the only one.
+    """
+    with (
+        _one_line(path, "cannot be read as arrays of numpy"),
+        open(path, "rb", opener=only_regular) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        shapes = {}
+        for member in archive.namelist():
+            with archive.open(member) as stream:
+                size = archive.getinfo(member).file_size
+                shapes[member.removesuffix(".npy")] = read_header(stream, size).shape
+        names = [n for n in shapes if n == name or (not name and usable(shapes[n]))]
+        if len(names) != 1:
+            listed = ", ".join(f"{n} {shape}" for n, shape in list(shapes.items())[:5]) or "nothing"
+            what = f"the array {name}" if name else "one array of a known detector"
+            hint = f"Name one: {path}:{names[0]}" if names else ""
+            raise FileFormatError(path, f"expected {what}, found {listed}.", hint=hint)
+        size = archive.getinfo(f"{names[0]}.npy").file_size
+        if size > MOST_EXPANDED:
+            raise ValueError(f"it expands to more than {MOST_EXPANDED >> 20} MB")
+        with archive.open(f"{names[0]}.npy") as stream:
+            return _values(stream, size)
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def test_pixels_of_frames_left_out_by_number_are_not_read(tmp_path, monkeypatch)
     monkeypatch.setattr(
         "workbench.runs.frame_files._as_array", lambda a: read.append(1) or np.asarray(a)
     )
-    monkeypatch.setattr("workbench.runs.frame_files._as_one", lambda shape: shape == SHAPE)
+    monkeypatch.setattr("workbench.runs.frame_files.is_image", lambda shape: shape == SHAPE)
     events = list(frames.events(selection=Events(indices=(1, 4))))
     assert [event.index for event in events] == [1, 4]
     assert len(read) == 2

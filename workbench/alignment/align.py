@@ -364,6 +364,10 @@ def _refined(
     reach = float(max(one.trials_px[-1] for one in quadrants))
     start = _start(prepared, quadrants, used, reach)
     agreement = ring_significance(prepared, start, used)
+    stray = used & ~(agreement.height >= quality.LIMITS.least_height)
+    if stray.any() and (used & ~stray).any():
+        start = _led_by_others(prepared, start, used, stray, reach)
+        agreement = ring_significance(prepared, start, used)
     seeing = agreement.sigmas >= MAP_VERDICT.hopeless_sigmas
     if not seeing.any():
         return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
@@ -410,6 +414,22 @@ def _start(
         if searched is not None:
             return searched.offsets_px
     return np.array([one.offset_px for one in quadrants])
+
+
+def _led_by_others(
+    prepared: Prepared,
+    start: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    stray: NDArray[np.bool_],
+    reach: float,
+) -> NDArray[np.float64]:
+    """Start of groups whose map leads away from the others' rings: where they agree best.
+
+    A slope of the background can pull a clear map by several pixels.
+    """
+    known = {int(group): start[group] for group in np.flatnonzero(used & ~stray)}
+    searched = search_offsets(prepared, used, reach, known)
+    return start if searched is None else searched.offsets_px
 
 
 def _of_common_rings(

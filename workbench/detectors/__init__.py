@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copyreg
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.detectors.agipd import AGIPD_1M
 from workbench.detectors.base import (
     Detector,
     GainRanges,
@@ -21,18 +23,21 @@ from workbench.detectors.cspad import CSPAD, CSPAD_2X2
 from workbench.detectors.epix10k import EPIX10K2M, EPIX10KA_QUAD
 from workbench.errors import WorkbenchError
 
-DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2, EPIX10K2M, EPIX10KA_QUAD)
+DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2, EPIX10K2M, EPIX10KA_QUAD, AGIPD_1M)
 DEFAULT_ADDRESS = CSPAD.address
 """Address that is meant where none is given."""
 
 __all__ = [
-    "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M", "EPIX10KA_QUAD",
-    "Detector", "GainRanges", "GeometryTree", "Group", "Part", "Placement", "find", "recognise",
+    "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
+    "EPIX10KA_QUAD", "Detector", "GainRanges", "GeometryTree", "Group", "Part", "Placement",
+    "find", "recognise",
 ]  # fmt: skip
 
 
 def find(what: str | Sequence[int]) -> Detector:
     """Detector of a name (``CSPAD``), an address (``CxiDs1.0:Cspad.0``) or an array shape.
+
+    An address holds the name of the device between ``:`` or ``_`` and ``.`` or ``-``.
 
     Raises
     ------
@@ -43,7 +48,9 @@ def find(what: str | Sequence[int]) -> Detector:
         if not isinstance(what, str):
             if tuple(what) == detector.shape:
                 return detector
-        elif what == detector.name or f":{detector.device}.".lower() in what.lower():
+        elif what == detector.name or re.search(
+            rf"[:_]{re.escape(detector.device)}[.-]", what, re.IGNORECASE
+        ):
             return detector
     detectors_text = ", ".join(f"{d.name} ({d.address}, {d.shape_text})" for d in DETECTORS)
     shown = repr(what) if isinstance(what, str) else " × ".join(map(str, what))
@@ -58,16 +65,25 @@ def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
     Raises
     ------
     WorkbenchError
-        If it is not an image of a known detector, or does not hold real numbers.
+        If it is not an image of a known detector, or may be one of several, or does not hold real
+        numbers.
     """
     values = np.asarray(array)
     if values.dtype.kind not in "biuf":
         raise WorkbenchError(f"expected an image of real numbers, found type {values.dtype}.")
-    for detector in DETECTORS:
-        image = detector.as_array(values)
-        if image is not None:
-            return detector, image
     shape_text = " × ".join(map(str, values.shape)) or "a single number"
+    images = [
+        (detector, image)
+        for detector in DETECTORS
+        if (image := detector.as_array(values)) is not None
+    ]
+    if len(images) == 1:
+        return images[0]
+    if images:
+        names = " and ".join(detector.name for detector, _ in images)
+        raise WorkbenchError(
+            f"{shape_text} values may be an image of {names}; give it as modules × rows × columns."
+        )
     expected = "; ".join(
         f"{d.name}: {d.shape_text}, {d.modules * d.rows} × {d.columns} or "
         f"{d.asics} × {d.asic_shape[0]} × {d.asic_shape[1]}"

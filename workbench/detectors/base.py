@@ -140,6 +140,8 @@ class Detector:
     interleaved_constants : the module is the fastest index in files of constants.
     self_rotation : each group spans enough angle for maps of its rotational self-correlation.
     sensor_um : thickness of the silicon sensor; photons are absorbed at some depth in it.
+    module_panels : CrystFEL's files name its panels by module (``p0a0``) and hold its modules as a
+        stack; else by group (``q0a0``), in Cheetah's slab.
     """
 
     name: str
@@ -159,6 +161,7 @@ class Detector:
     self_rotation: bool = True
     sensor_um: float = 500.0
     gain_ranges: GainRanges | None = None
+    module_panels: bool = False
 
     def __post_init__(self) -> None:
         rows, columns = self.module_shape
@@ -283,6 +286,15 @@ class Detector:
     def slab_shape(self) -> tuple[int, int]:
         """Shape of Cheetah's slab: modules of a group down, groups across."""
         return self.modules_per_group * self.rows, len(self.groups) * self.columns
+
+    @property
+    def crystfel_shape(self) -> tuple[int, ...]:
+        """Shape of a frame in CrystFEL's files: Cheetah's slab, or the stack of modules."""
+        return self.shape if self.module_panels else self.slab_shape
+
+    def to_crystfel(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Detector array as CrystFEL's files hold it; see `crystfel_shape`."""
+        return array if self.module_panels else self.to_slab(array)
 
     def to_slab(self, array: NDArray[Any]) -> NDArray[Any]:
         """Cheetah's slab of a detector array; see `slab_shape`."""

@@ -51,8 +51,8 @@ class GrowingFrames:
     Parameters
     ----------
     file : the file; groups of `name` that are not there are made.
-    name : of the dataset of pixels, ``(frames, rows, columns)``.
-    shape : rows and columns of a frame.
+    name : of the dataset of pixels, ``(frames, *shape)``.
+    shape : of a frame.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class GrowingFrames:
     """
 
     def __init__(
-        self, file: StreamedFile, name: str, shape: tuple[int, int], setting: Setting
+        self, file: StreamedFile, name: str, shape: tuple[int, ...], setting: Setting
     ) -> None:
         self._file = file
         self._data = file.root.create_dataset(

@@ -44,17 +44,17 @@ class _CxiFile:
     def __init__(self, file: StreamedFile, setting: Setting) -> None:
         self._file, self._setting = file, setting
         file.root["cxi_version"] = 160
-        self._frames = GrowingFrames(file, DATA, setting.geometry.detector.slab_shape, setting)
+        self._frames = GrowingFrames(file, DATA, setting.geometry.detector.crystfel_shape, setting)
 
     def add(self, frame: Frame) -> None:
-        self._frames.add(frame, self._setting.geometry.detector.to_slab(frame.data))
+        self._frames.add(frame, self._setting.geometry.detector.to_crystfel(frame.data))
 
     def finish(self) -> None:
         """Write what stands beside the pixels."""
         root, setting = self._file.root, self._setting
         if setting.mask is not None:
             words = translated(setting.mask.reasons, "cxi").astype(np.uint16)
-            dataset(root, MASK, setting.geometry.detector.to_slab(words))
+            dataset(root, MASK, setting.geometry.detector.to_crystfel(words))
         beam = root.create_group("LCLS")
         beam["photon_energy_eV"] = self._frames.events.photon_energy_ev
         beam["photon_wavelength_A"] = np.array(self._frames.events.wavelength_angstrom)

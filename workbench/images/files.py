@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from workbench.geometry import Geometry
 from workbench.hdf5 import datasets, replacing_hdf5
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
-from workbench.numpy_files import read_array
-from workbench.runs.frame_files import fabio_frame, open_fabio
+from workbench.numpy_files import read_array, read_only_array
+from workbench.runs.frame_files import fabio_frame, is_image, open_fabio
 
 if TYPE_CHECKING:
     import h5py
@@ -28,7 +29,7 @@ WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
 
 
 def read_image(path: str | os.PathLike[str]) -> DetectorImage:
-    """Read one detector image: CBF, HDF5 (also ``file.h5:/dataset``), npy, or what fabio reads.
+    """Read one detector image: CBF, HDF5 (also ``file.h5:/dataset``), npy, npz, or fabio's formats.
 
     Files other than CBF and the workbench's own HDF5 carry no geometry and no beam.
 
@@ -38,9 +39,8 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
         If the file cannot be read or does not hold one detector image; one line says why.
     """
     name = os.fspath(path)
-    file, _, dataset = name.partition(".h5:") if ".h5:" in name else (name, "", "")
-    if dataset:
-        file += ".h5"
+    match = re.fullmatch(r"(.*\.(?:h5|hdf5|cxi|npz)):([^:]+)", name, re.DOTALL)
+    file, dataset = match.groups() if match else (name, "")
     try:
         start = read_regular(file, 16)
     except OSError as error:
@@ -51,6 +51,8 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
         return read_cbf(file)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return _read_hdf5(file, dataset)
+    if start.startswith(b"PK\3\4"):
+        return DetectorImage(read_only_array(file, is_image, dataset), name=Path(file).stem)
     try:
         data = read_array(file) if start.startswith(b"\x93NUMPY") else _read_fabio(file)
         return DetectorImage(data, name=Path(file).stem)
@@ -204,11 +206,8 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
     ]
     usable = []
     for item in large:
-        try:  # only the shape matters; an array of zero strides costs nothing
-            as_detector_array(np.broadcast_to(np.zeros((), bool), item.shape))
-        except WorkbenchError:
-            continue
-        usable.append(item)
+        if is_image(item.shape):
+            usable.append(item)
     if len(usable) == 1:
         return usable[0]
     if usable:

@@ -1,4 +1,4 @@
-"""Files that hold frames: npy stacks, HDF5 and CXI, and whatever fabio reads."""
+"""Files that hold frames: npy and npz stacks, HDF5 and CXI, and whatever fabio reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import only_regular, read_regular
 from workbench.hdf5 import datasets
-from workbench.numpy_files import read_header
+from workbench.numpy_files import MOST_EXPANDED, read_header, read_only_array
 from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ class Frame:
 
 
 Wanted = Callable[[int], bool]
-MOST_EXPANDED = 512 << 20
-"""Bytes to which a compressed image or stack may expand; a CSPAD frame has 5 to 19 MB."""
 _EXPAND: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     ".gz": lambda stream: cast("IO[bytes]", GzipFile(fileobj=stream)),
     ".bz2": lambda stream: cast("IO[bytes]", BZ2File(stream)),
@@ -85,7 +83,8 @@ def read_frames(
     Parameters
     ----------
     path : the file.
-    dataset : in an HDF5 file, the dataset; empty finds the only one with frames.
+    dataset : in an HDF5 file the dataset, in an npz file the array; empty finds the only one with
+        frames.
     read_cbf : reads a CBF of many panels as cctbx writes it, which fabio cannot.
     wanted : whether the pixels of the frame of this number in the file are to be read.
 
@@ -100,6 +99,8 @@ def read_frames(
         raise FileFormatError(path, f"cannot read this file ({error.strerror}).") from error
     if kind == "hdf5":
         frames = _read_hdf5(path, dataset, wanted)
+    elif kind == "npz":
+        frames = _read_npz(path, dataset, wanted)
     elif kind == "npy":
         frames = _read_npy(path, wanted)
     elif kind == "cbf" and read_cbf is not None:
@@ -120,6 +121,8 @@ def count_frames(path: Path, dataset: str = "") -> int:
         kind = _kind(path)
         if kind == "npy":
             return _length(_NpyStack(path))
+        if kind == "npz":
+            return _length(read_only_array(path, _as_stack, dataset))
         if kind == "hdf5":
             import h5py
 
@@ -129,12 +132,14 @@ def count_frames(path: Path, dataset: str = "") -> int:
 
 
 def _length(stack: Any) -> int:
-    return 1 if _as_one(stack.shape) else int(stack.shape[0])
+    return 1 if is_image(stack.shape) else int(stack.shape[0])
 
 
 def _kind(path: Path) -> str:
     start = read_regular(path, 16)
-    signs = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x93NUMPY": "npy", b"###CBF": "cbf"}
+    signs = {
+        b"\x89HDF\r\n\x1a\n": "hdf5", b"\x93NUMPY": "npy", b"PK\3\4": "npz", b"###CBF": "cbf",
+    }  # fmt: skip
     return next((kind for sign, kind in signs.items() if start.startswith(sign)), "")
 
 
@@ -160,6 +165,11 @@ def _read_panel_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[F
 
 def _read_npy(path: Path, wanted: Wanted) -> Iterator[Frame]:
     for pixels in _split(_NpyStack(path), path, wanted):
+        yield Frame(pixels)
+
+
+def _read_npz(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
+    for pixels in _split(read_only_array(path, _as_stack, named), path, wanted):
         yield Frame(pixels)
 
 
@@ -305,10 +315,10 @@ def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
 
     None stands for one that is not wanted.
     """
-    if _as_one(stack.shape):
+    if is_image(stack.shape):
         yield _as_array(stack[()]) if wanted(0) else None
         return
-    if len(stack.shape) < 2 or not _as_one(stack.shape[1:]):
+    if len(stack.shape) < 2 or not is_image(stack.shape[1:]):
         shape = " × ".join(map(str, stack.shape)) or "a single number"
         raise FileFormatError(path, f"expected detector frames, found {shape}.")
     for number in range(stack.shape[0]):
@@ -320,13 +330,18 @@ def _as_array(array: NDArray[Any]) -> NDArray[Any]:
     return recognise(array)[1]
 
 
-def _as_one(shape: tuple[int, ...]) -> bool:
+def is_image(shape: tuple[int, ...]) -> bool:
     """Whether an array of this shape is one frame of a known detector."""
     if math.prod(shape) not in {detector.pixels for detector in DETECTORS}:
         return False
     # only the shape matters: an array of zero strides costs nothing
     array = np.broadcast_to(np.zeros((), np.uint8), shape)
     return any(detector.as_array(array) is not None for detector in DETECTORS)
+
+
+def _as_stack(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is one frame of a known detector, or a stack of them."""
+    return is_image(shape) or (len(shape) > 1 and is_image(shape[1:]))
 
 
 def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
@@ -363,7 +378,7 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     for item in datasets(file):
         if item.dtype.kind not in "iuf" or os.path.basename(item.name) in _MASK_NAMES:
             continue
-        if _as_one(item.shape) or (item.ndim > 1 and _as_one(item.shape[1:])):
+        if _as_stack(item.shape):
             usable.append(item)
     if len(usable) == 1:
         return usable[0]
@@ -382,7 +397,7 @@ def _find_mask(dataset: Any) -> Callable[[int, NDArray[Any]], NDArray[Any]] | No
     mask = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
     if mask is None or mask.dtype.kind not in "biu":
         return None
-    if _as_one(mask.shape):
+    if is_image(mask.shape):
         bad = _as_array(mask[()]) != 0
         return lambda _, pixels: np.ma.MaskedArray(pixels, mask=bad)
     if mask.shape == dataset.shape:

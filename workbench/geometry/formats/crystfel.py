@@ -1,5 +1,8 @@
 """CrystFEL ``.geom`` files: one panel per ASIC, with its corner in pixels and its directions.
 
+Panels are named by group (``q0a0``) in Cheetah's slab, or by module (``p0a0``) in a stack of
+modules (`Detector.module_panels`), as the European XFEL does for its AGIPD.
+
 The format: crystfel_geometry(5), taw10/crystfel ``doc/man``. Its frame has z along the beam and is
 right-handed; LCLS geometries are found in it in several orientations about the beam. `FRAMES` are
 those with the axes of psana in them; we write psana's own laboratory frame ``(-y, -x, -z)``. When a
@@ -43,6 +46,7 @@ FRAMES: dict[str, NDArray[np.float64]] = {
 LAB = "-y -x -z"
 _FRAME_COMMENT = "; axes x y z are psana's"
 _RANGES = ("min_fs", "min_ss", "max_fs", "max_ss")
+_SLAB = ("dim1 = ss", "dim2 = fs")
 _PLACES = ("fs", "ss", "corner_x", "corner_y", "coffset")
 LARGEST_MISFIT_UM = 1.0
 """Pixels further than this from a rigid module are said."""
@@ -70,7 +74,13 @@ class CrystfelGeometry:
 
 
 def panel_names(detector: Detector) -> list[str]:
-    """Names of the panels in panel order: ASIC of a group, e.g. ``q0a0`` … ``q3a15``."""
+    """Names of the panels in panel order: by group ``q0a0`` … ``q3a15``, or by module ``p0a0`` …"""
+    if detector.module_panels:
+        return [
+            f"p{module}a{asic}"
+            for module in range(detector.modules)
+            for asic in range(detector.asics_per_module)
+        ]
     return [
         f"q{index}a{asic}"
         for index, group in enumerate(detector.groups)
@@ -95,7 +105,7 @@ def crystfel_text(
     frame: str | None = None,
     like: str | None = None,
 ) -> str:
-    """Text of a ``.geom`` file for data in Cheetah's slab.
+    """Text of a ``.geom`` file for data in Cheetah's slab, or a stack of modules.
 
     Parameters
     ----------
@@ -144,17 +154,16 @@ def crystfel_text(
             f"mask_good = 0x{mask_good:04x}",
             f"mask_bad = 0x{mask_bad:04x}",
         ]
-    lines += ["dim0 = %", "dim1 = ss", "dim2 = fs", ""]
+    lines += ["dim0 = %", *([] if detector.module_panels else _SLAB), ""]
     names = panel_names(detector)
-    for index in range(len(detector.groups)):
-        of_group = [name for name in names if name.startswith(f"q{index}a")]
-        lines.append(f"rigid_group_q{index} = " + ",".join(of_group))
-    asics = detector.asics_per_module
+    for index, group in enumerate(detector.groups):
+        lines.append(f"rigid_group_q{index} = " + ",".join(names[detector.asics_of(group)]))
+    asics, by_module = detector.asics_per_module, "p" if detector.module_panels else "a"
     for module in range(detector.modules):
         of_module = names[module * asics : (module + 1) * asics]
-        lines.append(f"rigid_group_a{module} = " + ",".join(of_module))
+        lines.append(f"rigid_group_{by_module}{module} = " + ",".join(of_module))
     for collection, letter, count in (
-        ("quadrants", "q", len(detector.groups)), ("asics", "a", detector.modules),
+        ("quadrants", "q", len(detector.groups)), ("asics", by_module, detector.modules),
     ):  # fmt: skip
         members = ",".join(f"{letter}{index}" for index in range(count))
         lines.append(f"rigid_group_collection_{collection} = {members}")
@@ -192,9 +201,14 @@ def _panel_lines(
             x, y = detector.asic_centre_px(asic)
             corner = origin + pixel_um * ((x - columns / 2) * fast + (-y - rows / 2) * slow)
             down, across = divmod(asic, detector.asic_grid[1])
-            first_column = group * detector.columns + across * columns
-            first_row = in_group * detector.rows + down * rows
-            panels[next(names)] = {
+            first_column, first_row = across * columns, down * rows
+            dims = {}
+            if detector.module_panels:
+                dims = {"dim1": str(module), "dim2": "ss", "dim3": "fs"}
+            else:
+                first_column += group * detector.columns
+                first_row += in_group * detector.rows
+            panels[next(names)] = dims | {
                 "min_fs": str(first_column),
                 "min_ss": str(first_row),
                 "max_fs": str(first_column + columns - 1),
@@ -272,7 +286,7 @@ def read_geometry(path: Path) -> GeometryFile[Geometry]:
 
 
 def read_crystfel(path: str | os.PathLike[str], frame: str | None = None) -> CrystfelGeometry:
-    """Read a ``.geom`` file of a known detector (of a CSPAD panels ``q0a0`` … ``q3a15``).
+    """Read a ``.geom`` file of a known detector (see `panel_names`).
 
     Raises
     ------
@@ -307,6 +321,9 @@ def parse_crystfel(text: str, name: str = "geometry", frame: str | None = None) 
         problem = f"expected the {detector.name} panels {names[0]} … {names[-1]}; {missing[0]} is "
         raise FileFormatError(name, f"{problem}not there.")
     places = [panels[panel].place(detector) for panel in names]
+    if detector.module_panels:
+        for place, panel in enumerate(names):
+            panels[panel].check_module(place // detector.asics_per_module)
     fast, slow, corner = (np.stack(vectors) for vectors in zip(*places, strict=True))
     offset_um = float(corner[:, 2].mean())
     if abs(offset_um) <= 1000:  # a tilt of the detector, no motor's offset
@@ -387,6 +404,14 @@ class _Settings(dict[str, tuple[str, int]]):
             problem = f"{self.panel}/{key} has length {length:.3g}; expected 1."
             raise self.refusal(key, problem)
         return vector / length
+
+    def check_module(self, module: int) -> None:
+        """Refuse a panel whose data are another module's: images would be drawn wrong."""
+        for key in ("dim0", "dim1"):
+            text = self.get(key, ("", 0))[0]
+            if text.isdecimal() and int(text) != module:
+                problem = f"{self.panel} is of module {module}, but its data are of module {text} "
+                raise self.refusal(key, f"{problem}({key}); modules are read in their own order.")
 
     def place(
         self, detector: Detector

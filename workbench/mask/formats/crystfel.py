@@ -29,7 +29,7 @@ def write(mask: Mask, path: str | os.PathLike[str]) -> None:
     """Write the mask, and the geometry lines to ``<path>.geom``."""
 
     def fill(file: h5py.Group) -> None:
-        slab = mask.detector.to_slab(translated(mask.reasons, "cxi").astype(np.uint16))
+        slab = mask.detector.to_crystfel(translated(mask.reasons, "cxi").astype(np.uint16))
         hdf5.dataset(file, PATH, slab).attrs["polarity"] = POLARITY
 
     hdf5.write(path, "crystfel", mask, fill)
