@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import curve_fit
 
 import workbench as wb
+from workbench.cli import main
 from workbench.detectors import AGIPD_1M, find
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
@@ -152,6 +153,18 @@ def test_modules_reordered_or_missing_are_refused(tmp_path, old, new, problem):
 def test_a_geometry_of_another_detector_is_refused(tmp_path):
     with pytest.raises(WorkbenchError, match="the image is of a AGIPD-1M, its geometry"):
         DetectorImage(FRAME, Geometry.ideal())
+
+
+def test_the_corrected_geometry_of_the_command_keeps_the_lines_of_the_file(tmp_path, geom, capsys):
+    np.save(tmp_path / "frame.npy", FRAME)
+    wb.write_mask(wb.Mask.from_good(np.zeros(AGIPD_1M.shape, bool)), tmp_path / "none.h5")
+    image, new = str(tmp_path / "frame.npy"), tmp_path / "new.geom"
+    options = ["--mask", str(tmp_path / "none.h5"), "--geometry", str(geom)]
+    assert main(["align", image, *options, "-o", str(new)]) == 0
+    assert "; AGIPD-1M geometry file written by karabo_data 0.2.0" in new.read_text()
+    assert Geometry.read(new) == Geometry.read(geom), "no pixels, so nothing moves"
+    assert main(["align", image, *options]) == 0
+    assert wb.read_image(tmp_path / "frame_cc.h5").geometry == Geometry.read(geom)
 
 
 def test_a_corrected_geometry_is_a_new_version(tmp_path):

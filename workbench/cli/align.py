@@ -73,7 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="averages of one and of the other half of the events (workbench average --halves), to "
         "see whether they agree",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", metavar="FILE", help="default IMAGE_cc.cbf")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE",
+        help="image with the corrected geometry (default IMAGE_cc.cbf, or .h5 for detectors that "
+        "CBF files do not hold), or the geometry alone: .data, or .geom with the other lines of "
+        "--geometry",
+    )  # fmt: skip
     parser.add_argument("--no-save", action="store_true", help="print only, write nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -100,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
         alignment = align_quadrants(image, geometry, mask, args.method, settings, halves=halves)
         written = None
         if not args.no_save:
-            written = _save(image, alignment, args.output or cc_path(path))
+            written = _save(
+                image, alignment, args.output or cc_path(path, alignment), args.geometry
+            )
         results.append({"image": str(path), "written": written} | alignment.to_dict())
         if not args.json:
             print("\n".join(_lines(path, alignment, written)))
@@ -143,15 +150,27 @@ def _rank(
     return 0
 
 
-def cc_path(path: str | Path) -> Path:
-    """Name of the corrected image beside its source: ``x_max.cbf`` gives ``x_max_cc.cbf``."""
+def cc_path(path: str | Path, alignment: Alignment) -> Path:
+    """Name of the corrected image beside its source: ``x_max.cbf`` gives ``x_max_cc.cbf``.
+
+    HDF5 for detectors that CBF files do not hold.
+    """
+    from workbench.geometry.formats.imgcif_header import TYPES
+
     source = Path(path)
-    return source.with_name(f"{source.stem}_cc.cbf")
+    ending = "cbf" if alignment.geometry.detector in TYPES.values() else "h5"
+    return source.with_name(f"{source.stem}_cc.{ending}")
 
 
-def _save(image: DetectorImage, alignment: Alignment, path: str | Path) -> str:
+def _save(image: DetectorImage, alignment: Alignment, path: str | Path, source: str | None) -> str:
+    """Write the corrected geometry, alone or with the image, as the ending says."""
     from workbench.images import write_image
 
+    ending = Path(path).suffix.lower()
+    if ending in (".geom", ".data"):
+        like = source if ending == ".geom" and source and source.endswith(".geom") else None
+        alignment.geometry.write(path, like=like)
+        return str(path)
     corrected = dataclasses.replace(image, geometry=alignment.geometry)
     write_image(corrected, path)
     return str(path)

@@ -343,11 +343,13 @@ def parse_crystfel(text: str, name: str = "geometry", frame: str | None = None) 
     return CrystfelGeometry(geometry, distance, offset_um / 1000, frame, left)
 
 
-def _likeness(detector: Detector, panels: dict[str, _Settings]) -> tuple[int, int]:
-    """How many of the detector's panels there are, and (negative) how many are missing."""
+def _likeness(detector: Detector, panels: dict[str, _Settings]) -> tuple[int, int, bool]:
+    """Number of the detector's panels that are there, less the missing ones, and if they fit."""
     names = panel_names(detector)
-    present = sum(name in panels for name in names)
-    return present, present - len(names)
+    present = [panels[name] for name in names if name in panels]
+    rows, columns = detector.asic_shape
+    fits = all(panel.size() == [columns, rows] for panel in present[:1])
+    return len(present), len(present) - len(names), fits
 
 
 def _read_text(path: str | os.PathLike[str]) -> str:
@@ -405,6 +407,12 @@ class _Settings(dict[str, tuple[str, int]]):
             raise self.refusal(key, problem)
         return vector / length
 
+    def size(self) -> list[float]:
+        """Pixels along fast and slow."""
+        return [
+            self.number(f"max_{axis}") - self.number(f"min_{axis}") + 1 for axis in ("fs", "ss")
+        ]
+
     def check_module(self, module: int) -> None:
         """Refuse a panel whose data are another module's: images would be drawn wrong."""
         for key in ("dim0", "dim1"):
@@ -418,9 +426,7 @@ class _Settings(dict[str, tuple[str, int]]):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Directions of fast and slow (unit vectors) and the first corner (µm)."""
         rows, columns = detector.asic_shape
-        size = [
-            self.number(f"max_{axis}") - self.number(f"min_{axis}") + 1 for axis in ("fs", "ss")
-        ]
+        size = self.size()
         if size != [columns, rows]:
             problem = f"{self.panel} has {size[0]:g} × {size[1]:g} pixels, an ASIC of a "
             raise self.refusal("min_fs", f"{problem}{detector.name} {columns} × {rows}.")
