@@ -1,19 +1,49 @@
-"""HDF5 files: written whole or not at all, and searched no deeper than any program writes them."""
+"""HDF5 files: written whole or not at all, and looked through in a process of its own first."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
+from workbench import hdf5_walk
+from workbench.errors import FileFormatError
 from workbench.files import replacing
+from workbench.guarded import GuardedError, run_guarded
 
 if TYPE_CHECKING:
     import h5py
 
-DEEPEST = 20
-MOST_OBJECTS = 20_000
+
+@contextmanager
+def reading_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open a file to read, after another process has read through it and lived.
+
+    Raises
+    ------
+    FileFormatError
+        If the HDF5 library crashes on the file, does not finish, or asks for too much memory.
+    OSError
+        If the library refuses the file.
+    """
+    import h5py
+
+    status = os.stat(path)
+    absolute = os.path.abspath(path)
+    _look_through(absolute, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    with h5py.File(absolute, "r") as file:
+        yield file
+
+
+@lru_cache(maxsize=256)
+def _look_through(path: str, *_state: int) -> None:
+    """Read through a file elsewhere, once as long as it is the same."""
+    try:
+        run_guarded(hdf5_walk.__file__, path, library="the HDF5 library")
+    except GuardedError as error:
+        raise FileFormatError(path, f"this HDF5 file is damaged ({error}).") from error
 
 
 @contextmanager
@@ -142,27 +172,3 @@ class _LastingStream:
                 self._stream.flush()
             except OSError as error:
                 self._error = error
-
-
-def datasets(file: h5py.Group) -> Iterator[h5py.Dataset]:
-    """Datasets in a file, each once, group by group; other files are not looked into.
-
-    Groups deeper than `DEEPEST`, and what comes after `MOST_OBJECTS` objects, are left out.
-    """
-    import h5py
-
-    seen: set[int] = set()
-    waiting: list[tuple[h5py.Group | h5py.Dataset, int]] = [(file, 0)]
-    while waiting and len(seen) < MOST_OBJECTS:
-        item, depth = waiting.pop()
-        place = h5py.h5o.get_info(item.id).addr
-        if place in seen:
-            continue
-        seen.add(place)
-        if isinstance(item, h5py.Dataset):
-            yield item
-        elif isinstance(item, h5py.Group) and depth <= DEEPEST:
-            names = [
-                name for name in item if isinstance(item.get(name, getlink=True), h5py.HardLink)
-            ]
-            waiting += [(item[name], depth + 1) for name in reversed(names)]

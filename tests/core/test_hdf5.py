@@ -7,13 +7,16 @@ import h5py
 import numpy as np
 import pytest
 
-from workbench.errors import WorkbenchError
-from workbench.hdf5 import datasets, replacing_hdf5
+from workbench import guarded
+from workbench.errors import FileFormatError, WorkbenchError
+from workbench.hdf5 import reading_hdf5, replacing_hdf5
+from workbench.hdf5_walk import datasets
 
 FULL_DISK = """
 import resource, signal, sys
 import numpy as np
-from workbench.errors import WorkbenchError
+from workbench import guarded
+from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, write_image
 from workbench.mask import write_mask
@@ -65,6 +68,41 @@ def test_a_file_is_replaced_whole(tmp_path):
         fail()
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "library",
+    [
+        "import os; os.abort()",
+        "import ctypes; ctypes.string_at(0)",
+        "import time; time.sleep(60)",
+        "raise MemoryError",
+    ],
+)
+def test_a_death_of_the_hdf5_library_is_a_refusal(tmp_path, monkeypatch, library):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = 1
+    (tmp_path / "h5py.py").write_text(library)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(guarded, "MOST_SECONDS", 2)
+    with (
+        pytest.raises(FileFormatError, match="this HDF5 file is damaged") as caught,
+        reading_hdf5(tmp_path / "x.h5"),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_looked_through_again_when_it_has_changed(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("workbench.hdf5.run_guarded", lambda *a, **_: calls.append(a) or b"")
+    for size in (1, 1, 2):
+        if not calls or size > 1:
+            with h5py.File(tmp_path / "x.h5", "w") as file:
+                file["a"] = np.arange(size)
+        with reading_hdf5(tmp_path / "x.h5") as file:
+            assert len(file["a"]) == size
+    assert len(calls) == 2
 
 
 def test_datasets_come_once_and_in_the_order_of_their_groups(tmp_path):

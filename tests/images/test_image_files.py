@@ -1,11 +1,14 @@
 """Image files: every CSPAD layout is understood, everything else is refused in one line."""
 
+import gzip
 import os
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from workbench import guarded
 from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
@@ -121,6 +124,26 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
             read_image(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("crash", "fails on it"),
+        ("endless-search", "does not finish"),
+        ("asks-for-a-gigabyte", "more than 512 MB"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_image, lambda path: next(open_frames(path).events())])
+def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
+    tmp_path, monkeypatch, name, says, read
+):
+    monkeypatch.setattr(guarded, "MOST_SECONDS", 4)
+    content = gzip.decompress((Path(__file__).parent / "damaged" / f"{name}.h5.gz").read_bytes())
+    (tmp_path / "x.h5").write_bytes(content)
+    with pytest.raises(FileFormatError, match=says) as caught:
+        read(tmp_path / "x.h5")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ending", [".edf", ".tif"])

@@ -32,6 +32,7 @@ from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.geometry.formats import cif, imgcif, imgcif_header
+from workbench.guarded import GuardedError
 from workbench.images import cbflib
 from workbench.images.model import DetectorImage
 
@@ -327,7 +328,7 @@ def _decoded(content: bytes, path: str, sections: list[_Section], size: int) -> 
     }
     try:
         pixels = cbflib.decode(path, packed) if packed else b""
-    except cbflib.CbflibError as error:
+    except GuardedError as error:
         raise FileFormatError(path, f"the compressed pixels cannot be read ({error}).") from error
     arrays: list[NDArray[Any]] = []
     place = 0

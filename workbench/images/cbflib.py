@@ -8,19 +8,8 @@ bytes of those rows of ``array_data`` (KIND ``real`` or ``integer``) to its stan
 from __future__ import annotations
 
 import os
-import resource
-import subprocess
 import sys
 from collections.abc import Mapping
-
-CPU_SECONDS = 20
-"""A CSPAD needs a tenth of a second."""
-MOST_SECONDS = 120
-MOST_BYTES = 2 * 2**30
-
-
-class CbflibError(Exception):
-    """CBFlib did not decode the sections; the message says why in one clause."""
 
 
 def decode(path: str, sections: Mapping[int, str]) -> bytes:
@@ -32,29 +21,16 @@ def decode(path: str, sections: Mapping[int, str]) -> bytes:
 
     Raises
     ------
-    CbflibError
+    GuardedError
         If CBFlib refuses them, dies, or takes too long.
     """
+    from workbench.guarded import run_guarded
+
     words = [word for row, kind in sections.items() for word in (str(row), kind)]
-    command = [sys.executable, "-P", __file__, os.path.abspath(path), *words]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=MOST_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise CbflibError("CBFlib does not finish") from None
-    except OSError as error:
-        raise CbflibError(f"no process can be started for CBFlib, {error.strerror}") from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode("ascii", "replace").split())
-        raise CbflibError(said[-80:] or "CBFlib fails on it")
-    return done.stdout
+    return run_guarded(__file__, os.path.abspath(path), *words, library="CBFlib")
 
 
 def _main(path: str, *words: str) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     import pycbf
 
     with os.fdopen(os.dup(1), "wb") as result:

@@ -16,7 +16,8 @@ from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
-from workbench.hdf5 import datasets, replacing_hdf5
+from workbench.hdf5 import reading_hdf5, replacing_hdf5
+from workbench.hdf5_walk import datasets
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
 from workbench.numpy_files import read_array, read_only_array
@@ -149,10 +150,8 @@ def _plain_text(geometry: Geometry) -> str:
 
 
 def _read_hdf5(path: str, dataset: str) -> DetectorImage:
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with reading_hdf5(path) as file:
             chosen = _find_dataset(file, path, dataset)
             facts = dict(chosen.attrs)
             data = as_detector_array(chosen[()])

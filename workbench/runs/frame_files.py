@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from workbench.detectors import DETECTORS, recognise
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.files import only_regular, read_regular
-from workbench.hdf5 import datasets
+from workbench.hdf5 import reading_hdf5
+from workbench.hdf5_walk import datasets
 from workbench.numpy_files import MOST_EXPANDED, read_header, read_only_array
 from workbench.quantities import HC_EV_ANGSTROM
 
@@ -124,9 +125,7 @@ def count_frames(path: Path, dataset: str = "") -> int:
         if kind == "npz":
             return _length(read_only_array(path, _as_stack, dataset))
         if kind == "hdf5":
-            import h5py
-
-            with h5py.File(path, "r") as file:
+            with reading_hdf5(path) as file:
                 return _length(_find_dataset(file, path, dataset))
     return 1
 
@@ -345,12 +344,10 @@ def _as_stack(shape: tuple[int, ...]) -> bool:
 
 
 def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
-    import h5py
-
     with suppress(ImportError):  # filters of compressed files, where installed
         import hdf5plugin  # noqa: F401
     try:
-        with h5py.File(path, "r") as file:
+        with reading_hdf5(path) as file:
             dataset = _find_dataset(file, path, named)
             tells = _Tells(file, dataset)
             mask = _find_mask(dataset)

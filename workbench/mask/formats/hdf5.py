@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
-from workbench.hdf5 import replacing_hdf5
+from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.mask.images import detector_array
 from workbench.mask.mask import Mask
 from workbench.mask.reasons import table_of_words, with_table
@@ -91,10 +91,8 @@ def dataset(file: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file; whatever goes wrong in reading is one line about the file."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with reading_hdf5(path) as file:
             yield file
     except (FileFormatError, MaskError):
         raise
