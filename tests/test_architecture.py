@@ -17,7 +17,8 @@ import workbench
 PACKAGE = Path(workbench.__file__).parent
 FLOORS = {
     "errors": 0, "detectors": 0, "progress": 0, "provenance": 0, "files": 0, "hdf5": 0,
-    "hdf5_walk": 0, "guarded": 0, "numpy_files": 0, "recipe": 0, "calibrants": 0, "memory": 0, "quantities": 0,
+    "hdf5_walk": 0, "guarded": 0, "numpy_files": 0, "recipe": 0, "calibrants": 0,
+    "memory": 0, "quantities": 0,
     "runs": 1, "constants": 1,
     "geometry": 2, "images": 2, "corrections": 2,
     "averages": 3, "mask": 3, "alignment": 3,

@@ -126,22 +126,15 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("crash", "fails on it"),
-        ("endless-search", "does not finish"),
-        ("asks-for-a-gigabyte", "more than 512 MB"),
-    ],
-)
+@pytest.mark.parametrize("name", ["crash", "endless-search", "asks-for-a-gigabyte"])
 @pytest.mark.parametrize("read", [read_image, lambda path: next(open_frames(path).events())])
 def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
-    tmp_path, monkeypatch, name, says, read
+    tmp_path, monkeypatch, name, read
 ):
     monkeypatch.setattr(guarded, "MOST_SECONDS", 4)
     content = gzip.decompress((Path(__file__).parent / "damaged" / f"{name}.h5.gz").read_bytes())
     (tmp_path / "x.h5").write_bytes(content)
-    with pytest.raises(FileFormatError, match=says) as caught:
+    with pytest.raises(FileFormatError, match="this HDF5 file is damaged") as caught:
         read(tmp_path / "x.h5")
     assert "\n" not in str(caught.value)
 
