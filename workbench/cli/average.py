@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "frames", nargs="*", metavar="FILE",
         help="instead of a run, files of detector frames: npy, HDF5, CXI (FILE:/dataset), CBF, "
-        "EDF, TIFF …; averaged as they are unless --calib-dir and --run are given",
+        "EDF, TIFF …, or XTC2 files of an LCLS-II run; frames are averaged as they are unless "
+        "--calib-dir and --run are given",
     )  # fmt: skip
     add("-x", "--experiment", help="experiment, e.g. cxim1416")
     add(
@@ -243,7 +244,7 @@ def _open(args: argparse.Namespace, number: int) -> Run:
 
     if args.frames:
         first = Path(args.frames[0].partition(":/")[0])
-        return pipeline.open_frames(
+        return pipeline.open_files(
             args.frames,
             experiment=args.experiment or first.stem,
             run=number,

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "frames", nargs="*", metavar="FILE",
-        help="instead of a run, files of detector frames: npy, HDF5, CXI, CBF, EDF, TIFF",
+        help="instead of a run, files of detector frames: npy, HDF5, CXI, CBF, EDF, TIFF; or "
+        "XTC2 files of an LCLS-II run",
     )  # fmt: skip
     add("-x", "--experiment", help="experiment, e.g. cxim1416")
     add("-r", "--run", type=int, help="number of the run")
@@ -178,7 +179,7 @@ def _open(args: argparse.Namespace) -> Run:
 
     if args.frames:
         first = Path(args.frames[0].partition(":/")[0])
-        return pipeline.open_frames(
+        return pipeline.open_files(
             args.frames,
             experiment=args.experiment or first.stem,
             run=args.run or 0,

@@ -21,16 +21,24 @@ from workbench.detectors.base import (
 )
 from workbench.detectors.cspad import CSPAD, CSPAD_2X2
 from workbench.detectors.epix10k import EPIX10K2M, EPIX10KA_QUAD
+from workbench.detectors.jungfrau import JUNGFRAU_05M
 from workbench.errors import WorkbenchError
 
-DETECTORS: tuple[Detector, ...] = (CSPAD, CSPAD_2X2, EPIX10K2M, EPIX10KA_QUAD, AGIPD_1M)
+DETECTORS: tuple[Detector, ...] = (
+    CSPAD,
+    CSPAD_2X2,
+    EPIX10K2M,
+    EPIX10KA_QUAD,
+    JUNGFRAU_05M,
+    AGIPD_1M,
+)
 DEFAULT_ADDRESS = CSPAD.address
 """Address that is meant where none is given."""
 
 __all__ = [
     "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
-    "EPIX10KA_QUAD", "Detector", "GainRanges", "GeometryTree", "Group", "Part", "Placement",
-    "find", "recognise",
+    "EPIX10KA_QUAD", "JUNGFRAU_05M", "Detector", "GainRanges", "GeometryTree", "Group", "Part",
+    "Placement", "find", "recognise",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from workbench.pipeline.averaging import (
     recipe_hash,
     resolve,
 )
-from workbench.pipeline.frames import open_frames
+from workbench.pipeline.frames import open_files, open_frames
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.pipeline.results import deploy, geometry_store, save_results
 from workbench.pipeline.single_events import PixelHistory, pixel_history, read_event
@@ -42,6 +42,7 @@ __all__ = [
     "has_averages",
     "load_recipe",
     "make_recipe_mask",
+    "open_files",
     "open_frames",
     "open_recipe_run",
     "open_run",

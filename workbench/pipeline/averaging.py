@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,37 +19,45 @@ from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
-    from workbench.runs import Run, XtcRun
+    from workbench.runs import PsanaRun, Run, XtcRun
 
 Snapshot = Callable[["RunImages"], None]
 """Called every few seconds while a run is being averaged, with what there is so far."""
 
 
 def open_run(
-    experiment: str,
-    run: int,
+    experiment: str = "",
+    run: int = 0,
     address: str = DEFAULT_ADDRESS,
     psdm_dir: str | os.PathLike[str] | None = None,
     xtc_dir: str | os.PathLike[str] | None = None,
     calib_dir: str | os.PathLike[str] | None = None,
-) -> XtcRun:
+    *,
+    files: Sequence[str | os.PathLike[str]] = (),
+) -> XtcRun | PsanaRun:
     """Open a run for reading; nothing of its events is read yet.
 
     Parameters
     ----------
     experiment : e.g. ``cxim1416``.
     run : run number.
-    address : detector address, e.g. ``CxiDs1.0:Cspad.0``.
+    address : detector address, e.g. ``CxiDs1.0:Cspad.0``; of LCLS-II the detector's name, e.g.
+        ``jungfrau``, where there are several.
     psdm_dir : root of the data tree (default ``$SIT_PSDM_DATA``).
     xtc_dir, calib_dir : the folders themselves, where they are not in such a tree.
+    files : XTC2 files of one LCLS-II run, instead of experiment and number; psana reads them.
 
     Raises
     ------
     RunNotFoundError, DetectorNotFoundError
         If there is no such run or detector; the message lists what there is.
+    WorkbenchError
+        If psana is needed and not installed.
     """
     from workbench import corrections, runs
 
+    if files:
+        return runs.open_psana(files, address, calib_dir, corrections.make_corrector)
     return runs.open_run(
         experiment,
         run,
@@ -126,7 +134,7 @@ def _real(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def open_recipe_run(recipe: Recipe, number: int) -> XtcRun:
+def open_recipe_run(recipe: Recipe, number: int) -> XtcRun | PsanaRun:
     """Open one of a recipe's runs."""
     experiment = recipe.experiment
     if not experiment.name:

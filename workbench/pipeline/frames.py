@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.detectors import DEFAULT_ADDRESS
+from workbench.pipeline.averaging import open_run
 
 if TYPE_CHECKING:
     from workbench.images import DetectorImage
-    from workbench.runs import Frames
+    from workbench.runs import Frames, Run
 
 
 def open_frames(
@@ -48,6 +49,20 @@ def open_frames(
         make_corrector=corrections.make_corrector,
         read_cbf=_read_cbf,
     )
+
+
+def open_files(
+    paths: Sequence[str],
+    *,
+    experiment: str = "",
+    run: int = 0,
+    address: str = DEFAULT_ADDRESS,
+    calib_dir: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Open XTC2 files of an LCLS-II run, or files of frames (see `open_frames`)."""
+    if all(path.endswith(".xtc2") for path in paths):
+        return open_run(address=address, calib_dir=calib_dir, files=paths)
+    return open_frames(paths, experiment=experiment, run=run, address=address, calib_dir=calib_dir)
 
 
 def _read_cbf(path: Path) -> DetectorImage:

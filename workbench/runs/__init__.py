@@ -5,6 +5,7 @@ from workbench.runs.event import XtcEvent
 from workbench.runs.frames import FrameEvent, Frames, open_frames
 from workbench.runs.inspect import RunSummary, inspect_run, list_detectors
 from workbench.runs.protocols import Corrector, Event, EventSource, MakeCorrector, Run
+from workbench.runs.psana_run import PsanaEvent, PsanaRun, open_psana
 from workbench.runs.psdm import (
     ExperimentPlace,
     RunFile,
@@ -27,6 +28,8 @@ __all__ = [
     "Frames",
     "MakeCorrector",
     "ModulePixels",
+    "PsanaEvent",
+    "PsanaRun",
     "Run",
     "RunFile",
     "RunFiles",
@@ -41,5 +44,6 @@ __all__ = [
     "list_experiments",
     "list_runs",
     "open_frames",
+    "open_psana",
     "open_run",
 ]

@@ -13,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DEFAULT_ADDRESS
-from workbench.errors import DetectorNotFoundError, NoEventsError, WorkbenchError
+from workbench.errors import (
+    DetectorNotFoundError,
+    NoEventsError,
+    RunNotFoundError,
+    WorkbenchError,
+)
 from workbench.recipe import Corrections, Events
 from workbench.runs.counting import estimate_events
 from workbench.runs.event import XtcEvent
 from workbench.runs.protocols import MakeCorrector
+from workbench.runs.psana_run import PsanaRun, find_files, open_psana
 from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
 from workbench.runs.select import selected
 from workbench.runs.subset import EventSubset
@@ -154,16 +160,17 @@ def open_run(
     xtc_dir: PathLike | None = None,
     calib_dir: PathLike | None = None,
     make_corrector: MakeCorrector | None = None,
-) -> XtcRun:
-    """Open a run.
+) -> XtcRun | PsanaRun:
+    """Open a run: its XTC files, or of LCLS-II its XTC2 files, which psana reads.
 
     Parameters
     ----------
     experiment : e.g. ``cxim1416``.
     run : number of the run.
-    address : detector, e.g. ``CxiDs1.0:Cspad.0``, or its alias in the run, e.g. ``DscCsPad``.
+    address : detector, e.g. ``CxiDs1.0:Cspad.0``, or its alias in the run, e.g. ``DscCsPad``; of
+        LCLS-II its name, e.g. ``jungfrau``, where there are several.
     psdm_dir : root of the data tree (default ``$SIT_PSDM_DATA``, else ``/reg/d/psdm``).
-    xtc_dir : folder of the ``.xtc`` files, instead of the tree's.
+    xtc_dir : folder of the ``.xtc`` or ``.xtc2`` files, instead of the tree's.
     calib_dir : calibration directory, instead of the tree's.
     make_corrector : makes what ``events(corrections=…)`` applies; `workbench.open_run` gives it.
 
@@ -178,11 +185,20 @@ def open_run(
         If the run has no events.
     FileFormatError
         If a file is not an XTC file.
+    WorkbenchError
+        If psana is needed and not installed.
     """
     place = find_experiment(
         experiment, os.fspath(psdm_dir) if psdm_dir else None, xtc_dir, calib_dir
     )
-    return XtcRun(place, place.run(run), address, make_corrector)
+    try:
+        files = place.run(run)
+    except RunNotFoundError:
+        of_lcls2 = find_files(place.xtc_dir, run)
+        if not of_lcls2:
+            raise
+        return open_psana(of_lcls2, address, place.calib_dir, make_corrector)
+    return XtcRun(place, files, address, make_corrector)
 
 
 def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int, EventReader]:

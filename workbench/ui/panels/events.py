@@ -12,7 +12,7 @@ from workbench.ui.panels.base import Panel, labelled, note_text, row
 from workbench.ui.widgets.image_view import SINGLE_EVENT
 
 if TYPE_CHECKING:
-    from workbench.runs import Event, XtcRun
+    from workbench.runs import Event, Run
 
 
 class EventBrowser:
@@ -43,7 +43,7 @@ class EventBrowser:
                 self.text,
             ]
         )
-        self._opened: tuple[object, XtcRun] | None = None
+        self._opened: tuple[object, Run] | None = None
         self._is_open = False
         self._tiles = self.view.tiles  # what was shown before
         self.run.observe(lambda change: self._run_chosen(), "value")
@@ -103,7 +103,7 @@ class EventBrowser:
         if self._opened is None or self._opened[0] != key:
             self._opened = key, pipeline.open_recipe_run(recipe, chosen)
         run = self._opened[1]
-        self.number.max = max(0, run.event_count - 1)
+        self.number.max = max(0, (run.event_count or 1) - 1)
         self.number.value = index = min(index, self.number.max)
         event = pipeline.read_event(run, index, corrections)
         title = f"run {chosen}, event {index}"
