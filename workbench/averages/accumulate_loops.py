@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from workbench.corrections.correction_loops import correct, module_common_mode
+from workbench.corrections.gain_range_loops import correct_ranges
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
@@ -281,6 +282,38 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
             raw = _tile(addresses, event, start, size)
             correct(raw, offset, common[event], factor, second, tile)
             _add_corrected(tile, shift, sums, squares, high, low)
+
+
+@njit(nogil=True, cache=True)
+def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-untyped-def]
+    """Correct the pixels of one module of a detector with gain ranges and add them.
+
+    Parameters
+    ----------
+    addresses : as for `add_raw`; the pixels are uint16.
+    tables : `workbench.corrections.gain_ranges.RangeTables`.
+    count : int64 ``(modules, pixels)``, events in which a pixel had a value; added to.
+    arrays : `CorrectedArrays`; `shift` is set where the count is 0.
+    """
+    pixels = arrays.sums.shape[1]
+    corrected = np.empty(pixels, np.float32)
+    count, shift, sums = count[module], arrays.shift[module], arrays.sums[module]
+    squares = arrays.squares[module]
+    maximum, minimum = arrays.maximum[module], arrays.minimum[module]
+    for event in range(addresses.size):
+        raw = _tile(addresses, event, 0, pixels).view(np.uint16)
+        correct_ranges(raw, tables, module, corrected)
+        for i in range(pixels):
+            value = corrected[i]
+            if value == value:  # not NaN
+                if count[i] == 0:
+                    shift[i] = value
+                count[i] += 1
+                away = np.float64(value) - shift[i]
+                sums[i] += away
+                squares[i] += away * away
+                maximum[i] = max(maximum[i], value)
+                minimum[i] = min(minimum[i], value)
 
 
 @njit(nogil=True, cache=True)

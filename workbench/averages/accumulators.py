@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from workbench.averages.accumulate_loops import (
     CorrectedArrays,
     RawArrays,
     add_corrected,
+    add_ranges,
     add_raw,
     finish_raw,
 )
 from workbench.averages.statistics import Statistics
-from workbench.corrections import Corrector
+from workbench.corrections import AnyCorrector, Corrector, RangeCorrector
 from workbench.errors import WorkbenchError
 from workbench.runs import Event
 
@@ -49,7 +50,7 @@ class Block:
         modules, rows, columns = shape
         steps = 2 * rows * columns * np.arange(modules)
         addresses = np.zeros((modules, len(events)), np.int64)
-        self._keep: list[NDArray[np.int16]] = []
+        self._keep: list[NDArray[Any]] = []
         self._turn = iter(range(modules))  # next() of it is atomic
         for column, event in zip(addresses.T, events, strict=True):
             for places, pixels in event.modules:
@@ -59,7 +60,7 @@ class Block:
                         f"An event has modules of the shape {pixels.shape}, expected {shape}; only "
                         "events of one detector can be averaged."
                     )
-                pixels = np.ascontiguousarray(pixels, np.int16)
+                pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
                 self._keep.append(pixels)
                 start = pixels.__array_interface__["data"][0] + steps[: len(places)]
                 first, last = places[0], places[-1]
@@ -201,6 +202,52 @@ class CorrectedSums:
         return result
 
 
+class RangeSums:
+    """Sums of events of a detector with gain ranges, corrected one by one as `CorrectedSums`.
+
+    Pixels whose gain bits stand for no range have no value in that event.
+    """
+
+    def __init__(self, corrector: RangeCorrector) -> None:
+        self.shape = corrector.shape
+        pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
+        self._tables = corrector.tables
+        self._arrays = CorrectedArrays(
+            shift=np.zeros(pixels),
+            sums=np.zeros(pixels),
+            squares=np.zeros(pixels),
+            maximum=np.full(pixels, -np.inf, np.float32),
+            minimum=np.full(pixels, np.inf, np.float32),
+        )
+        self._pixel_count = np.zeros(pixels, np.int64)
+        self._count = 0
+
+    def load(self, events: Sequence[Event]) -> Pending:
+        """Prepare some events."""
+        block = Block(events, self.shape)
+        return Pending(partial(self._add, block), partial(self._added, block))
+
+    def _add(self, block: Block) -> None:
+        for module, addresses in block.modules():
+            add_ranges(addresses, module, self._tables, self._pixel_count, self._arrays)
+
+    def _added(self, block: Block) -> None:
+        self._count += block.events
+
+    def statistics(self) -> Statistics:
+        """Statistics so far."""
+        arrays, count = self._arrays, self._pixel_count.reshape(self.shape)
+        mean = arrays.sums / np.maximum(self._pixel_count, 1)
+        return Statistics(
+            self._count,
+            count.copy(),
+            (arrays.shift + mean).reshape(self.shape),
+            np.maximum(arrays.squares - arrays.sums * mean, 0.0).reshape(self.shape),
+            arrays.maximum.astype(np.float64).reshape(self.shape),
+            arrays.minimum.astype(np.float64).reshape(self.shape),
+        )
+
+
 class FrameSums:
     """Statistics of frames of any kind, with NaN and masked pixels left out per pixel.
 
@@ -214,7 +261,7 @@ class FrameSums:
     def __init__(
         self,
         shape: Shape,
-        corrector: Corrector | None = None,
+        corrector: AnyCorrector | None = None,
         begun: Statistics | None = None,
     ) -> None:
         self.shape = shape
@@ -256,20 +303,20 @@ class FrameSums:
         return self._statistics.copy()
 
 
-AnyAccumulator = RawSums | CorrectedSums | FrameSums
+AnyAccumulator = RawSums | CorrectedSums | RangeSums | FrameSums
 
 
 def make_accumulator(
     events: Sequence[Event],
     shape: Shape,
-    corrector: Corrector | None,
+    corrector: AnyCorrector | None,
     present: AnyAccumulator | None = None,
 ) -> AnyAccumulator:
     """Quickest exact accumulator that takes these events of a run.
 
     Parameters
     ----------
-    events : next events, all with data: int16 pixels, or frames of another type.
+    events : next events, all with data: pixels of the detector, or frames of another type.
     shape : of the detector's arrays.
     corrector : corrections, or None for raw data.
     present : the accumulator so far; given back if it takes the events, else what it has is
@@ -277,12 +324,15 @@ def make_accumulator(
     """
     if isinstance(present, FrameSums):
         return present
-    if not all(_of_detector(event) for event in events):
+    of_detector = np.int16 if not isinstance(corrector, RangeCorrector) else np.uint16
+    if not all(_of_detector(event, of_detector) for event in events):
         return FrameSums(shape, corrector, None if present is None else present.statistics())
     if present is not None:
         return present
     if corrector is None:
         return RawSums(shape)
+    if isinstance(corrector, RangeCorrector):
+        return RangeSums(corrector)
     if corrector.linear:
         return RawSums(shape, *corrector.offset_and_factor)
     return CorrectedSums(corrector) if corrector.by_module else FrameSums(shape, corrector)
@@ -294,9 +344,9 @@ def _absent(event: Event) -> list[int]:
     return sorted(set(range(len(event.raw))).difference(*(part.modules for part in event.modules)))
 
 
-def _of_detector(event: Event) -> bool:
-    """Whether pixels are those of the detector's converters: int16, none masked."""
+def _of_detector(event: Event, dtype: type[np.int16] | type[np.uint16]) -> bool:
+    """Whether pixels are those of the detector's converters: of their type, none masked."""
     return all(
-        pixels.dtype == np.int16 and not isinstance(pixels, np.ma.MaskedArray)
+        pixels.dtype == dtype and not isinstance(pixels, np.ma.MaskedArray)
         for _, pixels in event.modules
     )

@@ -18,7 +18,7 @@ from workbench.averages.accumulators import AnyAccumulator, Pending, make_accumu
 from workbench.averages.event_counts import EventCounts
 from workbench.averages.halves import Halves
 from workbench.averages.statistics import Statistics, merge_all
-from workbench.corrections import Corrector, make_corrector
+from workbench.corrections import AnyCorrector, Corrector, make_corrector
 from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
@@ -27,6 +27,8 @@ from workbench.runs import Event, EventSource
 BLOCK = 64
 """Events added at once, 290 MB of pixels of a CSPAD. The accumulators pass through memory once per
 block, so a smaller one is slower; two are in memory where several threads work."""
+BLOCK_BYTES = 300_000_000
+"""Pixels of a block take at most this much: of a larger detector there are fewer events in it."""
 HEADERS_BYTES = 4096
 """What an uncompressed event needs beside its pixels, at most."""
 FRAMES_BYTES = 100 << 20
@@ -96,10 +98,16 @@ class Job:
         return self.corrections is not None and not self.corrections.is_raw
 
     @cached_property
-    def corrector(self) -> Corrector | None:
-        """Corrector for the run, with the constants as they are now; None for raw data."""
-        if self.corrections is None or self.corrections.is_raw:
+    def corrector(self) -> AnyCorrector | None:
+        """Corrector for the run, with the constants as they are now; None for raw data.
+
+        Of a detector with gain ranges raw data need one too: it takes the gain bits off.
+        """
+        if self.run.detector.gain_ranges is not None and self.run.source != "frames":
+            return make_corrector(self.corrections or Corrections.none(), self.run)
+        if not self.corrected:
             return None
+        assert self.corrections is not None
         return make_corrector(self.corrections, self.run)
 
     @property
@@ -306,9 +314,10 @@ class _Adding:
 
 
 def _block_size(job: Job) -> int:
-    if job.run.source == "frames" or (job.corrector is not None and not job.corrector.by_module):
+    by_module = not isinstance(job.corrector, Corrector) or job.corrector.by_module
+    if job.run.source == "frames" or not by_module:
         return min(max(FRAMES_BYTES // (8 * job.run.detector.pixels), 1), BLOCK)
-    return BLOCK
+    return min(max(BLOCK_BYTES // (2 * job.run.detector.pixels), 1), BLOCK)
 
 
 class _Buffers:

@@ -179,6 +179,6 @@ def _digest(job: Job) -> str:
         return "none"
     tables = corrector.tables
     sum_of_all = hashlib.blake2b(digest_size=16)
-    for values in (tables.offset, tables.factor, tables.second, tables.good, tables.parameters):
+    for values in tables.parts:
         sum_of_all.update(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data)
     return sum_of_all.hexdigest()

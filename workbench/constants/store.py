@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from datetime import datetime
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from workbench.constants.choice import constants_folder, file_for_run
 from workbench.constants.text import read_constants_file, write_constants_file
-from workbench.detectors import find
+from workbench.detectors import DETECTORS, Detector, find
 from workbench.errors import ConstantsError, FileFormatError
 from workbench.files import only_regular
 from workbench.provenance import user
@@ -26,14 +27,21 @@ HISTORY = "HISTORY"
 
 
 def read_constants(
-    calib_dir: str | os.PathLike[str], address: str, kind: str, run: int
+    calib_dir: str | os.PathLike[str],
+    address: str,
+    kind: str,
+    run: int,
+    detector: Detector | None = None,
 ) -> NDArray[Any] | None:
     """Per-pixel constants that serve `run`, or None if none are deployed.
+
+    `detector` is what took the run, where the address alone does not tell.
 
     Returns
     -------
     Read-only array ``(modules, rows, columns)``, int64 for status words and masks, else float32
-    unless the file declares another type.
+    unless the file declares another type. Of a detector with gain ranges
+    ``(ranges, modules, rows, columns)``; status words and masks may do without the first axis.
 
     Raises
     ------
@@ -43,23 +51,29 @@ def read_constants(
     path = file_for_run(constants_folder(calib_dir, address, kind), run)
     if path is None:
         return None
-    return read_pixels(path, address, kind)
+    return read_pixels(path, address, kind, detector)
 
 
-def read_pixels(path: str | os.PathLike[str], address: str, kind: str) -> NDArray[Any]:
+def read_pixels(
+    path: str | os.PathLike[str], address: str, kind: str, detector: Detector | None = None
+) -> NDArray[Any]:
     """Per-pixel constants of one file in the detector's shape, read-only; see `read_constants`."""
     try:
         status = os.stat(path)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
-    return _read_pixels(os.fspath(path), address, kind, status.st_mtime_ns, status.st_size)
+    detector = detector or find(address)
+    return _read_pixels(os.fspath(path), detector, kind, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=6)
-def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int) -> NDArray[Any]:
+def _read_pixels(
+    path: str, detector: Detector, kind: str, modified_ns: int, size: int
+) -> NDArray[Any]:
     # parsing 2.3 million numbers takes half a second; a file that changed has another key
-    detector = find(address)
     dtype = np.int64 if kind in WHOLE_NUMBER_KINDS else None
+    if detector.gain_ranges is not None:
+        return _read_ranges(path, detector, kind, dtype)
     values = read_constants_file(path, detector.pixels, dtype)
     if detector.interleaved_constants:
         modules_last = values.reshape(*detector.module_shape, detector.modules)
@@ -68,6 +82,27 @@ def _read_pixels(path: str, address: str, kind: str, modified_ns: int, size: int
         pixels = values.reshape(detector.shape)
     pixels.flags.writeable = False
     return pixels
+
+
+def _read_ranges(path: str, detector: Detector, kind: str, dtype: DTypeLike | None) -> NDArray[Any]:
+    """Constants of each gain range, or of all together where `kind` is bits."""
+    assert detector.gain_ranges is not None
+    ranges = detector.gain_ranges.count
+    values = read_constants_file(path, None, dtype)
+    shapes: list[tuple[int, ...]] = [(ranges, *detector.shape)]
+    if kind in WHOLE_NUMBER_KINDS:
+        shapes.append(detector.shape)
+    for shape in shapes:
+        if values.size == math.prod(shape):
+            pixels = values.reshape(shape)
+            pixels.flags.writeable = False
+            return pixels
+    expected = f"{values.size} numbers; {kind} of the {detector.name} are {ranges} gain ranges × "
+    raise FileFormatError(
+        path,
+        f"found {expected}{detector.shape_text}, {ranges * detector.pixels} numbers.",
+        hint="Is it a constants file of this detector?",
+    )
 
 
 def read_common_mode(
@@ -107,9 +142,10 @@ def write_constants(
     ConstantsError
         If the array has not the detector's shape, or status words are not whole numbers.
     """
-    detector = find(address)
     values = np.asarray(values)
-    if values.shape != detector.shape:
+    detector = _detector_of(address, values.shape)
+    ranges = 0 if detector.gain_ranges is None else detector.gain_ranges.count
+    if values.shape not in (detector.shape, (ranges, *detector.shape)):
         raise ConstantsError(
             f"{kind} of {address} must have the shape {detector.shape}, not {values.shape}."
         )
@@ -128,6 +164,13 @@ def write_constants(
     if comment:
         header["COMMENT"] = comment
     write_constants_file(table, path, header, overwrite=overwrite)
+
+
+def _detector_of(address: str, shape: tuple[int, ...]) -> Detector:
+    """Detector of an address; of several kinds that share it, the one with arrays of `shape`."""
+    first = find(address)
+    kinds = [detector for detector in DETECTORS if detector.device == first.device]
+    return next((detector for detector in kinds if detector.shape == shape[-3:]), first)
 
 
 def deploy_constants(

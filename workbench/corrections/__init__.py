@@ -1,6 +1,6 @@
 """Corrections of raw pixels in psana's order: pedestals, common mode, gain, pixel gain, status."""
 
-from workbench.corrections.corrector import Corrector, make_corrector
+from workbench.corrections.corrector import AnyCorrector, Corrector, make_corrector
 from workbench.corrections.dark import (
     DarkConstants,
     DarkLimits,
@@ -8,6 +8,7 @@ from workbench.corrections.dark import (
     make_constants,
     refuse_deployed,
 )
+from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector
 from workbench.corrections.steps import (
     CommonMode,
     Gain,
@@ -18,6 +19,8 @@ from workbench.corrections.steps import (
 )
 
 __all__ = [
+    "AnyCorrector",
+    "BankCommonMode",
     "CommonMode",
     "Corrector",
     "DarkConstants",
@@ -25,6 +28,7 @@ __all__ = [
     "Gain",
     "Pedestals",
     "PixelGain",
+    "RangeCorrector",
     "StatusMask",
     "Step",
     "deploy_dark_constants",

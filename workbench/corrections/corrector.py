@@ -16,6 +16,13 @@ from workbench.constants import (
     read_common_mode,
     read_constants,
 )
+from workbench.corrections.gain_ranges import (
+    BankCommonMode,
+    RangeCorrector,
+    gain_code,
+    range_tables,
+    ranges_of,
+)
 from workbench.corrections.steps import (
     DEFAULT_COMMON_MODE,
     CommonMode,
@@ -45,6 +52,11 @@ class Tables(NamedTuple):
     algorithm: int
     parameters: NDArray[np.float64]
     unbonded: NDArray[np.int64]
+
+    @property
+    def parts(self) -> tuple[NDArray[Any], ...]:
+        """Every number that changes a corrected pixel, for a digest."""
+        return self.offset, self.factor, self.second, self.good, self.parameters
 
 
 @dataclass(frozen=True)
@@ -212,7 +224,11 @@ class Corrector:
         return [step.describe() for step in self.steps]
 
 
-def make_corrector(settings: Corrections, run: EventSource) -> Corrector:
+AnyCorrector = Corrector | RangeCorrector
+"""What corrects the events of a detector with one gain for each pixel, or with gain ranges."""
+
+
+def make_corrector(settings: Corrections, run: EventSource) -> AnyCorrector:
     """Corrector for a run, with the constants of its calibration directory.
 
     Parameters
@@ -228,16 +244,12 @@ def make_corrector(settings: Corrections, run: EventSource) -> Corrector:
     FileFormatError
         If a file of constants cannot be used.
     """
+    if run.detector.gain_ranges is not None:
+        return _make_range_corrector(settings, run)
     constants = _Constants(settings, run)
     pedestals = common_mode = gain = pixel_gain = status_mask = None
     if settings.pedestal:
-        values, source = constants.load("pedestals")
-        if values is None:
-            raise ConstantsError(
-                f"No pedestals serve run {run.number} in {constants.folder('pedestals')}; deploy "
-                "them from a dark run (workbench average --deploy-constants) or average raw data."
-            )
-        pedestals = Pedestals(values, source)
+        pedestals = Pedestals(*constants.pedestals())
     if settings.common_mode:
         status, status_source = constants.load("pixel_status")
         path = constants.file("common_mode")
@@ -260,6 +272,69 @@ def make_corrector(settings: Corrections, run: EventSource) -> Corrector:
             good = np.logical_and.reduce([(words & 0xFFFF) == 0 for words, _ in there])
             status_mask = StatusMask(good, ", ".join(source for _, source in there))
     return Corrector(run.detector, pedestals, common_mode, gain, pixel_gain, status_mask)
+
+
+def _make_range_corrector(settings: Corrections, run: EventSource) -> RangeCorrector:
+    """Corrector of a detector with gain ranges, by psana's rules for these.
+
+    Values are on the scale of the first range by the detector's nominal factors; with
+    ``pixel_gain`` they are divided by the gain constants instead, which then give the unit.
+    """
+    detector, ranges = run.detector, ranges_of(run.detector)
+    constants = _Constants(settings, run)
+    code = gain_code(run, ranges)
+    offset = None
+    factor: NDArray[Any] = np.ones((), np.float32)
+    steps: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    if settings.pedestal:
+        offset, source = constants.pedestals()
+        steps.append(Pedestals(offset, source).describe())
+        more, more_source = constants.load("pixel_offset")
+        if more is not None:
+            offset = offset + more
+            steps.append({"step": "pixel offset", "source": more_source})
+    bad, bad_source = None, ""
+    if settings.common_mode or settings.status_mask:
+        loaded = [constants.load(kind) for kind in ("pixel_status", "status_extra", "status_data")]
+        there = [(words, place) for words, place in loaded if words is not None]
+        if there:
+            bad = np.logical_or.reduce(
+                [(words.reshape(-1, *detector.shape) & 0xFFFF).any(axis=0) for words, _ in there]
+            )
+            bad_source = ", ".join(place for _, place in there)
+    common_mode = None
+    if settings.common_mode:
+        parameters = read_common_mode(constants.calib_dir, run.address, run.number)
+        if parameters is None:
+            warnings.append(
+                f"No common_mode file serves run {run.number}; psana then subtracts none from the "
+                f"{detector.name}, and neither is one subtracted here."
+            )
+        else:
+            common_mode = BankCommonMode(parameters, str(constants.file("common_mode")))
+            steps.append(common_mode.describe())
+    gain, gain_source = constants.load("pixel_gain") if settings.pixel_gain else (None, "")
+    if gain is not None:
+        factor = np.divide(1.0, gain, out=np.zeros_like(gain), where=gain != 0)
+        steps.append({"step": "pixel gain", "source": gain_source})
+    elif settings != Corrections.none():
+        factor = np.array(ranges.factors, np.float32)[:, None, None, None]
+        steps.append({
+            "step": "gain ranges", "source": f"nominal factors of the {detector.name}",
+            "factors": dict(zip(ranges.names, map(float, factor.flat), strict=True)),
+        })  # fmt: skip
+    if settings.gain is not None:
+        warnings.append(
+            f"The factor {settings.gain:g} for low gain is not used: the {detector.name} tells the "
+            "gain range of each pixel itself."
+        )
+    if settings.status_mask and bad is not None:
+        factor = factor * ~bad
+        steps.append(StatusMask(~bad, bad_source).describe())
+    good = None if bad is None else ~bad
+    tables = range_tables(detector, code, offset, factor, good, common_mode)
+    return RangeCorrector(detector, tables, tuple(steps), tuple(warnings))
 
 
 class _Constants:
@@ -286,5 +361,16 @@ class _Constants:
     def load(self, kind: str) -> tuple[NDArray[Any] | None, str]:
         """Values that serve the run, or None, and the file they come from."""
         path = self.file(kind)
-        values = read_constants(self.calib_dir, self._run.address, kind, self._run.number)
+        run = self._run
+        values = read_constants(self.calib_dir, run.address, kind, run.number, run.detector)
         return values, "" if path is None else str(path)
+
+    def pedestals(self) -> tuple[NDArray[Any], str]:
+        """Pedestals that serve the run, and the file they come from."""
+        values, source = self.load("pedestals")
+        if values is None:
+            raise ConstantsError(
+                f"No pedestals serve run {self._run.number} in {self.folder('pedestals')}; deploy "
+                "them from a dark run (workbench average --deploy-constants) or average raw data."
+            )
+        return values, source

@@ -24,7 +24,7 @@ from workbench import provenance
 from workbench.averages import Dask, Threads, deployed_geometry
 from workbench.averages.average import find_runner
 from workbench.averages.collect import Job, available_cores
-from workbench.corrections import Corrector
+from workbench.corrections import AnyCorrector
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
 from workbench.files import in_calibration_directory, replacing
 from workbench.frames.formats import (
@@ -263,7 +263,7 @@ class _Job:
     overwrite: bool
 
     @cached_property
-    def corrector(self) -> Corrector | None:
+    def corrector(self) -> AnyCorrector | None:
         """Corrector of the run; None for raw data."""
         return Job(self.run, self.corrections).corrector
 

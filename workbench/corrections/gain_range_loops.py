@@ -1,0 +1,105 @@
+"""The loops for detectors with gain ranges, compiled by numba; they release the GIL.
+
+Ranges and common mode follow psana's ``UtilsEpix10ka.calib_epix10ka_any``,
+``UtilsJungfrau.calib_jungfrau`` and ``UtilsCommonMode``; all results are float32, as psana's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+BANKS, ROWS, COLUMNS = 4, 1, 2
+"""Bits of the common mode's mode, applied in this order."""
+
+
+@njit(nogil=True, cache=True)
+def _subtract_median(values, member, place, limit, more_than):  # type: ignore[no-untyped-def]
+    """Subtract from the member pixels at `place` their median, if it is within the limit."""
+    taken = np.empty(place.size, np.float32)
+    count = 0
+    for i in place:
+        if member[i]:
+            taken[count] = values[i]
+            count += 1
+    if count == 0 or count <= more_than:
+        return
+    median = np.float32(np.median(taken[:count]))
+    if abs(median) < limit:
+        for i in place:
+            if member[i]:
+                values[i] -= median
+
+
+@njit(nogil=True, cache=True)
+def subtract_common_mode(values, member, shape, banks, mode, limit, least):  # type: ignore[no-untyped-def]
+    """Subtract the median of each bank, of each row of a bank, of each column of a bank's height.
+
+    Parameters
+    ----------
+    values : float32 pixels of a module, flat; changed in place.
+    member : uint8, flat; pixels that enter, and from which it is subtracted.
+    shape, banks : rows and columns of the module; banks down and across.
+    mode : sum of `BANKS`, `ROWS` and `COLUMNS`.
+    limit : ADU; a larger median is not subtracted.
+    least : pixels that a bank needs; a row or column needs more than that.
+    """
+    rows, columns = shape
+    height, width = rows // banks[0], columns // banks[1]
+    if mode & BANKS:
+        place = np.empty(height * width, np.int64)
+        for down in range(banks[0]):
+            for across in range(banks[1]):
+                for i in range(height):
+                    start = (down * height + i) * columns + across * width
+                    for j in range(width):
+                        place[i * width + j] = start + j
+                _subtract_median(values, member, place, limit, least - 1)
+    if mode & ROWS:
+        place = np.empty(width, np.int64)
+        for row in range(rows):
+            for across in range(banks[1]):
+                for j in range(width):
+                    place[j] = row * columns + across * width + j
+                _subtract_median(values, member, place, limit, least)
+    if mode & COLUMNS:
+        place = np.empty(height, np.int64)
+        for down in range(banks[0]):
+            for column in range(columns):
+                for i in range(height):
+                    place[i] = (down * height + i) * columns + column
+                _subtract_median(values, member, place, limit, least)
+
+
+@njit(nogil=True, cache=True)
+def correct_ranges(raw, tables, module, out):  # type: ignore[no-untyped-def]
+    """Correct one module; NaN where the gain bits stand for no range.
+
+    Parameters
+    ----------
+    raw : uint16 pixels with their gain bits, flat.
+    tables : `workbench.corrections.gain_ranges.RangeTables`.
+    module : which row of the tables.
+    out : float32, flat; written.
+    """
+    code, table = tables.code[module], tables.table
+    offset, factor = tables.offset[:, module], tables.factor[:, module]
+    for i in range(raw.size):
+        gain_range = table[code[i], raw[i] >> 14]
+        if gain_range < 0:
+            out[i] = np.nan
+        else:
+            out[i] = np.float32(raw[i] & tables.value_mask) - offset[gain_range, i]
+    if tables.mode:
+        member = np.zeros(raw.size, np.uint8)
+        for i in range(raw.size):
+            gain_range = table[code[i], raw[i] >> 14]
+            if gain_range >= 0 and tables.in_common_mode[gain_range]:
+                member[i] = tables.good[module, i] if tables.good.size else 1
+        subtract_common_mode(
+            out, member, tables.module_shape, tables.banks, tables.mode, tables.limit, tables.least
+        )
+    for i in range(raw.size):
+        gain_range = table[code[i], raw[i] >> 14]
+        if gain_range >= 0:
+            out[i] *= factor[gain_range, i]
