@@ -200,9 +200,10 @@ def test_raw_data_lose_their_gain_bits_and_nothing_else(tmp_path):
 
 
 def test_the_factor_for_low_gain_is_not_used_and_that_is_said(calib_dir):
-    made = make_corrector(Corrections(gain=6.85), run(calib_dir))
+    made = make_corrector(Corrections(gain=7.2), run(calib_dir))
     assert (made.apply(RAW)[1] == 200).all()
-    assert "6.85" in made.warnings[0]
+    assert "7.2" in made.warnings[0]
+    assert not make_corrector(Corrections(gain=6.85), run(calib_dir)).warnings
 
 
 def test_no_common_mode_is_subtracted_without_a_file_and_that_is_said(calib_dir):

@@ -198,7 +198,7 @@ def usable_pixels(
 
 
 def _saturation(detector: Detector, given_adu: float | None) -> float:
-    return float(detector.adc_max_adu) if given_adu is None else given_adu
+    return detector.saturation_adu if given_adu is None else given_adu
 
 
 def geometry_of(image: ImageLike, geometry: Geometry | None = None) -> Geometry:

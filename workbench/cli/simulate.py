@@ -13,6 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("folder", metavar="DIR", help="folder to write into; created if absent")
     parser.add_argument(
+        "--detector", choices=("cspad", "epix10k2m"), default="cspad",
+        help="what takes the runs (default cspad)",
+    )  # fmt: skip
+    parser.add_argument(
         "-n", "--events", "--numevents", dest="events", type=int, metavar="N",
         help="events per run, 4.6 MB each, three runs (default 26)",
     )  # fmt: skip
@@ -31,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the experiment and say where things are."""
+    if args.detector != "cspad":
+        return _run_switching(args)
     from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
     from workbench.simulate.truth import (
         BRIGHT_RUNS,
@@ -84,4 +90,56 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"or the whole calibration at once:\n  workbench report {shlex.quote(str(sample.recipe))}"
     )
+    return 0
+
+
+def _run_switching(args: argparse.Namespace) -> int:
+    """Write the sample experiment of a detector that switches its gain."""
+    from workbench.errors import WorkbenchError
+    from workbench.simulate.switching import (
+        BRIGHT_RUN,
+        DARK_RUN,
+        DEFAULT_SEED,
+        write_switching_experiment,
+    )
+
+    if args.crystals:
+        raise WorkbenchError("Only the CSPAD's sample experiment has a run of crystals.")
+    events = 26 if args.events is None else args.events
+    with Terminal("simulate") as progress:
+        made = write_switching_experiment(
+            args.folder,
+            args.detector,
+            events=events,
+            seed=DEFAULT_SEED if args.seed is None else args.seed,
+            progress=progress,
+            overwrite=args.overwrite,
+        )
+    sample = made.sample
+    places = {
+        "experiment": sample.experiment,
+        "dark_run": DARK_RUN,
+        "bright_runs": [BRIGHT_RUN],
+        "events_per_run": events,
+        "psdm_dir": str(made.folder),
+        "xtc_dir": str(made.xtc_dir),
+        "calib_dir": str(made.calib_dir),
+        "address": sample.detector.address,
+        "detz_offset_mm": sample.scene.distance_mm,
+        "truth": str(made.truth),
+        "recipe": str(made.recipe),
+    }
+    if args.json:
+        import json
+
+        print(json.dumps(places, indent=2))
+        return 0
+    print(f"Experiment  {sample.experiment}: dark run {DARK_RUN}, bright run {BRIGHT_RUN}, "
+          f"{events} events each")  # fmt: skip
+    print(f"Detector    {sample.detector.name}, {sample.detector.address}")
+    print(f"XTC files   {made.xtc_dir}")
+    print(f"Constants   {made.calib_dir}")
+    print(f"Truth       {made.truth}")
+    print(f"Recipe      {made.recipe}")
+    print(f"\nNext:\n  workbench report {shlex.quote(str(made.recipe))}")
     return 0

@@ -35,6 +35,7 @@ from workbench.corrections.steps import (
 from workbench.detectors import Detector
 from workbench.errors import ConstantsError
 from workbench.recipe import Corrections
+from workbench.recipe.corrections import LOW_GAIN_FACTOR
 from workbench.runs import EventSource
 
 
@@ -324,7 +325,7 @@ def _make_range_corrector(settings: Corrections, run: EventSource) -> RangeCorre
             "step": "gain ranges", "source": f"nominal factors of the {detector.name}",
             "factors": dict(zip(ranges.names, map(float, factor.flat), strict=True)),
         })  # fmt: skip
-    if settings.gain is not None:
+    if settings.gain not in (None, LOW_GAIN_FACTOR):  # the default is meant for a CSPAD
         warnings.append(
             f"The factor {settings.gain:g} for low gain is not used: the {detector.name} tells the "
             "gain range of each pixel itself."

@@ -204,6 +204,12 @@ class Detector:
         return np.int16 if self.gain_ranges is None else np.uint16
 
     @property
+    def saturation_adu(self) -> float:
+        """Value that no pixel in range reaches: the ADC's largest, on the scale of high gain."""
+        factors = (1.0,) if self.gain_ranges is None else self.gain_ranges.factors
+        return float(self.adc_max_adu) * max(map(abs, factors))
+
+    @property
     def rows(self) -> int:
         """Rows of a module (slow axis)."""
         return self.module_shape[0]

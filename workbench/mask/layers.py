@@ -93,7 +93,7 @@ def _unbonded(layer: UnbondedLayer, images: MaskImages) -> Selection:
 
 @select.register
 def _saturated(layer: SaturatedLayer, images: MaskImages) -> Selection:
-    level = images.detector.adc_max_adu if layer.level is None else layer.level
+    level = images.detector.saturation_adu if layer.level is None else layer.level
     return (("saturated", images.maximum >= level),)
 
 

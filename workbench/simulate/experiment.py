@@ -16,9 +16,7 @@ kind of experiment that is ever replaced.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +31,14 @@ from workbench.quantities import HC_EV_ANGSTROM
 from workbench.recipe import Experiment, Recipe, recipe_to_text
 from workbench.simulate.crystals import Crystal, CrystalShots
 from workbench.simulate.physics import expected_photons
+from workbench.simulate.placing import (
+    COMPLETE,
+    MARKER,
+    move_in,
+    refuse_other_files,
+    refuse_tree,
+    workshop,
+)
 from workbench.simulate.powder import shot_intensities, spot_stamps
 from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
 from workbench.simulate.texts import README
@@ -64,12 +70,8 @@ FEWEST_EVENTS = 4
 """So that both streams have both chunks."""
 MOST_EVENTS = 20000
 RECIPE = f"{EXPERIMENT}_r{BRIGHT_RUNS[0]:04d}.calibration.toml"
-COMPLETE = ".complete"
-MARKER = "SIMULATED"
 TREE = f"{INSTRUMENT}/{EXPERIMENT}"
 
-_WRITING = ".writing"
-_OLD = "replaced"
 _START_S = {
     54: 1456011960,
     74: 1456024000,
@@ -166,19 +168,20 @@ def write_experiment(
         )
     if not 0 <= seed < 2**32:
         raise WorkbenchError(f"The seed is {seed}; it must be 0 to {2**32 - 1}.")
-    _refuse_tree(folder, overwrite)
+    refuse_tree(folder, overwrite, TREE)
     truth = make_truth(seed)
     texts = sample_texts(truth, events)
-    _refuse_other_files(folder, texts, overwrite)
-    with _workshop(folder, 3 * events + crystals, overwrite) as workshop:
+    refuse_other_files(folder, texts, overwrite, TREE)
+    needed = 4 * ELEMENT_BYTES * (3 * events + crystals) + 30_000_000
+    with workshop(folder, needed, overwrite) as hidden:
         for name, text in texts.items():
-            path = workshop / name
+            path = hidden / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        sample = SampleExperiment(workshop)
+        sample = SampleExperiment(hidden)
         _write_constants(truth, sample)
         _write_runs(truth, sample, events, crystals, progress or Silent())
-        _move_in(workshop, folder)
+        move_in(hidden, folder, TREE)
         (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
     return SampleExperiment(folder)
 
@@ -301,101 +304,3 @@ def _write_run(
                 photon_energy_ev=energies[event] if spots is not None else None,
                 encoder_mm=encoder if event % _EPICS_EVERY < 2 else None,
             )
-
-
-# ---- putting them in place --------------------------------------------------------------------
-
-
-def _is_sample(folder: Path) -> bool:
-    """True if what lies in `folder` was written by this module."""
-    return (folder / COMPLETE).is_file() or (folder / TREE / MARKER).is_file()
-
-
-def _refuse_tree(folder: Path, overwrite: bool) -> None:
-    """Refuse what needs no look at the files: quick, before anything is computed."""
-    if folder.exists() and not folder.is_dir():
-        raise WorkbenchError(f"{folder} is a file; give a folder for the sample experiment.")
-    if (folder / TREE).exists() and not _is_sample(folder):
-        # cxim1416 is the name of a real experiment
-        raise WorkbenchError(
-            f"{folder / TREE} is not a simulated experiment and is left alone; choose another "
-            "folder."
-        )
-    if _is_sample(folder) and not overwrite:
-        raise WorkbenchError(
-            f"{folder} holds a sample experiment already; nothing was written. Choose another "
-            "folder, or give --overwrite to replace it with all that was deployed in it."
-        )
-
-
-def _refuse_other_files(folder: Path, texts: dict[str, str], overwrite: bool) -> None:
-    """Refuse to replace anything that is not a sample's; and, unless told otherwise, a folder
-    that holds anything but the very texts that would be written."""
-    for name, text in texts.items():
-        path = folder / name
-        if path.exists() and path.read_bytes() != text.encode("utf-8"):
-            if overwrite and _is_sample(folder):
-                continue
-            raise WorkbenchError(
-                f"{path} differs from the file that would be written; nothing was written. "
-                "Choose another folder."
-            )
-    if overwrite:
-        return
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.relative_to(folder).as_posix() not in texts:
-                raise WorkbenchError(
-                    f"{folder} holds other data ({path.relative_to(folder)}); nothing was "
-                    "written. Choose another folder, or give --overwrite to write beside them."
-                )
-
-
-@contextmanager
-def _workshop(folder: Path, events: int, overwrite: bool) -> Iterator[Path]:
-    """Hidden folder in which the experiment is made; it is gone afterwards in any case."""
-    workshop = folder / _WRITING
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if overwrite:
-            shutil.rmtree(workshop, ignore_errors=True)
-        workshop.mkdir()
-    except FileExistsError:
-        raise WorkbenchError(
-            f"{workshop} exists: another process is writing here, or one was killed; "
-            "give --overwrite to start afresh."
-        ) from None
-    except OSError as error:
-        raise WorkbenchError(f"{folder} cannot be written ({error.strerror}).") from error
-    try:
-        needed = 4 * ELEMENT_BYTES * events + 30_000_000
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise WorkbenchError(
-                f"{folder} has {free // 10**6} MB free, {needed // 10**6} MB are needed; choose "
-                "another disk or fewer --events."
-            )
-        yield workshop
-    except OSError as error:
-        raise WorkbenchError(
-            f"{folder} could not be written: {error.strerror or error}; nothing was left behind."
-        ) from error
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _move_in(workshop: Path, folder: Path) -> None:
-    """Move finished parts to their places: the experiment as a whole, other files one by one."""
-    (folder / COMPLETE).unlink(missing_ok=True)
-    tree = folder / TREE
-    if tree.exists():
-        os.replace(tree, workshop / _OLD)
-    tree.parent.mkdir(exist_ok=True)
-    os.replace(workshop / TREE, tree)
-    shutil.rmtree(workshop / _OLD, ignore_errors=True)
-    for part in [path for path in workshop.rglob("*") if path.is_file()]:
-        place = folder / part.relative_to(workshop)
-        place.parent.mkdir(exist_ok=True)
-        os.replace(part, place)

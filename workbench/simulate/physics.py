@@ -78,11 +78,11 @@ class Scene:
     shadow: Shadow | None = None
 
 
-def ring_radii_px(scene: Scene) -> NDArray[np.float64]:
+def ring_radii_px(scene: Scene, pixel_um: float = CSPAD.pixel_um) -> NDArray[np.float64]:
     """Radii of the scene's rings in the detector plane, px; NaN where a ring cannot be reached."""
     spacings = np.array([ring.d_angstrom for ring in as_rings(scene.rings)])
     two_theta = _two_theta(spacings, scene.wavelength_angstrom)
-    radii = scene.distance_mm * 1000 * np.tan(two_theta) / CSPAD.pixel_um
+    radii = scene.distance_mm * 1000 * np.tan(two_theta) / pixel_um
     return np.where(two_theta < np.pi / 2, radii, np.nan)
 
 
@@ -92,6 +92,7 @@ def expected_photons(
     *,
     plane_z_um: float | None = None,
     rings_only: bool = False,
+    pixel_um: float = CSPAD.pixel_um,
 ) -> NDArray[np.float32]:
     """Mean photons per pixel and frame.
 
@@ -101,27 +102,29 @@ def expected_photons(
     plane_z_um : z at which the distance of the scene applies; default the mean z rounded to
         whole millimetres, which is the z that geometry files give the detector as a whole.
     rings_only : leave the background out.
+    pixel_um : size of a pixel; lengths of the scene in px are in these.
 
     Returns
     -------
     float32 ``(…, 185, 388)``; the wide pixels of columns 193 and 194 collect 2.5 times the area.
+    Of modules with another number of columns all pixels collect the same area.
     """
     positions = np.asarray(positions_um, dtype=np.float64)
     if plane_z_um is None:
         plane_z_um = float(np.round(positions[..., 2].mean(), -3))
-    farthest = np.hypot(positions[..., 0], positions[..., 1]).max() / CSPAD.pixel_um
+    farthest = np.hypot(positions[..., 0], positions[..., 1]).max() / pixel_um
     # the distance of a pixel differs by a per mille from the plane's; a wide pixel reaches out
     grid = np.arange(0.0, 1.05 * farthest + 10, 0.02)
-    profile = _ring_profile(grid, scene)
+    profile = _ring_profile(grid, scene, pixel_um)
     if not rings_only:
-        profile += scene.background_photons * _water(grid, scene)
+        profile += scene.background_photons * _water(grid, scene, pixel_um)
 
     def radial(radius_px: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.interp(radius_px, grid, profile)
 
     def density(places: NDArray[np.float64]) -> NDArray[np.float64]:
         flat = 0.0 if rings_only else scene.flat_photons
-        return _density(places, scene, plane_z_um, radial, flat)
+        return _density(places, scene, plane_z_um, radial, flat, pixel_um)
 
     photons = density(positions)
     left, right = CSPAD.wide_columns
@@ -142,8 +145,9 @@ def _density(
     plane_z_um: float,
     radial: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     flat: float,
+    pixel_um: float,
 ) -> NDArray[np.float64]:
-    """Photons per 109.92 µm × 109.92 µm at positions ``(…, 3)``.
+    """Photons per pixel of normal size at positions ``(…, 3)``.
 
     `radial` gives polarised photons at a radius in px in the plane, `flat` is isotropic.
     """
@@ -162,18 +166,20 @@ def _density(
     # area seen under the angle: cos of incidence / distance², relative to the centre
     solid_angle = cosine_squared**1.5 * (scene.distance_mm * 1000 / along) ** 2
 
-    radius_px = scene.distance_mm * 1000 * tangent / CSPAD.pixel_um
+    radius_px = scene.distance_mm * 1000 * tangent / pixel_um
     photons = (polarisation * radial(radius_px) + flat) * solid_angle
     if scene.shadow is not None:
-        photons *= scene.shadow.of(x / CSPAD.pixel_um, y / CSPAD.pixel_um)
+        photons *= scene.shadow.of(x / pixel_um, y / pixel_um)
     return photons
 
 
-def _ring_profile(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
+def _ring_profile(
+    radius_px: NDArray[np.float64], scene: Scene, pixel_um: float
+) -> NDArray[np.float64]:
     profile = np.zeros_like(radius_px)
     rings = as_rings(scene.rings)
-    distance_px = scene.distance_mm * 1000 / CSPAD.pixel_um
-    for ring, radius in zip(rings, ring_radii_px(scene), strict=True):
+    distance_px = scene.distance_mm * 1000 / pixel_um
+    for ring, radius in zip(rings, ring_radii_px(scene, pixel_um), strict=True):
         if not radius < radius_px[-1] + 20:
             continue
         theta = np.arctan(radius / distance_px) / 2
@@ -189,10 +195,10 @@ def _ring_profile(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.fl
     return profile
 
 
-def _water(radius_px: NDArray[np.float64], scene: Scene) -> NDArray[np.float64]:
+def _water(radius_px: NDArray[np.float64], scene: Scene, pixel_um: float) -> NDArray[np.float64]:
     """Shape of scattering from a water jet: main peak at q = 2.0 Å⁻¹ (value 1), shoulder at 2.9
     Å⁻¹, rise to small angles from air and solutes."""
-    two_theta = np.arctan(radius_px * CSPAD.pixel_um / (scene.distance_mm * 1000))
+    two_theta = np.arctan(radius_px * pixel_um / (scene.distance_mm * 1000))
     q = 4 * np.pi * np.sin(two_theta / 2) / scene.wavelength_angstrom
 
     def shape(q: NDArray[np.float64]) -> NDArray[np.float64]:

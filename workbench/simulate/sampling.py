@@ -170,3 +170,48 @@ def read_out(  # type: ignore[no-untyped-def]
                     value += gain * _poisson(mean[sensor, row, column] * intensity, state)
                 number = math.floor(value + 0.5)
                 out[sensor, row, column] = np.int16(min(max(number, 0.0), 16383.0))
+
+
+@njit(cache=True, parallel=True)
+def read_out_ranges(  # type: ignore[no-untyped-def]
+    mean, intensity, pedestal, noise_adu, response, common_mode, switch, bits, seed, run, event,
+    table, out,
+):  # fmt: skip
+    """Digitise one frame of a detector whose pixels go to a lower gain where it is bright.
+
+    Parameters
+    ----------
+    mean : float32 ``(modules, rows, columns)``, expected photons at intensity 1.
+    intensity : brightness of this shot, 0 without beam.
+    pedestal, noise_adu, response : float32 ``(stages, modules, rows, columns)``, ADU and ADU per
+        photon, of each stage in the order a pixel goes through them.
+    common_mode : float64 ``(modules,)``, ADU, of the first stage.
+    switch : ADU; a signal beyond this is read in the next stage, if there is one.
+    bits : uint16 ``(stages,)``, gain bits in their places.
+    seed, run, event : the random stream.
+    table : from `normal_table`.
+    out : uint16 ``(modules, rows, columns)``, overwritten; values of 14 bits and the gain bits.
+    """
+    modules, rows, columns = mean.shape
+    stages = bits.size
+    for module in prange(modules):
+        state = np.zeros(1, np.uint64)
+        _seed(state, seed, run, event, module)
+        for row in range(rows):
+            for column in range(columns):
+                photons = 0
+                if intensity > 0.0:
+                    photons = _poisson(mean[module, row, column] * intensity, state)
+                noise = table[np.int64(_next(state) >> np.uint64(48))]
+                stage = 0
+                while True:
+                    signal = response[stage, module, row, column] * photons
+                    if stage == stages - 1 or abs(signal) <= switch:
+                        break
+                    stage += 1
+                value = pedestal[stage, module, row, column] + signal
+                value += noise_adu[stage, module, row, column] * noise
+                if stage == 0:
+                    value += common_mode[module]
+                number = math.floor(value + 0.5)
+                out[module, row, column] = np.uint16(min(max(number, 0.0), 16383.0)) | bits[stage]

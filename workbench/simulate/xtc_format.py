@@ -50,6 +50,10 @@ class Kind(IntEnum):
     CSPAD_CONFIG = 29 | 5 << 16
     EPICS_CONFIG = 54 | 1 << 16
     ALIASES = 69 | 1 << 16
+    JUNGFRAU_CONFIG = 107 | 4 << 16
+    JUNGFRAU_ELEMENT = 108 | 2 << 16
+    EPIX10KA2M_CONFIG = 117 | 2 << 16
+    EPIX10KA_ARRAY = 118 | 1 << 16
 
 
 DETECTORS = {
@@ -57,7 +61,9 @@ DETECTORS = {
     "XcsEndstation": 25, "MecEndstation": 26, "CxiDs1": 32, "CxiDs2": 33, "CxiDsd": 36,
     "MecTargetChamber": 44, "MfxEndstation": 48, "DetLab": 52,
 }  # fmt: skip
-DEVICES = {"NoDevice": 0, "Evr": 1, "Cspad": 10, "Cspad2x2": 13}
+DEVICES = {
+    "NoDevice": 0, "Evr": 1, "Cspad": 10, "Cspad2x2": 13, "Jungfrau": 43, "Epix10ka2M": 48,
+}  # fmt: skip
 
 
 def source(address: str, process: int = 0x2710) -> tuple[int, int]:

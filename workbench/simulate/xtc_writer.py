@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,40 @@ RATE_HZ = 120
 NANOSECONDS_PER_FIDUCIAL = 1_000_000_000 / 360
 EPICS = xtc_format.source("EpicsArch.0:NoDevice.0", 0x1F4A)
 EVR = xtc_format.source("NoDetector.0:Evr.0", 0x1B2C)
+
+
+class Payloads(Protocol):
+    """Objects of a detector: type with version, and payload."""
+
+    def config(self) -> tuple[Kind, bytes]:
+        """Configuration of the run."""
+        ...
+
+    def element(
+        self, pixels: NDArray[Any], number: int, fiducials: int, ticks: int
+    ) -> tuple[Kind, list[bytes]]:
+        """Data of event `number`, in parts."""
+        ...
+
+
+@dataclass(frozen=True)
+class CspadPayloads:
+    """Objects of a CSPAD; `low_gain` is bool ``(32, 185, 388)``, or None for high gain."""
+
+    low_gain: NDArray[np.bool_] | None = None
+
+    def config(self) -> tuple[Kind, bytes]:
+        """CsPad::ConfigV5."""
+        return Kind.CSPAD_CONFIG, xtc_format.cspad_config(self.low_gain)
+
+    def element(
+        self, pixels: NDArray[Any], number: int, fiducials: int, ticks: int
+    ) -> tuple[Kind, list[bytes]]:
+        """CsPad::DataV2; the quadrants arrive in the order in which their links answer."""
+        order = tuple((number + lane) % 4 for lane in range(4))
+        return Kind.CSPAD_ELEMENT, xtc_format.cspad_elements(
+            pixels, fiducials=fiducials, sequence=number + 1, order=order, ticks=ticks
+        )
 
 
 class RunWriter:
@@ -48,6 +83,7 @@ class RunWriter:
     encoder_mm : position of the detector, recorded with EPICS; None: not recorded.
     alias : second name of the detector, or None.
     first_fiducial : of the first event.
+    payloads : how the detector's objects look; None: those of a CSPAD with `low_gain`.
     """
 
     def __init__(
@@ -64,6 +100,7 @@ class RunWriter:
         encoder_mm: float | None = None,
         alias: str | None = None,
         first_fiducial: int = 3003,
+        payloads: Payloads | None = None,
     ) -> None:
         if not 0 < run < 10000:
             raise WorkbenchError(f"Run number is {run}; it must be 1 … 9999.")
@@ -79,7 +116,8 @@ class RunWriter:
         self._first_event_ns = self._start + 1_500_000_000
         self._streams = [_Stream(number) for number in range(streams)]
         self._paths: list[Path] = []
-        configure = self._configure(low_gain, alias)
+        self._payloads = payloads or CspadPayloads(low_gain)
+        configure = self._configure(alias)
         for stream in self._streams:
             self._open_chunk(stream)
             self._transition(stream, Transition.CONFIGURE, 0, content=configure)
@@ -94,7 +132,7 @@ class RunWriter:
 
     def event(
         self,
-        pixels: NDArray[np.int16] | None,
+        pixels: NDArray[np.int16] | NDArray[np.uint16] | None,
         *,
         codes: Sequence[int] = (40,),
         photon_energy_ev: float | None = None,
@@ -105,7 +143,7 @@ class RunWriter:
 
         Parameters
         ----------
-        pixels : int16 ``(32, 185, 388)``, or None for an event without the detector.
+        pixels : raw pixels of the detector, or None for an event without it.
         codes : event codes.
         photon_energy_ev : recorded by EBeam; None leaves EBeam out, as without beam.
         encoder_mm : new EPICS reading that comes with the event, if any.
@@ -142,12 +180,8 @@ class RunWriter:
                 )
             )
         if pixels is not None:
-            # the quadrants arrive in the order in which their links answer
-            order = tuple((number + lane) % 4 for lane in range(4))
-            elements = xtc_format.cspad_elements(
-                pixels, fiducials=fiducials, sequence=number + 1, order=order, ticks=ticks
-            )
-            parts.append(xtc_format.xtc(Kind.CSPAD_ELEMENT, self._source, elements, damage))
+            kind, element = self._payloads.element(pixels, number, fiducials, ticks)
+            parts.append(xtc_format.xtc(kind, self._source, element, damage))
         segments = xtc_format.xtc(Kind.CONTAINER, self._segment(), parts)
         root = xtc_format.xtc(Kind.CONTAINER, self._root(stream), segments)
         self._write(
@@ -190,8 +224,9 @@ class RunWriter:
 
     # ---- inside ------------------------------------------------------------------------------
 
-    def _configure(self, low_gain: NDArray[np.bool_] | None, alias: str | None) -> bytes:
-        parts = [xtc_format.xtc(Kind.CSPAD_CONFIG, self._source, xtc_format.cspad_config(low_gain))]
+    def _configure(self, alias: str | None) -> bytes:
+        kind, payload = self._payloads.config()
+        parts = [xtc_format.xtc(kind, self._source, payload)]
         if self._encoder is not None:
             parts.append(
                 xtc_format.xtc(

@@ -1,0 +1,44 @@
+"""Bytes of the XTC objects of detectors that switch their gain: ePix10k2M.
+
+Layouts from psddldata's ``epix.ddl`` (lcls-psana/psddldata); what a reader does not need is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import pack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.detectors import EPIX10K2M
+from workbench.simulate.xtc_format import Kind
+
+
+@dataclass(frozen=True)
+class Epix10k2MPayloads:
+    """Objects of an ePix10k2M whose pixels all switch from high to low gain by themselves."""
+
+    def config(self) -> tuple[Kind, bytes]:
+        """Epix::Config10ka2MV2."""
+        registers = [0] * 26
+        registers[22] = 1 << 4  # trbit: high gain before the switch
+        asic = pack("<26I", *registers)
+        rows, columns = EPIX10K2M.module_shape
+        element = pack("<3I", 0xE0, 0xE1, 0xF) + 4 * asic + bytes(2 * rows * columns + 2 * columns)
+        evr = pack("<HBBI", 1, 40, 40, 0)
+        return Kind.EPIX10KA2M_CONFIG, evr + 4 * bytes(1156) + EPIX10K2M.modules * element
+
+    def element(
+        self, pixels: NDArray[Any], number: int, fiducials: int, ticks: int
+    ) -> tuple[Kind, list[bytes]]:
+        """Epix::ArrayV1."""
+        modules, _, columns = EPIX10K2M.shape
+        return Kind.EPIX10KA_ARRAY, [
+            pack("<I", number + 1),
+            np.ascontiguousarray(pixels, "<u2").tobytes(),
+            bytes(modules * 4 * columns * 2),  # calibration rows
+            bytes(modules * 2 * columns // 2 * 4),  # environmental rows
+            bytes(2 * EPIX10K2M.asics),  # temperatures
+        ]
