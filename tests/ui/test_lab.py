@@ -59,6 +59,49 @@ def test_an_existing_notebook_is_left_as_it_is(tmp_path):
     assert path.read_text() == "kept"
 
 
+def test_an_experiment_gets_a_notebook_of_its_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"dark": 54, "bright": [74, 75], "psdm_dir": "tree"}
+    path = lab.choose("cxim1416", options)
+    assert path == Path("cxim1416_r0074.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    values = {}
+    exec(notebook.cells[1].source, values)
+    assert (values["dark"], values["bright"]) == (54, [74, 75])
+    assert values["psdm_dir"] == str(tmp_path / "tree")
+    assert "wb.Workbench(experiment, dark=dark, bright=bright, psdm_dir=psdm_dir)" in (
+        notebook.cells[2].source
+    )
+    notebook.cells.append(nbformat.v4.new_code_cell("mine"))
+    nbformat.write(notebook, path)
+    assert lab.choose("cxim1416", options) == path  # and what was added is kept
+    assert "mine" in path.read_text()
+    with pytest.raises(WorkbenchError, match="other runs or folders"):
+        lab.choose("cxim1416", {**options, "dark": 55})
+
+
+def test_runs_without_an_experiment_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkbenchError, match="workbench lab cxim1416 --dark"):
+        lab.choose(None, {"dark": 54})
+    with pytest.raises(WorkbenchError, match="name no other"):
+        lab.choose("cxim1416", sample=True)
+
+
+def test_a_sample_experiment_is_written_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(folder, **_):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cxim1416_r0074.calibration.toml").write_text("")
+
+    monkeypatch.setattr("workbench.simulate.experiment.write_experiment", write)
+    for _ in range(2):  # the second time it is there
+        path = lab.choose(None, sample=True)
+        assert path == Path("sample_data/cxim1416_r0074.calibration.ipynb")
+
+
 @pytest.mark.parametrize("name", ["none.toml", "picture.png", "no/such/folder/x.ipynb"])
 def test_what_is_no_notebook_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

@@ -6,25 +6,39 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from workbench.cli.arguments import add_folder_arguments
+from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
+from workbench.progress import Terminal
 
 DEFAULT_NAME = "calibration.ipynb"
+SAMPLE = "sample_data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument(
-        "notebook",
+        "what",
         nargs="?",
-        metavar="NOTEBOOK",
-        help="notebook to open, or a recipe (.toml) to open a notebook for; by default "
-        f"notebooks/{DEFAULT_NAME} or ./{DEFAULT_NAME}, which is written if it is not there",
+        metavar="NOTEBOOK|RECIPE|EXPERIMENT",
+        help="notebook to open, or a recipe (.toml) or an experiment to open a notebook for; by "
+        f"default notebooks/{DEFAULT_NAME} or ./{DEFAULT_NAME}, written if it is not there",
     )
+    parser.add_argument(
+        "--sample", action="store_true", help=f"write a sample experiment into ./{SAMPLE} (400 MB, "
+        "simulated) and open it",
+    )  # fmt: skip
+    parser.add_argument("--dark", type=int, metavar="N", help="dark run of the experiment")
+    parser.add_argument("--bright", type=int, nargs="+", metavar="N", help="its bright runs")
+    parser.add_argument("-a", "--address", help=f"detector (default {DEFAULT_ADDRESS})")
+    add_folder_arguments(parser)
     parser.add_argument("--port", type=int, help="port of the server (default: a free one)")
     parser.add_argument(
         "--no-browser", action="store_true", help="only print the address (default without display)"
@@ -37,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise WorkbenchError(
             "JupyterLab is not installed; install it with: pip install 'cspad-workbench[lab]'"
         )
-    notebook = choose(args.notebook)
+    notebook = choose(args.what, _experiment_options(args), args.sample)
     browser = has_display() and not args.no_browser
     command = lab_command(notebook, browser, args.port)
     print(f"JupyterLab on {notebook}", flush=True)
@@ -46,14 +60,39 @@ def run(args: argparse.Namespace) -> int:
     os.execve(sys.executable, command, environment())
 
 
-def choose(given: str | None) -> Path:
+def _experiment_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of ``Workbench`` that were given, by name."""
+    names = ("dark", "bright", "address", "psdm_dir", "xtc_dir", "calib_dir")
+    options = {name: getattr(args, name) for name in names}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def choose(given: str | None, options: dict[str, Any] | None = None, sample: bool = False) -> Path:
     """Notebook to open; it is written if it does not exist yet.
+
+    Parameters
+    ----------
+    given : path of a notebook or a recipe, or the name of an experiment.
+    options : runs and folders of that experiment, as arguments of ``Workbench``.
+    sample : write a sample experiment, and a notebook for it.
 
     Raises
     ------
     WorkbenchError
-        If what was given is neither a notebook nor a recipe.
+        If what was given is none of these, or the notebook of the experiment's name has other runs
+        or folders.
     """
+    if sample:
+        if given is not None or options:
+            raise WorkbenchError("--sample opens a sample experiment; name no other beside it.")
+        return choose(str(_sample_recipe()))
+    if given is not None and re.fullmatch(r"\w+", given):
+        return _experiment_notebook(given, options or {})
+    if options:
+        first = next(iter(options)).replace("_", "-")
+        raise WorkbenchError(
+            f"--{first} is for an experiment; name it: workbench lab cxim1416 --{first} …"
+        )
     if given is None:
         places = (Path("notebooks", DEFAULT_NAME), Path(DEFAULT_NAME))
         path = next((place for place in places if place.exists()), places[1])
@@ -64,14 +103,17 @@ def choose(given: str | None) -> Path:
                 raise WorkbenchError(f"{path}: there is no such recipe; check the path.")
             notebook = path.with_suffix(".ipynb")
             if not notebook.exists():
-                write_notebook(notebook, path.name)
+                # a JSON string is a literal of Python too, whatever the name is
+                write_notebook(notebook, f"RECIPE = {json.dumps(path.name)}", "RECIPE")
             return notebook
     if path.suffix != ".ipynb":
-        raise WorkbenchError(f"{path} is not a notebook; give a .ipynb or a recipe (.toml).")
+        raise WorkbenchError(
+            f"{path} is not a notebook; give a .ipynb, a recipe (.toml) or an experiment's name."
+        )
     if not path.exists():
         if given is not None and not path.parent.is_dir():
             raise WorkbenchError(f"{path}: there is no such folder; check the path.")
-        write_notebook(path, "")
+        write_notebook(path)
     return path
 
 
@@ -81,13 +123,54 @@ HEADING = (
 )
 
 
-def write_notebook(path: Path, recipe: str) -> None:
-    """Write a notebook that opens the workbench (on a recipe, or empty): heading and two cells."""
-    choice = "# runs and files are chosen in the first panel"
-    if recipe:
-        choice = f"RECIPE = {json.dumps(recipe)}"  # a literal of Python too, whatever the name is
-    argument = "RECIPE" if recipe else ""
-    show = f"import workbench as wb\n\nbench = wb.Workbench({argument})\nbench.show();"
+def _sample_recipe() -> Path:
+    """Recipe of the sample experiment in this folder, which is written if it is not there."""
+    from workbench.simulate.experiment import RECIPE, write_experiment
+
+    recipe = Path(SAMPLE, RECIPE)
+    if not recipe.exists():
+        with Terminal("simulate") as progress:
+            write_experiment(SAMPLE, progress=progress)
+    return recipe
+
+
+def _experiment_notebook(name: str, options: dict[str, Any]) -> Path:
+    """Notebook of an experiment in this folder."""
+    runs = "".join(f"_r{run:04d}" for run in options.get("bright", [])[:1])
+    path = Path(f"{name}{runs}.ipynb")
+    folders = {key: os.path.abspath(options[key]) for key in options if key.endswith("_dir")}
+    values = {"experiment": name, **options, **folders}
+    choice = "\n".join(f"{key} = {value!r}" for key, value in values.items())
+    arguments = ", ".join(key if key == "experiment" else f"{key}={key}" for key in values)
+    if not path.exists():
+        write_notebook(path, choice, arguments)
+    elif choice not in _sources(path):
+        raise WorkbenchError(
+            f"{path} is there already, with other runs or folders; open it with "
+            f"workbench lab {path}, or move it."
+        )
+    return path
+
+
+def _sources(path: Path) -> list[str]:
+    """Sources of a notebook's cells."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return ["".join(cell["source"]) for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkbenchError(f"{path} is there already and is no notebook; move it.") from error
+
+
+def write_notebook(path: Path, choice: str = "", arguments: str = "") -> None:
+    """Write a notebook that opens the workbench: heading and two cells.
+
+    Parameters
+    ----------
+    choice : Python lines that name what is opened.
+    arguments : arguments of ``Workbench``, of these names.
+    """
+    choice = choice or "# runs and files are chosen in the first panel"
+    show = f"import workbench as wb\n\nbench = wb.Workbench({arguments})\nbench.show();"
     code: dict[str, object] = {"cell_type": "code", "execution_count": None, "outputs": []}
     hidden = {"jupyter": {"source_hidden": True}}
     content = {
