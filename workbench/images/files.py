@@ -18,6 +18,7 @@ from workbench.files import read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.hdf5_walk import datasets
+from workbench.images import smalldata
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
 from workbench.numpy_files import read_array, read_only_array
@@ -31,6 +32,9 @@ WRITTEN = (".cbf", ".h5", ".npy", ".edf", ".tif", ".tiff")
 
 def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     """Read one detector image: CBF, HDF5 (also ``file.h5:/dataset``), npy, npz, or fabio's formats.
+
+    Of the files of smalldata, ``file.h5:jungfrau4M_calib`` is the average of a run,
+    ``…_calib_square`` its standard deviation and ``…_calib_max`` its maximum.
 
     Files other than CBF and the workbench's own HDF5 carry no geometry and no beam.
 
@@ -153,6 +157,8 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
     try:
         with reading_hdf5(path) as file:
             chosen = _find_dataset(file, path, dataset)
+            if chosen.parent.name == smalldata.GROUP:
+                return _of_smalldata(file, path, chosen.name.rpartition("/")[2])
             facts = dict(chosen.attrs)
             data = as_detector_array(chosen[()])
     except FileFormatError:
@@ -189,11 +195,21 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
     )
 
 
+def _of_smalldata(file: h5py.File, path: str, name: str) -> DetectorImage:
+    image = smalldata.read_sum(file, path, name)
+    provenance: dict[str, Any] = {"smalldata": name}
+    if image.events is not None:
+        provenance["count"] = image.events
+    return DetectorImage(image.data, kind=image.kind, name=name, provenance=provenance)
+
+
 def _find_dataset(file: Any, path: str, dataset: str) -> Any:
     """Dataset asked for, or the only one in the file that is a detector image."""
     import h5py
 
     if dataset:
+        if dataset not in file and f"{smalldata.GROUP}/{dataset}" in file:
+            dataset = f"{smalldata.GROUP}/{dataset}"
         if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {dataset}.")
         return file[dataset]
