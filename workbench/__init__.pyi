@@ -20,6 +20,7 @@ from .pipeline import open_run as open_run
 from .pipeline import run_recipe as run_recipe
 from .recipe import AlignmentSettings as AlignmentSettings
 from .recipe import Corrections as Corrections
+from .recipe import Events as Events
 from .recipe import MaskSettings as MaskSettings
 from .recipe import Recipe as Recipe
 from .recipe import Thresholds as Thresholds

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error
 
+from workbench.cli.lab import environment as workbench_environment
+
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
 CHROMIUM_FLAGS = [
@@ -50,7 +52,7 @@ class Lab:
         self.work.mkdir(parents=True)
         self.token = secrets.token_hex(16)
         self.port = free_port()
-        environment = dict(os.environ)
+        environment = workbench_environment()
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
                      "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_DATA_DIR",
                      "XDG_STATE_HOME"):  # fmt: skip
@@ -63,7 +65,6 @@ class Lab:
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         )
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1",

@@ -90,6 +90,20 @@ def test_calibration_by_mouse(notebook, experiment):
     page.get_by_role("button", name="Make v0 current", exact=True).click()
     notebook.wait_text(".cw-note", "psana now reads v0")
     assert (folder / "0-end.data").readlink().name == "0-end.data.v0"
+
+    notebook.step(5)
+    notebook.wait_text(".cw-limit-note", "This event: ")
+    page.get_by_role("button", name="Count peaks in all events").click()
+    notebook.wait_text(".cw-plan", "0 frames of 6 events")
+    page.get_by_label("Fewest peaks of a hit").fill("0")
+    page.keyboard.press("Enter")
+    notebook.wait_text(".cw-plan", "6 frames of 6 events")
+    page.get_by_role("button", name="hit ▶").click()
+    notebook.wait_text(".cw-title", "event 1: ")
+    page.get_by_role("button", name="Write frames").click()
+    notebook.wait_text(".cw-panel", "6 frames written")
+    notebook.wait_text(".cw-panel", str(experiment[1].parent / "out/frames-r0074"))
+    notebook.screenshot("7-frames")
     assert notebook.kernel("bench.session.wait(30)") == ""
     assert notebook.problems == []
 
@@ -222,7 +236,7 @@ def test_panels_fit_the_page(notebook, experiment, width, theme):
     """Nothing sticks out of the page in either theme, narrow or wide."""
     page = notebook.workbench(experiment, f"fit-{width}.ipynb", "bench.compute();", width)
     notebook.theme(theme)
-    for number, name in enumerate(("run", "mask", "quadrants", "geometry"), 1):
+    for number, name in enumerate(("run", "mask", "quadrants", "geometry", "frames"), 1):
         notebook.step(number)
         notebook.still()
         notebook.screenshot(f"{theme.split()[1].lower()}-{width}-{name}")

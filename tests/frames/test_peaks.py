@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.frames import Hits, count_peaks
+from workbench.frames import Hits, count_peaks, find_peaks
 
 SHAPE = (2, 40, 50)
 
@@ -52,6 +52,15 @@ def test_strong_background_with_its_own_scatter_has_no_peaks():
 def test_a_slope_is_no_peak():
     slope = np.broadcast_to(np.arange(50, dtype=np.float32) * 100, SHAPE)
     assert count_peaks(np.ascontiguousarray(slope)) == 0
+
+
+def test_peaks_that_were_found_tell_the_count_at_every_higher_threshold(quiet):
+    quiet[0, ::8, ::8] += np.linspace(100, 2000, 35, dtype=np.float32).reshape(5, 7)
+    peaks = find_peaks(quiet, threshold_adu=50)
+    for threshold in (50, 300, 301.5, 1200, 5000):
+        assert peaks.above(threshold).size == count_peaks(quiet, threshold_adu=threshold)
+    assert 0 < peaks.above(1200).size < peaks.places.size
+    assert (quiet.flat[peaks.places] > 50).all()
 
 
 def test_a_mask_of_another_shape_is_refused(quiet):

@@ -141,10 +141,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(written.describe(), indent=2))
     else:
         _print(written)
-    if not written.count:
-        tell(_nothing(written, args))
-        return 1
-    return 0
+    if not written.count and not written.warnings:
+        tell("No frame was written; the table says why.")
+    return 0 if written.count else 1
 
 
 def _print(written: FramesWritten) -> None:
@@ -162,16 +161,6 @@ def _print(written: FramesWritten) -> None:
             print(f"Saving {path}")
     for path in (*written.beside, written.table):
         print(f"Saving {path}")
-
-
-def _nothing(written: FramesWritten, args: argparse.Namespace) -> str:
-    peaks = [row.peaks for row in written.rows if row.peaks is not None]
-    if args.hits is not None and peaks:
-        return (
-            f"No event has {args.hits} peaks; the most is {max(peaks)}. Lower --hits or "
-            "--peak-threshold."
-        )
-    return "No frame was written; the table says why."
 
 
 def _open(args: argparse.Namespace) -> Run:

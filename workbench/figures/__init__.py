@@ -9,6 +9,7 @@ from workbench.figures.averages import noise_map, sensor_statistics
 from workbench.figures.frame import Frame, frame_of
 from workbench.figures.geometry import geometry_difference
 from workbench.figures.histograms import threshold_histogram, threshold_histograms
+from workbench.figures.hits import peaks_per_event
 from workbench.figures.images import Limits, detector_image, detector_images, percentile_limits
 from workbench.figures.layout import axes_and_signs, detector_layout
 from workbench.figures.maps import correlation_map, correlation_maps
@@ -54,6 +55,7 @@ __all__ = [
     "mask_difference",
     "mask_rules",
     "noise_map",
+    "peaks_per_event",
     "percentile_limits",
     "pixel_history",
     "powder_comparison",

@@ -1,4 +1,4 @@
-"""The compiled loop that counts peaks."""
+"""The compiled loop that finds peaks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ REACH = 3
 
 
 @njit(cache=True, nogil=True)
-def count(values, good, threshold, noise):  # type: ignore[no-untyped-def]
-    """Peaks of ``(modules, rows, columns)``; see `workbench.frames.peaks`."""
+def find(values, good, threshold, noise, places, heights):  # type: ignore[no-untyped-def]
+    """Count the peaks of ``(modules, rows, columns)``; see `workbench.frames.peaks`.
+
+    As many as there is room for are put into `places` (index in the flattened array) and `heights`
+    (the highest threshold that they are above).
+    """
     modules, rows, columns = values.shape
     peaks = 0
     for module in range(modules):
@@ -46,5 +50,8 @@ def count(values, good, threshold, noise):  # type: ignore[no-untyped-def]
                 variance = max(squares / pixels - mean * mean, 0.0)
                 height = value - mean
                 if height > threshold and height * height > noise * noise * variance:
+                    if peaks < places.size:
+                        places[peaks] = (module * rows + row) * columns + column
+                        heights[peaks] = min(value, height)
                     peaks += 1
     return peaks

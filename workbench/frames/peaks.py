@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
+from workbench.recipe import Hits
 
-THRESHOLD_ADU = 300.0
+THRESHOLD_ADU = Hits().threshold_adu
 """About ten photons of 9 keV on a CSPAD in high gain."""
 
 
@@ -30,25 +31,21 @@ NOISE = 8.0
 
 
 @dataclass(frozen=True)
-class Hits:
-    """Which events are hits: those with at least so many peaks.
+class Peaks:
+    """Peaks of one event.
 
-    Parameters
+    Attributes
     ----------
-    min_peaks : fewest peaks of a hit.
-    threshold_adu : see `workbench.frames.peaks`.
+    places : int64, indices of the pixels in the flattened detector array.
+    heights_adu : float64; a peak is above every threshold below its height.
     """
 
-    min_peaks: int = 15
-    threshold_adu: float = THRESHOLD_ADU
+    places: NDArray[np.int64]
+    heights_adu: NDArray[np.float64]
 
-    def __post_init__(self) -> None:
-        if self.min_peaks < 0:
-            raise WorkbenchError(f"A hit cannot have {self.min_peaks} peaks; use 0 or more.")
-        if not self.threshold_adu > 0:
-            raise WorkbenchError(
-                f"The threshold of peaks is {self.threshold_adu} ADU; it must be above 0."
-            )
+    def above(self, threshold_adu: float) -> NDArray[np.int64]:
+        """Places of the peaks above a threshold, not lower than the one they were found with."""
+        return self.places[self.heights_adu > threshold_adu]
 
 
 def count_peaks(
@@ -69,10 +66,33 @@ def count_peaks(
     WorkbenchError
         If the shapes differ.
     """
-    from workbench.frames.peak_loops import count
+    none = np.empty(0)
+    return _find(data, good, threshold_adu, none.astype(np.int64), none)
+
+
+def find_peaks(
+    data: NDArray[Any],
+    good: NDArray[np.bool_] | None = None,
+    threshold_adu: float = THRESHOLD_ADU,
+) -> Peaks:
+    """Find the peaks of one event: those that `count_peaks` counts, with the same parameters."""
+    count = count_peaks(data, good, threshold_adu)
+    places, heights = np.empty(count, np.int64), np.empty(count)
+    _find(data, good, threshold_adu, places, heights)
+    return Peaks(places, heights)
+
+
+def _find(
+    data: NDArray[Any],
+    good: NDArray[np.bool_] | None,
+    threshold_adu: float,
+    places: NDArray[np.int64],
+    heights: NDArray[np.float64],
+) -> int:
+    from workbench.frames.peak_loops import find
 
     if good is None:
         good = np.ones(data.shape, np.bool_)
     if data.ndim != 3 or good.shape != data.shape:
         raise WorkbenchError(f"The event has the shape {data.shape}, the mask {good.shape}.")
-    return int(count(data, good, threshold_adu, NOISE))
+    return int(find(data, good, threshold_adu, NOISE, places, heights))

@@ -35,12 +35,12 @@ from workbench.frames.formats import (
     Setting,
     find_format,
 )
-from workbench.frames.peaks import THRESHOLD_ADU, Hits, count_peaks
+from workbench.frames.peaks import THRESHOLD_ADU, count_peaks
 from workbench.frames.table import FrameRow, read_table, utc_text, write_table
 from workbench.geometry import Geometry
 from workbench.mask import Mask
 from workbench.progress import Progress, Silent
-from workbench.recipe import Corrections, Events
+from workbench.recipe import Corrections, Events, Hits
 from workbench.runs import Event, EventSource, Run
 
 DISTANCE_SPREAD_MM = 0.05
@@ -507,7 +507,7 @@ def _done_before(
     return done
 
 
-def _in_order(
+def in_order(
     pool: ThreadPoolExecutor,
     function: Callable[[Any], Result],
     items: Iterable[Any],
@@ -550,7 +550,7 @@ def _write_batch(
             return dataclasses.replace(row, file=name, frame=0)
 
         rows = []
-        for row in _in_order(pool, write, events, threads):
+        for row in in_order(pool, write, events, threads):
             rows.append(row)
             tell(1)
         return rows
@@ -572,7 +572,7 @@ def _write_together(
     frames = 0
     with ExitStack() as stack:
         file: FrameFile | None = None
-        for row, frame in _in_order(pool, job.frame, events, threads):
+        for row, frame in in_order(pool, job.frame, events, threads):
             if frame is not None:
                 if file is None:
                     opening: AbstractContextManager[FrameFile] = module.opened(
@@ -663,6 +663,12 @@ def _finished(job: _Job, rows: list[FrameRow]) -> FramesWritten:
         warnings.append(
             f"The detector moved from {min(distances):.3f} to {max(distances):.3f} mm; the file "
             f"has the distance of the first frame, {distances[0]:.3f} mm."
+        )
+    peaks = [row.peaks for row in rows if row.peaks is not None]
+    if job.hits is not None and peaks and not written:
+        warnings.append(
+            f"No event has {job.hits.min_peaks} peaks; the most is {max(peaks)}. Lower the number "
+            "of peaks or their threshold."
         )
     beside: list[Path] = []
     write_beside = getattr(kind.load(), "write_beside", None)

@@ -14,7 +14,15 @@ from workbench import provenance
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import RecipeError, WorkbenchError
 from workbench.progress import Progress
-from workbench.recipe import Corrections, Images, Output, Recipe, decided, read_recipe
+from workbench.recipe import (
+    Corrections,
+    FrameSettings,
+    Images,
+    Output,
+    Recipe,
+    decided,
+    read_recipe,
+)
 from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
@@ -117,10 +125,12 @@ def recipe_hash(recipe: Recipe) -> str:
     """SHA-256 of the recipe's settings: two recipes with the same hash calibrate alike.
 
     The hash does not depend on how paths are written (relative to the working directory, through
-    linked folders), nor on where results go, nor on settings that stand at their defaults, so that
-    it stays the same when a later version has more of them.
+    linked folders), nor on where results go, nor on which frames are written, nor on settings that
+    stand at their defaults, so that it stays the same when a later version has more of them.
     """
-    recipe = dataclasses.replace(_with_paths(recipe, _real), output=Output())
+    recipe = dataclasses.replace(
+        _with_paths(recipe, _real), output=Output(), frames=FrameSettings()
+    )
     text = json.dumps(decided(recipe), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

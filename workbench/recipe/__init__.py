@@ -14,6 +14,7 @@ from workbench.recipe.files import (
     recipe_to_text,
     write_recipe,
 )
+from workbench.recipe.frames import FrameSettings, Hits
 from workbench.recipe.mask import MaskSettings
 from workbench.recipe.model import Experiment, Images, Output, Recipe
 from workbench.recipe.rules import Thresholds
@@ -24,6 +25,8 @@ __all__ = [
     "Decisions",
     "Events",
     "Experiment",
+    "FrameSettings",
+    "Hits",
     "Images",
     "MaskSettings",
     "Output",

@@ -11,6 +11,7 @@ from workbench.recipe.alignment import AlignmentSettings, Decisions
 from workbench.recipe.corrections import LOW_GAIN_FACTOR, Corrections
 from workbench.recipe.events import Events
 from workbench.recipe.fields import section, setting
+from workbench.recipe.frames import FrameSettings
 from workbench.recipe.mask import MaskSettings
 
 
@@ -64,6 +65,7 @@ class Recipe:
     alignment: AlignmentSettings = section(AlignmentSettings)
     decisions: Decisions = section(Decisions)
     output: Output = section(Output)
+    frames: FrameSettings = section(FrameSettings, "single events for DIALS and CrystFEL")
 
     def changed(self, path: str, value: object) -> Recipe:
         """Copy with one setting changed: ``recipe.changed("mask.thresholds.maxproj_min", 250)``.

@@ -7,9 +7,10 @@ from typing import Literal, get_args
 
 Topic = Literal[
     "recipe", "status", "progress", "preview", "images", "counts", "mask", "search", "alignment",
-    "versions", "log",
+    "versions", "peaks", "frames", "log",
 ]  # fmt: skip
-"""``search``: new offsets from the images; ``alignment``: those, or a decision about them."""
+"""``search``: new offsets from the images; ``alignment``: those, or a decision about them;
+``peaks``: those of all events of a run were counted."""
 
 
 class Notifier:

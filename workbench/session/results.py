@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
+    from workbench.frames import FramesWritten
     from workbench.geometry import Geometry
     from workbench.mask import Mask, MaskCounts, MaskEvaluator
     from workbench.mask.suggest import Sensitivity, Suggestion
@@ -47,6 +48,7 @@ class Results:
     images : what the calibration starts from. preview : what is averaged so far.
     mask : of these images. counts : the newest counts; its arrays are overwritten.
     search_result : the alignment as the search gave it, without what was decided by hand.
+    frames : what was written last; None too if that was cancelled.
     looked_at : steps whose panel was open since the images came.
     snapshot_seconds : time between previews.
     """
@@ -68,6 +70,7 @@ class Results:
         self.mask: Mask | None = None
         self.counts: MaskCounts | None = None
         self.search_result: Alignment | None = None
+        self.frames: FramesWritten | None = None
         notifier.subscribe("recipe", self._follow_recipe)
 
     # ---- what is up to date ------------------------------------------------------------------
@@ -87,7 +90,10 @@ class Results:
         if step == "mask":
             return images, recipe.mask
         aligned = (images, same_pixels(recipe.mask), recipe.alignment)
-        return aligned if step == "alignment" else (*aligned, recipe.decisions)
+        if step == "alignment":
+            return aligned
+        decided = (*aligned, recipe.decisions)
+        return decided if step == "geometry" else (*decided, recipe.frames)
 
     def status(self, step: Step) -> Status:
         """State of a step, computed from what its result was made with."""
@@ -103,6 +109,8 @@ class Results:
             return Status(State.STALE, "something before it changed; run it again")
         if step == "images" and self.images is not None and self.images.partial:
             return Status(State.PARTIAL, PARTIAL)
+        if step == "frames" and self.frames is None:
+            return Status(State.PARTIAL, "cancelled: resume goes on where it stopped")
         return Status(State.DONE)
 
     def shown_state(self, step: Step) -> State:
@@ -121,12 +129,17 @@ class Results:
         if step == "images" and self.images is not None:
             runs = (self.images.dark, *self.images.bright)
             return tuple(text for run in runs if run is not None for text in run.warnings)
-        result = {"mask": self.mask, "alignment": self.alignment}.get(step)
+        result = {"mask": self.mask, "alignment": self.alignment, "frames": self.frames}.get(step)
         return () if result is None else tuple(result.warnings)
 
-    def set_done(self, step: Step, done: bool = True) -> None:
-        """Say that a step's result is that of the present recipe, or (False) is none of it."""
-        key = self.key(step)
+    def set_done(self, step: Step, done: bool = True, key: Key | None = None) -> None:
+        """Say that a step's result is that of the recipe, or (False) is none of it.
+
+        Parameters
+        ----------
+        key : what the result was made with; by default the present recipe.
+        """
+        key = self.key(step) if key is None else key
         if done:
             self._made_with[step] = key
         elif self._made_with.get(step) == key:

@@ -12,6 +12,7 @@ from workbench import detectors, pipeline
 from workbench.errors import WorkbenchError
 from workbench.recipe import Decisions, Recipe
 from workbench.session.constants import ConstantsPlan, DeployedConstants
+from workbench.session.frames import FramesExport
 from workbench.session.history import History
 from workbench.session.jobs import Jobs
 from workbench.session.log import Log, Recorder, recorded
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A calibration without widgets: four parts, and what a person does with them.
+    """A calibration without widgets: its parts, and what a person does with them.
 
     Calls return at once; long work is done by `jobs`. Each act is logged as its line of Python.
 
@@ -44,7 +45,7 @@ class Session:
     ----------
     history : the recipe with undo and redo. results : images, mask, alignment, what is stale.
     jobs : threads, progress, cancel. store : versions of the deployed geometry.
-    constants : pedestals, status and mask for psana.
+    constants : pedestals, status and mask for psana. frames : single events for DIALS, CrystFEL.
     log : what happened. recorder : its `name` is what the session is called in the log.
     """
 
@@ -63,6 +64,7 @@ class Session:
         self.results = Results(self.history, self.jobs, self.notifier, keep)
         self.store = DeployedVersions(self.history, self.results, self.notifier)
         self.constants = DeployedConstants(self.history, self.results)
+        self.frames = FramesExport(self.history, self.results, self.jobs, self.notifier)
 
     # ---- what there is -----------------------------------------------------------------------
     @property
@@ -342,3 +344,14 @@ class Session:
         self.history.path = files["recipe"]
         self.log.note("results", f"{len(files)} files written to {self.recipe.output.folder}")
         return files
+
+    # ---- frames ------------------------------------------------------------------------------
+    @recorded
+    def count_peaks(self) -> None:
+        """Count the peaks of all events of the run of the frames (see `FramesExport`)."""
+        self.frames.count_peaks()
+
+    @recorded
+    def write_frames(self, resume: bool = False, overwrite: bool = False) -> None:
+        """Write the frames of the recipe; `resume` goes on, `overwrite` replaces what is there."""
+        self.frames.write(resume, overwrite)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from workbench import pipeline
 
 PARTIAL = "cancelled: the images are of the events until then; average again for all of them"
-Step = Literal["images", "mask", "alignment", "geometry"]
+Step = Literal["images", "mask", "alignment", "geometry", "frames"]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 

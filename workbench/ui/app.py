@@ -1,4 +1,4 @@
-"""The workbench: four panels in order over one session and one detector view."""
+"""The workbench: five panels in order over one session and one detector view."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from workbench.ui.closing import close_widgets
 from workbench.ui.guide import advice, why_not_next
 from workbench.ui.links import link_to
 from workbench.ui.panels.base import GLYPHS, Panel
+from workbench.ui.panels.frames import FramesPanel
 from workbench.ui.panels.geometry import GeometryPanel
 from workbench.ui.panels.mask import MaskPanel
 from workbench.ui.panels.quadrants import QuadrantsPanel
@@ -57,7 +58,8 @@ class Workbench:
 
     Attributes
     ----------
-    session : the state without widgets. run, mask, quadrants, geometry : the panels.
+    session : the state without widgets. run, mask, quadrants, geometry, frames : the
+        panels.
     view : the detector view.
 
     Examples
@@ -108,7 +110,10 @@ class Workbench:
         self.mask = MaskPanel(self.session, self.view)
         self.quadrants = QuadrantsPanel(self.session, self.view, self.bridge)
         self.geometry = GeometryPanel(self.session, self.view, self.bridge)
-        self.panels: tuple[Panel, ...] = (self.run, self.mask, self.quadrants, self.geometry)
+        self.frames = FramesPanel(self.session, self.view, self.bridge)
+        self.panels: tuple[Panel, ...] = (
+            self.run, self.mask, self.quadrants, self.geometry, self.frames,
+        )  # fmt: skip
         self.panel: Panel = self.run
         self._writing_report = False
         self._build()
@@ -384,7 +389,7 @@ class Workbench:
             for text in written.notes:
                 self.session.log.note("report", text)
             self.session.log.note("report", f"written: {written}")
-            self.report_link.value = link_to(written.html)
+            self.report_link.value = link_to(written.html, "Open report")
             self.report_link.layout.display = ""
         finally:
             self._writing_report = False

@@ -35,7 +35,17 @@ ADVICE: dict[Step, dict[State, str]] = {
     "geometry": {
         State.NOT_STARTED: "Deploy the corrected geometry; you see first what will be written.",
         State.STALE: "The offsets changed after the deployment; deploy again to use them.",
-        State.DONE: "psana reads the corrected geometry. Write the report.",
+        State.DONE: "psana reads the corrected geometry. Write the report, or go on to the frames.",
+    },
+    "frames": {
+        State.NOT_STARTED: (
+            "Choose a run, set the threshold on its events, and write the hits as frames."
+        ),
+        State.RUNNING: "The frames are being written.",
+        State.PARTIAL: "Writing was cancelled; “Resume” goes on where it stopped.",
+        State.STALE: "Mask, geometry or settings changed after the frames were written.",
+        State.WARNING: "Read the warnings below the files.",
+        State.DONE: "The frames are written; DIALS or CrystFEL read them.",
     },
 }
 FAILED = "It did not work; the reason stands below."

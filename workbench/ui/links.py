@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 
-def link_to(path: Path) -> str:
-    """HTML link “Open report” to a file; its path alone where no Jupyter server serves it."""
+def link_to(path: Path, name: str) -> str:
+    """HTML link of this name to a file; its path alone where no Jupyter server serves it."""
     address = served_at(path)
-    text = html.escape(str(path))
+    text, name = html.escape(str(path)), html.escape(name)
     if address is None:
         return f'<span title="{text}">{text}</span>'
-    return f'<a href="{html.escape(address)}" target="_blank" title="{text}">Open report</a>'
+    return f'<a href="{html.escape(address)}" target="_blank" title="{text}">{name}</a>'
 
 
 def served_at(path: Path) -> str | None:

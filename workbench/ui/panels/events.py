@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -37,14 +38,11 @@ class EventBrowser:
         )
         self.next = panel.button("▶", "Show the next event", lambda: self.step(1), width="40px")
         self.text = widgets.HTML()
-        self.box = widgets.VBox(
-            [
-                row(self.run, self.previous, self.number, self.next),
-                self.text,
-            ]
-        )
+        self.controls = row(self.run, self.previous, self.number, self.next)
+        self.box = widgets.VBox([self.controls, self.text])
         self._opened: tuple[object, Run] | None = None
         self._is_open = False
+        self._filling = False
         self._tiles = self.view.tiles  # what was shown before
         self.run.observe(lambda change: self._run_chosen(), "value")
         self.number.observe(lambda change: self._read_later(), "value")
@@ -71,19 +69,24 @@ class EventBrowser:
         self.number.value = min(max(self.number.value + by, 0), self.number.max)
 
     def _run_chosen(self) -> None:
-        self.number.value = 0
-        self._read_later()
+        if not self._filling:
+            self.number.value = 0
+            self._read_later()
 
     # ---- reading -----------------------------------------------------------------------------
-    def show_runs(self) -> None:
-        """Offer the runs of the recipe, the bright ones first."""
+    def choices(self) -> Sequence[tuple[str, int | None]]:
+        """Runs to choose from: those of the recipe, the bright ones first."""
         experiment = self.session.recipe.experiment
         options: list[tuple[str, int | None]]
         options = [(f"bright run {number}", number) for number in experiment.bright]
         if experiment.dark is not None:
             options.append((f"dark run {experiment.dark}", experiment.dark))
-        options = options or [("no runs are chosen", None)]
-        if tuple(options) != tuple(self.run.options):
+        return options or [("no runs are chosen", None)]
+
+    def show_runs(self) -> None:
+        """Offer the runs."""
+        options = tuple(self.choices())
+        if options != tuple(self.run.options):
             self.run.options = options
 
     def _read_later(self) -> None:
@@ -98,7 +101,7 @@ class EventBrowser:
             self.text.value = note_text("Choose a dark or a bright run above.")
             return
         recipe = self.session.recipe
-        corrections = self._corrections()
+        corrections = self.corrections()
         key = (recipe.experiment, chosen)
         if self._opened is None or self._opened[0] != key:
             self._opened = key, pipeline.open_recipe_run(recipe, chosen)
@@ -106,19 +109,24 @@ class EventBrowser:
         self.number.max = max(0, (run.event_count or 1) - 1)
         self.number.value = index = min(index, self.number.max)
         event = pipeline.read_event(run, index, corrections)
-        title = f"run {chosen}, event {index}"
-        self.text.value = note_text(described(event, corrections))
         if self._is_open:
-            self.panel.bridge.show_event(event.data, title, chosen)
+            self.panel.bridge.show_event(event.data, f"run {chosen}, event {index}", chosen)
+            self.seen(event, corrections)
 
-    def _corrections(self) -> Corrections:
+    def seen(self, event: Event, corrections: Corrections) -> None:
+        """Say what is shown."""
+        how = "raw" if corrections.is_raw else "corrected as the averages are"
+        self.text.value = note_text(described(event, how))
+
+    def corrections(self) -> Corrections:
+        """Corrections of the events shown: those of the averages."""
         recipe = self.session.recipe
         is_dark = self.run.value == recipe.experiment.dark
         return recipe.dark_corrections if is_dark else recipe.bright_corrections
 
 
-def described(event: Event, corrections: Corrections) -> str:
-    """Number, time, fiducials, wavelength, and whether it is corrected."""
+def described(event: Event, how: str) -> str:
+    """Number, time, fiducials, wavelength, and how it is corrected."""
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.seconds))
     parts = [
         f"event {event.index}",
@@ -129,8 +137,5 @@ def described(event: Event, corrections: Corrections) -> str:
         parts.append(f"{event.photon_energy_ev:.0f} eV, {event.wavelength_angstrom:.4f} Å")
     if event.event_codes:
         parts.append(f"event codes {', '.join(map(str, event.event_codes))}")
-    if event.missing:
-        parts.append(f"no image: {event.missing}")
-    else:
-        parts.append("raw" if corrections.is_raw else "corrected as the averages are")
+    parts.append(f"no image: {event.missing}" if event.missing else how)
     return " · ".join(parts)

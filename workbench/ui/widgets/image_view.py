@@ -132,6 +132,9 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     )
     runs: t.List = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
     event = t.Unicode(help="title of the single event that is shown; empty: none").tag(sync=True)
+    peaks: t.List = t.List(
+        t.Int(), help="pixels of the single event that are peaks, index in the flattened array"
+    ).tag(sync=True)
     mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
     can_draw = t.Bool(False, help="offer the drawing tools").tag(sync=True)
 

@@ -30,6 +30,7 @@ const HEIGHT = 72;
 const GOOD = "#0072B2";
 const MASKED = "#D55E00";
 const PLATEAU = "#009E73";
+const DRAG = "Histogram (logarithmic); drag the line to set the limit";
 const EXPLAINED =
   "Histogram of the image (logarithmic); drag the line to set the limit. Curve: pixels removed " +
   "if the limit were there. Green: a plateau, where ±10 % changes less than 0.05 % of the pixels";
@@ -144,7 +145,7 @@ function render({ model, el }) {
       set(Math.max(model.get("min"), round(model.get("value") + by)));
     },
   });
-  const canvas = element("canvas", { class: "cw-histogram", height: HEIGHT, title: EXPLAINED });
+  const canvas = element("canvas", { class: "cw-histogram", height: HEIGHT });
   const marks = [element("span"), element("span"), element("span")];
   const refused = element("div", { class: "cw-limit-refused", role: "alert" });
   const note = element("div", { class: "cw-limit-note", role: "status", "aria-live": "off" });
@@ -200,6 +201,7 @@ function render({ model, el }) {
     if (!width) return;
     canvas.width = width * ratio;
     canvas.height = HEIGHT * ratio;
+    canvas.title = model.get("removed").length > 1 ? EXPLAINED : DRAG;
     const ink = getComputedStyle(root).color;
     const [counts, range] = [model.get("counts"), model.get("counts_range")];
     const inColour = (/** @type {string} */ colour) =>

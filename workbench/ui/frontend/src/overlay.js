@@ -3,12 +3,15 @@
 import { contextOf, deviceRatio } from "./dom.js";
 import { digits } from "./numbers.js";
 import { handles, outline } from "./shapes.js";
+import { EVENT } from "./tiles.js";
 
 /** @import { Tile, View } from "./view.js" */
 /** @import { PixelMap, Point, Shape } from "./types" */
 /** @typedef {CanvasRenderingContext2D} Context */
 
 const SHAPE_COLOUR = "#E69F00";
+const PEAK_COLOUR = "#56B4E9";
+const PEAK_RADIUS = 6; // CSS pixels
 const RING_DISTANCE = 22; // CSS pixels; rings closer than that would hide the picture: zoom in
 
 /** @param {Context} context @param {string} text @param {number} x @param {number} y */
@@ -177,6 +180,28 @@ function drawShape(view, tile, context, shape, ratio) {
 }
 
 /**
+ * Circles around the peaks of the single event.
+ * @param {View} view @param {Tile} tile @param {Context} context @param {Float32Array} asics
+ * @param {number} ratio
+ */
+function drawPeaks(view, tile, context, asics, ratio) {
+  const path = new Path2D();
+  for (const flat of view.model.get("peaks")) {
+    const [x, y] = view.toScreen(tile, view.detector.position(flat, asics));
+    path.moveTo(x + PEAK_RADIUS * ratio, y);
+    path.arc(x, y, PEAK_RADIUS * ratio, 0, 2 * Math.PI);
+  }
+  for (const [colour, width] of /** @type {[string, number][]} */ ([
+    ["#000", 3],
+    [PEAK_COLOUR, 1.4],
+  ])) {
+    context.strokeStyle = colour;
+    context.lineWidth = width * ratio;
+    context.stroke(path);
+  }
+}
+
+/**
  * Draw all of it.
  * @param {View} view
  * @param {Tile} tile
@@ -200,6 +225,7 @@ export function drawOverlay(view, tile) {
   if (map.asics && map.frame && (model.get("show_outlines") || model.get("show_rings"))) {
     drawGroups(view, tile, context, map.asics, map.frame[2], ratio);
   }
+  if (map.asics && tile.name === EVENT) drawPeaks(view, tile, context, map.asics, ratio);
   for (const shape of view.shapes()) drawShape(view, tile, context, shape, ratio);
   if (hover && (hover.tile !== tile || hover.byKeys)) {
     // the same place on the other images

@@ -101,6 +101,8 @@ export interface ViewTraits {
   show_mask: boolean;
   mask_opacity: number;
   show_rings: boolean;
+  /** Pixels of the single event that are peaks. */
+  peaks: number[];
   /** Rings about the ring centre of each group, instead of the beam. */
   rings_by_group: boolean;
   show_outlines: boolean;

@@ -164,6 +164,7 @@ export class View {
         "rings",
         "group_offsets_px",
         "centre_mm",
+        "peaks",
         "shapes",
         "selected",
         "can_draw",

@@ -1,0 +1,99 @@
+"""The fifth step: peaks of the event shown, hits of the run, frames written."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from workbench import pipeline
+from workbench.recipe import Events
+from workbench.ui.app import Workbench
+
+
+@pytest.fixture
+def bench(sample, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    recipe = pipeline.load_recipe(sample.recipe).changed("output.folder", str(tmp_path / "out"))
+    made = Workbench(recipe.changed("frames.events", Events(limit=2)))
+    made.open(made.frames)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def spots(monkeypatch):
+    """Events are noise of 4 ADU, with 9 × 19 spots of 100 to 2000 ADU in their first module."""
+    real = pipeline.read_event
+
+    def read(run, index, corrections=None):
+        event = real(run, index, corrections)
+        data = np.random.default_rng(index).normal(0, 4, event.data.shape).astype(np.float32)
+        data[0, 10:180:20, 10:380:20] += np.linspace(100, 2000, 9 * 19).reshape(9, 19)
+        names = ("index", "seconds", "nanoseconds", "fiducials", "photon_energy_ev", "missing",
+                 "wavelength_angstrom", "event_codes")  # fmt: skip
+        return SimpleNamespace(data=data, **{name: getattr(event, name) for name in names})
+
+    monkeypatch.setattr(pipeline, "read_event", read)
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_hits_are_chosen_by_eye_and_written(spots, bench):
+    panel, session = bench.frames, bench.session
+    until(lambda: "This event" in panel.threshold.note)
+    assert bench.view.tiles == "single event"
+    assert len(bench.view.peaks) == panel.browser.peaks.above(300).size
+    assert 140 < len(bench.view.peaks) < 160
+    assert panel.threshold.note.startswith(f"This event: {len(bench.view.peaks)} peak")
+    until(lambda: "among 2 events" in panel.planned.value)
+    assert not panel.write.disabled
+    assert panel.cancel.disabled
+    assert panel.resume.disabled
+    assert "Count the peaks" in panel.browser.next_hit.tooltip
+
+    few = len(bench.view.peaks)
+    panel.threshold.value = 70.0  # below what was looked for: found again
+    until(lambda: len(bench.view.peaks) == 9 * 19)
+    assert session.recipe.frames.hits.threshold_adu == 70
+    bench.undo.click()
+    until(lambda: len(bench.view.peaks) == few)
+    assert panel.threshold.value == 300
+
+    panel.min_peaks.value = 0
+    panel.count.click()
+    session.wait(120)
+    until(lambda: "2 frames of 2 events" in panel.planned.value)
+    assert not panel.browser.next_hit.disabled
+    panel.browser.next_hit.click()
+    until(lambda: "event 1: " in bench.view.event)
+    panel.browser.next_hit.click()
+    assert "There is no hit after event 1." in panel.message.value
+    with pytest.raises(Exception, match="no hit after"):
+        session.wait(10)
+
+    panel.write.click()
+    session.wait(120)
+    assert "2 frames written" in panel.result.value
+    assert "5 Frames – done" in bench.steps[4].description
+    bench.open(bench.run)
+    assert bench.view.peaks == []
+    assert bench.view.event == ""
+
+
+def test_the_runs_of_the_experiment_are_offered_and_opening_changes_nothing(bench):
+    before = bench.recipe
+    until(lambda: len(bench.frames.browser.run.options) == 2)
+    assert [number for _, number in bench.frames.browser.run.options] == [74, 75]
+    until(lambda: "peak" in bench.view.event)
+    assert bench.recipe == before
+    bench.frames.browser.run.value = 75
+    until(lambda: "run 75" in bench.view.event)
+    assert bench.recipe.frames.run == 75
+    bench.undo.click()
+    until(lambda: "run 74" in bench.view.event)
