@@ -73,8 +73,8 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 docs: $(VENV)/.test  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
-bench: $(VENV)/.test  ## run the benchmarks
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.test  ## run all benchmarks, one table after the other
+	$(BIN)/python benchmarks
 
 $(SAMPLE): | $(VENV)/.lab
 	$(BIN)/workbench simulate sample_data

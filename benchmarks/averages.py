@@ -19,9 +19,6 @@ files, which need no disk.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -32,8 +29,8 @@ from pathlib import Path
 
 import numpy as np
 import reading
+from machine import machine
 
-from workbench import provenance
 from workbench.averages.collect import Job, collect
 from workbench.pipeline import open_run
 from workbench.recipe import Corrections
@@ -50,8 +47,6 @@ PSANA_MS = {"raw": 20.0, "pedestal + gain": 28.0, "psana's calibration": 35.0}
 """Processor time per event of psana 1 with cctbx's loop: the difference of 110 and 10 events."""
 NUMPY_LOOP_MS = 9.0
 """What `numpy_loop` took in that hour: 16 times as long as adding raw events in memory, 0.56 ms."""
-BUSY = 0.5
-"""Load per core above which figures are marked."""
 
 
 class Repeated:
@@ -96,16 +91,6 @@ def read_files(files: tuple[Path, ...], times: int, buffer: bytearray) -> None:
             with path.open("rb", buffering=0) as file:
                 while file.readinto(buffer):
                     pass
-
-
-def machine() -> str:
-    """Machine, how busy it is, and state of the code."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    busy = " BUSY: these figures are no measure of the program" if load > BUSY * cores else ""
-    name = model[1] if model else platform.machine()
-    commit = provenance.commit() or "unknown"
-    return f"{name}, {cores} cores; load {load:.1f}{busy}; commit {commit}"
 
 
 def measure(folder: str, repeats: int) -> None:

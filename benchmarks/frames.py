@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import hdf5plugin
+from machine import machine
 
 import workbench as wb
 from workbench.files import replacing
@@ -119,7 +120,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         sample, out = Path(name, "sample"), Path(name, "out")
         write_experiment(sample, events=args.events)
-        print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {args.events} events")
+        print(f"{machine()}; {args.events} events\n")
         print(f"{'':28} {'ms/frame':>9} {'CPU ms':>7} {'MB/frame':>9} {'ratio':>6} {'peak MB':>8}")
         reference = 0.0
         for title, (format, _) in CASES.items():
