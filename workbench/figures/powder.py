@@ -271,7 +271,7 @@ def _finish_profile(
         axes.vlines(rings_px, 0, 1, transform=across, color="0.6", lw=0.6, ls=":", zorder=0)
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
     axes.set_ylabel("mean (ADU)")
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2)
     axes.grid(lw=0.4, alpha=0.5)
     if not values.size:
         note(axes, "no good pixel")

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
+import numpy as np
+from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.frames import FORMATS
@@ -155,8 +157,9 @@ class FramesPanel(Panel):
         )
 
     def activate(self) -> None:
-        """Show the event chosen."""
+        """Show the event chosen, in the geometry of the frames."""
         super().activate()
+        self.view.arrangement = "assembled" if self.session.corrected is None else "corrected"
         self._is_open = True
         self.session.look("runs of the frames", lambda: self.guarded(self.browser.list_runs))
         self.browser.open()
@@ -242,7 +245,7 @@ class FramesPanel(Panel):
         if peaks is not self._peaks:
             self._peaks = peaks
             with self.threshold.hold_sync():
-                self.threshold.set_image(peaks.heights_adu)
+                self.threshold.set_image(low_heights(peaks.heights_adu, hits.threshold_adu))
                 self.threshold.removed, self.threshold.highest = [], None
             self._show_hits()
 
@@ -278,6 +281,14 @@ class FramesPanel(Panel):
     def _show_result(self) -> None:
         written = self.session.frames.written
         self.result.value = "" if written is None else result(written)
+
+
+def low_heights(heights_adu: NDArray[np.float64], threshold_adu: float) -> NDArray[np.float64]:
+    """Heights around a threshold: a few strong peaks would squeeze the others together."""
+    if not heights_adu.size:
+        return heights_adu
+    top = max(float(np.percentile(heights_adu, 80)), 3 * threshold_adu)
+    return heights_adu[heights_adu <= top]
 
 
 def planned(plan: FramesPlan, session: Session) -> str:

@@ -47,8 +47,8 @@ class HitBrowser(EventBrowser):
         self.next_hit = panel.button(
             "hit ▶", "Show the next hit", lambda: self.step_to_hit(1), why_not=self._why_no_hits
         )
-        self.run.layout.width = "170px"
-        self.number.layout.width, self.number.layout.flex = "auto", "1 1 180px"
+        self.run.layout.width = "130px"
+        self.number.layout.width, self.number.layout.flex = "auto", "1 1 150px"
         self.controls = row(
             self.run, self.previous_hit, self.previous, self.number, self.next, self.next_hit
         )

@@ -75,6 +75,10 @@ export class View {
   #wasEmpty = null;
   /** Layout that `box` belongs to. */
   #seenLayout = "";
+  /** @type {ResizeObserver} */
+  #watcher;
+  /** What stands under the pictures. @type {Element | null} */
+  #under = null;
   #size = "";
   #subscriptions;
   #sheet = makeHelp();
@@ -110,6 +114,7 @@ export class View {
     const blinker = setInterval(() => this.#blink(), BLINK_MS);
     const check = () => this.#check();
     const watcher = new ResizeObserver(check);
+    this.#watcher = watcher;
     watcher.observe(this.#stage);
     window.addEventListener("resize", check);
     this.#seenLayout = this.layout();
@@ -440,6 +445,9 @@ export class View {
   }
 
   #check() {
+    const under = this.root.closest(".cw-app")?.querySelector(".cw-under") ?? null;
+    if (under && under !== this.#under) this.#watcher.observe(under); // its content changes with the panel
+    this.#under = under;
     const size = `${this.#stage.clientWidth} ${this.#room()}`;
     if (size === this.#size) return;
     this.#size = size;
