@@ -46,7 +46,7 @@ NUMBERS_OF_A_DETECTOR = re.compile(
     r"|\b0?\.?(109\.92|10992|274\.80?|2748)\b|SENS2X1"
 )
 NAMES_THAT_SAY_NOTHING = {"found", "one", "told"}
-ROOMS_TO_RENAME = {"alignment", "averages", "runs"}
+ROOMS_TO_RENAME = {"averages", "runs"}
 HOLD_NUMBERS = ("detectors/", "runs/xtc/", "simulate/")
 
 

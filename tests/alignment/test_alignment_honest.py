@@ -1,10 +1,13 @@
 """What an alignment must not claim, and rings made without the code that models them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from workbench.alignment import align_quadrants
 from workbench.alignment.degeneracies import middles_px, turns_alike_deg
+from workbench.alignment.quality import LIMITS, _scattered
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
@@ -34,6 +37,13 @@ def test_photons_thrown_along_cones_give_the_offsets(traced):
     assert np.sqrt(np.mean(errors**2)) < 0.1
     assert (np.abs(errors) < 4 * found.sigmas_px).all()
     assert [one.verdict for one in found.quadrants] == ["good"] * 4
+
+
+def test_scatter_that_agrees_by_chance_is_refused():
+    refined = SimpleNamespace(held_out=SimpleNamespace(rms_px=2.0), excess=13.0)
+    assert "Rings lie 1.9 px (RMS)" in _scattered(refined, LIMITS)
+    noise = SimpleNamespace(held_out=SimpleNamespace(rms_px=2.0), excess=1.0)
+    assert not _scattered(noise, LIMITS), "weak rings have noise, which is no fault of theirs"
 
 
 def turned(geometry, quadrant, degrees, about_px):

@@ -183,7 +183,9 @@ def align_quadrants(
     swapped = polarisation_check(image, present, mask).warning()
     if progress is not None:
         progress.update(steps, steps, "aligned")
-    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in judged])
+    applied = np.array(
+        [quadrant.offset_px if quadrant.accepted else (0.0, 0.0) for quadrant in judged]
+    )
     unused = divided and settings.refine == "none"
     return Alignment(
         tuple(judged),
@@ -358,10 +360,10 @@ def _refined(
 ) -> Joint:
     """All quadrants together, from the maps where they are clear, else from a joint search."""
     used = prepared.filled(RING_FIT.least_pixels)
-    present = [one for one in quadrants if used[one.quadrant]]
+    present = [quadrant for quadrant in quadrants if used[quadrant.quadrant]]
     if not present:
         return Joint(quadrants)
-    reach = float(max(one.trials_px[-1] for one in quadrants))
+    reach = float(max(quadrant.trials_px[-1] for quadrant in quadrants))
     start = _start(prepared, quadrants, used, reach)
     agreement = ring_significance(prepared, start, used)
     stray = used & ~(agreement.height >= quality.LIMITS.least_height)
@@ -370,7 +372,12 @@ def _refined(
         agreement = ring_significance(prepared, start, used)
     seeing = agreement.sigmas >= MAP_VERDICT.hopeless_sigmas
     if not seeing.any():
-        return Joint(tuple(_hopeless(one) if used[one.quadrant] else one for one in quadrants))
+        return Joint(
+            tuple(
+                _hopeless(quadrant) if used[quadrant.quadrant] else quadrant
+                for quadrant in quadrants
+            )
+        )
     same = seeing & (agreement.height >= quality.LIMITS.least_height)
     refined = _of_common_rings(
         prepared, start, same if np.count_nonzero(same) > 1 else seeing, progress, settings
@@ -389,8 +396,10 @@ def _refined(
         refined = refined.supported()
     significance = ring_significance(prepared, refined.offsets_px, refined.used)
     judged = tuple(
-        quality.judge(one, refined, significance, reach) if used[one.quadrant] else one
-        for one in quadrants
+        quality.judge(quadrant, refined, significance, reach)
+        if used[quadrant.quadrant]
+        else quadrant
+        for quadrant in quadrants
     )
     return Joint(judged, refined, calibrant, warnings)
 
@@ -403,17 +412,17 @@ def _start(
 ) -> NDArray[np.float64]:
     """Offsets to start from, ``(groups, 2)``: those of clear maps, the others from a search."""
     clear = {
-        one.quadrant: one.offset_px
-        for one in quadrants
-        if used[one.quadrant]
-        and one.verdict == "good"
-        and one.measures.significance > MAP_VERDICT.clear_significance
+        quadrant.quadrant: quadrant.offset_px
+        for quadrant in quadrants
+        if used[quadrant.quadrant]
+        and quadrant.verdict == "good"
+        and quadrant.measures.significance > MAP_VERDICT.clear_significance
     }
     if len(clear) < np.count_nonzero(used):
         searched = search_offsets(prepared, used, reach, clear)
         if searched is not None:
             return searched.offsets_px
-    return np.array([one.offset_px for one in quadrants])
+    return np.array([quadrant.offset_px for quadrant in quadrants])
 
 
 def _led_by_others(
@@ -482,7 +491,7 @@ def _open_combinations(
     refined: Refinement | None, quadrants: list[QuadrantAlignment]
 ) -> tuple[str, ...]:
     """What the rings leave open, where they say anything at all."""
-    if refined is None or all(one.verdict == "not determined" for one in quadrants):
+    if refined is None or all(quadrant.verdict == "not determined" for quadrant in quadrants):
         return ()
     return refined.undetermined
 
@@ -491,14 +500,14 @@ def _with_turns(
     quadrants: list[QuadrantAlignment], middles: NDArray[np.float64]
 ) -> list[QuadrantAlignment]:
     """Beside each offset the turn about the quadrant's middle that rings cannot tell from it."""
-    turns = turns_alike_deg(np.array([one.offset_px for one in quadrants]), middles)
+    turns = turns_alike_deg(np.array([quadrant.offset_px for quadrant in quadrants]), middles)
     return [
-        one
-        if one.verdict == "not determined"
+        quadrant
+        if quadrant.verdict == "not determined"
         else dataclasses.replace(
-            one, measures=dataclasses.replace(one.measures, turn_alike_deg=float(turn))
+            quadrant, measures=dataclasses.replace(quadrant.measures, turn_alike_deg=float(turn))
         )
-        for one, turn in zip(quadrants, turns, strict=True)
+        for quadrant, turn in zip(quadrants, turns, strict=True)
     ]
 
 
@@ -509,7 +518,7 @@ def _notes(
 ) -> tuple[str, ...]:
     if refined is None:
         return ()
-    known = np.array([one.verdict != "not determined" for one in quadrants]) & refined.used
+    known = np.array([q.verdict != "not determined" for q in quadrants]) & refined.used
     notes = degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
     return notes + refined.notes() if known.any() else ()
 
@@ -518,15 +527,17 @@ def _without_overlap(
     quadrants: list[QuadrantAlignment], present: Geometry
 ) -> list[QuadrantAlignment]:
     """Do not accept offsets that would put one sensor on another."""
-    applied = np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in quadrants])
+    applied = np.array(
+        [quadrant.offset_px if quadrant.accepted else (0.0, 0.0) for quadrant in quadrants]
+    )
     if not applied.any():
         return quadrants
     overlaps = overlap_warnings(present, present.move_quadrants(applied))
     return [
         dataclasses.replace(
-            one, verdict="uncertain", accepted=False,
-            warnings=(*one.warnings, overlaps[one.quadrant]),
+            quadrant, verdict="uncertain", accepted=False,
+            warnings=(*quadrant.warnings, overlaps[quadrant.quadrant]),
         )
-        if one.quadrant in overlaps and one.accepted else one
-        for one in quadrants
+        if quadrant.quadrant in overlaps and quadrant.accepted else quadrant
+        for quadrant in quadrants
     ]  # fmt: skip

@@ -254,7 +254,7 @@ def _stranger(
 def _few(
     calibrant: str,
     meant: NDArray[np.float64],
-    found: NDArray[np.float64],
+    radii_px: NDArray[np.float64],
     beam: Beam,
     prior_px: float,
     settings: CalibrantSettings,
@@ -264,7 +264,7 @@ def _few(
     Each ring counts as known to `few_sigma_px`, as two or three do not tell their own scatter.
     """
     change, held = (
-        found - meant,
+        radii_px - meant,
         np.hypot(settings.mean_cosine * prior_px, settings.outward_floor_px),
     )
     known = np.append(np.full(meant.size, settings.few_sigma_px), held)
@@ -318,7 +318,7 @@ def _ring(
 def _line(
     calibrant: str,
     meant: NDArray[np.float64],
-    found: NDArray[np.float64],
+    radii_px: NDArray[np.float64],
     height: NDArray[np.float64],
     beam: Beam,
     settings: CalibrantSettings,
@@ -332,8 +332,8 @@ def _line(
     weight = height**2 * meant  # position variance: noise² / (height² × pixels on the ring)
     for _ in range(4):
         root = np.sqrt(weight[use])[:, None]
-        scale, shift = np.linalg.lstsq(terms[use] * root, found[use] * root[:, 0], rcond=None)[0]
-        residual = found - terms @ [scale, shift]
+        scale, shift = np.linalg.lstsq(terms[use] * root, radii_px[use] * root[:, 0], rcond=None)[0]
+        residual = radii_px - terms @ [scale, shift]
         typical = MAD_TO_SIGMA * float(np.median(np.abs(residual[use])))
         use = np.abs(residual) < max(4 * typical, 0.1)
         if np.count_nonzero(use) < settings.least_rings:
@@ -348,7 +348,7 @@ def _line(
             f"The rings do not fit {calibrant}: their radii scatter by {scatter:.1f} px."
         )
     variance = float(np.sum(w * residual[use] ** 2)) / degrees
-    ones, change = np.ones(int(np.count_nonzero(use))), (found - meant)[use]
+    ones, change = np.ones(int(np.count_nonzero(use))), (radii_px - meant)[use]
     _, (scale_sigma, shift_sigma) = _fit(terms[use], change, w, variance)
     by_wavelength = beam.by_wavelength(meant)[use]
     (longer, _), (longer_sigma, _) = _fit(

@@ -44,8 +44,8 @@ def deposit(
         if row < 0 or column < 0 or row >= rows - 1 or column >= columns - 1:
             continue
         a, b = np.float32(u - row), np.float32(v - column)
-        one = np.float32(1)
-        w00, w01, w10, w11 = (one - a) * (one - b), (one - a) * b, a * (one - b), a * b
+        whole = np.float32(1)
+        w00, w01, w10, w11 = (whole - a) * (whole - b), (whole - a) * b, a * (whole - b), a * b
         weights[row, column] += w00
         weights[row, column + 1] += w01
         weights[row + 1, column] += w10

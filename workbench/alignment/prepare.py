@@ -266,7 +266,7 @@ def flatten(
     """
     despiked, value = (np.zeros(data.shape, dtype=np.float32) for _ in range(2))
 
-    def one(part: slice) -> None:
+    def flatten_group(part: slice) -> None:
         use = good[part]
         if not use.any():
             return
@@ -276,7 +276,7 @@ def flatten(
         value[part], despiked[part] = flattened(_transformed(raw, use, transform) * use, use, width)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(one, [group.slice for group in detector.groups]))
+        list(pool.map(flatten_group, [group.slice for group in detector.groups]))
     return despiked, value
 
 

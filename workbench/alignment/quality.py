@@ -30,6 +30,9 @@ class VerdictLimits:
         fake a small sigma (Si and CeO2 under 40 times their photons of water: errors up to 1 px).
     most_sigma_px, sure_sigma_px : an offset less certain than the first, in any direction, is not
         determined, less certain than the second is called uncertain.
+    most_scatter_px : rings that lie farther than this (RMS) from where the other sensors put them,
+        beside what noise explains, are no rings: scatter with the strong ring of the real image
+        masked gives 1.9 px, coarse grains 0.3.
     most_split_px, most_split_sigmas : even and odd modules further apart than both decide nothing.
     doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of.
     """
@@ -42,6 +45,7 @@ class VerdictLimits:
     faint_significance: float = 40.0
     most_sigma_px: float = 1.5
     sure_sigma_px: float = 0.5
+    most_scatter_px: float = 1.0
     most_split_px: float = 3.0
     most_split_sigmas: float = 8.0
     doubtful_split_px: float = 0.5
@@ -76,7 +80,7 @@ def judge(
         largest_sigma_px=sigma,
     )
     quadrant = dataclasses.replace(quadrant, measures=measures)
-    problem = _refusal(measures, bool(refined.used[q]), limits)
+    problem = _refusal(measures, bool(refined.used[q]), limits) or _scattered(refined, limits)
     if not problem and not refined.converged:
         problem = (
             f"The fit did not settle in {refined.iterations} steps; mask shadows and scatter, or "
@@ -166,6 +170,17 @@ def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
     if apart > max(limits.most_split_px, limits.most_split_sigmas * sigma):
         return f"Even and odd sensors give offsets {apart:.1f} px apart; nothing is decided."
     return ""
+
+
+def _scattered(refined: Refinement, limits: VerdictLimits) -> str:
+    """Why rings that do not agree with one another decide nothing, empty if they do."""
+    scatter = refined.held_out.rms_px * np.sqrt(max(1 - 1 / max(refined.excess, 1e-9), 0.0))
+    if not scatter > limits.most_scatter_px:
+        return ""
+    return (
+        f"Rings lie {scatter:.1f} px (RMS) from where the rings of the other sensors put them; "
+        "what agrees may be scatter or structure of the detector."
+    )
 
 
 def undetermined(quadrant: QuadrantAlignment, reason: str) -> QuadrantAlignment:

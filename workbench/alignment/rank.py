@@ -58,9 +58,9 @@ def rank_images(
     for name, image in images.items():
         alignment = align_quadrants(image, geometry, mask, settings=settings)
         clear = sum(
-            one.measures.significance > MAP_VERDICT.clear_significance
-            for one in alignment.quadrants
+            quadrant.measures.significance > MAP_VERDICT.clear_significance
+            for quadrant in alignment.quadrants
         )
-        cc = tuple(one.cc for one in alignment.quadrants)
+        cc = tuple(quadrant.cc for quadrant in alignment.quadrants)
         ranked.append(RankedImage(str(name), alignment.mean_cc, cc, clear))
     return sorted(ranked, key=lambda image: (-image.mean_cc, image.name))

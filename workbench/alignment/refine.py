@@ -47,8 +47,8 @@ class ErrorSettings:
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
-    outward_px: float = 0.02
-    each_px: float = 0.005
+    outward_px: float = 0.006
+    each_px: float = 0.002
     displaced_px: float = 0.15
     displaced_sigmas: float = 4.0
     unsettled_steps: float = 10.0

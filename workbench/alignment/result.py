@@ -209,17 +209,19 @@ class Alignment:
     @property
     def offsets_px(self) -> NDArray[np.float64]:
         """Offsets (x, y) of the quadrants, float64 ``(groups, 2)``."""
-        return np.array([one.offset_px for one in self.quadrants])
+        return np.array([quadrant.offset_px for quadrant in self.quadrants])
 
     @property
     def sigmas_px(self) -> NDArray[np.float64]:
         """Standard deviations of the offsets, float64 ``(groups, 2)``."""
-        return np.array([one.sigma_px for one in self.quadrants])
+        return np.array([quadrant.sigma_px for quadrant in self.quadrants])
 
     @property
     def applied_px(self) -> NDArray[np.float64]:
         """Offsets the corrected geometry uses: (0, 0) for quadrants not accepted."""
-        return np.array([one.offset_px if one.accepted else (0.0, 0.0) for one in self.quadrants])
+        return np.array(
+            [quadrant.offset_px if quadrant.accepted else (0.0, 0.0) for quadrant in self.quadrants]
+        )
 
     @property
     def geometry(self) -> Geometry:
@@ -254,7 +256,7 @@ class Alignment:
     @property
     def mean_cc(self) -> float:
         """Mean of the largest correlations ("Average CC")."""
-        return float(np.mean([one.cc for one in self.quadrants]))
+        return float(np.mean([quadrant.cc for quadrant in self.quadrants]))
 
     @property
     def calibrant_line(self) -> str:
@@ -264,7 +266,7 @@ class Alignment:
     @property
     def determined(self) -> bool:
         """Whether every quadrant has an offset."""
-        return all(one.verdict != "not determined" for one in self.quadrants)
+        return all(quadrant.verdict != "not determined" for quadrant in self.quadrants)
 
     def with_offset(
         self, quadrant: int, offset_px: Iterable[float], sigma_px: float | None = None
@@ -286,11 +288,11 @@ class Alignment:
         covariance = np.eye(2) * (np.nan if sigma_px is None else float(sigma_px) ** 2)
         if sigma_px is None:
             covariance[:] = np.nan
-        one = self._quadrant(quadrant)
+        present = self._quadrant(quadrant)
         middle = middles_px(self.present)[quadrant : quadrant + 1]
         measures = dataclasses.replace(
-            one.measures,
-            cc_here=one.cc_at(offset),
+            present.measures,
+            cc_here=present.cc_at(offset),
             turn_alike_deg=float(turns_alike_deg(offset[None], middle)[0]),
         )
         return self._with(
@@ -326,7 +328,7 @@ class Alignment:
             "method": self.method,
             "mean_cc": plain(self.mean_cc),
             "determined": self.determined,
-            "quadrants": [one.to_dict(maps) for one in self.quadrants],
+            "quadrants": [quadrant.to_dict(maps) for quadrant in self.quadrants],
             "applied_px": plain(self.applied_px),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -343,7 +345,7 @@ class Alignment:
             "ring_sharpness": plain(self.sharpness),
             "usable_pixels": self.usable_pixels,
             "saturated_pixels": self.saturated_pixels,
-            "panels": [one.panel for one in self.quadrants if one.panel],
+            "panels": [quadrant.panel for quadrant in self.quadrants if quadrant.panel],
             "seconds": plain(self.seconds),
         }
 
@@ -351,10 +353,10 @@ class Alignment:
         """Copy that warns of sensors that offsets set by hand would put on each other."""
         overlaps = overlap_warnings(self.present, self.geometry)
         quadrants = [
-            dataclasses.replace(one, warnings=(*one.warnings, overlaps[one.quadrant]))
-            if one.verdict == "overruled" and one.accepted and one.quadrant in overlaps
-            and overlaps[one.quadrant] not in one.warnings else one
-            for one in self.quadrants
+            dataclasses.replace(q, warnings=(*q.warnings, overlaps[q.quadrant]))
+            if q.verdict == "overruled" and q.accepted and q.quadrant in overlaps
+            and overlaps[q.quadrant] not in q.warnings else q
+            for q in self.quadrants
         ]  # fmt: skip
         return dataclasses.replace(self, quadrants=tuple(quadrants), notes=self._notes())
 
@@ -362,8 +364,8 @@ class Alignment:
         """Notes about the offsets as they are now."""
         if not self.notes or self.refinement is None:
             return self.notes
-        known = np.array([one.verdict != "not determined" for one in self.quadrants])
-        by_hand = np.array([one.verdict == "overruled" for one in self.quadrants])
+        known = np.array([quadrant.verdict != "not determined" for quadrant in self.quadrants])
+        by_hand = np.array([quadrant.verdict == "overruled" for quadrant in self.quadrants])
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
         notes = degeneracy_notes(self.offsets_px, covariance, known, middles_px(self.present))
@@ -393,16 +395,16 @@ def program_lines(alignment: Alignment) -> list[str]:
     With method ``cctbx`` they are the program's, character by character.
     """
     lines = []
-    for one in alignment.quadrants:
+    for quadrant in alignment.quadrants:
         if alignment.method == "cctbx":
-            lines.append(f"Doing cross-correlation on panel {one.panel}")
+            lines.append(f"Doing cross-correlation on panel {quadrant.panel}")
         else:
-            lines.append(f"Doing cross-correlation on quadrant {one.quadrant}")
-        lines.append(f"Searching a grid with dimensions {one.map.shape}")
+            lines.append(f"Doing cross-correlation on quadrant {quadrant.quadrant}")
+        lines.append(f"Searching a grid with dimensions {quadrant.map.shape}")
         if alignment.method == "cctbx":
-            lines.append("Rastering row " + "".join(f"{trial:g} " for trial in one.trials_px))
-        x, y = one.trial_px
-        lines.append(f"max cc {one.cc:7.4F} is at ({x:g}, {y:g})")
+            lines.append("Rastering row " + "".join(f"{trial:g} " for trial in quadrant.trials_px))
+        x, y = quadrant.trial_px
+        lines.append(f"max cc {quadrant.cc:7.4F} is at ({x:g}, {y:g})")
     return [*lines, f"Average CC: {alignment.mean_cc:7.4f}"]
 
 
@@ -410,20 +412,23 @@ def own_lines(alignment: Alignment) -> list[str]:
     """Offsets with their uncertainty, what a calibrant tells, warnings and notes."""
     lines = []
     if alignment.method != "cctbx":
-        lines += [offset_line(one) for one in alignment.quadrants]
-    for one in alignment.quadrants:
-        lines += [f"Quadrant {one.quadrant}: {warning}" for warning in one.warnings]
+        lines += [offset_line(quadrant) for quadrant in alignment.quadrants]
+    for quadrant in alignment.quadrants:
+        lines += [f"Quadrant {quadrant.quadrant}: {warning}" for warning in quadrant.warnings]
     lines += [alignment.calibrant_line] if alignment.calibrant_line else []
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 
-def offset_line(one: QuadrantAlignment) -> str:
+def offset_line(quadrant: QuadrantAlignment) -> str:
     """One quadrant's offset, uncertainty and verdict in a line."""
-    if one.verdict == "not determined":
-        return f"Quadrant {one.quadrant}: offset not determined; the quadrant stays where it is"
-    (x, y), (sx, sy) = one.offset_px, one.sigma_px
+    if quadrant.verdict == "not determined":
+        return (
+            f"Quadrant {quadrant.quadrant}: offset not determined; the quadrant stays where it is"
+        )
+    (x, y), (sx, sy) = quadrant.offset_px, quadrant.sigma_px
     error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
-    halves = one.halves_text
-    return f"Quadrant {one.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {one.verdict}" + (
-        f"; {halves}" if halves else ""
+    halves = quadrant.halves_text
+    return (
+        f"Quadrant {quadrant.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}"
+        + (f"; {halves}" if halves else "")
     )

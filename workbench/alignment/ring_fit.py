@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, solve_triangular, toeplitz
+from scipy.linalg.lapack import dpotri
 from scipy.ndimage import gaussian_filter1d
 
 from workbench.alignment.prepare import WORKERS, Prepared
@@ -51,10 +53,11 @@ class RingFitSettings:
         on a ring says where the ring is, so it is not left out.
     strength_share : weight of the strength 1, in shares of what a usual ASIC tells.
     strengths : least and largest strength of the rings in an ASIC.
-    least_share : a radius with fewer pixels than this share of the usual number has no profile.
     least_squares : an ASIC with fewer usable squares takes no part.
-    ridge_width_px : radii within about this share the variance of the profile.
-    spline_noise : variance of a B-spline coefficient over 1 / its diagonal, about.
+    variance_width_px : radii within about this share the variance of the profile.
+    lengths_px : over such a length the profile is alike; the image says over which.
+    least_held : a knot with a smaller share of the usual information says nothing of the variance.
+    least_told : where the knots tell less than this of the variance, that of all radii is taken.
     smooth_px, smooth_share : what of the profile is smoother than this belongs to the background;
         it is drawn to 0 with this share of the usual stiffness.
     widest_px : standard deviation of a move before anything is known.
@@ -72,10 +75,11 @@ class RingFitSettings:
     clip_sigmas: float = 4.0
     strength_share: float = 0.2
     strengths: tuple[float, float] = (0.2, 3.0)
-    least_share: float = 0.03
     least_squares: int = 60
-    ridge_width_px: float = 15.0
-    spline_noise: float = 3.0
+    variance_width_px: float = 15.0
+    lengths_px: tuple[float, ...] = (1.0, 1.5, 2.25, 3.4, 5.0, 7.5)
+    least_held: float = 0.03
+    least_told: float = 1e-3
     smooth_px: float = 15.0
     smooth_share: float = 0.03
     widest_px: float = 30.0
@@ -104,6 +108,7 @@ class Asic:
     down, across : splines of the background; `rows`, `columns` the same as matrices.
     cholesky : of the background's equations, lower triangle.
     strength, noise : of its rings; standard deviation of a pixel.
+    power, prior : what its pixels tell of the strength, and what is told beforehand (that it is 1).
     """
 
     number: int
@@ -118,6 +123,7 @@ class Asic:
     strength: float = 1.0
     noise: float = 1.0
     power: float = 0.0
+    prior: float = np.inf
 
     @classmethod
     def of(cls, number: int, group: int, pixels: AsicPixels, down: Basis, across: Basis) -> Asic:
@@ -204,7 +210,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Reduced:
-    """Equations of profile and offsets, background and strengths eliminated.
+    """Equations of profile and offsets, the background eliminated.
 
     Attributes
     ----------
@@ -247,7 +253,7 @@ class RingFit:
         self.module_outwards = np.array(
             [_outwards(prepared, slice(m, m + 1)) for m in range(self.detector.modules)]
         )
-        self.strength_prior = np.inf
+        self.length_px = settings.lengths_px[0]
         self._finest = dict(zip(self.groups, each(self._summed, self.groups), strict=True))
         self.begin(settings.pools[0])
 
@@ -261,18 +267,20 @@ class RingFit:
         self.asics = [asic for part in each(self._pooled, self.groups) for asic in part]
         self.knots = int((max(a.reach_px for a in self.asics) + 30) / self.knot_px) + 6
         self.profile = np.zeros(self.knots)
-        self.ridge = np.zeros(self.knots)
-        self.supported = self._supported()
-        running = gaussian_filter1d(
+        self.variance = np.ones(self.knots)
+        self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
+        self.running = gaussian_filter1d(
             np.eye(self.knots), self.settings.smooth_px / self.knot_px, axis=0, mode="constant"
         )
-        self.smoothing = running @ running
+        self.smoothing = self.running @ self.running
         for asic in self.asics:
             asic.strength = float(self.strengths[asic.number])
         each(self._pull_in, self.asics)
-        for _ in range(2):
+        for profile_known in (False, True):
             reduced = self.reduced()
-            self._update_ridge(reduced)
+            self._update_variance(reduced)
+            if profile_known:
+                self._choose_length(reduced)
             self.profile = self._solved(reduced, offsets=False)[0]
             each(self._pull_in, self.asics)
 
@@ -306,18 +314,6 @@ class RingFit:
             asics.append(Asic.of(first + k, group, pixels, down, across))
         return asics
 
-    def _supported(self) -> NDArray[np.bool_]:
-        """Knots of the profile that enough pixels hold."""
-        count = np.zeros(self.knots)
-        for a in self.asics:
-            x, y = a.pixels.x - self.offsets[a.group, 0], a.pixels.y - self.offsets[a.group, 1]
-            place = (np.hypot(x, y) * a.pixels.stretch / self.knot_px).astype(np.int64)
-            held = np.bincount(place.ravel(), a.pixels.weight.ravel(), self.knots)[: self.knots]
-            for m in range(4):
-                count[m:] += held[: self.knots - m] / 4
-        usual = float(np.median(count[count > 0])) if (count > 0).any() else 0.0
-        return np.asarray(count > self.settings.least_share * usual)
-
     # ---- equations ---------------------------------------------------------------------------
 
     def model(self, asic: Asic) -> AsicModel:
@@ -344,40 +340,28 @@ class RingFit:
         return Reduced(matrix, right)
 
     def _eliminated(self, asic: Asic) -> AsicEquations:
-        """Equations of one ASIC, its background and strength eliminated."""
+        """Equations of one ASIC, its background eliminated."""
         first, count = asic.knots_reached(self.offsets[asic.group], self.knot_px, self.knots)
         sums = AsicSums.zeros(count, asic.splines)
         accumulate(asic.pixels, self.model(asic), asic.down, asic.across, first, sums)
         n = count
-        # profile, offsets, strength, values
-        products = np.zeros((n + 4, n + 4))
+        products = np.zeros((n + 3, n + 3))  # profile, offsets, values
         for o in range(4):
             diagonal = np.arange(n - o)
             products[diagonal, diagonal + o] = sums.band[: n - o, o]
             products[diagonal + o, diagonal] = sums.band[: n - o, o]
         products[:n, n : n + 2] = sums.dj
-        products[:n, n + 2] = sums.dp
-        products[:n, n + 3] = sums.dv
+        products[:n, n + 2] = sums.dv
         products[n : n + 2, n : n + 2] = sums.jj
-        products[n : n + 2, n + 2] = sums.jp
-        products[n : n + 2, n + 3] = sums.jv
-        products[n + 2, n + 2 :] = sums.scalars
-        smooth = np.column_stack([sums.bd, sums.bj, sums.bp, asic.background(asic.pixels.value)])
+        products[n : n + 2, n + 2] = sums.jv
+        smooth = np.column_stack([sums.bd, sums.bj, asic.background(asic.pixels.value)])
         half = solve_triangular(asic.cholesky, smooth, lower=True, check_finite=False)
         products -= half.T @ half
-        prior = self.strength_prior
-        along = products[: n + 2, n + 2]
-        stiffness = products[n + 2, n + 2] + prior
-        rest = products[n + 2, n + 3] + prior * (1 - asic.strength)
+        products *= asic.noise**-2
         matrix = products[: n + 2, : n + 2].copy()
         matrix[n:, :n] = matrix[:n, n:].T
         matrix[n + 1, n] = matrix[n, n + 1]
-        right = products[: n + 2, n + 3].copy()
-        if np.isfinite(prior):
-            matrix -= np.outer(along, along) / stiffness
-            right -= along * rest / stiffness
-        scale = asic.noise**-2
-        return AsicEquations(first, matrix * scale, right * scale)
+        return AsicEquations(first, matrix, products[: n + 2, n + 2].copy())
 
     def explained(self) -> float:
         """Share of the variance beside the background that the rings explain."""
@@ -414,12 +398,14 @@ class RingFit:
         self.profile = profile
         each(self._pull_in, self.asics)
         power = np.array([asic.power for asic in self.asics])
-        mean = float(np.average([asic.strength for asic in self.asics], weights=power + 1e-30))
-        self.strength_prior = self.settings.strength_share * float(power.mean()) * mean**2
+        usual = float(np.median(power))
+        known = power / (power + usual + 1e-30) + 1e-30
+        mean = float(np.average([asic.strength for asic in self.asics], weights=known))
         self.profile *= mean
         for asic in self.asics:
             asic.strength /= mean
-        self._update_ridge(reduced)
+            asic.prior = self.settings.strength_share * usual * mean**2
+        self._update_variance(reduced)
         relative = float((np.abs(self._last_move) / sigmas).max(initial=0.0))
         return Step(longest, relative)
 
@@ -439,55 +425,83 @@ class RingFit:
     def with_ridge(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Matrix with what draws the profile to 0, and with a wide prior of the moves."""
         matrix = matrix.copy()
-        diagonal = np.arange(len(matrix))
-        held = np.diag(matrix)[: self.knots]
-        usual = float(np.median(held[self.supported])) if self.supported.any() else 1.0
-        matrix[: self.knots, : self.knots] += self.settings.smooth_share * usual * self.smoothing
-        matrix[diagonal[: self.knots], diagonal[: self.knots]] += self.ridge
-        matrix[diagonal[self.knots :], diagonal[self.knots :]] += self.settings.widest_px**-2
+        matrix[: self.knots, : self.knots] += self._prior(matrix)
+        offsets = np.arange(self.knots, len(matrix))
+        matrix[offsets, offsets] += self.settings.widest_px**-2
         return matrix
 
-    def _update_ridge(self, reduced: Reduced) -> None:
+    def _prior(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Inverse covariance of the profile before the image is seen, ``(knots, knots)``."""
+        held = np.diag(matrix)[: self.knots]
+        usual = float(np.median(held[held > 0])) if held.any() else 1.0
+        wide = self.settings.smooth_share * usual * self.smoothing
+        return np.asarray(wide + self.stiffness / np.sqrt(np.outer(self.variance, self.variance)))
+
+    def _update_variance(self, reduced: Reduced) -> None:
         """Draw the profile towards 0 as much as its noise asks for.
 
         Without it the noise of a weak profile is taken for slopes of rings, which makes steps too
         short and uncertainties too small. The coefficients around a radius are taken for drawn
         from one normal distribution; its variance is the mean of their squares over the share of
         each that the data determine (D. J. C. MacKay, Neural Comput. 4 (1992) 415). Unlike a
-        difference of squares and noise it stays where it is when it is repeated.
+        difference of squares and noise it stays where it is when it is repeated. Radii that few
+        pixels reach have the variance of those beside them: an edge in it would hold the rings
+        where the fit began.
         """
-        diagonal = np.diag(reduced.matrix)[: self.knots]
-        known = self.supported & (diagonal > 1e-9 * diagonal.max())
-        noise = np.where(known, self.settings.spline_noise / np.where(known, diagonal, 1.0), 0.0)
+        settings, matrix = self.settings, reduced.matrix[: self.knots, : self.knots]
+        held = np.diag(matrix)
+        if not self.profile.any():
+            self.variance = np.full(self.knots, 1e6 / max(float(held.max()), 1e-30))
+            return
+        factor = cho_factor(self.with_ridge(matrix), lower=True, check_finite=False)[0]
+        left = np.diag(dpotri(factor, lower=True)[0])
+        share = np.clip(1 - left / self.variance, 0.0, 1.0)
+        share[held < settings.least_held * np.median(held[held > 0])] = 0.0
 
         def around(value: NDArray[np.float64]) -> NDArray[np.float64]:
-            width = self.settings.ridge_width_px / self.knot_px
-            return np.asarray(gaussian_filter1d(known * value, width, mode="constant"))
+            width = settings.variance_width_px / self.knot_px
+            return np.asarray(gaussian_filter1d(value, width, mode="nearest"))
 
-        determined = around(1 / (1 + self.ridge * noise))
-        power = around(self.profile**2) / np.maximum(determined, 1e-9)
-        least = 0.02 * around(noise) / np.maximum(around(np.ones(self.knots)), 1e-3)
-        power = np.maximum(power, least)
-        none = 1e3 * float(diagonal.max())
-        self.ridge = np.where(known & (power > 0), 1 / np.maximum(power, 1e-30), none)
-        if not self.profile.any():
-            self.ridge = np.where(known, 1e-6 * diagonal.max(), none)
+        power, weight = share * self.profile**2, share**2
+        usual = float(power.sum() / max(float(weight.sum()), 1e-30))
+        variance = (around(power) + settings.least_told * usual) / (
+            around(weight) + settings.least_told
+        )
+        self.variance = np.maximum(variance, 1e-6 * usual + 1e-30)
+
+    def _choose_length(self, reduced: Reduced) -> None:
+        """Take the length over which the profile is alike that makes the image most probable.
+
+        White noise in the profile has steep slopes. Without a length of about a ring's width it is
+        taken for information about the offsets (D. J. C. MacKay, as in `_update_variance`).
+        """
+        matrix, right = reduced.matrix[: self.knots, : self.knots], reduced.right[: self.knots]
+
+        def evidence(length_px: float) -> float:
+            self.stiffness = _stiffness(self.knots, length_px / self.knot_px)
+            own = cho_factor(self._prior(matrix), lower=True, check_finite=False)[0]
+            factor = cho_factor(self.with_ridge(matrix), lower=True, check_finite=False)
+            explained = 0.5 * float(right @ cho_solve(factor, right, check_finite=False))
+            return explained + float(np.sum(np.log(np.diag(own) / np.diag(factor[0]))))
+
+        values = {length: evidence(length) for length in self.settings.lengths_px}
+        self.length_px = max(values, key=lambda length: values[length])
+        self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
 
     def _pull_in(self, asic: Asic) -> None:
         """Strength, noise and values of one ASIC at the present state."""
         p = asic.pixels
         model = self.model(asic)._replace(strength=1.0)
-        rings = ring_values(p, model, self.profile[:, None], False)[..., 0]
-        prior = self.strength_prior
+        profiles = np.column_stack([self.profile, self.profile - self.running @ self.profile])
+        rings, sharp = np.moveaxis(ring_values(p, model, profiles, False), -1, 0)
         if self.profile.any():
-            beside = rings - asic.surface(asic.solve(asic.background(rings)))
-            weighted = p.weight * beside
-            pp, pv = float(np.sum(weighted * beside)), float(np.sum(weighted * p.value))
-            asic.power = pp
-            if np.isfinite(prior):
-                asic.strength = float(
-                    np.clip((pv + prior) / (pp + prior), *self.settings.strengths)
-                )
+            # what is smooth in the profile is background, whose strength is another one
+            beside = p.weight * (sharp - asic.surface(asic.solve(asic.background(sharp))))
+            asic.power = float(np.sum(beside * sharp))
+            if np.isfinite(asic.prior):
+                overlap = float(np.sum(beside * (p.value - asic.strength * (rings - sharp))))
+                strength = (overlap + asic.prior) / (asic.power + asic.prior)
+                asic.strength = float(np.clip(strength, *self.settings.strengths))
                 self.strengths[asic.number] = asic.strength
         rings = asic.strength * rings
         used = p.weight > 0
@@ -500,6 +514,18 @@ class RingFit:
         asic.noise = max(MAD_TO_SIGMA * float(np.median(np.abs(inside))), 0.1 * limit / 4, 1e-9)
         pulled = rings + smooth + np.clip(residual, -limit, limit)
         asic.pixels = p._replace(value=pulled.astype(np.float32))
+
+
+@lru_cache(maxsize=16)
+def _stiffness(knots: int, length: float) -> NDArray[np.float64]:
+    """Inverse of a Matérn correlation (ν = 5/2), ``(knots, knots)``; the length is in knots.
+
+    M. L. Stein, Interpolation of Spatial Data (1999), chapter 2; 1e-4 is added to its diagonal.
+    """
+    apart = np.sqrt(5.0) * np.arange(knots) / length
+    correlation = toeplitz((1 + apart + apart**2 / 3) * np.exp(-apart))
+    correlation[np.diag_indices(knots)] += 1e-4
+    return np.asarray(np.linalg.inv(correlation))
 
 
 def _outwards(prepared: Prepared, modules: slice) -> NDArray[np.float64]:

@@ -61,36 +61,30 @@ class AsicSums(NamedTuple):
     """Weighted products over the pixels of one ASIC.
 
     D are the splines of the profile times the strength, J the derivatives of the model by the
-    offset, p the profile itself, v the values, B the background; the knots are counted from the
-    first one the ASIC reaches.
+    offset, v the values, B the background; the knots are counted from the first one the ASIC
+    reaches.
 
     Attributes
     ----------
     band : ``(n, 4)``, D'D (entry ``[i, j - i]``).
-    dv, dp : ``(n,)``. dj : ``(n, 2)``. jj : ``(2, 2)``. jv, jp : ``(2,)``.
-    scalars : ``(2,)``, p'p and p'v.
-    bd : ``(b, n)``. bj : ``(b, 2)``. bp : ``(b,)``.
+    dv : ``(n,)``. dj : ``(n, 2)``. jj : ``(2, 2)``. jv : ``(2,)``.
+    bd : ``(b, n)``. bj : ``(b, 2)``.
     """
 
     band: NDArray[np.float64]
     dv: NDArray[np.float64]
-    dp: NDArray[np.float64]
     dj: NDArray[np.float64]
     jj: NDArray[np.float64]
     jv: NDArray[np.float64]
-    jp: NDArray[np.float64]
-    scalars: NDArray[np.float64]
     bd: NDArray[np.float64]
     bj: NDArray[np.float64]
-    bp: NDArray[np.float64]
 
     @classmethod
     def zeros(cls, knots: int, background: int) -> AsicSums:
         """Sums of no pixels."""
         return cls(
-            np.zeros((knots, 4)), np.zeros(knots), np.zeros(knots), np.zeros((knots, 2)),
-            np.zeros((2, 2)), np.zeros(2), np.zeros(2), np.zeros(2), np.zeros((background, knots)),
-            np.zeros((background, 2)), np.zeros(background),
+            np.zeros((knots, 4)), np.zeros(knots), np.zeros((knots, 2)), np.zeros((2, 2)),
+            np.zeros(2), np.zeros((background, knots)), np.zeros((background, 2)),
         )  # fmt: skip
 
 
@@ -120,7 +114,7 @@ def accumulate(
     """Add the pixels of one ASIC to `sums`; `first` is the first knot it reaches."""
     x, y, stretch, value, weight = pixels
     offset, knot_px, profile, strength = model
-    band, dv, dp, dj, jj, jv, jp, scalars, bd, bj, bp = sums
+    band, dv, dj, jj, jv, bd, bj = sums
     b, d = np.empty(4), np.empty(4)
     width = bj.shape[0] // (down.first[-1] + 4)
     last = first + dv.size - 4
@@ -136,9 +130,8 @@ def accumulate(
             if j > last or j < first or distance < 1.0:
                 continue
             _splines(t - j, b, d)
-            p, slope = 0.0, 0.0
+            slope = 0.0
             for m in range(4):
-                p += b[m] * profile[j + m]
                 slope += d[m] * profile[j + m]
             v = np.float64(value[row, column])
             scale = -strength * slope * stretch[row, column] / (knot_px * distance)
@@ -149,14 +142,9 @@ def accumulate(
             jj[1, 1] += w * jy * jy
             jv[0] += w * jx * v
             jv[1] += w * jy * v
-            jp[0] += w * jx * p
-            jp[1] += w * jy * p
-            scalars[0] += w * p * p
-            scalars[1] += w * p * v
             for m in range(4):
                 wd = w * strength * b[m]
                 dv[k + m] += wd * v
-                dp[k + m] += wd * p
                 dj[k + m, 0] += wd * jx
                 dj[k + m, 1] += wd * jy
                 for n in range(m, 4):
@@ -169,7 +157,6 @@ def accumulate(
                     place = start + m
                     bj[place, 0] += wb * jx
                     bj[place, 1] += wb * jy
-                    bp[place] += wb * p
                     ws = wb * strength
                     for n in range(4):
                         bd[place, k + n] += ws * b[n]

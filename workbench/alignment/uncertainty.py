@@ -184,7 +184,7 @@ def _cells_of(
     weight = p.weight.reshape(-1).astype(np.float64) / asic.noise**2
     strength = flat[:, m + 2] / asic.strength
     along = (weight * strength) @ flat
-    prior = fit.strength_prior / asic.noise**2
+    prior = asic.prior / asic.noise**2
     flat -= np.outer(strength, along / (float((weight * strength) @ strength) + prior + 1e-30))
     radius = (distance * p.stretch).reshape(-1)
     place = (radius / settings.band_px).astype(np.int64)
