@@ -194,6 +194,38 @@ def test_a_mask_comes_back_from_its_file(tmp_path, ending):
     assert np.array_equal(again.good, good)
 
 
+@pytest.mark.parametrize("kind", ["crystfel", "nxmx"])
+def test_single_frames_are_written_in_the_places_of_their_modules(tmp_path, kind):
+    np.save(tmp_path / "frames.npy", np.stack([FRAME, FRAME + 1]))
+    Geometry.ideal(AGIPD_1M).write(tmp_path / "a.data")
+    files = [str(tmp_path / "frames.npy"), "--geometry", str(tmp_path / "a.data")]
+    beam = ["--wavelength", "1.3", "--distance", "200", "--format", kind, "-o", str(tmp_path)]
+    assert main(["dump", *files, *beam]) == 0
+    (path,) = [path for path in tmp_path.iterdir() if path.suffix in (".cxi", ".nxs")]
+    with h5py.File(path) as file:
+        if kind == "crystfel":
+            assert np.array_equal(file["entry_1/data_1/data"][1], FRAME + 1)
+        else:
+            frame = file["entry/data/data"][1].reshape(128, 64, 128)
+            assert np.array_equal(frame, AGIPD_1M.asic_stack(FRAME + 1))
+    if kind == "crystfel":
+        geometry = Geometry.read(next(tmp_path.glob("*.geom")))
+        assert largest_difference_um(geometry, Geometry.ideal(AGIPD_1M)) < 1e-6
+
+
+def test_a_recipe_writes_its_results_without_cbf(tmp_path, geom):
+    for name, values in (("average", FRAME), ("stddev", FRAME * 0 + 1), ("maximum", FRAME * 0)):
+        np.save(tmp_path / f"{name}.npy", values)
+    images = "\n".join(f'{name} = "{name}.npy"' for name in ("average", "stddev", "maximum"))
+    (tmp_path / "a.calibration.toml").write_text(
+        f'[experiment]\naddress = "SPB_DET_AGIPD1M-1"\ngeometry = "{geom}"\n[images]\n{images}\n'
+    )
+    done = wb.run_recipe(tmp_path / "a.calibration.toml")
+    assert done.mask.good.sum() == 0, "the maximum is below its limit everywhere"
+    assert wb.read_image(done.files["corrected"]).detector is AGIPD_1M
+    assert Geometry.read(done.files["geometry"]) == Geometry.read(geom)
+
+
 # ---- a real frame ------------------------------------------------------------------------------
 
 

@@ -112,6 +112,22 @@ def test_raw_averages_are_without_gain_bits(xtc2, tmp_path, file):
     assert np.allclose(average[well], np.mean(values, axis=0)[well])
 
 
+@pytest.mark.slow
+def test_constants_come_from_the_calibration_directory(xtc2, tmp_path):
+    run = wb.open_run(files=[xtc2 / JUNGFRAU], calib_dir=tmp_path)
+    folder = tmp_path / "Jungfrau::CalibV1" / run.address / "pedestals"
+    folder.mkdir(parents=True)
+    pedestals = (2000, 14_000, 14_500)
+    lines = [" ".join([str(value)] * 1024) for value in pedestals for _ in range(512)]
+    (folder / "0-end.data").write_text("\n".join(lines))
+    event = next(run.events(wb.Corrections(pedestal=True, common_mode=False)))
+    bits, value = event.raw >> 14, (event.raw & 0x3FFF).astype(float)
+    g0, g1, g2 = (value - pedestal for pedestal in pedestals)
+    known = [bits == 0, bits == 1, bits == 3]
+    expected = np.select(known, [g0, g1 * 41.5 / -1.39, g2 * 41.5 / -0.11])
+    assert np.allclose(event.data, expected, rtol=1e-6)
+
+
 # ---- what cannot be read -------------------------------------------------------------------------
 
 

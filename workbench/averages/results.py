@@ -21,8 +21,7 @@ from workbench.averages.statistics import Statistics
 from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
-from workbench.geometry.formats.imgcif_header import TYPES
-from workbench.images import DetectorImage, write_image
+from workbench.images import DetectorImage, image_ending, write_image
 
 BASE_NAMES: dict[str, str] = {
     "average": "{experiment!l}_avg-r{run:04d}",
@@ -160,8 +159,8 @@ class RunImages:
 
     @property
     def extension(self) -> str:
-        """End of the names of image files: ``.cbf``, or ``.h5`` for detectors no CBF is made of."""
-        return ".cbf" if self.detector in TYPES.values() else ".h5"
+        """End of the names of image files."""
+        return image_ending(self.detector)
 
     @property
     def timestamp(self) -> str | None:

@@ -155,11 +155,10 @@ def cc_path(path: str | Path, alignment: Alignment) -> Path:
 
     HDF5 for detectors that CBF files do not hold.
     """
-    from workbench.geometry.formats.imgcif_header import TYPES
+    from workbench.images import image_ending
 
     source = Path(path)
-    ending = "cbf" if alignment.geometry.detector in TYPES.values() else "h5"
-    return source.with_name(f"{source.stem}_cc.{ending}")
+    return source.with_name(f"{source.stem}_cc{image_ending(alignment.geometry.detector)}")
 
 
 def _save(image: DetectorImage, alignment: Alignment, path: str | Path, source: str | None) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.detectors import Detector, recognise
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
+from workbench.geometry.formats.imgcif_header import TYPES
 
 
 def as_detector_array(array: ArrayLike) -> NDArray[Any]:
@@ -25,6 +26,11 @@ def as_detector_array(array: ArrayLike) -> NDArray[Any]:
         If it is not an image of a known detector, or does not hold real numbers.
     """
     return recognise(array)[1]
+
+
+def image_ending(detector: Detector) -> str:
+    """End of the names of image files: ``.cbf``, or ``.h5`` for detectors no CBF is made of."""
+    return ".cbf" if detector in TYPES.values() else ".h5"
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
         If a setting leads out of the output folder or into a calibration directory.
     """
     from workbench.averages.halves import half_name
-    from workbench.images import write_image
+    from workbench.images import image_ending, write_image
     from workbench.mask import write_mask
 
     recipe, images = calibration.recipe, calibration.images
@@ -50,12 +50,14 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
             files |= {f"{kind}-r{run.run:04d}": path for kind, path in saved.items()}
     if len(images.bright) > 1:
         for kind, short in (("maximum", "max"), ("bright_average", "avg")):
-            files[kind] = folder / f"{name}_all_{short}.cbf"
-            write_image(getattr(images, kind), files[kind])
+            merged = getattr(images, kind)
+            files[kind] = folder / f"{name}_all_{short}{image_ending(merged.detector)}"
+            write_image(merged, files[kind])
         for kind, short in (("average", "avg"), ("maximum", "max")):
             for half in images.halves.get(kind, ()):
                 which = half.provenance["half"]["which"]
-                path = folder / f"{half_name(f'{name}_all_{short}', which)}.cbf"
+                base = half_name(f"{name}_all_{short}", which)
+                path = folder / f"{base}{image_ending(half.detector)}"
                 write_image(half, path)
                 files[f"{which} {kind}"] = path
     if calibration.mask is not None:
@@ -67,7 +69,7 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
             (path for kind, path in files.items() if kind.startswith("maximum-")),
             images.files.get("maximum", Path(f"{name}_max.cbf")),
         )
-        files["corrected"] = folder / f"{stem.stem}_cc.cbf"
+        files["corrected"] = folder / f"{stem.stem}_cc{image_ending(image.detector)}"
         write_image(dataclasses.replace(image, geometry=calibration.corrected), files["corrected"])
         files["geometry"] = folder / "0-end.data"
         calibration.corrected.write(files["geometry"])
