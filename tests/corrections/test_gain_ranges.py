@@ -11,7 +11,7 @@ from workbench.constants import constants_folder
 from workbench.corrections import make_corrector
 from workbench.corrections.gain_range_loops import subtract_common_mode
 from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector, range_tables
-from workbench.detectors import EPIX10KA_QUAD
+from workbench.detectors import EPIX10KA_QUAD, JUNGFRAU_05M
 from workbench.errors import ConstantsError, FileFormatError
 from workbench.recipe import Corrections
 from workbench.runs import ModulePixels
@@ -229,3 +229,19 @@ def test_a_common_mode_file_of_another_form_is_refused(calib_dir):
     (folder / "0-end.data").write_text("1 25 25 100 1\n")
     with pytest.raises(ConstantsError, match="expected 'algorithm mode limit pixels'"):
         make_corrector(Corrections(common_mode=True), run(calib_dir))
+
+
+def test_jungfrau_takes_bits_00_01_and_11_and_gives_no_value_for_10():
+    """The rule of psana's ``calib_jungfrau_single_panel``."""
+    small = dataclasses.replace(JUNGFRAU_05M, name="small", module_shape=(16, 32))
+    raw = np.random.default_rng(3).integers(0, 1 << 16, small.shape).astype(np.uint16)
+    offset = np.random.default_rng(4).normal(3000, 900, (3, *small.shape)).astype(np.float32)
+    factor = np.array([0.024, -0.72, -9.1], np.float32)[:, None, None, None]
+    tables = range_tables(small, np.zeros(small.shape, np.uint8), offset, factor, None, None)
+    corrected = RangeCorrector(small, tables).apply(raw)
+    bits = raw >> 14
+    at = (np.array([0, 1, 0, 2])[bits], *np.indices(small.shape))
+    factors = np.broadcast_to(factor, offset.shape)
+    wanted = ((raw & 0x3FFF).astype(np.float32) - offset[at]) * factors[at]
+    np.testing.assert_array_equal(corrected, np.where(bits == 2, 0, wanted))
+    assert (bits == 2).any()

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("folder", metavar="DIR", help="folder to write into; created if absent")
     parser.add_argument(
-        "--detector", choices=("cspad", "epix10k2m"), default="cspad",
+        "--detector", choices=("cspad", "epix10k2m", "jungfrau4m"), default="cspad",
         help="what takes the runs (default cspad)",
     )  # fmt: skip
     parser.add_argument(

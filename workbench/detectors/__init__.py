@@ -21,7 +21,7 @@ from workbench.detectors.base import (
 )
 from workbench.detectors.cspad import CSPAD, CSPAD_2X2
 from workbench.detectors.epix10k import EPIX10K2M, EPIX10KA_QUAD
-from workbench.detectors.jungfrau import JUNGFRAU_05M
+from workbench.detectors.jungfrau import JUNGFRAU_05M, JUNGFRAU_1M, JUNGFRAU_4M
 from workbench.errors import WorkbenchError
 
 DETECTORS: tuple[Detector, ...] = (
@@ -30,6 +30,8 @@ DETECTORS: tuple[Detector, ...] = (
     EPIX10K2M,
     EPIX10KA_QUAD,
     JUNGFRAU_05M,
+    JUNGFRAU_1M,
+    JUNGFRAU_4M,
     AGIPD_1M,
 )
 DEFAULT_ADDRESS = CSPAD.address
@@ -37,8 +39,8 @@ DEFAULT_ADDRESS = CSPAD.address
 
 __all__ = [
     "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
-    "EPIX10KA_QUAD", "JUNGFRAU_05M", "Detector", "GainRanges", "GeometryTree", "Group", "Part",
-    "Placement", "find", "recognise",
+    "EPIX10KA_QUAD", "JUNGFRAU_05M", "JUNGFRAU_1M", "JUNGFRAU_4M", "Detector", "GainRanges",
+    "GeometryTree", "Group", "Part", "Placement", "find", "recognise",
 ]  # fmt: skip
 
 

@@ -39,11 +39,13 @@ class Group:
 
 
 class Placement(NamedTuple):
-    """Place of an object in its parent's frame: origin (µm) and turn about z (degrees)."""
+    """Place of an object in its parent's frame: origin (µm) and turns about the axes (degrees)."""
 
     x_um: float
     y_um: float
     rot_z_deg: float
+    rot_y_deg: float = 0.0
+    rot_x_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,9 @@ class Detector:
     interleaved_constants : the module is the fastest index in files of constants.
     self_rotation : each group spans enough angle for maps of its rotational self-correlation.
     sensor_um : thickness of the silicon sensor; photons are absorbed at some depth in it.
+    cbf_type : its type in the headers of CBF files; None if no CBF is made of it.
+    rows_up : names of those modules in geometry files whose row 0 lies at the bottom, at the lowest
+        y of the module's frame; it lies at the top of all others.
     module_panels : CrystFEL's files name its panels by module (``p0a0``) and hold its modules as a
         stack; else by group (``q0a0``), in Cheetah's slab.
     """
@@ -161,7 +166,9 @@ class Detector:
     self_rotation: bool = True
     sensor_um: float = 500.0
     gain_ranges: GainRanges | None = None
+    cbf_type: str | None = None
     module_panels: bool = False
+    rows_up: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rows, columns = self.module_shape

@@ -46,6 +46,7 @@ CSPAD = Detector(
     adc_max_adu=16383,
     low_gain_factor=6.85,
     unbonded_in_asic=tuple((place, place) for place in range(0, 185, 10)),
+    cbf_type="CS PAD",
     tree=GeometryTree("SENS2X1:V1", "QUAD:V1", "CSPAD:V1", 4 * _SENSORS, _QUADRANTS),
 )
 
@@ -57,6 +58,7 @@ CSPAD_2X2 = dataclasses.replace(
     address="CxiSc1.0:Cspad2x2.0",
     groups=equal_groups("Q", 1, 2),
     interleaved_constants=True,
+    cbf_type=None,
     tree=GeometryTree(
         "SENS2X1:V1",
         None,

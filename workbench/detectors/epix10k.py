@@ -74,6 +74,7 @@ EPIX10K2M = Detector(
     adc_max_adu=16383,
     tree=GeometryTree("EPIX10KA:V1", None, "CAMERA", _MODULES, rail=None, rot_z_deg=90.0),
     gain_ranges=_GAIN_RANGES,
+    cbf_type="ePix10k2M",
 )
 
 EPIX10KA_QUAD = dataclasses.replace(
@@ -81,6 +82,7 @@ EPIX10KA_QUAD = dataclasses.replace(
     name="ePix10ka quad",
     calib_group="Epix10kaQuad::CalibV1",
     device="Epix10kaQuad",
+    cbf_type="ePix10ka quad",
     address="MfxEndstation.0:Epix10kaQuad.0",
     groups=equal_groups("Q", 1, 4),
     tree=GeometryTree(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import Detector
 from workbench.errors import GeometryError
-from workbench.geometry.objects import TOP_FRAME, GeometryObject, ObjectKey, Transform
+from workbench.geometry.objects import TOP_FRAME, GeometryObject, ObjectKey, Transform, upright
 from workbench.geometry.rotations import angles_deg
 from workbench.geometry.slac import standard_layout
 from workbench.geometry.tree import Geometry
@@ -22,7 +22,8 @@ def placed_object(frame: Transform, key: ObjectKey) -> GeometryObject:
     """
     x0, y0, z0 = (round(float(value), 7) + 0.0 for value in frame.origin_um)
     design, tilt = {}, {}
-    for axis, angle in zip("xyz", angles_deg(frame.rotation), strict=True):
+    rotation = upright(key.name, frame.rotation)
+    for axis, angle in zip("xyz", angles_deg(rotation), strict=True):
         quarter = round(angle / 90) * 90
         design[f"rot_{axis}"] = float(quarter % 360)
         tilt[f"tilt_{axis}"] = round(angle - quarter, 10) + 0.0

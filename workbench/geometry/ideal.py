@@ -15,16 +15,20 @@ def ideal_objects(detector: Detector) -> tuple[GeometryObject, ...]:
     objects = []
     for group_index, group in enumerate(detector.groups):
         for index, module in enumerate(group.modules):
-            x, y, rotation = tree.modules[module]
+            x, y, rot_z, rot_y, rot_x = tree.modules[module]
             parent: tuple[str, int] = (tree.detector, 0)
             if tree.group is not None:
                 parent = (tree.group, group_index)
             else:
                 index = module
-            objects.append(GeometryObject(*parent, tree.module, index, x0=x, y0=y, rot_z=rotation))
+            objects.append(
+                GeometryObject(
+                    *parent, tree.module, index, x0=x, y0=y, rot_z=rot_z, rot_y=rot_y, rot_x=rot_x
+                )
+            )
     objects += [
-        GeometryObject(tree.detector, 0, tree.group or "", index, x0=x, y0=y, rot_z=rotation)
-        for index, (x, y, rotation) in enumerate(tree.groups)
+        GeometryObject(tree.detector, 0, tree.group or "", index, x0=x, y0=y, rot_z=rot_z)
+        for index, (x, y, rot_z, *_) in enumerate(tree.groups)
     ]
     above = tree.rail or "IP"
     objects.append(GeometryObject(above, 0, tree.detector, 0, z0=RAIL_Z_UM, rot_z=tree.rot_z_deg))

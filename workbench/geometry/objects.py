@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import DETECTORS
 from workbench.geometry.rotations import rotation_matrix
 
 POSITIONS = ("x0", "y0", "z0")
@@ -78,8 +79,22 @@ class GeometryObject:
 
     @property
     def rotation(self) -> NDArray[np.float64]:
-        """Rotation matrix (3, 3) from the object's frame to its parent's."""
-        return rotation_matrix(*self.angles_deg)
+        """Rotation matrix (3, 3) from the object's frame to its parent's.
+
+        The frame of a module has row 0 at the top, also where the file's has it at the bottom.
+        """
+        return upright(self.name, rotation_matrix(*self.angles_deg))
+
+
+def upright(name: str, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation of a module whose row 0 lies at the top, from the one of its file, or back.
+
+    Of modules that are named in `Detector.rows_up` the file's frame has y along the rows; turned
+    by 180° about x it is as that of the others (a module is flat, so z does not matter).
+    """
+    if any(name in detector.rows_up for detector in DETECTORS):
+        return np.asarray(rotation * np.array([1.0, -1.0, -1.0]))
+    return rotation
 
 
 Selector: TypeAlias = GeometryObject | ObjectKey | Name | tuple[str, int, str, int]

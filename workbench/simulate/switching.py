@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.constants import constants_folder
-from workbench.detectors import EPIX10K2M, Detector
+from workbench.detectors import EPIX10K2M, JUNGFRAU_4M, Detector
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.progress import Progress, Silent, raise_if_cancelled
@@ -34,7 +34,7 @@ from workbench.simulate.placing import (
 )
 from workbench.simulate.powder import shot_intensities
 from workbench.simulate.sampling import normal_table, read_out_ranges
-from workbench.simulate.switching_format import Epix10k2MPayloads
+from workbench.simulate.switching_format import Epix10k2MPayloads, Jungfrau4MPayloads
 from workbench.simulate.truth import DEFAULT_SEED, LARGEST_OFFSET_PX
 from workbench.simulate.xtc_writer import Payloads, RunWriter
 
@@ -99,8 +99,8 @@ _SCENE = Scene(
     distance_mm=121.0,
     wavelength_angstrom=HC_EV_ANGSTROM / PHOTON_ENERGY_EV,
     rings="AgBeh",
-    ring_photons=55.0,
-    background_photons=60.0,
+    ring_photons=90.0,
+    background_photons=70.0,
     flat_photons=10.0,
     shadow=Shadow(),
 )
@@ -109,6 +109,12 @@ SAMPLES = {
         EPIX10K2M, "mfxsim0010", 10010, "MFX", Epix10k2MPayloads,
         (Stage(3, 0, 16.40, 3000.0, 4.0), Stage(5, 1, 0.164, 3200.0, 2.0)),
         11000.0, _SCENE,
+    ),
+    "jungfrau4m": Sample(
+        JUNGFRAU_4M, "cxisim0020", 10020, "CXI", Jungfrau4MPayloads,
+        (Stage(0, 0, 41.5, 3000.0, 8.0), Stage(1, 1, -1.39, 14500.0, 4.0),
+         Stage(2, 3, -0.11, 14500.0, 4.0)),
+        12000.0, _SCENE,
     ),
 }  # fmt: skip
 """Sample experiments by the name given on the command line."""

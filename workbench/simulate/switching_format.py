@@ -1,6 +1,7 @@
-"""Bytes of the XTC objects of detectors that switch their gain: ePix10k2M.
+"""Bytes of the XTC objects of detectors that switch their gain: ePix10k2M and Jungfrau 4M.
 
-Layouts from psddldata's ``epix.ddl`` (lcls-psana/psddldata); what a reader does not need is 0.
+Layouts from psddldata's ``epix.ddl`` and ``jungfrau.ddl`` (lcls-psana/psddldata); what a reader
+does not need is 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detectors import EPIX10K2M
+from workbench.detectors import EPIX10K2M, JUNGFRAU_4M
 from workbench.simulate.xtc_format import Kind
 
 
@@ -41,4 +42,24 @@ class Epix10k2MPayloads:
             bytes(modules * 4 * columns * 2),  # calibration rows
             bytes(modules * 2 * columns // 2 * 4),  # environmental rows
             bytes(2 * EPIX10K2M.asics),  # temperatures
+        ]
+
+
+@dataclass(frozen=True)
+class Jungfrau4MPayloads:
+    """Objects of a Jungfrau 4M whose pixels switch their gain by themselves."""
+
+    def config(self) -> tuple[Kind, bytes]:
+        """Jungfrau::ConfigV4 for up to 32 modules."""
+        head = pack("<4I2H3d8H", *JUNGFRAU_4M.shape, 200, 0, 1, 0.0, 1e-5, 2e-3, *[0] * 8)
+        return Kind.JUNGFRAU_CONFIG, head + bytes(32 * 24)
+
+    def element(
+        self, pixels: NDArray[Any], number: int, fiducials: int, ticks: int
+    ) -> tuple[Kind, list[bytes]]:
+        """Jungfrau::ElementV2."""
+        return Kind.JUNGFRAU_ELEMENT, [
+            pack("<QII", number + 1, ticks, fiducials),
+            *(pack("<QI4H", 0, 100, module, 0, 0, 0) for module in range(JUNGFRAU_4M.modules)),
+            np.ascontiguousarray(pixels, "<u2").tobytes(),
         ]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workbench.detectors import CSPAD, Detector
+from workbench.detectors import DETECTORS, Detector
 from workbench.errors import GeometryError
 from workbench.files import replacing
 from workbench.geometry.formats import cif
@@ -19,8 +19,10 @@ from workbench.geometry.rotations import axis_and_angle
 from workbench.geometry.tree import Geometry
 
 OWN = "cspad_workbench"
-TYPES: dict[str, Detector] = {"CS PAD": CSPAD}
-"""Detectors by the type under which cctbx.xfel and dxtbx know them in a header.
+TYPES: dict[str, Detector] = {
+    detector.cbf_type: detector for detector in DETECTORS if detector.cbf_type is not None
+}
+"""Detectors by the type that stands in a header; a CSPAD's is that of cctbx.xfel and dxtbx.
 
 No CBF is made of any other detector.
 """

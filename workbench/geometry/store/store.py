@@ -267,7 +267,7 @@ class GeometryStore:
         """Geometry to deploy; refuses another detector's."""
         if not isinstance(geometry, Geometry):
             geometry = Geometry.read(geometry)
-        if geometry.detector is not self.detector:
+        if geometry.detector.device != self.detector.device:  # several sizes may share one
             raise VersionStoreError(
                 f"{geometry.source} has {geometry.detector.modules} sensors "
                 f"({geometry.detector.name}), {self.address} has {self.detector.modules}; nothing "

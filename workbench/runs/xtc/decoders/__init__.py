@@ -10,8 +10,9 @@ from workbench.runs.xtc.datagram import Xtc, XtcFile
 from workbench.runs.xtc.decoders.base import Configuration, Decoder, ModulePixels, PayloadError
 from workbench.runs.xtc.decoders.cspad import CSPAD_DECODERS
 from workbench.runs.xtc.decoders.epix10ka import EPIX10KA_DECODERS
+from workbench.runs.xtc.decoders.jungfrau import JUNGFRAU_DECODERS
 
-DECODERS: tuple[Decoder, ...] = (*CSPAD_DECODERS, *EPIX10KA_DECODERS)
+DECODERS: tuple[Decoder, ...] = (*CSPAD_DECODERS, *EPIX10KA_DECODERS, *JUNGFRAU_DECODERS)
 CONFIG_DECODERS = {kind: decoder for decoder in DECODERS for kind in decoder.config_types}
 ELEMENT_DECODERS = {kind: decoder for decoder in DECODERS for kind in decoder.element_types}
 DETECTOR_TYPES = CONFIG_DECODERS.keys() | ELEMENT_DECODERS.keys()

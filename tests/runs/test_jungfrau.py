@@ -1,0 +1,92 @@
+"""Jungfrau: files written byte by byte from psddldata's ``jungfrau.ddl``, then read.
+
+Nothing of the layouts comes from the package.
+"""
+
+from struct import pack
+
+import numpy as np
+import pytest
+from xtc_builder import run_bytes, write, xtc
+
+import workbench as wb
+from workbench.errors import FileFormatError
+
+PHY = 0x20002B00  # CxiDs1.0:Jungfrau.0, device 43
+ADDRESS = "CxiDs1.0:Jungfrau.0"
+NAMES = {1: "Jungfrau 0.5M", 2: "Jungfrau 1M", 8: "Jungfrau 4M"}
+
+
+def config(modules, version=4, shape=(512, 1024), size=None):
+    body = pack("<4I2H2d", modules, *shape, 200, 0, 1, 0.0, 1e-5)
+    if version >= 2:
+        body += pack("<d8H", 2e-3, *range(8))
+    if version >= 3:
+        body += pack("<3Q", 11, 22, 33) * (8 if version == 3 else 32)
+    return xtc(version << 16 | 107, body[:size], phy=PHY)
+
+
+def data(pixels, version=2):
+    modules = len(pixels)
+    if version == 1:
+        body = pack("<3I", 5, 6, 7)
+    else:
+        body = pack("<Q2I", 5, 6, 7) + pack("<QI4H", 8, 9, 10, 11, 12, 13) * modules
+    return xtc(version << 16 | 108, body + pixels.astype("<u2").tobytes(), phy=PHY)
+
+
+def frame(modules, seed=0):
+    return np.random.default_rng(seed).integers(0, 1 << 16, (modules, 512, 1024)).astype(np.uint16)
+
+
+def open_run(folder, events, cfg):
+    write(folder, run_bytes(events, cfg=cfg), prefix="cxitest")
+    return wb.open_run("cxitest", 74, ADDRESS, xtc_dir=folder)
+
+
+@pytest.mark.parametrize(
+    ("modules", "of_config", "of_data"), [(1, 1, 1), (2, 2, 2), (2, 3, 1), (8, 4, 2)]
+)
+def test_every_pixel_is_where_the_description_of_the_format_puts_it(
+    tmp_path, modules, of_config, of_data
+):
+    pixels = frame(modules)
+    run = open_run(tmp_path, [[data(pixels, of_data)]], [config(modules, of_config)])
+    (event,) = run.events()
+    assert run.detector.name == NAMES[modules]
+    assert event.raw.dtype == np.uint16
+    np.testing.assert_array_equal(event.raw, pixels)
+    assert run.describe()["configuration"] == f"JungfrauConfigV{of_config}"
+
+
+@pytest.mark.parametrize(
+    ("cfg", "message"),
+    [(config(1, 5), "expected JungfrauConfig version 1 to 4, found version 5"),
+     (config(3), "expected a Jungfrau of 1, 2, 8 modules .* found 3 of 512 × 1024"),
+     (config(1, shape=(256, 1024)), "found 1 of 256 × 1024"),
+     (config(8, 4, size=100), "expected 828 bytes of JungfrauConfigV4, found 100")],
+    ids=["version", "modules", "rows", "short"],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_read_is_told_in_one_sentence(tmp_path, cfg, message):
+    with pytest.raises(FileFormatError, match=message):
+        open_run(tmp_path, [[data(frame(1))]], [cfg])
+
+
+def test_data_with_a_module_missing_are_left_out_and_said(tmp_path):
+    run = open_run(tmp_path, [[data(frame(1))], [data(frame(2))]], [config(2)])
+    assert [event.raw is None for event in run.events()] == [True, False]
+    assert "expected 2 modules of a Jungfrau 1M" in run.problems[0]
+    assert "1 modules" in run.problems[0]
+
+
+def test_a_detector_that_changes_within_the_run_is_read_as_the_first(tmp_path):
+    from xtc_builder import CONFIGURE, Clock, container, dgram
+
+    clock = Clock()
+    start = run_bytes([[data(frame(1))]], cfg=[config(1)], clock=clock, close=False)
+    later = dgram(CONFIGURE, container(config(2)), **clock.next())
+    write(tmp_path, start + later + run_bytes([], cfg=[config(1)], clock=clock)[:0],
+          prefix="cxitest")  # fmt: skip
+    run = wb.open_run("cxitest", 74, ADDRESS, xtc_dir=tmp_path)
+    assert len(list(run.events())) == 1
+    assert "changes from Jungfrau 0.5M to Jungfrau 1M within the run" in " ".join(run.problems)
