@@ -107,14 +107,24 @@ def from_bytes(data: bytes) -> tuple[Detector, NDArray[np.bool_]]:
         raise PickleRefused("it holds one array, not one for each ASIC")
     if not isinstance(panels, (tuple, list)):
         raise PickleRefused(f"it holds a {type(panels).__name__}, not a tuple of panels")
-    detector = next((d for d in DETECTORS if d.asics == len(panels)), None)
-    if detector is None:
+    candidates = [detector for detector in DETECTORS if detector.asics == len(panels)]
+    if not candidates:
         panel_counts = ", ".join(f"{d.name} has {d.asics}" for d in DETECTORS)
         raise PickleRefused(f"it has {len(panels)} panels ({panel_counts})")
+    # several detectors have as many ASICs: the size of the first one tells
+    fitting = [detector for detector in candidates if _is_of(detector, panels[0])]
+    detector = fitting[0] if fitting else candidates[0]
     good = np.empty((detector.asics, *detector.asic_shape), dtype=bool)
     for number, panel in enumerate(panels):
         good[number] = _panel(panel, number, detector)
     return detector, good
+
+
+def _is_of(detector: Detector, panel: object) -> bool:
+    match panel:
+        case FlexBool(state=(Grid(arguments=(_, ends, *_)), _)):
+            return ends == detector.asic_shape
+    return False
 
 
 def _panel(panel: object, number: int, detector: Detector) -> NDArray[np.bool_]:
