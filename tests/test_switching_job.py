@@ -3,6 +3,8 @@
 Each sample experiment is written, averaged, masked, aligned and deployed, and held to its truth.
 """
 
+import contextlib
+import io
 import json
 from types import SimpleNamespace
 
@@ -39,12 +41,15 @@ def job(request, tmp_path_factory):
     mask = out / "mask.npy"
     run("mask", image["avg-r0010"], image["stddev-r0010"], image["max-r0020"], "-a", 5000,
         "-s", 20, "-m", 30, "-o", mask)  # fmt: skip
-    run("align", image["avg-r0020"], "--mask", mask, "-o", out / "aligned.data")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run("align", image["avg-r0020"], "--mask", mask, "-o", out / "aligned.data", "--json")
     run("geometry", "deploy", out / "aligned.data", "-C", calib, "-a", address)
     deployed = constants_folder(calib, address, "geometry") / "0-end.data"
     return SimpleNamespace(
         name=request.param, base=base, out=out, truth=truth, image=image, calib=calib,
         address=address, deployed=deployed, mask=wb.read_mask(mask),
+        alignment=json.loads(printed.getvalue()),
     )  # fmt: skip
 
 
@@ -98,6 +103,12 @@ def test_the_deployed_geometry_has_every_module_moved_to_the_truth(job):
     of_groups -= of_groups.mean(axis=0)
     assert np.abs(of_groups).max() < TOLERANCE_PX[job.name]
     assert wb.GeometryStore(job.calib, job.address).current().number == 1
+
+
+def test_the_result_says_where_offsets_come_from_the_ring_fit_alone(job):
+    alone = any("joint ring fit alone" in note for note in job.alignment["notes"])
+    assert alone == (job.name == "jungfrau4m")
+    assert job.alignment["determined"]
 
 
 def test_masks_images_and_frames_are_written_in_every_format(job):

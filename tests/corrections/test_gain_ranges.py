@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from workbench.averages.accumulators import make_accumulator
-from workbench.constants import constants_folder
-from workbench.corrections import make_corrector
+from workbench.constants import constants_folder, write_constants
+from workbench.corrections import make_constants, make_corrector
 from workbench.corrections.gain_range_loops import subtract_common_mode
 from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector, range_tables
 from workbench.detectors import EPIX10KA_QUAD, JUNGFRAU_05M
@@ -245,3 +245,12 @@ def test_jungfrau_takes_bits_00_01_and_11_and_gives_no_value_for_10():
     wanted = ((raw & 0x3FFF).astype(np.float32) - offset[at]) * factors[at]
     np.testing.assert_array_equal(corrected, np.where(bits == 2, 0, wanted))
     assert (bits == 2).any()
+
+
+def test_one_dark_run_gives_no_constants_of_a_detector_with_gain_ranges(tmp_path):
+    with pytest.raises(ConstantsError, match="has 7 pedestals, one in each gain range"):
+        make_constants(SimpleNamespace(detector=QUAD))
+    with pytest.raises(ConstantsError, match=r"must have the shape \(7, 4, 352, 384\)"):
+        write_constants(
+            np.zeros(EPIX10KA_QUAD.shape), tmp_path / "0-end.data", QUAD.address, "pedestals"
+        )

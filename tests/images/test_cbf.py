@@ -104,7 +104,7 @@ def test_real_files_are_read_exactly(real_cbf, name, total, digest, wavelength):
 
 
 def test_an_image_of_another_detector_is_refused_in_one_line(real_cbf):
-    with pytest.raises(FileFormatError, match="expected a CSPAD, this is an image of Rayonix"):
+    with pytest.raises(FileFormatError, match=r"expected a CSPAD or .* image of Rayonix"):
         read_image(real_cbf("rayonix_mfx.cbf"))
 
 

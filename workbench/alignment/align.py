@@ -196,7 +196,7 @@ def align_quadrants(
         + joint.warnings
         + ((swapped,) if swapped else ())
         + ((event_halves.UNUSED,) if unused else ()),
-        notes=_notes(refined, judged, middles),
+        notes=_notes(refined, judged, middles) + _without_maps(refined, present),
         refinement=refined,
         calibrant=joint.calibrant,
         sharpness=SharpnessChange(
@@ -521,6 +521,17 @@ def _notes(
     known = np.array([q.verdict != "not determined" for q in quadrants]) & refined.used
     notes = degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
     return notes + refined.notes() if known.any() else ()
+
+
+def _without_maps(refined: Refinement | None, geometry: Geometry) -> tuple[str, ...]:
+    """Say so where groups are too small for maps and the joint fit alone gives the offsets."""
+    detector = geometry.detector
+    if refined is None or detector.self_rotation:
+        return ()
+    return (
+        f"A group of the {detector.name} spans too small an angle for its map to tell its place; "
+        "offsets are those of the joint ring fit alone.",
+    )
 
 
 def _without_overlap(

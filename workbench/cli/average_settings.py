@@ -174,8 +174,9 @@ def check_deployment(args: argparse.Namespace, run: Run) -> None:
     WorkbenchError
         If there is no calibration directory, or constants for these runs are there.
     """
-    from workbench.corrections import refuse_deployed
+    from workbench.corrections import refuse_deployed, refuse_gain_ranges
 
+    refuse_gain_ranges(run.detector)
     refuse_deployed(_calib_dir(run), run.address, *_run_range(args.deploy_constants, run.number))
 
 

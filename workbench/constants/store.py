@@ -145,9 +145,12 @@ def write_constants(
     values = np.asarray(values)
     detector = _detector_of(address, values.shape)
     ranges = 0 if detector.gain_ranges is None else detector.gain_ranges.count
-    if values.shape not in (detector.shape, (ranges, *detector.shape)):
+    shapes: list[tuple[int, ...]] = [(ranges, *detector.shape) if ranges else detector.shape]
+    if ranges and kind in WHOLE_NUMBER_KINDS:
+        shapes.append(detector.shape)
+    if values.shape not in shapes:
         raise ConstantsError(
-            f"{kind} of {address} must have the shape {detector.shape}, not {values.shape}."
+            f"{kind} of {address} must have the shape {shapes[0]}, not {values.shape}."
         )
     if kind in WHOLE_NUMBER_KINDS:
         if not np.array_equal(values, np.rint(values)):

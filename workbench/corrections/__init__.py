@@ -7,6 +7,7 @@ from workbench.corrections.dark import (
     deploy_dark_constants,
     make_constants,
     refuse_deployed,
+    refuse_gain_ranges,
 )
 from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector
 from workbench.corrections.steps import (
@@ -35,4 +36,5 @@ __all__ = [
     "make_constants",
     "make_corrector",
     "refuse_deployed",
+    "refuse_gain_ranges",
 ]

@@ -114,6 +114,7 @@ def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> Dark
         If there are too few events, or the images are of corrected events.
     """
     limits = limits or DarkLimits()
+    refuse_gain_ranges(images.detector)
     if images.count < LEAST_EVENTS:
         raise ConstantsError(
             f"{images.count} dark events are too few for constants; use at least {LEAST_EVENTS}."
@@ -147,6 +148,22 @@ def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> Dark
         {meaning: int(np.count_nonzero(status & bit)) for bit, meaning in STATUS_BITS.items()},
         ranges,
     )
+
+
+def refuse_gain_ranges(detector: Detector) -> None:
+    """Refuse a detector whose pixels have a pedestal in each gain range.
+
+    Raises
+    ------
+    ConstantsError
+        Saying what to do instead.
+    """
+    if detector.gain_ranges is not None:
+        raise ConstantsError(
+            f"A pixel of the {detector.name} has {detector.gain_ranges.count} pedestals, one in "
+            "each gain range, and a dark run shows one of them; deploy its constants with psana's "
+            "tools."
+        )
 
 
 def half_below_zero(average: NDArray[np.float64], read: NDArray[np.bool_] | None = None) -> bool:

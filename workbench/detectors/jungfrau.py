@@ -46,6 +46,7 @@ JUNGFRAU_05M = Detector(
     adc_max_adu=16383,
     tree=GeometryTree("JUNGFRAU:V2", None, "JFCAMERA", (Placement(0.0, 0.0, 90.0),), rail=None),
     rows_up=("JUNGFRAU:V2",),
+    cbf_type="Jungfrau 0.5M",
     self_rotation=False,
     sensor_um=320.0,
     gain_ranges=_GAIN_RANGES,
@@ -54,6 +55,7 @@ JUNGFRAU_05M = Detector(
 JUNGFRAU_1M = dataclasses.replace(
     JUNGFRAU_05M,
     name="Jungfrau 1M",
+    cbf_type="Jungfrau 1M",
     groups=equal_groups("M", 2, 1),
     tree=GeometryTree(
         "JUNGFRAU:V2",
@@ -75,6 +77,7 @@ _PLACES_4M = (
 JUNGFRAU_4M = dataclasses.replace(
     JUNGFRAU_05M,
     name="Jungfrau 4M",
+    cbf_type="Jungfrau 4M",
     address="CxiDs1.0:Jungfrau.0",
     groups=equal_groups("M", 8, 1),
     tree=GeometryTree(
