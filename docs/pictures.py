@@ -82,6 +82,13 @@ def workbench(browser, folder):
         page.get_by_role("button", name="Compare", exact=True).click()
         settle(page)
         save(page, "geometry")
+        step(page, 5)
+        page.get_by_label("Run", exact=True).first.select_option("run 80")
+        page.get_by_role("button", name="Count peaks in all events").click()
+        page.wait_for_selector(".cw-panel .cw-live", state="visible", timeout=60_000)
+        settle(page)
+        page.locator(".cw-header").scroll_into_view_if_needed()
+        save(page, "frames")
     finally:
         lab.stop()
 
@@ -105,7 +112,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        write_experiment(folder / "sample_data", events=12)
+        write_experiment(folder / "sample_data", events=12, crystals=24)
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
         workbench(browser, folder)

@@ -91,6 +91,13 @@ def test_a_threshold_that_keeps_nothing_is_a_warning(session):
     assert session.results.shown_state("frames") == State.WARNING
 
 
+def test_a_distance_that_is_not_known_is_asked_for_before_anything_is_read(session):
+    session.change("experiment.detz_offset_mm", None)
+    assert "detz offset" in session.frames.plan().warnings[-1]
+    with pytest.raises(WorkbenchError, match="detz offset"):
+        session.write_frames()
+
+
 def test_without_runs_nothing_is_written():
     session = Session(Recipe())
     assert "Choose the run" in session.frames.why_not()

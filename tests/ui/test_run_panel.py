@@ -319,6 +319,7 @@ def test_folders_and_files_are_chosen_by_clicks(tmp_path, sample):
 
     paths.open(runs.psdm_dir)
     runs.psdm_dir.value = str(tmp_path / "no such folder")
+    assert "there is no such folder" in panel.message.value
     paths.open(runs.psdm_dir)
     assert paths.folder == str(tmp_path)
     assert listed() == ["deep/"]

@@ -123,6 +123,14 @@ class FramesExport:
             return "Frames are written from runs on disk; choose an experiment in step 1."
         return ""
 
+    def why_not_write(self) -> str:
+        """Why no frames can be written; empty if they can."""
+        if reason := self.why_not():
+            return reason
+        if self.history.recipe.experiment.detz_offset_mm is None:
+            return "Frames need the detector’s distance; write the “detz offset (mm)” in step 1."
+        return ""
+
     # ---- peaks of all events -----------------------------------------------------------------
     def _survey_key(self) -> Key:
         recipe = self.history.recipe
@@ -190,6 +198,8 @@ class FramesExport:
             warnings.append(
                 "There is no mask yet: all pixels are used, and hot ones count as peaks."
             )
+        if reason := self.why_not_write():
+            warnings.append(reason)
         if hits == 0:
             warnings.append("No event is a hit; lower the threshold or the number of peaks.")
         size = (
@@ -238,7 +248,7 @@ class FramesExport:
         resume : go on with what a stopped job wrote.
         overwrite : replace frames that are there.
         """
-        if reason := self.why_not():
+        if reason := self.why_not_write():
             raise WorkbenchError(reason)
 
         def work(task: Task, key: Key) -> None:

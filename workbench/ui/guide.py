@@ -63,6 +63,8 @@ def advice(session: Session, step: Step) -> str:
     experiment = session.recipe.experiment
     if step == "images" and state == State.NOT_STARTED and experiment.dark and experiment.bright:
         return "Compute the averages of the chosen runs."
+    if step == "frames" and state == State.NOT_STARTED and (reason := session.frames.why_not()):
+        return reason
     if step == "geometry" and state != State.DONE and (reason := session.store.why_not()):
         return reason
     return ADVICE[step].get(state, "")

@@ -190,7 +190,7 @@ class FramesPanel(Panel):
         return (
             "Wait until the present work ends."
             if self._running()
-            else (self.session.frames.why_not())
+            else self.session.frames.why_not_write()
         )
 
     def _why_not_resume(self) -> str:

@@ -154,6 +154,10 @@ class RunChoice:
         elif name in ("name", "address"):
             value = value.strip()
         self.session.change(f"experiment.{name}", value)
+        if name.endswith("_dir") and value and not Path(value).is_dir():
+            raise WorkbenchError(
+                f"{value}: there is no such folder; type another, or choose it by “…”."
+            )
         if name in ("name", "psdm_dir", "xtc_dir", "calib_dir"):
             if self.experiment.value:
                 self.list_runs()
