@@ -7,7 +7,7 @@ from scipy.optimize import curve_fit
 
 import workbench as wb
 from workbench.cli import main
-from workbench.detectors import AGIPD_1M, find
+from workbench.detectors import AGIPD_1M, JUNGFRAU_1M, find, recognise
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.formats import crystfel
@@ -37,6 +37,18 @@ def test_tiles_of_a_module_are_66_pixels_apart():
     assert np.allclose(steps[63::64], 3 * 200)
     assert np.allclose(np.delete(steps, np.arange(63, 511, 64)), 200)
     assert np.allclose(np.diff(x), 200)
+
+
+def test_a_jungfrau_1m_with_as_many_pixels_is_not_mistaken_for_it(tmp_path):
+    with pytest.raises(WorkbenchError, match="may be an image of Jungfrau 1M and AGIPD-1M"):
+        recognise(np.zeros(AGIPD_1M.pixels))
+    for detector in (AGIPD_1M, JUNGFRAU_1M):
+        assert recognise(np.zeros(detector.shape))[0] is detector
+        Geometry.ideal(detector).write(tmp_path / "a.npy")
+        assert Geometry.read(tmp_path / "a.npy").detector is detector
+        mask = wb.Mask.from_good(np.ones(detector.shape, bool))
+        wb.write_mask(mask, tmp_path / "a.data", "psana-mask")
+        assert wb.read_mask(tmp_path / "a.data").detector is detector
 
 
 # ---- frames ------------------------------------------------------------------------------------

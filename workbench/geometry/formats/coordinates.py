@@ -40,9 +40,9 @@ def read_coordinates(path: Path) -> GeometryFile[Geometry]:
     values = read_array(path)
     if values.dtype.kind != "f":
         raise FileFormatError(path, "expected an array of coordinates (real numbers).")
-    detector = next(
-        (candidate for candidate in DETECTORS if 3 * candidate.pixels == values.size), None
-    )
+    candidates = [candidate for candidate in DETECTORS if 3 * candidate.pixels == values.size]
+    same_shape = [d for d in candidates if d.shape in (values.shape[1:], values.shape[:-1])]
+    detector = next(iter(same_shape + candidates), None)
     if detector is None or 3 not in (values.shape[0], values.shape[-1]):
         shape = " × ".join(map(str, values.shape))
         expected = " or ".join(f"3 × {candidate.shape_text}" for candidate in DETECTORS)

@@ -50,7 +50,10 @@ def read(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     """
     kind = _FORMATS[format] if format else _stated_kind(path)
     values = read_constants_file(path, dtype=np.int64)
-    detector = next((d for d in DETECTORS if d.pixels == values.size), None)
+    candidates = [d for d in DETECTORS if d.pixels == values.size]
+    # an AGIPD-1M has as many pixels as a Jungfrau 1M, which psana's own files are of
+    stated = [d for d in candidates[1:] if f" {d.address}".encode() in _head(path)]
+    detector = next(iter(stated + candidates), None)
     if detector is None:
         sizes_text = " or ".join(f"{d.pixels} ({d.name})" for d in DETECTORS)
         raise FileFormatError(path, f"expected {sizes_text} numbers, found {values.size}.")
@@ -94,12 +97,16 @@ def deploy_mask(
     )
 
 
-def _stated_kind(path: str | os.PathLike[str]) -> Kind:
+def _head(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
-            head = file.read(4096)
+            return file.read(4096)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
+
+
+def _stated_kind(path: str | os.PathLike[str]) -> Kind:
+    head = _head(path)
     for kind in _FORMATS.values():
         if b"CALIB_TYPE " + kind.encode() in head or Path(path).parent.name == kind:
             return kind
