@@ -261,7 +261,7 @@ def _settled(fit: RingFit, used: NDArray[np.bool_], progress: Progress | None) -
             converged = True
             break
         if not last and (
-            step.longest_px < settings.coarse_px or iterations >= settings.most_steps // 2
+            step.longest_px < settings.coarse_px or iterations >= settings.coarse_steps
         ):
             fit.begin(settings.pools[settings.pools.index(fit.pool) + 1])
     return _finish(fit, iterations, converged, used, 0.0 if converged else step.longest_px)

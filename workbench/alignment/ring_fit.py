@@ -62,6 +62,7 @@ class RingFitSettings:
         it is drawn to 0 with this share of the usual stiffness.
     widest_px : standard deviation of a move before anything is known.
     most_step_px, most_steps : limits of the steps.
+    coarse_steps : after so many steps smaller squares are taken in any case.
     back_share : a step that takes back more than this share of the last one goes back and forth.
     least_pace : least share of a step that is taken where steps go back and forth.
     converged_px, converged_sigmas : a step is small if it is below one of both.
@@ -84,7 +85,8 @@ class RingFitSettings:
     smooth_share: float = 0.03
     widest_px: float = 30.0
     most_step_px: float = 3.0
-    most_steps: int = 40
+    most_steps: int = 48
+    coarse_steps: int = 20
     back_share: float = 0.3
     least_pace: float = 0.2
     converged_px: float = 1e-3
