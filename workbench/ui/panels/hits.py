@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 from workbench.recipe import Corrections, Hits
 from workbench.session.frames import LOWEST_SHARE
-from workbench.ui.panels.base import Panel, note_text, row
+from workbench.ui.panels.base import Panel, note_text
 from workbench.ui.panels.events import EventBrowser, described
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ class HitBrowser(EventBrowser):
         )
         self.run.layout.width = "130px"
         self.number.layout.width, self.number.layout.flex = "auto", "1 1 150px"
-        self.controls = row(
-            self.run, self.previous_hit, self.previous, self.number, self.next, self.next_hit
-        )
-        self.box.children = [self.controls, self.text]
+        self.controls.children = (
+            self.run, self.previous_hit, self.previous, self.number, self.next, self.next_hit,
+        )  # fmt: skip
         self.session.subscribe("mask", self.find_later)
         self.show_runs()
 
