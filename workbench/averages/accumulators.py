@@ -149,6 +149,18 @@ class RawSums:
         return result
 
 
+def _empty_sums(shape: Shape) -> CorrectedArrays:
+    """Sums of no event, ``(modules, pixels of a module)``."""
+    pixels = (shape[0], shape[1] * shape[2])
+    return CorrectedArrays(
+        shift=np.zeros(pixels),
+        sums=np.zeros(pixels),
+        squares=np.zeros(pixels),
+        maximum=np.full(pixels, -np.inf, np.float32),
+        minimum=np.full(pixels, np.inf, np.float32),
+    )
+
+
 class CorrectedSums:
     """Sums of events corrected one by one, as the common mode needs it.
 
@@ -158,15 +170,8 @@ class CorrectedSums:
 
     def __init__(self, corrector: Corrector) -> None:
         self.shape = corrector.shape
-        pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
         self._tables = corrector.tables
-        self._arrays = CorrectedArrays(
-            shift=np.zeros(pixels),
-            sums=np.zeros(pixels),
-            squares=np.zeros(pixels),
-            maximum=np.full(pixels, -np.inf, np.float32),
-            minimum=np.full(pixels, np.inf, np.float32),
-        )
+        self._arrays = _empty_sums(corrector.shape)
         self._module_count = np.zeros(corrector.shape[0], np.int64)
         self._count = 0
 
@@ -210,16 +215,9 @@ class RangeSums:
 
     def __init__(self, corrector: RangeCorrector) -> None:
         self.shape = corrector.shape
-        pixels = (corrector.shape[0], corrector.shape[1] * corrector.shape[2])
         self._tables = corrector.tables
-        self._arrays = CorrectedArrays(
-            shift=np.zeros(pixels),
-            sums=np.zeros(pixels),
-            squares=np.zeros(pixels),
-            maximum=np.full(pixels, -np.inf, np.float32),
-            minimum=np.full(pixels, np.inf, np.float32),
-        )
-        self._pixel_count = np.zeros(pixels, np.int64)
+        self._arrays = _empty_sums(corrector.shape)
+        self._pixel_count = np.zeros(self._arrays.sums.shape, np.int64)
         self._count = 0
 
     def load(self, events: Sequence[Event]) -> Pending:

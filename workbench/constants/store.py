@@ -86,23 +86,28 @@ def _read_pixels(
 
 def _read_ranges(path: str, detector: Detector, kind: str, dtype: DTypeLike | None) -> NDArray[Any]:
     """Constants of each gain range, or of all together where `kind` is bits."""
-    assert detector.gain_ranges is not None
-    ranges = detector.gain_ranges.count
     values = read_constants_file(path, None, dtype)
-    shapes: list[tuple[int, ...]] = [(ranges, *detector.shape)]
-    if kind in WHOLE_NUMBER_KINDS:
-        shapes.append(detector.shape)
+    shapes = _shapes(detector, kind)
     for shape in shapes:
         if values.size == math.prod(shape):
             pixels = values.reshape(shape)
             pixels.flags.writeable = False
             return pixels
-    expected = f"{values.size} numbers; {kind} of the {detector.name} are {ranges} gain ranges × "
+    ranges = shapes[0][0]
     raise FileFormatError(
         path,
-        f"found {expected}{detector.shape_text}, {ranges * detector.pixels} numbers.",
+        f"found {values.size} numbers; {kind} of the {detector.name} are {ranges} gain ranges × "
+        f"{detector.shape_text}, {ranges * detector.pixels} numbers.",
         hint="Is it a constants file of this detector?",
     )
+
+
+def _shapes(detector: Detector, kind: str) -> list[tuple[int, ...]]:
+    """Shapes that constants of a kind may have, the usual one first."""
+    if detector.gain_ranges is None:
+        return [detector.shape]
+    by_range = (detector.gain_ranges.count, *detector.shape)
+    return [by_range, detector.shape] if kind in WHOLE_NUMBER_KINDS else [by_range]
 
 
 def read_common_mode(
@@ -144,10 +149,7 @@ def write_constants(
     """
     values = np.asarray(values)
     detector = _detector_of(address, values.shape)
-    ranges = 0 if detector.gain_ranges is None else detector.gain_ranges.count
-    shapes: list[tuple[int, ...]] = [(ranges, *detector.shape) if ranges else detector.shape]
-    if ranges and kind in WHOLE_NUMBER_KINDS:
-        shapes.append(detector.shape)
+    shapes = _shapes(detector, kind)
     if values.shape not in shapes:
         raise ConstantsError(
             f"{kind} of {address} must have the shape {shapes[0]}, not {values.shape}."

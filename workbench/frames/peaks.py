@@ -25,7 +25,8 @@ from workbench.recipe import Hits
 THRESHOLD_ADU = Hits().threshold_adu
 """About ten photons of 9 keV on a CSPAD in high gain."""
 
-
+ROOM = 10_000
+"""Peaks of one event that there is room for at first."""
 NOISE = 8.0
 """The 24 pixels around a peak tell their scatter to 15 %, and photons scatter to one side."""
 
@@ -76,10 +77,13 @@ def find_peaks(
     threshold_adu: float = THRESHOLD_ADU,
 ) -> Peaks:
     """Find the peaks of one event: those that `count_peaks` counts, with the same parameters."""
-    count = count_peaks(data, good, threshold_adu)
-    places, heights = np.empty(count, np.int64), np.empty(count)
-    _find(data, good, threshold_adu, places, heights)
-    return Peaks(places, heights)
+    room = ROOM
+    while True:
+        places, heights = np.empty(room, np.int64), np.empty(room)
+        count = _find(data, good, threshold_adu, places, heights)
+        if count <= room:
+            return Peaks(places[:count].copy(), heights[:count].copy())
+        room = count
 
 
 def _find(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.averages.collect import Job, available_cores
 from workbench.frames.peaks import find_peaks
-from workbench.frames.writing import in_order
+from workbench.frames.writing import corrected, in_order
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events, Hits
 from workbench.runs import Event, Run
@@ -75,9 +75,7 @@ def survey_peaks(
         raw = event.raw
         if raw is None:
             return event.index, None
-        pixels = np.ascontiguousarray(np.ma.getdata(raw))
-        data = pixels.astype(np.float32) if corrector is None else corrector.apply(pixels)
-        return event.index, find_peaks(data, good, lowest_adu).heights_adu
+        return event.index, find_peaks(corrected(raw, corrector), good, lowest_adu).heights_adu
 
     indices, heights = [], []
     threads = available_cores()

@@ -241,6 +241,12 @@ def estimate_bytes(run: EventSource, events: int, format: str, whole_adu: bool =
     return events * run.detector.pixels * each
 
 
+def corrected(raw: NDArray[Any], corrector: AnyCorrector | None) -> NDArray[np.float32]:
+    """Raw pixels of an event as float32, corrected where there is something to correct with."""
+    pixels = np.ascontiguousarray(np.ma.getdata(raw))
+    return pixels.astype(np.float32) if corrector is None else corrector.apply(pixels)
+
+
 @dataclass(frozen=True)
 class _Job:
     """All that is needed to write some events; it can be sent to another process."""
@@ -317,12 +323,7 @@ class _Job:
         raw = event.raw
         if raw is None:
             return dataclasses.replace(row, note=event.missing or "no data"), None
-        pixels = np.ma.getdata(raw)
-        data = (
-            pixels.astype(np.float32)
-            if self.corrector is None
-            else self.corrector.apply(np.ascontiguousarray(pixels))
-        )
+        data = corrected(raw, self.corrector)
         good = None if self.mask is None else self.mask.good
         peaks = count_peaks(data, good, self.threshold_adu)
         row = dataclasses.replace(row, peaks=peaks)

@@ -22,7 +22,7 @@ from workbench.ui.form import Form
 from workbench.ui.links import link_to
 from workbench.ui.panels.base import Panel, labelled, note_text, row, warning_text
 from workbench.ui.panels.hits import HitBrowser, in_words
-from workbench.ui.panels.run import progress_line
+from workbench.ui.panels.run import show_progress
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.limit_control import LimitControl, nice
 from workbench.ui.widgets.live_figure import LiveFigure
@@ -265,14 +265,10 @@ class FramesPanel(Panel):
 
     def _progress(self) -> None:
         progress = self._running()
-        self.progress.layout.display = "none" if progress is None else ""
-        if progress is None:
-            self.progress_text.value = ""
-            return
-        self.progress.max = progress.total or max(1.0, progress.done)
-        self.progress.value = progress.done
-        doing = "counting peaks" if progress.step == SURVEY else "writing"
-        self.progress_text.value = progress_line(replace(progress, message=doing))
+        if progress is not None:
+            doing = "counting peaks" if progress.step == SURVEY else "writing"
+            progress = replace(progress, message=doing)
+        show_progress(self.progress, self.progress_text, progress)
 
     def _running(self) -> JobProgress | None:
         progress = self.session.jobs.progress

@@ -205,13 +205,7 @@ class RunPanel(Panel):
 
     def _progress(self) -> None:
         progress = self._running()
-        self.progress.layout.display = "none" if progress is None else ""
-        if progress is None:
-            self.progress_text.value = ""
-            return
-        self.progress.max = progress.total or max(1.0, progress.done)
-        self.progress.value = progress.done
-        self.progress_text.value = progress_line(progress)
+        show_progress(self.progress, self.progress_text, progress)
 
     def _running(self) -> JobProgress | None:
         progress = self.session.jobs.progress
@@ -253,6 +247,19 @@ class RunPanel(Panel):
             return None
         shown = {name: image.data for name, image in named_images(images).items()}
         return figures.detector_images(shown, images.geometry) if shown else None
+
+
+def show_progress(
+    bar: widgets.FloatProgress, text: widgets.HTML, progress: JobProgress | None
+) -> None:
+    """Show how far a job is, as a bar and in words; hide both where there is none."""
+    bar.layout.display = "none" if progress is None else ""
+    if progress is None:
+        text.value = ""
+        return
+    bar.max = progress.total or max(1.0, progress.done)
+    bar.value = progress.done
+    text.value = progress_line(progress)
 
 
 def progress_line(progress: JobProgress) -> str:
