@@ -71,31 +71,38 @@ def run(args: argparse.Namespace) -> int:
         "truth": str(sample.truth),
         "recipe": str(sample.recipe),
     }
-    if args.json:
+    runs = f"dark run {DARK_RUN}, bright runs {' and '.join(map(str, BRIGHT_RUNS))}"
+    average = (
+        f"  workbench average --experiment {EXPERIMENT} --run {DARK_RUN} "
+        f"--psdm-dir {shlex.quote(str(sample.folder))} --detz-offset {DETZ_OFFSET_MM} --raw-data"
+    )
+    return _tell(
+        args.json, places, [f"Experiment  {EXPERIMENT}: {runs}, {events} events each"],
+        f"{average}\nor the whole calibration at once:\n",
+    )  # fmt: skip
+
+
+def _tell(as_json: bool, places: dict[str, object], head: list[str], before_report: str) -> int:
+    """Print where things are, and what to do next."""
+    if as_json:
         import json
 
         print(json.dumps(places, indent=2))
         return 0
-    runs = f"dark run {DARK_RUN}, bright runs {' and '.join(map(str, BRIGHT_RUNS))}"
-    print(f"Experiment  {EXPERIMENT}: {runs}, {events} events each")
-    print(f"XTC files   {sample.xtc_dir}")
-    print(f"Constants   {sample.calib_dir}")
-    print(f"Truth       {sample.truth}")
-    print(f"Recipe      {sample.recipe}")
-    print("\nNext:")
-    print(
-        f"  workbench average --experiment {EXPERIMENT} --run {DARK_RUN} "
-        f"--psdm-dir {shlex.quote(str(sample.folder))} --detz-offset {DETZ_OFFSET_MM} --raw-data"
-    )
-    print(
-        f"or the whole calibration at once:\n  workbench report {shlex.quote(str(sample.recipe))}"
-    )
+    print(*head, sep="\n")
+    print(f"XTC files   {places['xtc_dir']}")
+    print(f"Constants   {places['calib_dir']}")
+    print(f"Truth       {places['truth']}")
+    print(f"Recipe      {places['recipe']}")
+    recipe = shlex.quote(str(places["recipe"]))
+    print(f"\nNext:\n{before_report}  workbench report {recipe}")
     return 0
 
 
 def _run_switching(args: argparse.Namespace) -> int:
     """Write the sample experiment of a detector that switches its gain."""
     from workbench.errors import WorkbenchError
+    from workbench.simulate.experiment import DEFAULT_EVENTS
     from workbench.simulate.switching import (
         BRIGHT_RUN,
         DARK_RUN,
@@ -105,7 +112,7 @@ def _run_switching(args: argparse.Namespace) -> int:
 
     if args.crystals:
         raise WorkbenchError("Only the CSPAD's sample experiment has a run of crystals.")
-    events = 26 if args.events is None else args.events
+    events = DEFAULT_EVENTS if args.events is None else args.events
     with Terminal("simulate") as progress:
         made = write_switching_experiment(
             args.folder,
@@ -129,17 +136,9 @@ def _run_switching(args: argparse.Namespace) -> int:
         "truth": str(made.truth),
         "recipe": str(made.recipe),
     }
-    if args.json:
-        import json
-
-        print(json.dumps(places, indent=2))
-        return 0
-    print(f"Experiment  {sample.experiment}: dark run {DARK_RUN}, bright run {BRIGHT_RUN}, "
-          f"{events} events each")  # fmt: skip
-    print(f"Detector    {sample.detector.name}, {sample.detector.address}")
-    print(f"XTC files   {made.xtc_dir}")
-    print(f"Constants   {made.calib_dir}")
-    print(f"Truth       {made.truth}")
-    print(f"Recipe      {made.recipe}")
-    print(f"\nNext:\n  workbench report {shlex.quote(str(made.recipe))}")
-    return 0
+    runs = f"dark run {DARK_RUN}, bright run {BRIGHT_RUN}"
+    head = [
+        f"Experiment  {sample.experiment}: {runs}, {events} events each",
+        f"Detector    {sample.detector.name}, {sample.detector.address}",
+    ]
+    return _tell(args.json, places, head, "")

@@ -18,7 +18,7 @@ from workbench.session.history import History
 from workbench.session.jobs import Jobs, Key
 from workbench.session.notifier import Notifier
 from workbench.session.results import Results
-from workbench.session.status import State
+from workbench.session.status import State, Step
 from workbench.session.worker import Task
 
 if TYPE_CHECKING:
@@ -219,19 +219,20 @@ class FramesExport:
         frames = self.history.recipe.frames
         mask = "no mask"
         if self.mask is not None:
-            state = self.results.status("mask").state
-            old = "" if state == State.DONE else f" ({state})"
-            mask = f"the mask of step 2{old}, {self.mask.masked} pixels masked"
+            mask = f"the mask of step 2{self._outdated('mask')}, {self.mask.masked} pixels masked"
         geometry = "the geometry deployed for the run (no offsets are found yet)"
         if self.geometry is not None:
-            state = self.results.status("alignment").state
-            old = "" if state == State.DONE else f" ({state})"
-            geometry = f"the corrected geometry of step 3{old}"
+            geometry = f"the corrected geometry of step 3{self._outdated('alignment')}"
         return (
             f"Corrections: {frames.corrections.describe()}.",
             f"With {mask}.",
             f"In {geometry}.",
         )
+
+    def _outdated(self, step: Step) -> str:
+        """State of a step in brackets, empty if it is done."""
+        state = self.results.status(step).state
+        return "" if state == State.DONE else f" ({state})"
 
     @property
     def can_resume(self) -> bool:
