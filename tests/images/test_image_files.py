@@ -139,6 +139,15 @@ def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_memory_of_a_large_kernel_does_not_hide_that_of_a_damaged_file(tmp_path):
+    content = (Path(__file__).parent / "damaged" / "asks-for-a-gigabyte.h5.gz").read_bytes()
+    (tmp_path / "x.h5").write_bytes(gzip.decompress(content))
+    large = b"x" * (800 << 20)
+    with pytest.raises(FileFormatError, match="more than 512 MB"):
+        next(open_frames(tmp_path / "x.h5").events())
+    assert large
+
+
 @pytest.mark.parametrize("ending", [".edf", ".tif"])
 def test_an_image_cut_short_is_refused(tmp_path, caplog, ending):
     """fabio would fill it with zeros, and log a line of its own."""
