@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from workbench import pipeline
+from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import RecipeError
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline.model import Calibration, ImageSet
@@ -62,3 +63,12 @@ def test_a_recipe_that_says_the_same_keeps_its_comments(tmp_path):
     own = "# my comment\n" + recipe_to_text(made.recipe)
     (tmp_path / "cxim1416.calibration.toml").write_text(own)
     assert pipeline.save_results(made)["recipe"].read_text() == own
+
+
+@pytest.mark.parametrize(
+    ("detector", "stem"), [(CSPAD, "cspad"), (JUNGFRAU_4M, "jungfrau4m"), (None, "calibration")]
+)
+def test_results_of_images_on_file_are_named_after_their_detector(tmp_path, detector, stem):
+    images = ImageSet(geometry=None if detector is None else Geometry.ideal(detector))
+    made = dataclasses.replace(calibration(tmp_path, name=""), images=images)
+    assert pipeline.save_results(made)["recipe"].name == f"{stem}.calibration.toml"

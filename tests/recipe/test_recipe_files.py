@@ -10,6 +10,7 @@ from workbench.recipe import (
     Corrections,
     Events,
     Experiment,
+    Images,
     MaskSettings,
     Recipe,
     Thresholds,
@@ -122,3 +123,17 @@ def test_decided_decides(recipe):
 
     plain = json.loads(json.dumps(decided(recipe)))
     assert _converter().structure(plain, Recipe) == recipe
+
+
+def test_the_head_of_the_file_names_the_detector_as_far_as_the_recipe_tells_it():
+    heads = {
+        address: recipe_to_text(Recipe(experiment=Experiment(address=address))).split(".")[0]
+        for address in ("CxiDs1.0:Cspad.0", "MfxEndstation.0:Epix10ka2M.0", "CxiDs1.0:Jungfrau.0",
+                        "epix_lcls2")
+    }  # fmt: skip
+    assert list(heads.values()) == [
+        "# CSPAD calibration recipe", "# ePix10k2M calibration recipe",
+        "# Jungfrau calibration recipe", "# Calibration recipe",
+    ]  # fmt: skip
+    of_images = recipe_to_text(Recipe(images=Images(maximum="agipd_max.h5")))
+    assert of_images.startswith("# Calibration recipe.")

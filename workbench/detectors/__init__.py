@@ -40,7 +40,7 @@ DEFAULT_ADDRESS = CSPAD.address
 __all__ = [
     "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
     "EPIX10KA_QUAD", "JUNGFRAU_05M", "JUNGFRAU_1M", "JUNGFRAU_4M", "Detector", "GainRanges",
-    "GeometryTree", "Group", "Part", "Placement", "find", "recognise",
+    "GeometryTree", "Group", "Part", "Placement", "device_name", "find", "recognise",
 ]  # fmt: skip
 
 
@@ -65,6 +65,20 @@ def find(what: str | Sequence[int]) -> Detector:
     detectors_text = ", ".join(f"{d.name} ({d.address}, {d.shape_text})" for d in DETECTORS)
     shown = repr(what) if isinstance(what, str) else " × ".join(map(str, what))
     raise WorkbenchError(f"no detector is known as {shown}; known are {detectors_text}.")
+
+
+def device_name(address: str) -> str | None:
+    """What to call the detector at an address: ``CSPAD``, ``ePix10k2M``; None if none is known.
+
+    Where detectors of several sizes stand behind one kind of address it is the device's name,
+    ``Jungfrau``.
+    """
+    try:
+        detector = find(address)
+    except WorkbenchError:
+        return None
+    sizes = [other for other in DETECTORS if other.device == detector.device]
+    return detector.name if len(sizes) == 1 else detector.device
 
 
 def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:

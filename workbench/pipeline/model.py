@@ -15,6 +15,7 @@ from workbench.recipe import Recipe
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.averages import RunImages
+    from workbench.detectors import Detector
     from workbench.geometry import Geometry
     from workbench.images import DetectorImage
     from workbench.mask import Mask
@@ -42,6 +43,12 @@ class ImageSet:
     files: Mapping[str, Path] = field(default_factory=dict)
     partial: bool = False
     halves: Mapping[str, tuple[DetectorImage, ...]] = field(default_factory=dict)
+
+    @property
+    def detector(self) -> Detector | None:
+        """What took the images; None before there are any."""
+        given = (self.average, self.stddev, self.maximum, self.bright_average, self.geometry)
+        return next((image.detector for image in given if image is not None), None)
 
     @property
     def occupancy(self) -> NDArray[np.float64] | None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
     if calibration.mask is not None:
         calibration.mask.refuse_mix_up()
     folder = Path(recipe.output.folder)
-    name = recipe.experiment.name.rpartition("/")[2].lower() or "cspad"
+    name = recipe.experiment.name.rpartition("/")[2].lower() or _plain_name(calibration)
     files: dict[str, Path] = {}
     for run in (images.dark, *images.bright):
         if run is not None:
@@ -75,6 +76,12 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
         calibration.corrected.write(files["geometry"])
     files["recipe"] = _save_recipe(recipe, folder, name)
     return files
+
+
+def _plain_name(calibration: Calibration) -> str:
+    """Start of file names where the recipe names no experiment, e.g. ``cspad``, ``jungfrau4m``."""
+    detector = calibration.images.detector
+    return "calibration" if detector is None else re.sub(r"\W", "", detector.name.lower())
 
 
 def check_output(recipe: Recipe) -> None:

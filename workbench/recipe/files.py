@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+from workbench.detectors import device_name
 from workbench.errors import RecipeError
 from workbench.files import replacing
 from workbench.recipe.model import Recipe
@@ -59,9 +60,18 @@ def recipe_to_text(recipe: Recipe) -> str:
     import tomlkit
 
     document = tomlkit.document()
-    document.add(tomlkit.comment("CSPAD calibration recipe. Run it: workbench report THIS_FILE"))
+    kind = _kind(recipe)
+    document.add(tomlkit.comment(f"{kind}. Run it: workbench report THIS_FILE"))
     _write_section(document, recipe, _converter().unstructure(recipe))
     return tomlkit.dumps(document)
+
+
+def _kind(recipe: Recipe) -> str:
+    """What a recipe is for; the detector's name is left out where the recipe does not tell it."""
+    images = dataclasses.astuple(recipe.images)
+    of_images = any(images) and not recipe.experiment.name
+    name = None if of_images else device_name(recipe.experiment.address)
+    return "Calibration recipe" if name is None else f"{name} calibration recipe"
 
 
 def decided(recipe: Recipe) -> dict[str, Any]:

@@ -93,8 +93,11 @@ def lines(summary: dict[str, Any]) -> list[str]:
 def heading(calibration: Calibration) -> Shown:
     """Which experiment, detector and runs."""
     experiment = calibration.recipe.experiment
-    about = [experiment.name or "images on file", experiment.address]
     images = calibration.images
+    detector = [] if images.detector is None else [images.detector.name]
+    about = [experiment.name or "images on file", *detector]
+    if experiment.name:
+        about.append(experiment.address)
     if images.dark is not None:
         about.append(f"dark run {images.dark.run}")
     if images.bright:
@@ -128,6 +131,8 @@ def summarise(
         "done": list(verdict.done),
         "reasons": list(verdict.reasons),
     }
+    if calibration.images.detector is not None:
+        summary["detector"] = calibration.images.detector.name
     if mask is not None:
         summary["masked_pixels"] = int(mask.good.size - np.count_nonzero(mask.good))
         summary["pixels"] = int(mask.good.size)

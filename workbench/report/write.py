@@ -117,6 +117,8 @@ def write_report(
     if output_dir is not None:
         parameters["output_dir"] = os.fspath(folder)
     notebook = execute("calibration", parameters, progress)
+    if detector := summary_of(notebook).get("detector"):
+        notebook.cells[0].source = f"# {detector} calibration report"
     title = f"Calibration {stem.removesuffix('_report')}"
     written = _write(notebook, folder, stem, title, pdf, progress)
     if parameters["geometry"]:
