@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from workbench import figures
 from workbench.alignment.uncertainty import HeldOut
-from workbench.detectors import CSPAD
+from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import WorkbenchError
 from workbench.figures.frame import blocks_with_any, frame_of
 from workbench.figures.geometry import motion
@@ -306,3 +306,15 @@ def test_picture_carries_its_alternative_text(ideal):
     data, metadata = figures.Picture(figures.axes_and_signs())._repr_mimebundle_()
     assert data["image/png"].startswith(b"\x89PNG")
     assert "offset" in metadata["image/png"]["alt"]
+
+
+def test_maps_and_names_of_eight_modules_stand_where_the_modules_are():
+    jungfrau = Geometry.ideal(JUNGFRAU_4M)
+    places = frame_of(jungfrau).grid()
+    assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)]
+    picture = figures.detector_image(np.ones(JUNGFRAU_4M.shape), jungfrau, step=8).axes[0]
+    for text, (x, y) in zip(picture.texts, frame_of(jungfrau).group_centres, strict=True):
+        assert text.get_position() == (y, x)
+    drawn = figures.correlation_maps([*quadrants(), *quadrants()], jungfrau)
+    titles = [axes.get_title("left").split(":")[0] for axes in drawn.axes]
+    assert titles[:8] == [f"M{module}" for module in range(8)]

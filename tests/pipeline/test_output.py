@@ -1,13 +1,16 @@
 """Results are written over nothing that is not theirs."""
 
 import dataclasses
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from workbench import pipeline
 from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import RecipeError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.images import DetectorImage
 from workbench.pipeline.model import Calibration, ImageSet
 from workbench.recipe import Experiment, Output, Recipe, read_recipe, recipe_to_text
 
@@ -72,3 +75,18 @@ def test_results_of_images_on_file_are_named_after_their_detector(tmp_path, dete
     images = ImageSet(geometry=None if detector is None else Geometry.ideal(detector))
     made = dataclasses.replace(calibration(tmp_path, name=""), images=images)
     assert pipeline.save_results(made)["recipe"].name == f"{stem}.calibration.toml"
+
+
+def test_the_corrected_image_is_named_after_its_bright_run(tmp_path):
+    def averaged(run):
+        def save(folder, geometry):
+            return {"maximum": folder / f"cxim1416_max-r{run:04d}.cbf"}
+
+        return SimpleNamespace(run=run, save=save)
+
+    geometry = Geometry.ideal()
+    maximum = DetectorImage(np.zeros(CSPAD.shape, np.int32), geometry)
+    images = ImageSet(maximum=maximum, dark=averaged(54), bright=(averaged(74),))
+    aligned = SimpleNamespace(geometry=geometry)
+    made = dataclasses.replace(calibration(tmp_path), images=images, alignment=aligned)
+    assert pipeline.save_results(made)["corrected"].name == "cxim1416_max-r0074_cc.cbf"

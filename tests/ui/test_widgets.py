@@ -2,8 +2,13 @@
 
 import numpy as np
 
+from workbench.alignment import Alignment, QuadrantAlignment
+from workbench.detectors import JUNGFRAU_4M
+from workbench.geometry import Geometry
+from workbench.recipe import AlignmentSettings
 from workbench.ui.widgets.app_root import AppRoot
 from workbench.ui.widgets.limit_control import LimitControl
+from workbench.ui.widgets.maps_view import MapsView
 
 
 def test_a_limit_knows_the_range_of_its_image():
@@ -31,3 +36,16 @@ def test_undo_and_redo_by_keys_are_those_of_the_workbench():
     for kind in ("undo", "redo", "something else"):
         root._handle_custom_msg({"type": kind}, [])
     assert done == ["undo", "redo"]
+
+
+def test_each_module_of_a_jungfrau_has_its_map():
+    trials = np.arange(-2.0, 3.0)
+    module = QuadrantAlignment(
+        quadrant=0, offset_px=np.zeros(2), covariance_px2=np.eye(2), cc=0.5, map=np.eye(5),
+        trials_px=trials, peak_px=np.zeros(2), pairs=9, verdict="good", accepted=True,
+    )  # fmt: skip
+    geometry = Geometry.ideal(JUNGFRAU_4M)
+    maps = MapsView()
+    maps.show(Alignment((module,) * 8, geometry, "quadrant", AlignmentSettings()))
+    assert maps.groups == [f"M{number}" for number in range(8)]
+    assert [entry["title"].split()[0] for entry in maps.maps] == maps.groups

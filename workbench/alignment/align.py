@@ -164,6 +164,14 @@ def align_quadrants(
         if progress is not None:
             progress.update(group + 1, steps, f"map of quadrant {group}")
     middle = time.perf_counter()
+    if settings.refine == "rings" and not prepared.detector.self_rotation:
+        # what such maps alone are worth says nothing of the fit
+        quadrants = [
+            quadrant
+            if quadrant.verdict == "not determined"
+            else dataclasses.replace(quadrant, warnings=())
+            for quadrant in quadrants
+        ]
     joint, seconds = Joint(tuple(quadrants)), Seconds(middle - started)
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
@@ -410,11 +418,15 @@ def _start(
     used: NDArray[np.bool_],
     reach: float,
 ) -> NDArray[np.float64]:
-    """Offsets to start from, ``(groups, 2)``: those of clear maps, the others from a search."""
+    """Offsets to start from, ``(groups, 2)``: those of clear maps, the others from a search.
+
+    Where groups are too small for maps, all are from the search.
+    """
     clear = {
         quadrant.quadrant: quadrant.offset_px
         for quadrant in quadrants
         if used[quadrant.quadrant]
+        and prepared.detector.self_rotation
         and quadrant.verdict == "good"
         and quadrant.measures.significance > MAP_VERDICT.clear_significance
     }

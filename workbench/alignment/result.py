@@ -254,6 +254,11 @@ class Alignment:
         return geometry
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the groups, e.g. ``Q0``."""
+        return tuple(group.name for group in self.present.detector.groups)
+
+    @property
     def mean_cc(self) -> float:
         """Mean of the largest correlations ("Average CC")."""
         return float(np.mean([quadrant.cc for quadrant in self.quadrants]))
@@ -411,24 +416,24 @@ def program_lines(alignment: Alignment) -> list[str]:
 def own_lines(alignment: Alignment) -> list[str]:
     """Offsets with their uncertainty, what a calibrant tells, warnings and notes."""
     lines = []
+    word = alignment.present.detector.group_word
     if alignment.method != "cctbx":
-        lines += [offset_line(quadrant) for quadrant in alignment.quadrants]
+        lines += [_offset_line(quadrant, word) for quadrant in alignment.quadrants]
     for quadrant in alignment.quadrants:
-        lines += [f"Quadrant {quadrant.quadrant}: {warning}" for warning in quadrant.warnings]
+        name = f"{word.capitalize()} {quadrant.quadrant}"
+        lines += [f"{name}: {warning}" for warning in quadrant.warnings]
     lines += [alignment.calibrant_line] if alignment.calibrant_line else []
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 
-def offset_line(quadrant: QuadrantAlignment) -> str:
+def _offset_line(quadrant: QuadrantAlignment, word: str) -> str:
     """One quadrant's offset, uncertainty and verdict in a line."""
+    name = f"{word.capitalize()} {quadrant.quadrant}"
     if quadrant.verdict == "not determined":
-        return (
-            f"Quadrant {quadrant.quadrant}: offset not determined; the quadrant stays where it is"
-        )
+        return f"{name}: offset not determined; the {word} stays where it is"
     (x, y), (sx, sy) = quadrant.offset_px, quadrant.sigma_px
     error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
     halves = quadrant.halves_text
-    return (
-        f"Quadrant {quadrant.quadrant}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}"
-        + (f"; {halves}" if halves else "")
+    return f"{name}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}" + (
+        f"; {halves}" if halves else ""
     )

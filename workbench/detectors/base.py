@@ -253,6 +253,12 @@ class Detector:
         (size,) = {len(group.modules) for group in self.groups}
         return size
 
+    @property
+    def group_word(self) -> str:
+        """What its groups are called: ``quadrant``, or ``module`` where each is one module."""
+        alone = all(len(group.modules) == 1 for group in self.groups)
+        return "module" if alone else "quadrant"
+
     def asics_of(self, group: Group) -> slice:
         """ASICs of a group, as an index of arrays over all ASICs in panel order."""
         each = self.asics_per_module

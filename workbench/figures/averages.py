@@ -56,7 +56,7 @@ def sensor_statistics(
         axes.grid(axis="y", lw=0.4, alpha=0.5)
         if np.isnan(spread).all():
             note(axes, "no pixel is left")
-    panels[1].set_xlabel("sensor, counted through all quadrants")
+    panels[1].set_xlabel("sensor, counted through the detector")
     panels[1].set_xticks(range(0, detector.modules, max(1, detector.modules // 8)))
     panels[0].legend(ncols=4, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return describe(
@@ -108,4 +108,6 @@ def noise_map(
     else:
         note(curves, "no pixel is good")
     listed = ", ".join(f"{value:.2f}" for value in medians)
-    return describe(figure, f"Map and histogram of the noise; medians per quadrant {listed} ADU.")
+    return describe(
+        figure, f"Map and histogram of the noise; medians per {detector.group_word} {listed} ADU."
+    )

@@ -55,11 +55,13 @@ class Frame:
         return self.geometry.snapped().assemble(array, fill)
 
     def grid(self) -> list[tuple[int, int]]:
-        """Row and column of each group's place in a grid of two columns."""
+        """Row and column of each group's place in a grid of two rows, or of one for two groups."""
         order = np.argsort(self.group_centres[:, 0], kind="stable")
         places = [(0, 0)] * len(order)
-        for row, pair in enumerate(order[start : start + 2] for start in range(0, len(order), 2)):
-            for column, group in enumerate(sorted(pair, key=lambda g: self.group_centres[g, 1])):
+        wide = max(2, -(-len(order) // 2))
+        rows = (order[start : start + wide] for start in range(0, len(order), wide))
+        for row, groups in enumerate(rows):
+            for column, group in enumerate(sorted(groups, key=lambda g: self.group_centres[g, 1])):
                 places[int(group)] = (row, column)
         return places
 

@@ -81,7 +81,10 @@ def geometry_difference(
         f"{group.name} x {x:+.2f} y {y:+.2f} px"
         for group, (x, y) in zip(before.detector.groups, quadrants.shift_px, strict=True)
     )
-    return describe(figure, f"Shift of the quadrants from {names[0]} to {names[1]}: {listed}.")
+    return describe(
+        figure,
+        f"Shift of the {before.detector.group_word}s from {names[0]} to {names[1]}: {listed}.",
+    )
 
 
 def _draw_arrows(axes: Axes, before: Geometry, sensors: Motion, quadrants: Motion) -> None:

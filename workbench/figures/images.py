@@ -230,15 +230,23 @@ def draw_rings(
 
 
 def name_groups(axes: Axes, frame: Frame) -> None:
-    """Write the name of each group (Q0 … Q3) into its outer corner."""
+    """Write the name of each group: of quadrants (Q0 … Q3) into the corner of the picture.
+
+    Other groups have it at their middle, as they stand side by side.
+    """
     left, right, bottom, top = frame.extent
-    for group, (row, column) in zip(frame.detector.groups, frame.grid(), strict=True):
+    corners = len(frame.detector.groups) == 4
+    for group, (row, column), (x, y) in zip(
+        frame.detector.groups, frame.grid(), frame.group_centres, strict=True
+    ):
+        if corners:
+            x, y = bottom - 20 if row else top + 20, right - 20 if column else left + 20
         axes.text(
-            right - 20 if column else left + 20,
-            bottom - 20 if row else top + 20,
+            y,
+            x,
             group.name,
-            ha="right" if column else "left",
-            va="bottom" if row else "top",
+            ha="center" if not corners else "right" if column else "left",
+            va="center" if not corners else "bottom" if row else "top",
             fontsize=8,
             fontweight="bold",
             color=INK,

@@ -62,30 +62,43 @@ def correlation_maps(
     Parameters
     ----------
     alignment : result of `workbench.align_quadrants`, or its quadrants.
-    geometry : decides which quadrant stands where; None: the ideal CSPAD.
+    geometry : decides which quadrant stands where; default that of the alignment, or the ideal
+        CSPAD. With more than two maps in a row there are no sections.
     """
     figure = empty(figure, 10.0, 6.4)
-    quadrants = alignment if isinstance(alignment, Sequence) else alignment.quadrants
+    if isinstance(alignment, Sequence):
+        quadrants = alignment
+    else:
+        quadrants, geometry = alignment.quadrants, geometry or alignment.present
     maps = [np.asarray(quadrant.map, dtype=float) for quadrant in quadrants]
     finite = np.concatenate([values[np.isfinite(values)] for values in maps])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    places = frame_of(geometry).grid()
+    frame = frame_of(geometry)
+    places = frame.grid()
     rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
-    grid = figure.add_gridspec(rows, 2 * columns, width_ratios=(1.0, 0.62) * columns)
+    sections = columns <= 2
+    widths = (1.0, 0.62) if sections else (1.0,)
+    grid = figure.add_gridspec(rows, len(widths) * columns, width_ratios=widths * columns)
     shown = None
     sentences = []
-    for number, ((row, column), quadrant) in enumerate(zip(places, quadrants, strict=True)):
-        place = figure.add_subplot(grid[row, 2 * column])
-        section = figure.add_subplot(grid[row, 2 * column + 1])
+    for group, (row, column), quadrant in zip(
+        frame.detector.groups, places, quadrants, strict=True
+    ):
+        place = figure.add_subplot(grid[row, len(widths) * column])
         image = draw_map(place, quadrant, limits)
         shown = image or shown
-        place.set_title(_title(number, quadrant), loc="left", fontsize=9)
-        draw_section(section, quadrant)
-        sentences.append(_title(number, quadrant).replace("\n", ", ") + ".")
+        title = _title(group.name, quadrant)
+        sentences.append(title.replace("\n", ", ") + ".")
+        if sections:
+            draw_section(figure.add_subplot(grid[row, 2 * column + 1]), quadrant)
+        else:
+            title = title.replace(", y", "\ny")
+        place.set_title(title, loc="left", fontsize=9)
     if shown is not None:
         bar = figure.colorbar(shown, ax=figure.axes, shrink=0.5, pad=0.01, aspect=35)
         bar.set_label("correlation")
-    return describe(figure, "Correlation maps of the quadrants. " + " ".join(sentences))
+    words = f"Correlation maps of the {frame.detector.group_word}s."
+    return describe(figure, " ".join([words, *sentences]))
 
 
 @styled
@@ -189,15 +202,15 @@ def draw_section(axes: Axes, quadrant: MapOfQuadrant) -> None:
     axes.set_box_aspect(1.6)
 
 
-def _title(number: int, quadrant: MapOfQuadrant) -> str:
+def _title(name: str, quadrant: MapOfQuadrant) -> str:
     x, y = (float(value) for value in quadrant.offset_px)
     if _lost(quadrant):
-        return f"Q{number}: not determined"
+        return f"{name}: not determined"
     x_text, y_text = (
         f"{value:+.2f}".replace("-", "−") + (f" ± {sigma:.2f}" if np.isfinite(sigma) else "")
         for value, sigma in zip((x, y), quadrant.sigma_px, strict=True)
     )
-    return f"Q{number}: x {x_text}, y {y_text} px\ncorrelation {float(quadrant.cc):.4f}"
+    return f"{name}: x {x_text}, y {y_text} px\ncorrelation {float(quadrant.cc):.4f}"
 
 
 def _lost(quadrant: MapOfQuadrant) -> bool:

@@ -14,8 +14,8 @@ from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.profiles import Cake, Profile
 from workbench.figures.style import (
     BLUE,
+    GROUP_COLOURS,
     INTENSITY,
-    QUADRANT_COLOURS,
     SIGNED,
     SKY,
     VERMILLION,
@@ -104,11 +104,15 @@ def radial_profiles(
     second = figure.add_subplot(grid[1, 1], sharex=whole, sharey=first)
     for axes, profile, name in ((first, before, names[0]), (second, after, names[1])):
         for number, (group, mean) in enumerate(zip(profile.names, profile.groups, strict=True)):
-            colour = QUADRANT_COLOURS[number % len(QUADRANT_COLOURS)]
+            colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
             axes.plot(profile.radius_px, mean, lw=0.9, color=colour, label=group)
-        axes.set_title(f"quadrants, {name}")
+        axes.set_title(f"{profile.group_word}s, {name}", loc="left")
         axes.set_xlabel("radius (px)")
         _finish_profile(axes, [before.groups, after.groups], rings_px)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=4, handlelength=1.0,
+            columnspacing=0.8, handletextpad=0.4,
+        )  # fmt: skip
     span = _span(after, rings_px)
     whole.set_xlim(*span)
     return describe(

@@ -27,12 +27,14 @@ class Profile:
     mean : mean of the good pixels in each bin, NaN where there are none.
     groups : ``(groups, n)``, the same for each group (quadrant) alone.
     names : of the groups.
+    group_word : what they are called, ``quadrant`` or ``module``.
     """
 
     radius_px: NDArray[np.float64]
     mean: NDArray[np.float64]
     groups: NDArray[np.float64]
     names: tuple[str, ...]
+    group_word: str = "quadrant"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def radial_profile(
         whole = np.asarray(sums.sum(axis=0) / pixels.sum(axis=0), dtype=np.float64)
         each = np.asarray(sums / pixels, dtype=np.float64)
     names = tuple(group.name for group in detector.groups)
-    return Profile((np.arange(count) + 0.5) * np.float64(step_px), whole, each, names)
+    radius_px = (np.arange(count) + 0.5) * np.float64(step_px)
+    return Profile(radius_px, whole, each, names, detector.group_word)
 
 
 def cake_of(

@@ -67,7 +67,7 @@ def save_results(calibration: Calibration) -> dict[str, Path]:
     image = images.maximum or images.bright_average
     if calibration.corrected is not None and image is not None:
         stem = files.get("maximum") or next(
-            (path for kind, path in files.items() if kind.startswith("maximum-")),
+            (files[f"maximum-r{run.run:04d}"] for run in images.bright),
             images.files.get("maximum", Path(f"{name}_max.cbf")),
         )
         files["corrected"] = folder / f"{stem.stem}_cc{image_ending(image.detector)}"

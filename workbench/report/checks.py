@@ -89,10 +89,10 @@ def _determined(alignment: Alignment) -> Check:
     quadrants = list(enumerate(alignment.quadrants))
     missing = [number for number, quadrant in quadrants if quadrant.verdict == "not determined"]
     have = len(quadrants) - len(missing)
-    words = ("quadrant offsets determined", f"{have} of {len(quadrants)}", "all")
+    words = (f"{_word(alignment)} offsets determined", f"{have} of {len(quadrants)}", "all")
     if not missing:
         return Check(*words)
-    return Check(*words, "poor", (f"{_offsets_of(missing)} not determined.",))
+    return Check(*words, "poor", (f"{_offsets_of(_word(alignment), missing)} not determined.",))
 
 
 def _certain(alignment: Alignment) -> Iterator[Check]:
@@ -106,9 +106,9 @@ def _certain(alignment: Alignment) -> Iterator[Check]:
     reasons: list[str] = []
     for verdict, words in (("uncertain", "uncertain"), ("overruled", "set by hand")):
         named = [number for number, quadrant in quadrants if quadrant.verdict == verdict]
-        reasons += [f"{_offsets_of(named)} {words}."] if named else []
+        reasons += [f"{_offsets_of(_word(alignment), named)} {words}."] if named else []
     left = [number for number, quadrant in quadrants if not quadrant.accepted]
-    reasons += [f"{_offsets_of(left)} not accepted: not applied."] if left else []
+    reasons += [f"{_offsets_of(_word(alignment), left)} not accepted: not applied."] if left else []
     unknown = [
         number
         for number, quadrant in quadrants
@@ -116,7 +116,8 @@ def _certain(alignment: Alignment) -> Iterator[Check]:
     ]
     if unknown:
         reasons.append(
-            f"The uncertainty of the offsets is not known (quadrants {enumerated(unknown)})."
+            f"The uncertainty of the offsets is not known ({_word(alignment)}s"
+            f" {enumerated(unknown)})."
         )
     sigmas = np.array([quadrant.sigma_px for _, quadrant in quadrants], dtype=float)
     largest = f"{sigmas.max():.2f} px" if np.isfinite(sigmas).all() else "not known"
@@ -129,7 +130,7 @@ def _sharper(alignment: Alignment, rings: RingComparison | None) -> Iterator[Che
     if rings is None or not math.isfinite(rings.gain):
         return
     moved = float(np.hypot(*alignment.applied_px.T).max())
-    wanted = f"above {LEAST_GAIN:g} if a quadrant moves by over {MOVED_PX:g} px"
+    wanted = f"above {LEAST_GAIN:g} if a {_word(alignment)} moves by over {MOVED_PX:g} px"
     words = ("ring contrast, after / before", f"{rings.gain:.2f}", wanted)
     if moved <= MOVED_PX or rings.gain >= LEAST_GAIN:
         yield Check(*words)
@@ -144,15 +145,17 @@ def _sharper(alignment: Alignment, rings: RingComparison | None) -> Iterator[Che
 def _warnings(calibration: Calibration) -> Check:
     warnings = list(calibration.warnings)
     by_text: dict[str, list[int]] = {}
+    word = "quadrant"
     if calibration.mask is not None:
         warnings += calibration.mask.warnings
     if calibration.alignment is not None:
         warnings += calibration.alignment.warnings
+        word = _word(calibration.alignment)
         for number, quadrant in enumerate(calibration.alignment.quadrants):
             for text in quadrant.warnings:
                 by_text.setdefault(text, []).append(number)
     warnings += [
-        f"Quadrant{'s' if len(numbers) > 1 else ''} {enumerated(numbers)}: {text}"
+        f"{word.capitalize()}{'s' if len(numbers) > 1 else ''} {enumerated(numbers)}: {text}"
         for text, numbers in by_text.items()
     ]
     reasons = tuple(dict.fromkeys(warnings))
@@ -160,7 +163,12 @@ def _warnings(calibration: Calibration) -> Check:
     return Check(*words, "care" if reasons else "good", reasons)
 
 
-def _offsets_of(numbers: list[int]) -> str:
+def _word(alignment: Alignment) -> str:
+    """What is moved is called ``quadrant`` or ``module``."""
+    return alignment.present.detector.group_word
+
+
+def _offsets_of(word: str, numbers: list[int]) -> str:
     if len(numbers) == 1:
-        return f"The offset of quadrant {numbers[0]} is"
-    return f"The offsets of quadrants {enumerated(numbers)} are"
+        return f"The offset of {word} {numbers[0]} is"
+    return f"The offsets of {word}s {enumerated(numbers)} are"

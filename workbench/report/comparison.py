@@ -203,7 +203,8 @@ class ComparisonReport:
         if (pair := self._alignments()) is None:
             return sentence("At least one of the two found no quadrant offsets.")
         rows = []
-        for number, quadrants in enumerate(zip(*(a.quadrants for a in pair), strict=True)):
+        names = pair[0].names
+        for name, *quadrants in zip(names, *(a.quadrants for a in pair), strict=True):
             for axis in (0, 1):
                 first, second = (
                     math.nan if q.verdict == "not determined" else float(q.offset_px[axis])
@@ -212,7 +213,7 @@ class ComparisonReport:
                 sigma = math.hypot(*(q.sigma_px[axis] for q in quadrants))
                 rows.append(
                     [
-                        f"Q{number} {'xy'[axis]}", signed(first), signed(second),
+                        f"{name} {'xy'[axis]}", signed(first), signed(second),
                         signed(second - first),
                         f"{abs(second - first) / sigma:.1f}" if sigma > 0 else "–",
                     ]
@@ -224,9 +225,9 @@ class ComparisonReport:
         if (pair := self._alignments()) is None:
             return sentence("")
         rows = [
-            [f"Q{number}", *(q.verdict for q in quadrants),
+            [name, *(q.verdict for q in quadrants),
              *(known(correlations(q)[1], 4) for q in quadrants)]
-            for number, quadrants in enumerate(zip(*(a.quadrants for a in pair), strict=True))
+            for name, *quadrants in zip(pair[0].names, *(a.quadrants for a in pair), strict=True)
         ]  # fmt: skip
         header = ["", *(f"{name}: verdict" for name in self.names),
                   *(f"{name}: CC after" for name in self.names)]  # fmt: skip

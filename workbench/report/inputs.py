@@ -32,12 +32,14 @@ def runs(calibration: Calibration) -> Shown:
     for role, run in [("dark", images.dark), *[("bright", run) for run in images.bright]]:
         if run is None:
             continue
-        settings = getattr(recipe, f"{role}_corrections")
+        steps = getattr(recipe, f"{role}_corrections").describe()
+        if run.detector.gain_ranges is not None and steps != "raw":  # it has no low gain
+            steps = ", ".join(step["step"] for step in run.provenance["corrections"])
         rows.append(
             [
                 role, run.run, count(run.count), count(sum(run.skipped.values())),
                 known(run.distance_mm, 3), known(run.wavelength_angstrom, 6),
-                moment(run.seconds), settings.describe(),
+                moment(run.seconds), steps,
             ]
         )  # fmt: skip
         left_out += [[run.run, count(number), why] for why, number in run.skipped.items()]

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def offsets(alignment: Alignment) -> Shown:
     """Offset and uncertainty of each quadrant, correlation before and after, what was applied."""
     rows = []
-    for number, quadrant in enumerate(alignment.quadrants):
+    for name, quadrant in zip(alignment.names, alignment.quadrants, strict=True):
         x, y = quadrant.offset_px if quadrant.verdict != "not determined" else (math.nan, math.nan)
         before, after = correlations(quadrant)
         rows.append(
             [
-                f"Q{number}", signed(x), known(quadrant.sigma_px[0], 2), signed(y),
+                name, signed(x), known(quadrant.sigma_px[0], 2), signed(y),
                 known(quadrant.sigma_px[1], 2), known(before, 4), known(after, 4), quadrant.verdict,
                 "yes" if quadrant.accepted else "no",
             ]
@@ -33,12 +33,13 @@ def offsets(alignment: Alignment) -> Shown:
 
 def meaning(alignment: Alignment) -> Shown:
     """What the numbers of `offsets` are."""
-    pixel_um = alignment.present.detector.pixel_um
+    detector = alignment.present.detector
+    word = detector.group_word
     return sentence(
         f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
-        " The offset is where the quadrant sees the centre of the rings in the deployed geometry,"
-        f" in pixels of {pixel_um:g} µm along psana x and y; the corrected geometry moves the"
-        " quadrant by minus the offset. CC is the correlation of the quadrant with itself, turned"
+        f" The offset is where the {word} sees the centre of the rings in the deployed geometry,"
+        f" in pixels of {detector.pixel_um:g} µm along psana x and y; the corrected geometry moves"
+        f" the {word} by minus the offset. CC is the correlation of the {word} with itself, turned"
         " about the beam: before, where it is deployed; after, where the corrected geometry has it."
     )
 
@@ -74,22 +75,23 @@ def measures(alignment: Alignment) -> Shown:
     """The numbers behind the verdict on each quadrant, and the width of the rings."""
     rows = [
         [
-            f"Q{number}", known(quadrant.measures.second_peak_ratio, 2),
+            name, known(quadrant.measures.second_peak_ratio, 2),
             known(quadrant.measures.sensor_split_px, 2), count(quadrant.pairs),
             known(quadrant.measures.ring_significance, 1),
         ]
-        for number, quadrant in enumerate(alignment.quadrants)
+        for name, quadrant in zip(alignment.names, alignment.quadrants, strict=True)
     ]  # fmt: skip
     header = ["", "second peak / peak", "sensor split (px)", "pixel pairs", "ring significance (σ)"]
     events = [quadrant.measures.event_halves_apart_px for quadrant in alignment.quadrants]
     divided = bool(np.isfinite(events).any())
+    word = alignment.present.detector.group_word
     if divided:
         header.append("event halves apart (px)")
         rows = [[*row, known(apart, 2)] for row, apart in zip(rows, events, strict=True)]
     words = (
         "Second peak: the next largest correlation, as a share of the largest. Sensor split:"
         " distance of the offsets from even and from odd sensors alone. Ring significance:"
-        " agreement with the rings that the other quadrants see."
+        f" agreement with the rings that the other {word}s see."
     )
     if divided:
         split = alignment.settings.halves
@@ -99,7 +101,7 @@ def measures(alignment: Alignment) -> Shown:
         before, after = sharpness.before.width_px, sharpness.after.width_px
         if math.isfinite(before) and math.isfinite(after):
             words += (
-                " Width of the strongest ring of all quadrants together (full width at half"
+                f" Width of the strongest ring of all {word}s together (full width at half"
                 f" height): {before:.2f} px before, {after:.2f} px after."
             )
     if alignment.refinement is not None:

@@ -173,14 +173,15 @@ def _done(calibration: Calibration, rings: RingComparison | None) -> list[str]:
         )
     if (alignment := calibration.alignment) is not None:
         offsets = "; ".join(
-            f"Q{number} ({signed(quadrant.offset_px[0])}, {signed(quadrant.offset_px[1])})"
-            for number, quadrant in enumerate(alignment.quadrants)
+            f"{name} ({signed(quadrant.offset_px[0])}, {signed(quadrant.offset_px[1])})"
+            for name, quadrant in zip(alignment.names, alignment.quadrants, strict=True)
             if quadrant.verdict != "not determined"
         )
+        word = alignment.present.detector.group_word
         if offsets:
-            done.append(f"Quadrant offsets x, y in pixels: {offsets}.")
+            done.append(f"{word.capitalize()} offsets x, y in pixels: {offsets}.")
         else:
-            done.append("No quadrant offset was determined.")
+            done.append(f"No {word} offset was determined.")
     if rings is not None and math.isfinite(rings.gain):
         done.append(
             f"In the corrected geometry the rings stand out {rings.gain:.2f} times as much as"

@@ -169,7 +169,7 @@ class QuadrantsPanel(Panel):
         self.enlarged = LiveFigure(session.later, 330)
         self._enlarged: int | None = None
         self.smaller = classed(
-            self.button("Close the large map", "Show the four maps alone again", self.reduce),
+            self.button("Close the large map", "Show the small maps alone again", self.reduce),
             "cw-closer",
         )
         self.large_box = widgets.VBox(

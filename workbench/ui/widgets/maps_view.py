@@ -38,9 +38,13 @@ class MapsView(anywidget.AnyWidget):
 
     def show(self, alignment: Alignment | None) -> None:
         """Show the maps of an alignment (None: nothing)."""
-        self.maps = (
-            [] if alignment is None else [entry(quadrant) for quadrant in alignment.quadrants]
-        )
+        if alignment is None:
+            self.maps = []
+            return
+        named = zip(alignment.names, alignment.quadrants, strict=True)
+        with self.hold_sync():
+            self.groups = list(alignment.names)
+            self.maps = [entry(quadrant, name) for name, quadrant in named]
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
         """Call ``act(quadrant, x, y)``: `kind` ``set`` (offset), ``move`` (the same, dragged on),
@@ -54,11 +58,11 @@ class MapsView(anywidget.AnyWidget):
             act(int(content["quadrant"]), float(content["x"]), float(content["y"]))
 
 
-def entry(quadrant: QuadrantAlignment) -> dict[str, Any]:
-    """What the front end draws of one quadrant."""
+def entry(quadrant: QuadrantAlignment, name: str) -> dict[str, Any]:
+    """What the front end draws of one quadrant, e.g. of ``Q0``."""
     values = np.asarray(quadrant.map, dtype=float)
     return {
-        "title": title(quadrant),
+        "title": title(quadrant, name),
         "trials": [float(v) for v in quadrant.trials_px],
         "values": [[round(float(v), 6) if np.isfinite(v) else None for v in row] for row in values],
         "peak": finite(quadrant.peak_px),
@@ -81,13 +85,13 @@ def ellipse(covariance_px2: ArrayLike) -> list[float] | None:
     return [float(long), float(short), float(np.arctan2(x, y))]
 
 
-def title(quadrant: QuadrantAlignment) -> str:
+def title(quadrant: QuadrantAlignment, name: str) -> str:
     """Three lines: verdict, offset in x and y, correlation; short, the maps may be narrow."""
     if quadrant.verdict == "not determined":
-        return f"Q{quadrant.quadrant} not determined\n–\nCC {quadrant.cc:.4f}"
+        return f"{name} not determined\n–\nCC {quadrant.cc:.4f}"
     x, y = quadrant.offset_px
     kept = "" if quadrant.accepted else ", left in place"
-    first = f"Q{quadrant.quadrant} {quadrant.verdict}{kept}"
+    first = f"{name} {quadrant.verdict}{kept}"
     return f"{first}\n{x:+.2f}, {y:+.2f} px\n{correlation(quadrant)}"
 
 
