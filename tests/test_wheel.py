@@ -1,8 +1,9 @@
-"""The wheel holds all that is needed: it works where there is no checkout."""
+"""Wheel and source distribution hold all that is needed, where there is no checkout."""
 
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -33,19 +34,46 @@ assert wb.read_recipe("mine.toml") == recipe
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Folder into which the wheel is unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
+def build(source, folder, *targets):
+    """Build there what is named, with nothing but Python: no git, no compiler, no network."""
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", folder, CHECKOUT],
-        check=True,
+        [sys.executable, "-m", "hatchling", "build", "-d", folder, *(f"-t{t}" for t in targets)],
+        cwd=source, env={"PATH": "", "http_proxy": "http://127.0.0.1:9", "HOME": str(folder)},
+        check=True, capture_output=True,
     )  # fmt: skip
-    (wheel,) = folder.glob("*.whl")
+
+
+def content(wheel):
+    """Files of a wheel with their bytes."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Folder of the source distribution and the wheel."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(CHECKOUT, folder, "sdist", "wheel")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(built):
+    """Folder into which the wheel is unpacked."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(built / "site")
+    return built / "site"
+
+
+@pytest.fixture(scope="module")
+def source(built):
+    """Folder into which the source distribution is unpacked."""
+    (packed,) = built.glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(built / "source", filter="data")
+    (folder,) = (built / "source").iterdir()
+    return folder
 
 
 @pytest.mark.slow
@@ -59,10 +87,30 @@ def test_the_wheel_works_in_an_empty_folder(site, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_source_distribution_gives_the_same_wheel(built, source, tmp_path):
+    build(source, tmp_path, "wheel")
+    (again,) = tmp_path.glob("*.whl")
+    (wheel,) = built.glob("*.whl")
+    assert content(again) == content(wheel)
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_every_tracked_file(source):
+    missing = [name for name in tracked() if not (source / name).exists()]
+    assert not [name for name in missing if not name.startswith(".")]
+
+
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package_but_the_sources_of_the_front_end(site):
-    tracked = subprocess.run(
-        ["git", "ls-files", "workbench"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    expected = {name for name in tracked if not name.startswith("workbench/ui/frontend/")}
+    expected = {
+        name for name in tracked("workbench") if not name.startswith("workbench/ui/frontend/")
+    }
     packed = {path.relative_to(site).as_posix() for path in (site / "workbench").rglob("*.*")}
-    assert expected <= packed
+    assert expected == packed
+
+
+def tracked(*folders):
+    """Files of the repository."""
+    return subprocess.run(
+        ["git", "ls-files", *folders], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()

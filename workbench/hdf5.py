@@ -137,7 +137,8 @@ class _LastingStream:
         self.readinto(memoryview(content))
         return bytes(content)
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, target: memoryview) -> int:
+        buffer = memoryview(target)  # that of h5py 3.10 takes no bytes
         size = 0
         if self._error is None:
             try:

@@ -137,7 +137,8 @@ class Dask:
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise WorkbenchError(
-                "Dask is not installed; install cspad-workbench[cluster], or average on threads."
+                "Dask is not installed; install it with pip install 'cspad-workbench[cluster]', or "
+                "work on threads."
             ) from error
         if isinstance(self.cluster, Client):
             yield self.cluster

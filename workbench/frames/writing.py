@@ -596,11 +596,11 @@ def _on_cluster(
     progress: Progress,
 ) -> Iterator[list[FrameRow]]:
     """Let the workers of a cluster write the batches; they see the same files and folder."""
-    import cloudpickle
-
     waiting: deque[tuple[Any, list[FrameRow]]] = deque()
     done = 0
     with runner.connected() as client:
+        import cloudpickle
+
         try:
             for number, events in batches:
                 kept = _done_before(job, events, before)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import Progress, Silent
 
 TEMPLATES = files("workbench.report") / "templates"
+
+
+def refuse_without_tools() -> None:
+    """Refuse where the packages that execute and convert a notebook are not installed."""
+    for needed in ("papermill", "nbconvert", "ipykernel"):
+        if find_spec(needed) is None:
+            raise WorkbenchError(
+                f"A report needs {needed}, which is not installed; "
+                "install it with: pip install 'cspad-workbench[report]'"
+            )
 
 
 def execute(template: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Any:

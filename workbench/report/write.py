@@ -16,7 +16,7 @@ from workbench.pipeline import load_recipe, resolve
 from workbench.progress import Progress, Silent
 from workbench.recipe import Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
-from workbench.report.execution import execute
+from workbench.report.execution import execute, refuse_without_tools
 from workbench.report.export import find_browser, to_html, to_pdf
 from workbench.report.reproduce import is_report, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
@@ -92,6 +92,7 @@ def write_report(
     >>> written = write_report("cxim1416_r0074.calibration.toml")  # doctest: +SKIP
     >>> written.html, written.summary["verdict"]  # doctest: +SKIP
     """
+    refuse_without_tools()
     content = None
     if not isinstance(recipe, Recipe) and is_report(recipe):
         content = read_report(recipe)
@@ -163,6 +164,7 @@ def write_comparison(
     WorkbenchError
         If a recipe or its inputs cannot be used; no report is written then.
     """
+    refuse_without_tools()
     paths = [Path(path).absolute() for path in (first, second)]
     loaded = [load_recipe(path) for path in paths]
     folder = _folder(output_dir or loaded[0].output.folder)
