@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
+from workbench.alignment import align_quadrants
 from workbench.constants import constants_folder
 from workbench.detectors import EPIX10K2M, JUNGFRAU_1M, JUNGFRAU_4M
-from workbench.errors import WorkbenchError
+from workbench.errors import (
+    AlignmentError,
+    GeometryError,
+    VersionStoreError,
+    WorkbenchError,
+)
 from workbench.geometry import Geometry
 from workbench.geometry.store.store import GeometryStore
 
@@ -82,3 +88,26 @@ def test_the_geometry_of_another_detector_is_not_deployed(tmp_path):
             + ROW.format("IP", "CAMERA", 0, 0, 0, 90, 0, 0)
         )
     assert not constants_folder(tmp_path, EPIX10K2M.address, "geometry").exists()
+
+
+def test_a_module_that_is_missing_is_named_and_the_order_of_lines_does_not_matter():
+    geometry = Geometry.ideal(JUNGFRAU_4M)
+    lines = geometry.to_text().splitlines()
+    first, second, third = [n for n, line in enumerate(lines) if " JUNGFRAU:V2 " in line][:3]
+    swapped = [*lines]
+    swapped[first], swapped[second] = lines[second], lines[first]
+    read = Geometry.parse("\n".join(swapped))
+    assert np.array_equal(read.pixel_positions_um(), geometry.pixel_positions_um())
+    with pytest.raises(GeometryError, match=r"8 modules \(JUNGFRAU\) of the Jungfrau 4M, found 7 .*"
+                       "JFCAMERA:V1 0 lacks 2") as told:  # fmt: skip
+        Geometry.parse("\n".join([*lines[:third], *lines[third + 1 :]]))
+    assert "CSPAD" not in str(told.value)
+
+
+def test_a_geometry_of_another_detector_is_neither_aligned_nor_deployed(tmp_path):
+    image = np.zeros(JUNGFRAU_4M.shape, np.float32)
+    with pytest.raises(AlignmentError, match=r"of a Jungfrau 4M, .* of a Jungfrau 1M; give the"):
+        align_quadrants(image, geometry=Geometry.ideal(JUNGFRAU_1M))
+    store = GeometryStore(tmp_path, "CxiDs1.0:Jungfrau.0")
+    with pytest.raises(VersionStoreError, match=r"\(ePix10k2M\), but .*Jungfrau.0 is a Jungfrau;"):
+        store.deploy(Geometry.ideal(EPIX10K2M))

@@ -207,12 +207,18 @@ def geometry_of(image: ImageLike, geometry: Geometry | None = None) -> Geometry:
     Raises
     ------
     AlignmentError
-        If there is none.
+        If there is none, or it is another detector's.
     """
     if geometry is None and isinstance(image, DetectorImage):
         geometry = image.geometry
     if geometry is None:
         raise AlignmentError("The image has no geometry; give one with geometry=…")
+    detector = detector_data(image)[0]
+    if geometry.detector is not detector:
+        raise AlignmentError(
+            f"The image is of a {detector.name}, the geometry ({geometry.source}) of a "
+            f"{geometry.detector.name}; give the geometry of the {detector.name}."
+        )
     return geometry
 
 

@@ -129,11 +129,14 @@ def recognise(
         if len(modules) == detector.modules:
             _check_groups(detector, modules, source)
             return detector, tuple(modules)
-        if modules and not nearest[1]:
+        away = abs(len(modules) - detector.modules)
+        if modules and (not nearest[1] or away < abs(len(nearest[1]) - nearest[0].modules)):
             nearest = detector, modules
+    kind = nearest[0].tree.module_type
     expected = " or ".join(
-        f"the {detector.modules} modules ({detector.tree.module_type}) of a {detector.name}"
+        f"the {detector.modules} modules ({detector.tree.module_type}) of the {detector.name}"
         for detector in DETECTORS
+        if not nearest[1] or detector.tree.module_type == kind
     )
     count = len(nearest[1]) or "none"
     raise GeometryError(f"{source}: expected {expected}, found {count}{_missing(*nearest)}.")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.constants import constants_folder, file_for_run, run_range
-from workbench.detectors import find
+from workbench.detectors import device_name, find
 from workbench.errors import VersionStoreError
 from workbench.geometry.compare import GeometryDiff, compare
 from workbench.geometry.store import preview, verify
@@ -270,8 +270,8 @@ class GeometryStore:
         if geometry.detector.device != self.detector.device:  # several sizes may share one
             raise VersionStoreError(
                 f"{geometry.source} has {geometry.detector.modules} sensors "
-                f"({geometry.detector.name}), {self.address} has {self.detector.modules}; nothing "
-                "was deployed."
+                f"({geometry.detector.name}), but {self.address} is a "
+                f"{device_name(self.address) or self.detector.name}; nothing was deployed."
             )
         return geometry
 
