@@ -15,7 +15,7 @@ COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
 UNIT := $(BIN)/python -m pytest -n 2 --dist loadgroup $(COVERED)
 
 .PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
-  hooks docs bench clean
+  hooks docs docs-version release bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -72,6 +72,12 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 
 docs: $(VENV)/.test  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
+
+docs-version: $(VENV)/.test $(VENV)/.release  ## add this version of the documentation to the branch gh-pages, here
+	$(BIN)/mike deploy --update-aliases "$$($(BIN)/python -c 'import workbench; print(workbench.__version__)')" latest
+
+release: $(VENV)/.test $(VENV)/.release  ## build, check and tag a release here; uploads nothing (DRY_RUN=1: no tag)
+	VENV=$(VENV) packaging/release.sh $(if $(DRY_RUN),--dry-run)
 
 bench: $(VENV)/.test  ## run all benchmarks, one table after the other
 	$(BIN)/python benchmarks

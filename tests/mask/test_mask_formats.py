@@ -310,7 +310,7 @@ def bad_files(folder):
     yield text("m.txt", "# CALIB_TYPE pixel_mask\none"), "one"
     with h5py.File(folder / "n.cxi", "w") as file:
         file.create_dataset(
-            "entry_1/instrument_1/detector_1/mask", (10**6, 10**6), "u4", chunks=(10, 10)
+            "entry_1/instrument_1/detector_1/mask", (10**6, 10**6), "u4", chunks=(1, 1000)
         )
     yield folder / "n.cxi", "1000000"
     elsewhere = h5py.VirtualLayout(CSPAD.shape, "u4")

@@ -181,7 +181,7 @@ def draw_image(
         vmin=low,
         vmax=high,
         extent=frame.extent,
-        interpolation="auto",
+        interpolation="antialiased",
         interpolation_stage="data",
     )
     if trusted is not None:

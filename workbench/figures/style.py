@@ -60,7 +60,7 @@ _SETTINGS = {
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
     "legend.frameon": False,
-    "image.interpolation": "auto",
+    "image.interpolation": "antialiased",
     "axes.formatter.useoffset": False,
 }
 
