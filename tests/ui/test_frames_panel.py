@@ -65,7 +65,10 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     until(lambda: len(bench.view.peaks) == few)
     assert panel.threshold.value == 300
 
-    panel.min_peaks.value = 0
+    panel.min_peaks.box.value = -7
+    assert "-7 is not between 0" in panel.min_peaks.reason.value
+    assert session.recipe.frames.hits.min_peaks == 15
+    panel.min_peaks.box.value = 0
     panel.count.click()
     session.wait(120)
     until(lambda: "2 frames of 2 events" in panel.planned.value)
@@ -80,6 +83,7 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     panel.write.click()
     session.wait(120)
     assert "2 frames written" in panel.result.value
+    assert "frames: 2 frames of 2 events: " in bench.status.value
     assert "5 Frames – done" in bench.steps[4].description
     bench.open(bench.run)
     assert bench.view.peaks == []

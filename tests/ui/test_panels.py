@@ -64,6 +64,19 @@ def test_histograms_cover_limit_and_image(mask_panel, image_set):
     assert control.max >= np.percentile(image_set.maximum.data, 99)
 
 
+def test_a_border_out_of_range_is_refused_in_its_field_and_changes_nothing(mask_panel, session):
+    border, before = mask_panel.border, session.recipe
+    for wrong in (-7, 91):
+        border.box.value = wrong
+        assert border.reason.value == f"{wrong} is not between 0 and 90; 0 stays."
+        assert "cw-refused" in border.box._dom_classes
+        assert session.recipe == before
+    border.box.value = 2
+    assert session.recipe.mask.border == border.value == 2
+    assert border.reason.value == ""
+    assert "cw-refused" not in border.box._dom_classes
+
+
 def test_border_and_layers(mask_panel, session):
     mask_panel.border.value = 3
     mask_panel.layers.kind.value = "border of each sensor"

@@ -48,8 +48,11 @@ def peaks_per_event(
     axes.axhline(min_peaks, color=MASKED, ls="--", lw=1.0)
     if shown is not None:
         axes.axvline(shown, color=ORANGE, lw=1.0)
-    axes.set_yscale("symlog", linthresh=10)
-    axes.set_ylim(-0.5, 1.6 * max(int(peaks.max()), min_peaks, 1))
+    top = 1.6 * max(int(peaks.max()), min_peaks, 1)
+    axes.set_ylim(-0.03 * top, top)
+    if top > 100:
+        axes.set_yscale("symlog", linthresh=10)
+    axes.yaxis.set_major_formatter("{x:.0f}")
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, fontsize=7)
     axes.format_coord = lambda x, y: f"event {x:.0f} · {max(y, 0):.0f} peaks"  # type: ignore[method-assign]
     return describe(

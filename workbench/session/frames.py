@@ -275,11 +275,11 @@ class FramesExport:
         self.results.set_done("frames", key=key)
         self._write_beside(folder, mask, geometry)
         log = self.jobs.log
-        log.note("frames", f"{written.count} frames of {len(written.rows)} events: {folder}")
         beside = {"mask": mask is not None, "geometry": geometry is not None}
         line = python_line(recipe, run.number, folder, settings, **beside)
         log.note("frames", f"in Python: {line}")
         log.note("frames", f"as a command: {command_line(recipe, run.number, folder, **beside)}")
+        log.note("frames", f"{written.count} frames of {len(written.rows)} events: {folder}")
         self._notifier.notify("frames")
 
     def _write_beside(self, folder: Path, mask: Mask | None, geometry: Geometry | None) -> None:

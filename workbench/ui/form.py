@@ -14,6 +14,7 @@ import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
 from workbench.ui.tooltips import tooltips_on_labels
+from workbench.ui.widgets.styles import marked
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -92,6 +93,7 @@ class Form(Generic[Settings]):
         self._quiet = True
         try:
             for name, control in self.controls.items():
+                marked(control, "cw-refused", False)
                 shown = to_control(getattr(value, name), control)
                 if control.value != shown:
                     control.value = shown
@@ -106,8 +108,10 @@ class Form(Generic[Settings]):
             new = dataclasses.replace(self.value, **{name: entered})
             self._changed(new)
         except (WorkbenchError, ValueError, TypeError) as error:
+            marked(self.controls[name], "cw-refused", True)
             self._complain(str(error))
         else:
+            marked(self.controls[name], "cw-refused", False)
             self.value = new
             self._complain("")
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
+import traitlets
 
 from workbench.session import Session, State, Step
 from workbench.session.notifier import Topic
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, png
+from workbench.ui.widgets.styles import classed, marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,6 +251,47 @@ def labelled(
         description=label, tooltip=tooltip, style={"description_width": "initial"}, layout=layout,
         **options,
     )  # fmt: skip
+
+
+class WholeNumber(widgets.HBox):
+    """Box for a whole number; one out of range is refused beside it, in red, and changes nothing.
+
+    Parameters
+    ----------
+    smallest, largest : of the numbers that are taken.
+
+    Attributes
+    ----------
+    value : the number in force. box : where it is typed. reason : why one was refused.
+    """
+
+    value = traitlets.Int()
+
+    def __init__(
+        self, label: str, tooltip: str, width: str, value: int, smallest: int, largest: int
+    ) -> None:
+        self.smallest, self.largest = smallest, largest
+        self.box = labelled(widgets.IntText, label, tooltip, width, value=value)
+        self.reason = classed(widgets.HTML(), "cw-refused")
+        super().__init__([self.box, self.reason], layout={"align_items": "center"})
+        self.value = value
+        self.box.observe(self._typed, "value")
+        self.observe(self._set, "value")
+
+    def _typed(self, _: object = None) -> None:
+        typed = self.box.value
+        is_refused = not self.smallest <= typed <= self.largest
+        marked(self.box, "cw-refused", is_refused)
+        self.reason.value = (
+            f"{typed} is not between {self.smallest} and {self.largest}; {self.value} stays."
+            if is_refused
+            else ""
+        )
+        if not is_refused:
+            self.value = typed
+
+    def _set(self, _: object = None) -> None:
+        self.box.value = self.value
 
 
 def row(*children: widgets.Widget, wrap: bool = True) -> widgets.HBox:

@@ -20,7 +20,7 @@ from workbench.session.frames import SURVEY, FramesPlan
 from workbench.ui.accordion import Accordion
 from workbench.ui.form import Form
 from workbench.ui.links import link_to
-from workbench.ui.panels.base import Panel, labelled, note_text, row, warning_text
+from workbench.ui.panels.base import Panel, WholeNumber, labelled, note_text, row, warning_text
 from workbench.ui.panels.hits import HitBrowser, in_words
 from workbench.ui.panels.run import show_progress
 from workbench.ui.widgets.image_view import ImageView
@@ -66,9 +66,9 @@ class FramesPanel(Panel):
             max=nice(3 * frames.hits.threshold_adu),
             step=5.0,
         )
-        self.min_peaks = labelled(
-            widgets.BoundedIntText, "Fewest peaks of a hit", "Events with fewer are blank", "230px",
-            value=frames.hits.min_peaks, min=0, max=10**6,
+        self.min_peaks = WholeNumber(
+            "Fewest peaks of a hit", "Events with fewer are blank", "230px",
+            value=frames.hits.min_peaks, smallest=0, largest=10**6,
         )  # fmt: skip
         self.count = self.button(
             "Count peaks in all events", "Mark the hits of the run; nothing is written",

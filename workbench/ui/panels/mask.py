@@ -16,6 +16,7 @@ from workbench.session import Session
 from workbench.ui.accordion import Accordion
 from workbench.ui.panels.base import (
     Panel,
+    WholeNumber,
     in_words,
     note_text,
     number,
@@ -72,15 +73,10 @@ class MaskPanel(Panel):
             layout={"width": "auto", "margin": "2px 10px"},
         )
         self.two_gains.observe(lambda change: self.guarded(self._split_gains), "value")
-        self.border = widgets.BoundedIntText(
-            value=session.recipe.mask.border,
-            min=0,
-            max=90,
-            description="Border (pixels)",
-            tooltip="Rows and columns masked along all four edges of each ASIC",
-            style={"description_width": "initial"},
-            layout={"width": "170px"},
-        )
+        self.border = WholeNumber(
+            "Border (pixels)", "Rows and columns masked along all four edges of each ASIC", "170px",
+            value=session.recipe.mask.border, smallest=0, largest=90,
+        )  # fmt: skip
         self.border.observe(
             lambda change: self.guarded(lambda: session.change("mask.border", self.border.value)),
             "value",
