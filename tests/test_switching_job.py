@@ -57,6 +57,7 @@ def test_the_dark_average_is_that_of_the_first_range_without_gain_bits(job):
     dark = wb.read_image(job.image["avg-r0010"])
     hot = np.zeros(dark.data.size, bool)
     hot[job.truth["faulty_hot"]] = True
+    assert dark.unit == "ADU"
     assert np.median(dark.data) == pytest.approx(
         job.truth["gain_ranges"][0]["pedestal_adu"], rel=0.1
     )
@@ -81,6 +82,11 @@ def test_pixels_switch_on_the_bright_rings_and_agree_with_their_neighbours(job):
     assert photons[switched].min() > boundary - 8
     assert np.quantile(photons[~switched & usable], 0.9999) < boundary + 2
     assert (near & switched).sum() > 100
+
+
+def test_averages_with_gain_constants_say_that_they_are_in_kev(job):
+    for kind in ("avg-r0020", "max-r0020"):
+        assert wb.read_image(job.image[kind]).unit == "keV"
 
 
 def test_faulty_pixels_and_the_beam_stop_are_masked(job):

@@ -1,5 +1,6 @@
 """Merging images as cxi.cspad_average does, and runs as if they were one."""
 
+import h5py
 import numpy as np
 import pytest
 from fake_runs import FakeRun, random_frames
@@ -8,7 +9,7 @@ from workbench.averages import average_run, merge_images, merge_runs
 from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
-from workbench.images import DetectorImage, read_image
+from workbench.images import DetectorImage, read_image, write_image
 
 
 def image(seed, **fields):
@@ -133,3 +134,14 @@ def test_images_of_a_2x2_are_saved_as_hdf5(tmp_path):
     path = images.save(tmp_path, kinds=("maximum",))["maximum"]
     assert path.suffix == ".h5"
     np.testing.assert_array_equal(read_image(path).data, images.maximum)
+
+
+def test_what_is_merged_of_images_in_kev_is_in_kev(tmp_path):
+    in_kev = [image(seed, kind="maximum", provenance={"unit": "keV"}) for seed in range(2)]
+    merged = merge_images(in_kev).maximum
+    assert (merged.unit, image(2).unit) == ("keV", "ADU")
+    assert merge_images([in_kev[0], image(2)]).maximum.unit == "ADU"
+    write_image(merged, tmp_path / "x.h5")
+    assert read_image(tmp_path / "x.h5").unit == "keV"
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["entry/data"].attrs["units"] == "keV"

@@ -36,5 +36,6 @@ def test_a_detector_that_switches_its_gain_is_calibrated_by_mouse(notebook, tmp_
     notebook.idle()
     notebook.screenshot(f"{name}-2-alignment")
     last = len(truth["offset_px"]) - 1
+    assert page.locator(".cw-map-card:not(.cw-absent)").count() == last + 1
     x = float(notebook.kernel(f"print(bench.session.alignment.quadrants[{last}].offset_px[0])"))
     assert x == pytest.approx(truth["offset_px"][last][0], abs=0.2)

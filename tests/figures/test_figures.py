@@ -318,3 +318,13 @@ def test_maps_and_names_of_eight_modules_stand_where_the_modules_are():
     drawn = figures.correlation_maps([*quadrants(), *quadrants()], jungfrau)
     titles = [axes.get_title("left").split(":")[0] for axes in drawn.axes]
     assert titles[:8] == [f"M{module}" for module in range(8)]
+
+
+def test_pictures_of_an_image_in_kev_say_so(ideal, rings):
+    in_kev = DetectorImage(rings, ideal, provenance={"unit": "keV"})
+    histogram = figures.threshold_histogram("a", in_kev, 60, "below").axes[0]
+    assert histogram.get_xlabel() == "keV"
+    profile = figures.radial_profile(in_kev, ideal)
+    assert figures.ring_profile(profile).axes[0].get_ylabel() == "mean (keV)"
+    both = figures.detector_images({"dark": rings, "bright": in_kev}, ideal, step=8)
+    assert [axes.get_ylabel() for axes in both.axes[2:]] == ["ADU", "keV"]

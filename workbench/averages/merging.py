@@ -82,6 +82,8 @@ def merge_images(images: Sequence[DetectorImage], names: Sequence[str] = ()) -> 
         "weighted": weighted,
         **provenance.stamp(),
     }
+    if len(units := {image.unit for image in images}) == 1 and units != {"ADU"}:
+        origin["unit"] = units.pop()
     if all(counts):
         origin["count"] = sum(count or 0 for count in counts)
 
@@ -147,6 +149,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         provenance={
             "count": merged.count,
             "runs": [images.provenance for images in runs],
+            **({} if first.unit == "ADU" else {"unit": first.unit}),
             **provenance.stamp(),
         },
         partial=any(images.partial for images in runs),

@@ -112,6 +112,11 @@ class RunImages:
         return self.statistics.count
 
     @property
+    def unit(self) -> str:
+        """Unit of the images, ``ADU`` or ``keV``."""
+        return str(self.provenance.get("unit", "ADU"))
+
+    @property
     def pixel_count(self) -> NDArray[np.int64]:
         """Events in which each pixel had a value, int64 of the detector's shape."""
         return self.statistics.pixel_count
@@ -256,6 +261,7 @@ class RunImages:
             "run": self.run,
             "address": self.address,
             "events": self.count,
+            "unit": self.unit,
             **({"halves": halves} if halves else {}),
             "skipped": dict(self.skipped),
             "partial": self.partial,

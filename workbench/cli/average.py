@@ -205,7 +205,8 @@ def _average(
     if not args.json:
         skipped = "".join(f", {n} left out ({why})" for why, n in images.skipped.most_common())
         partial = ", partial: stopped before the end" if images.partial else ""
-        print(f"{label}: {images.count} events{skipped}{partial}")
+        in_unit = "" if images.unit == "ADU" else f", values in {images.unit}"
+        print(f"{label}: {images.count} events{skipped}{in_unit}{partial}")
         for path in paths.values():
             print(f"Saving {path}")
     if args.deploy_constants is not None:

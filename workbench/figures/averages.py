@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.figures.frame import ImageLike, detector_array, frame_of, good_pixels
+from workbench.figures.frame import ImageLike, detector_array, frame_of, good_pixels, unit_of
 from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.style import describe, empty, group_colours, note, styled
 from workbench.geometry import Geometry
@@ -35,9 +35,9 @@ def sensor_statistics(
     _, noise = detector_array(stddev, "the standard deviation", detector)
     chosen = np.ones(detector.shape, bool) if good is None else good_pixels(good, detector)
     panels = figure.subplots(2, 1, sharex=True)
-    for axes, values, name in (
-        (panels[0], mean, "average"),
-        (panels[1], noise, "standard deviation"),
+    for axes, values, image, name in (
+        (panels[0], mean, average, "average"),
+        (panels[1], noise, stddev, "standard deviation"),
     ):
         spread = np.full((detector.modules, 3), np.nan)
         for sensor in range(detector.modules):
@@ -52,7 +52,7 @@ def sensor_statistics(
                 at, middle, (middle - low, high - middle), fmt="o", ms=4, capsize=2, lw=1,
                 color=colour, label=group.name,
             )  # fmt: skip
-        axes.set_ylabel(f"{name} (ADU)")
+        axes.set_ylabel(f"{name} ({unit_of(image)})")
         axes.grid(axis="y", lw=0.4, alpha=0.5)
         if np.isnan(spread).all():
             note(axes, "no pixel is left")

@@ -125,6 +125,11 @@ def pixels_of(image: ImageLike) -> NDArray[Any]:
     return np.asarray(image.data if isinstance(image, DetectorImage) else image)
 
 
+def unit_of(image: ImageLike) -> str:
+    """Unit of an image; of an array ADU is supposed."""
+    return image.unit if isinstance(image, DetectorImage) else "ADU"
+
+
 def full(array: ImageLike, what: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Pixels of an image, ``(modules, rows, columns)``; see `detector_array`."""
     return np.asarray(detector_array(array, what)[1], dtype=dtype)

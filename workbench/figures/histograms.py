@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.figures.frame import ImageLike, pixels_of
+from workbench.figures.frame import ImageLike, pixels_of, unit_of
 from workbench.figures.style import (
     BLUE,
     INK,
@@ -40,6 +40,7 @@ class ThresholdView:
     limit : the threshold, ADU.
     removes : the side of the limit that is masked. ``above``: also values at or below 0.
     positive : False: not those.
+    unit : of data and limit.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ThresholdView:
     limit: float
     removes: Side
     positive: bool = True
+    unit: str = "ADU"
 
     def removed(self, limit: float | None = None) -> int:
         """Pixels that this rule removes with its own or another limit."""
@@ -91,7 +93,7 @@ def threshold_histogram(
     removes : ``above`` masks values above the limit and at or below 0, ``below`` those under it.
     """
     figure = empty(figure, 4.6, 2.8)
-    view = ThresholdView(name, pixels_of(data), limit, removes)
+    view = ThresholdView(name, pixels_of(data), limit, removes, unit=unit_of(data))
     draw_histogram(figure.add_subplot(), view, bins)
     return describe(figure, _alt(view))
 
@@ -114,7 +116,7 @@ def draw_histogram(
     values = values[np.isfinite(values)]
     low, high = histogram_range(values, view.limit)
     axes.set_title(view.name)
-    axes.set_xlabel("ADU")
+    axes.set_xlabel(view.unit)
     if label_y:
         axes.set_ylabel("pixels")
     if not values.size:
@@ -140,7 +142,8 @@ def draw_histogram(
     axes.text(
         0.98,
         0.97,
-        f"good {sign} {view.limit:g} ADU\nremoves {thousands(removed)} ({share:.2f} %){hidden}",
+        f"good {sign} {view.limit:g} {view.unit}\n"
+        f"removes {thousands(removed)} ({share:.2f} %){hidden}",
         transform=axes.transAxes,
         ha="right",
         va="top",
@@ -164,5 +167,6 @@ def _alt(view: ThresholdView) -> str:
     comparison = "at least" if view.removes == "below" else "at most"
     return (
         f"Histogram of the {view.name}, counts on a logarithmic scale; good pixels have "
-        f"{comparison} {view.limit:g} ADU, {view.removed()} of {view.data.size} pixels are removed."
+        f"{comparison} {view.limit:g} {view.unit}, {view.removed()} of {view.data.size} pixels"
+        " are removed."
     )

@@ -16,6 +16,7 @@ from workbench.figures.frame import (
     detector_array,
     frame_of,
     good_pixels,
+    unit_of,
 )
 from workbench.figures.style import (
     BACKGROUND,
@@ -73,7 +74,7 @@ def detector_image(
     rings_px: Sequence[float] = (),
     centre_px: Limits = (0.0, 0.0),
     title: str = "",
-    unit: str = "ADU",
+    unit: str | None = None,
     names: bool = True,
     step: int = 1,
     figure: Figure | None = None,
@@ -88,6 +89,7 @@ def detector_image(
     limits : colour limits; None: percentiles 0.5 and 99.5 of the good pixels.
     rings_px : radii of rings to draw, pixels.
     centre_px : psana x, y of the centre of those rings, pixels from the beam.
+    unit : of the values; default that of the image, or ADU.
     names : write the names of the groups (Q0 … Q3) at them.
     step : draw blocks of so many pixels a side as their mean; 2 is fine enough for print.
     """
@@ -116,7 +118,7 @@ def detector_images(
     good: ImageLike | None = None,
     limits: Mapping[str, Limits] | None = None,
     rings_px: Sequence[float] = (),
-    unit: str = "ADU",
+    unit: str | None = None,
     names: bool = True,
     step: int = 1,
     figure: Figure | None = None,
@@ -159,7 +161,7 @@ def draw_image(
     rings_px: Iterable[float] = (),
     centre_px: Limits = (0.0, 0.0),
     title: str = "",
-    unit: str = "ADU",
+    unit: str | None = None,
     names: bool = True,
     colours: str | None = None,
     label_x: bool = True,
@@ -194,7 +196,7 @@ def draw_image(
         axes.set_title(title)
     if bar:
         colour_bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02, extend="both")
-        colour_bar.set_label(unit)
+        colour_bar.set_label(unit or unit_of(data))
         colour_bar.outline.set_linewidth(0.5)
     return shown
 

@@ -16,6 +16,7 @@ from workbench.figures.frame import (
     frame_of,
     full,
     pixels_of,
+    unit_of,
 )
 from workbench.figures.histograms import Side, ThresholdView, histogram_range
 from workbench.figures.images import label_axes, name_groups
@@ -191,7 +192,7 @@ def threshold_curve(
     name, data, limit, removes : as for `workbench.figures.threshold_histogram`.
     """
     figure = empty(figure, 4.6, 2.9)
-    view = ThresholdView(name, pixels_of(data), limit, removes)
+    view = ThresholdView(name, pixels_of(data), limit, removes, unit=unit_of(data))
     draw_curve(figure.add_subplot(), view, label_slope=True)
     return describe(figure, _curve_alt(view))
 
@@ -211,13 +212,13 @@ def draw_curve(
 ) -> None:
     """Draw removed pixels against threshold, their slope, the limit, and the ±20 % about it.
 
-    The slope, grey, is how many pixels 1 ADU decides about; it is least on a plateau.
+    The slope, grey, is how many pixels one ADU (or keV) decides about; it is least on a plateau.
     """
     values = np.asarray(view.data, dtype=np.float64).ravel()
     missing = int(np.count_nonzero(~np.isfinite(values)))
     values = values[np.isfinite(values)]
     axes.set_title(view.name)
-    axes.set_xlabel("threshold (ADU)")
+    axes.set_xlabel(f"threshold ({view.unit})")
     if label_y:
         axes.set_ylabel("pixels removed")
     if not values.size:
@@ -235,7 +236,7 @@ def draw_curve(
     steep.tick_params(labelsize=7, colors=FAINT)
     steep.spines["right"].set_visible(True)
     if label_slope:
-        steep.set_ylabel("slope: pixels per ADU", color=FAINT)
+        steep.set_ylabel(f"slope: pixels per {view.unit}", color=FAINT)
     axes.set_zorder(steep.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.plot(limits, np.maximum(removed + missing, 0.7), color=BLUE, lw=1.6)
@@ -296,6 +297,6 @@ def _change(pixels: int) -> str:
 def _curve_alt(view: ThresholdView) -> str:
     return (
         f"Pixels removed against the threshold on the {view.name}: {view.removed()} at"
-        f" {view.limit:g} ADU, {view.removed(0.8 * view.limit)} at 20 % less,"
+        f" {view.limit:g} {view.unit}, {view.removed(0.8 * view.limit)} at 20 % less,"
         f" {view.removed(1.2 * view.limit)} at 20 % more."
     )

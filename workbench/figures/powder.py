@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.figures.frame import ImageLike, frame_of, full
+from workbench.figures.frame import ImageLike, frame_of, full, unit_of
 from workbench.figures.images import draw_image, percentile_limits
 from workbench.figures.profiles import Cake, Profile
 from workbench.figures.style import (
@@ -67,6 +67,7 @@ def powder_comparison(
         draw_image(
             axes, shown, frame_of(geometry), limits=limits, rings_px=rings_px, title=name,
             label_x=number == 0, bar=number == 1, names=half_width_px is None, step=2,
+            unit=unit_of(image),
         )  # fmt: skip
     if half_width_px is not None:
         panels[0].set_xlim(-half_width_px, half_width_px)
@@ -99,7 +100,7 @@ def radial_profiles(
     ):
         whole.plot(profile.radius_px, profile.mean, color=colour, ls=style, lw=1.2, label=name)
     whole.set_title("whole detector")
-    _finish_profile(whole, [before.mean, after.mean], rings_px)
+    _finish_profile(whole, [before.mean, after.mean], rings_px, after.unit)
     first = figure.add_subplot(grid[1, 0], sharex=whole)
     second = figure.add_subplot(grid[1, 1], sharex=whole, sharey=first)
     for axes, profile, name in ((first, before, names[0]), (second, after, names[1])):
@@ -108,7 +109,7 @@ def radial_profiles(
             axes.plot(profile.radius_px, mean, lw=0.9, color=colour, label=group)
         axes.set_title(f"{profile.group_word}s, {name}", loc="left")
         axes.set_xlabel("radius (px)")
-        _finish_profile(axes, [before.groups, after.groups], rings_px)
+        _finish_profile(axes, [before.groups, after.groups], rings_px, after.unit)
         axes.legend(
             loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=4, handlelength=1.0,
             columnspacing=0.8, handletextpad=0.4,
@@ -146,7 +147,9 @@ def ring_profile(
         curves.append((after, names[1], SKY, "-"))
     for profile, name, colour, style in curves:
         axes.plot(profile.radius_px, profile.mean, color=colour, ls=style, lw=1.2, label=name)
-    _finish_profile(axes, [profile.mean for profile, *_ in curves], [r for r, _ in rings])
+    _finish_profile(
+        axes, [profile.mean for profile, *_ in curves], [r for r, _ in rings], before.unit
+    )
     axes.set_xlim(*_span(before, ()))
     axes.set_xlabel("radius (px)")
     first, last = axes.get_xlim()
@@ -160,7 +163,7 @@ def ring_profile(
             ha="right", va="top", annotation_clip=True, clip_on=True,
         ).set_in_layout(False)  # fmt: skip
     if reading is not None:
-        axes.format_coord = lambda x, y: f"{reading(x)} · {y:.4g} ADU"  # type: ignore[method-assign]
+        axes.format_coord = lambda x, y: f"{reading(x)} · {y:.4g} {before.unit}"  # type: ignore[method-assign]
     return describe(
         figure, f"Mean intensity against radius, with {len(rings)} rings of the calibrant."
     )
@@ -214,7 +217,9 @@ def cake(
     if radii_px is not None:
         panels[0].set_xlim(*radii_px)
     if shown is not None:
-        figure.colorbar(shown, ax=panels, shrink=0.85, pad=0.01, extend="both").set_label("ADU")
+        figure.colorbar(shown, ax=panels, shrink=0.85, pad=0.01, extend="both").set_label(
+            after.unit
+        )
     return describe(
         figure, f"Azimuth against radius in the {names[0]} and in the {names[1]}; rings are lines."
     )
@@ -268,13 +273,13 @@ def ring_residuals(
 
 
 def _finish_profile(
-    axes: Axes, curves: Sequence[NDArray[np.float64]], rings_px: Sequence[float]
+    axes: Axes, curves: Sequence[NDArray[np.float64]], rings_px: Sequence[float], unit: str
 ) -> None:
     if len(rings_px):
         across = axes.get_xaxis_transform()  # from bottom to top
         axes.vlines(rings_px, 0, 1, transform=across, color="0.6", lw=0.6, ls=":", zorder=0)
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
-    axes.set_ylabel("mean (ADU)")
+    axes.set_ylabel(f"mean ({unit})")
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2)
     axes.grid(lw=0.4, alpha=0.5)
     if not values.size:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
-from workbench.figures.frame import ImageLike, detector_array
+from workbench.figures.frame import ImageLike, detector_array, unit_of
 from workbench.quantities import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Profile:
     groups : ``(groups, n)``, the same for each group (quadrant) alone.
     names : of the groups.
     group_word : what they are called, ``quadrant`` or ``module``.
+    unit : of the means.
     """
 
     radius_px: NDArray[np.float64]
@@ -35,6 +36,7 @@ class Profile:
     groups: NDArray[np.float64]
     names: tuple[str, ...]
     group_word: str = "quadrant"
+    unit: str = "ADU"
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Cake:
     values : ``(azimuths, radii)``, NaN where there is no good pixel.
     azimuth_deg : edges of the azimuth bins, −180 to 180; 0 is psana +x, 90 is +y.
     radius_px : edges of the radius bins.
+    unit : of the values.
     """
 
     values: NDArray[np.float64]
     azimuth_deg: NDArray[np.float64]
     radius_px: NDArray[np.float64]
+    unit: str = "ADU"
 
 
 def radial_profile(
@@ -81,7 +85,7 @@ def radial_profile(
         each = np.asarray(sums / pixels, dtype=np.float64)
     names = tuple(group.name for group in detector.groups)
     radius_px = (np.arange(count) + 0.5) * np.float64(step_px)
-    return Profile(radius_px, whole, each, names, detector.group_word)
+    return Profile(radius_px, whole, each, names, detector.group_word, unit_of(image))
 
 
 def cake_of(
@@ -102,7 +106,7 @@ def cake_of(
     with np.errstate(invalid="ignore", divide="ignore"):
         values = (sums / pixels).reshape(azimuths, count)
     edges = np.linspace(-180, 180, azimuths + 1, dtype=np.float64)
-    return Cake(values, edges, np.arange(count + 1) * np.float64(step_px))
+    return Cake(values, edges, np.arange(count + 1) * np.float64(step_px), unit_of(image))
 
 
 def ring_radii(profile: Profile, most: int = 6) -> list[float]:

@@ -137,6 +137,7 @@ def _fill_hdf5(file: h5py.File, image: DetectorImage) -> None:
     )  # fmt: skip
     facts = {
         "kind": image.kind,
+        "units": image.provenance.get("unit"),
         "name": image.name,
         "distance_mm": image.distance_mm,
         "wavelength_angstrom": image.wavelength_angstrom,

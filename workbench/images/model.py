@@ -88,6 +88,11 @@ class DetectorImage:
         count = self.provenance.get("count")
         return int(count) if isinstance(count, (int, float)) else None
 
+    @property
+    def unit(self) -> str:
+        """Unit of the values: ``keV`` where its provenance says that they are, else ``ADU``."""
+        return str(self.provenance.get("unit", "ADU"))
+
     def replace(self, **changes: Any) -> DetectorImage:
         """Copy with some fields changed, e.g. ``image.replace(geometry=corrected)``."""
         return dataclasses.replace(self, **changes)

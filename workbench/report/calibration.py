@@ -115,7 +115,7 @@ class CalibrationReport:
         before, after = self.calibration.geometry, self.calibration.corrected
         if before is None or after is None or self.powder is None:
             return None
-        return compare_rings(self.powder.data, before, after, self.good)
+        return compare_rings(self.powder, before, after, self.good)
 
     @cached_property
     def installed(self) -> InstalledVersion:
@@ -198,7 +198,9 @@ class CalibrationReport:
         mask = self.calibration.mask
         if mask is None:
             return sentence("No mask was made; that needs a dark and a bright run.")
-        return masks.thresholds(mask, self.recipe.mask)
+        images = {name: self._image(name) for name in IMAGES}
+        units = {name: image.unit for name, image in images.items() if image is not None}
+        return masks.thresholds(mask, self.recipe.mask, units)
 
     def mask_rules(self) -> Picture | Shown:
         """Where each rule removed pixels."""
@@ -271,10 +273,12 @@ class CalibrationReport:
         rings = self.ring_comparison
         if rings is None or not rings.has_profile:
             return sentence("")
+        unit = rings.after.unit
         return sentence(
             f"Ring contrast (root mean square of the profile about its running median of 25"
-            f" pixels): {rings.contrast_before:.3g} ADU in the deployed geometry,"
-            f" {rings.contrast_after:.3g} ADU in the corrected one, a factor of {rings.gain:.2f}."
+            f" pixels): {rings.contrast_before:.3g} {unit} in the deployed geometry,"
+            f" {rings.contrast_after:.3g} {unit} in the corrected one, a factor of"
+            f" {rings.gain:.2f}."
         )
 
     def rings(self) -> Picture | Shown:
@@ -285,7 +289,7 @@ class CalibrationReport:
             return sentence("")
         return Picture(
             figures.powder_comparison(
-                powder.data, before, after, good=self.good, rings_px=rings.rings_px[::2]
+                powder, before, after, good=self.good, rings_px=rings.rings_px[::2]
             )
         )
 
@@ -388,5 +392,5 @@ class CalibrationReport:
             name = f"{IMAGES[rule.image].words} of the {IMAGES[rule.image].runs}"
             value = getattr(self.recipe.mask.thresholds, limit)
             positive = bool(rule.lowest)
-            views.append(ThresholdView(name, image.data, value, rule.side, positive))
+            views.append(ThresholdView(name, image.data, value, rule.side, positive, image.unit))
         return views

@@ -318,7 +318,8 @@ class ComparisonReport:
         for where, rings in pairs.items():
             contrasts = [math.nan if ring is None else ring.contrast_after for ring in rings]
             if all(map(math.isfinite, contrasts)):
-                words = (f"has sharper rings{where}", f"ring contrast{where} (ADU)")
+                unit = rings[0].after.unit if rings[0] else "ADU"
+                words = (f"has sharper rings{where}", f"ring contrast{where} ({unit})")
                 yield Criterion(*words, (contrasts[0], contrasts[1]), 1, "{:.4g}".format)
         sigmas = [_sigma(report) for report in self.reports]
         if all(map(math.isfinite, sigmas)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,28 @@ from workbench.recipe.mask import Layer
 from workbench.report.text import Shown, beside, count, sentence, table, together
 
 
-def settings(mask: MaskSettings) -> Shown:
-    """Thresholds, border, and layers in their order."""
+def settings(mask: MaskSettings, units: Mapping[str, str] | None = None) -> Shown:
+    """Thresholds, border, and layers in their order.
+
+    Parameters
+    ----------
+    units : of the images ``average``, ``stddev`` and ``maximum`` that are not in ADU.
+    """
     limits, low = mask.thresholds, mask.low_gain
+    others = {name: unit for name, unit in (units or {}).items() if unit != "ADU"}
     rows = []
     for name, rule in LIMITS.items():
         image = IMAGES[rule.image]
         words = f"{rule.lowest}{image.words} of the {image.runs} {rule.good_sign}"
-        own = [f"{getattr(low, name):g}"] if low else []
-        rows.append([words, f"{getattr(limits, name):g}", *own])
-    header = ["a good pixel has", "limit (ADU)", *(["limit in low gain (ADU)"] if low else [])]
+        unit = f" {others[rule.image]}" if rule.image in others else ""
+        own = [f"{getattr(low, name):g}{unit}"] if low else []
+        rows.append([words, f"{getattr(limits, name):g}{unit}", *own])
+    given = "(ADU, if not said otherwise)" if others else "(ADU)"
+    header = [
+        "a good pixel has",
+        f"limit {given}",
+        *([f"limit in low gain {given}"] if low else []),
+    ]
     shown = [table(header, rows)]
     if mask.border:
         shown.append(sentence(f"A border of {mask.border} pixels of each ASIC is masked."))
@@ -60,9 +72,9 @@ def counts(mask: Mask, limits: Thresholds) -> Shown:
     return together(shown, table(["kept, though masked before", "pixels"], kept))
 
 
-def thresholds(mask: Mask, recipe: MaskSettings) -> Shown:
-    """Settings of the mask beside what each rule removed."""
-    return beside(settings(recipe), counts(mask, recipe.thresholds))
+def thresholds(mask: Mask, recipe: MaskSettings, units: Mapping[str, str] | None = None) -> Shown:
+    """Settings of the mask beside what each rule removed; see `settings` and `counts`."""
+    return beside(settings(recipe, units), counts(mask, recipe.thresholds))
 
 
 def removed(

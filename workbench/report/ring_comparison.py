@@ -3,7 +3,7 @@
 This judges an alignment independently of its correlation: the radial profile of the powder image
 is made in both geometries. Where the quadrants agree,
 rings are narrow and high; where they do not, they smear. The *ring contrast* is the root mean
-square of the profile after its smooth part is removed, in ADU.
+square of the profile after its smooth part is removed, in the unit of the image.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.figures import Cake, Profile, cake_of, radial_profile
+from workbench.figures.frame import ImageLike
 from workbench.figures.profiles import ring_radii
 from workbench.geometry import Geometry
 
@@ -53,7 +54,7 @@ class RingComparison:
 
 
 def compare_rings(
-    image: ArrayLike,
+    image: ImageLike,
     before: Geometry,
     after: Geometry,
     good: ArrayLike | None = None,

@@ -15,12 +15,14 @@ from workbench.report.text import Shown, folded, known, sentence, table
 def sensor_table(images: ImageSet, good: NDArray[np.bool_] | None) -> Shown:
     """Medians of the good pixels of each sensor, and how many are masked; folded."""
     kinds = {
-        "average (ADU)": images.average,
-        "noise (ADU)": images.stddev,
-        "maximum (ADU)": images.maximum,
-        "bright average (ADU)": images.bright_average,
+        "average": images.average,
+        "noise": images.stddev,
+        "maximum": images.maximum,
+        "bright average": images.bright_average,
     }
-    present = {name: image.data for name, image in kinds.items() if image is not None}
+    present = {
+        f"{name} ({image.unit})": image.data for name, image in kinds.items() if image is not None
+    }
     if not present:
         return sentence("")
     detector = find(next(iter(present.values())).shape)

@@ -109,6 +109,9 @@ class Bridge:
         for name in IMAGES:
             image = getattr(images, name)
             view.set_image(name, None if image is None else image.data)
+        view.units = {
+            name: image.unit for name in IMAGES if (image := getattr(images, name)) is not None
+        }
         view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)
         view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
         self._sent_bits = None

@@ -80,6 +80,7 @@ class LimitRow:
         for name, control in self.controls.items():
             image = getattr(images, LIMITS[name].image, None)
             values = None if image is None else image.data
+            control.unit = "ADU" if image is None else image.unit
             if values is not None and low is not None and split:
                 values = values[low == self.low_gain]
             control.set_image(values, positive=bool(LIMITS[name].lowest))
@@ -121,7 +122,7 @@ class LimitRow:
                 continue
             value = round(float(suggestion.value), 2)
             button = take(
-                f"Take {label} {value:g} ADU", "Set this limit",
+                f"Take {label} {value:g} {self.controls[suggestion.limit].unit}", "Set this limit",
                 partial(self.session.change, f"mask.{self.group}.{suggestion.limit}", value),
             )  # fmt: skip
             lines.append(row(button, reason))

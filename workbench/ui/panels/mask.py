@@ -349,7 +349,9 @@ def threshold_views(session: Session) -> list[ThresholdView]:
         if words in shown:
             limit = getattr(limits, name)
             views.append(
-                ThresholdView(words, shown[words].data, limit, rule.side, bool(rule.lowest))
+                ThresholdView(
+                    words, shown[words].data, limit, rule.side, bool(rule.lowest), shown[words].unit
+                )
             )
     return views
 

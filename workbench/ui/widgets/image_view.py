@@ -111,7 +111,8 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     )
     colormap = t.Enum(COLORMAPS, COLORMAPS[0]).tag(sync=True)
     log = t.Bool(False, help="logarithmic colour scale").tag(sync=True)
-    limits = t.Dict(help="colour limits by image, ADU; others from percentiles").tag(sync=True)
+    limits = t.Dict(help="colour limits by image; others from percentiles").tag(sync=True)
+    units = t.Dict(help="unit of each image; what is not here is in ADU").tag(sync=True)
     height = t.Int(0, help="height for the images, CSS pixels; 0: what fits the window").tag(
         sync=True
     )

@@ -66,8 +66,13 @@ export function readOut(view) {
   const shown = model
     .get("images")
     .filter(({ name }) => values[name] !== undefined)
-    .map(({ name, title }) => `${title.toLowerCase()} ${digits(values[name])}`);
-  const runs = view.shownRuns().map((run) => `${run} ${digits(values[run])}`);
+    .map(({ name, title }) => ({ name, text: `${title.toLowerCase()} ${digits(values[name])}` }));
+  const runs = view.shownRuns().map((name) => ({ name, text: `${name} ${digits(values[name])}` }));
+  const read = [...shown, ...runs].map(({ name, text }, n, all) => {
+    const unit = view.unitOf(name);
+    const next = all[n + 1];
+    return next && view.unitOf(next.name) === unit ? text : `${text} ${unit}`;
+  });
   const text = verdict({
     rules: model.get("limit_rules").filter((rule) => model.get("rules").includes(rule.image)),
     values,
@@ -82,6 +87,6 @@ export function readOut(view) {
   return (
     view.detector.describe(flat) +
     (asics ? place(view.detector.position(flat, asics)) : "") +
-    ` · ${[...shown, ...runs].join(", ")} ADU · ${text}`
+    ` · ${read.join(", ")} · ${text}`
   );
 }

@@ -38,8 +38,8 @@ export function makeTile(view, name) {
     element("input", {
       type: "number",
       step: "any",
-      "aria-label": `${full} ${end ? "high" : "low"} colour limit, ADU`,
-      title: `${end ? "Upper" : "Lower"} end of the colour scale, ADU`,
+      "aria-label": `${full} ${end ? "high" : "low"} colour limit`,
+      title: `${end ? "Upper" : "Lower"} end of the colour scale`,
       onchange: (event) => {
         const [low, high] = view.rangeOf(name);
         const typed = Number(event.target.value);
@@ -61,13 +61,13 @@ export function makeTile(view, name) {
   const bar = element("canvas", { class: "cw-bar", width: 256, height: 1 });
   const title = element("span", { class: "cw-title", title: full });
   const head = element("div", { class: "cw-head" }, title);
-  if (name !== MASK_TILE)
-    head.append(limits[0], bar, limits[1], element("span", { class: "cw-unit" }, "ADU"));
+  const unit = element("span", { class: "cw-unit" });
+  if (name !== MASK_TILE) head.append(limits[0], bar, limits[1], unit);
   const frame = element("div", { class: "cw-frame" }, canvas, lines);
   const node = element("div", { class: "cw-tile" }, head, frame);
   const painter = new Painter();
   const screen = view.screens.small;
-  return { name, full, limits, canvas, lines, bar, title, frame, node, painter, screen };
+  return { name, full, limits, unit, canvas, lines, bar, title, frame, node, painter, screen };
 }
 
 /**
@@ -75,13 +75,15 @@ export function makeTile(view, name) {
  * @param {Tile} tile
  * @param {[number, number]} range
  * @param {Uint32Array} table
+ * @param {string} unit
  */
-export function showScale(tile, range, table) {
+export function showScale(tile, range, table, unit) {
+  tile.unit.textContent = unit;
   range.forEach((value, end) => {
     const field = tile.limits[end];
     if (document.activeElement !== field) field.value = String(Number(value.toPrecision(4)));
   });
-  tile.bar.title = `Colour scale from ${tile.limits[0].value} to ${tile.limits[1].value} ADU`;
+  tile.bar.title = `Colour scale from ${tile.limits[0].value} to ${tile.limits[1].value} ${unit}`;
   const strip = new ImageData(table.length, 1);
   new Uint32Array(strip.data.buffer).set(table);
   contextOf(tile.bar).putImageData(strip, 0, 0);

@@ -96,6 +96,8 @@ export interface ViewTraits {
   colormap: string;
   log: boolean;
   limits: Record<string, [number, number]>;
+  /** Unit of each image; what is not here is in ADU. */
+  units: Record<string, string>;
   height: number;
   window: number[];
   show_mask: boolean;

@@ -22,6 +22,7 @@ import { makeHelp, makeToolbar } from "./toolbar.js";
  * @property {string} name of an image or run, or "mask"
  * @property {string} full title
  * @property {HTMLInputElement[]} limits
+ * @property {HTMLElement} unit
  * @property {HTMLCanvasElement} canvas pixels
  * @property {HTMLCanvasElement} lines what lies over them
  * @property {HTMLCanvasElement} bar
@@ -154,7 +155,7 @@ export class View {
     this.when([...limits, "two_gains", "keepers", "rules", "show_mask", "mask_opacity"], () =>
       this.#need(LEVEL.mask),
     );
-    this.when(["colormap", "log", "limits", "names"], () => this.#need(LEVEL.colour));
+    this.when(["colormap", "log", "limits", "names", "units"], () => this.#need(LEVEL.colour));
     this.when(["arrangement", "blink"], () => {
       this.#phase = false;
       this.#layoutChanged();
@@ -251,6 +252,12 @@ export class View {
     if (name === EVENT) return this.model.get("event");
     const image = this.model.get("images").find((known) => known.name === name);
     return image?.title ?? `${this.#runImage()?.title ?? "Image"} of ${name}`;
+  }
+
+  /** @param {string} name of an image or run */
+  unitOf(name) {
+    const units = this.model.get("units");
+    return units[name] ?? units[this.#runImage()?.name ?? ""] ?? "ADU";
   }
 
   #gates() {
@@ -550,7 +557,7 @@ export class View {
       const scale = table && { range, log: model.get("log"), table };
       const values = screen.pooled(tile.name)?.mean ?? null;
       tile.painter.image(tile.canvas, values, flags, opacity, scale);
-      if (table) showScale(tile, range, table);
+      if (table) showScale(tile, range, table, this.unitOf(tile.name));
     }
     const title = tile.full + (other ? ", remembered mask" : this.#shownGeometry());
     if (tile.title.textContent !== title) tile.title.textContent = title;
