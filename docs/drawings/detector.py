@@ -4,16 +4,19 @@ import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from drawings.tools import DARK, arrow, box, canvas, words
+from workbench.detectors import CSPAD
 from workbench.figures.style import (
     BLUE,
     FAINT,
     INK,
     ORANGE,
-    QUADRANT_COLOURS,
     VERMILLION,
     describe,
+    group_colours,
     styled,
 )
+
+QUADRANT_COLOURS = group_colours(CSPAD)
 
 
 @styled
