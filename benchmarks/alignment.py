@@ -9,9 +9,12 @@
 Each case is a simulated powder image seen in a geometry whose quadrants are off by known amounts
 (drawn anew for each seed). Columns, in pixels: RMS and largest error of the eight offsets from
 the maps alone and after the joint refinement, the claimed sigma (RMS), how many of the errors are
-within it, verdicts, and beside them the restated method of cspad.quadrants_cbf. Times are ratios
-to that method in the same run (single angle), as machines differ. The case "photon by photon"
-comes from another simulation, which traces photons along cones (workbench/simulate/tracing.py).
+within it, the RMS of the errors along the axes of their covariance over its deviations (should be
+about 1: the eight errors of an image depend on one another, mostly through all quadrants moving
+outwards, so a few images give few independent errors), verdicts, and beside them the restated
+method of cspad.quadrants_cbf. Times are ratios to that method in the same run (single angle), as
+machines differ. The case "photon by photon" comes from another simulation, which traces
+photons along cones (workbench/simulate/tracing.py).
 """
 
 from __future__ import annotations
@@ -129,7 +132,7 @@ def main() -> None:
     warm, mask, _ = scene("many rings", 0)
     for one in (settings, compat):
         align_quadrants(warm, mask=mask, settings=one)
-    print(f"{'case':24}{'maps':>7}{'refined':>9}{'largest':>9}{'sigma':>7}{'<1s':>6}{'time':>7}"
+    print(f"{'case':24}{'maps':>7}{'refined':>9}{'largest':>9}{'sigma':>7}{'<1s':>6}{'pull':>6}{'time':>7}"
           f"{'cctbx':>8}{'time':>7}  verdicts")  # fmt: skip
     within, errors, worst = [], [], []
     for name in options.cases:
@@ -145,7 +148,8 @@ def main() -> None:
         print(
             f"{name:24}{rms([row['maps'] for row in rows]):7.2f}{rms(error):9.3f}"
             f"{np.abs(error).max():9.3f}{rms(sigma):7.3f}{100 * inside.mean():5.0f}%"
-            f"{times[0]:6.1f}s{rms([row['cctbx'] for row in rows]):8.2f}{times[1]:6.1f}s  "
+            f"{rms([row['pull'] for row in rows]):6.2f}{times[0]:6.1f}s"
+            f"{rms([row['cctbx'] for row in rows]):8.2f}{times[1]:6.1f}s  "
             + " ".join(sorted({verdict for row in rows for verdict in row["verdicts"]})),
             flush=True,
         )
@@ -221,7 +225,14 @@ def measure(
     other = align_quadrants(image, settings=compat) if reference else maps
     seconds = middle - started, time.perf_counter() - middle
     known = np.array([one.verdict != "not determined" for one in found.quadrants])
+    pull = np.nan
+    if found.refinement is not None and known.any():
+        own = np.flatnonzero(np.repeat(known, 2))
+        errors = (found.offsets_px - truth).ravel()[own]
+        covariance = found.refinement.covariance_px2[np.ix_(own, own)]
+        pull = np.sqrt(errors @ np.linalg.solve(covariance, errors) / own.size)
     return {
+        "pull": pull,
         "error": np.where(known[:, None], found.offsets_px - truth, np.nan),
         "sigma": np.where(known[:, None], found.sigmas_px, np.nan),
         "maps": np.array([one.peak_px for one in maps.quadrants]) - truth,

@@ -48,6 +48,32 @@ def test_weak_rings_lead_to_the_same_offsets_from_inside_and_from_outside(weak, 
     pulls = (outside.offsets_px - TRUTH) / outside.sigmas_px
     assert np.abs(pulls).max() < 3
     assert outside.sigmas_px.max() < 0.1
+    assert max(outside.iterations, inside.iterations) <= 15
+
+
+@pytest.mark.slow
+def test_the_equations_know_how_their_gradient_changes(fitted):
+    k, profile = fitted.knots, fitted.profile
+    outwards = fitted.outwards.ravel()
+
+    def gradient():
+        now = fitted.reduced()
+        return now.right[k:] - now.matrix[k:, :k] @ profile
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        equations = fitted.reduced()
+        before = fitted.offsets
+        try:
+            fitted.offsets = before + 0.02 * fitted.outwards
+            ahead = gradient()
+            fitted.offsets = before - 0.02 * fitted.outwards
+            behind = gradient()
+        finally:
+            fitted.offsets = before
+    change = (behind - ahead) / 0.04
+    exact = equations.exact(profile).matrix[k:, k:] @ outwards
+    without = equations.matrix[k:, k:] @ outwards
+    assert np.abs(change - exact).max() < 0.2 * np.abs(change - without).max()
 
 
 @pytest.mark.slow

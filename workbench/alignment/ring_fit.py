@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import cho_factor, cho_solve, solve_triangular, toeplitz
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular, toeplitz
 from scipy.linalg.lapack import dpotri
 from scipy.ndimage import gaussian_filter1d
 
@@ -67,6 +67,8 @@ class RingFitSettings:
     least_pace : least share of a step that is taken where steps go back and forth.
     converged_px, converged_sigmas : a step is small if it is below one of both.
     coarse_px : steps small enough to go on with smaller squares.
+    newton_px : once a step is below this, steps take the second derivatives of the model too, but
+        no step longer than `newton_stretch` times the one without them.
     least_pixels : groups with fewer values take no part.
     """
 
@@ -91,7 +93,9 @@ class RingFitSettings:
     least_pace: float = 0.2
     converged_px: float = 1e-3
     converged_sigmas: float = 0.01
-    coarse_px: float = 0.05
+    coarse_px: float = 0.1
+    newton_px: float = 0.5
+    newton_stretch: float = 4.0
     least_pixels: int = 5000
 
 
@@ -191,11 +195,13 @@ class AsicEquations:
     first : first knot of the profile it reaches.
     matrix, right : ``(n + 2, n + 2)``, ``(n + 2,)`` over the n coefficients of the profile it
         reaches and the offset of its group.
+    curvature : ``(n + 2, 2)``, what the second derivatives of the model add to the last columns.
     """
 
     first: int
     matrix: NDArray[np.float64]
     right: NDArray[np.float64]
+    curvature: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -219,10 +225,26 @@ class Reduced:
     matrix : ``(k + m, k + m)`` over the k coefficients of the profile and the m offsets, without
         the ridge.
     right : ``(k + m,)``, for the coefficients themselves and the change of the offsets.
+    curvature : ``(k + m, m)``, what the second derivatives of the model, times the residual, add to
+        the last columns of `matrix` (and, transposed, to its last rows).
     """
 
     matrix: NDArray[np.float64]
     right: NDArray[np.float64]
+    curvature: NDArray[np.float64]
+
+    def exact(self, profile: NDArray[np.float64]) -> Reduced:
+        """Equations with the second derivatives of the model at a profile: a step of Newton's.
+
+        Without them the noise of the profile counts as slopes of rings: the curvature along the
+        weak direction is up to three times too large, steps as much too short.
+        """
+        k = profile.size
+        matrix, right = self.matrix.copy(), self.right.copy()
+        matrix[:, k:] += self.curvature
+        matrix[k:, :k] += self.curvature[:k].T
+        right[k:] += self.curvature[:k].T @ profile
+        return Reduced(matrix, right, np.zeros_like(self.curvature))
 
 
 class RingFit:
@@ -312,7 +334,8 @@ class RingFit:
                 continue
             many = np.maximum(count, 1)
             pixels = AsicPixels(x / many, y / many, stretch / many, value / many,
-                                (count / pool**2).astype(np.float32))  # fmt: skip
+                                (count / pool**2).astype(np.float32),
+                                np.zeros_like(value, dtype=np.float32))  # fmt: skip
             asics.append(Asic.of(first + k, group, pixels, down, across))
         return asics
 
@@ -330,6 +353,7 @@ class RingFit:
         """Equations of profile and offsets at the present state, from those of the ASICs."""
         size = self.knots + 2 * len(self.free)
         matrix, right = np.zeros((size, size)), np.zeros(size)
+        curvature = np.zeros((size, size - self.knots))
         for asic, equations in zip(self.asics, of_asics or self.equations(), strict=True):
             knots, own = equations.first, equations.matrix
             n = len(own) - 2
@@ -343,7 +367,10 @@ class RingFit:
                 matrix[own_group, near] += own[n:, :n]
                 matrix[own_group, own_group] += own[n:, n:]
                 right[own_group] += equations.right[n:]
-        return Reduced(matrix, right)
+                columns = slice(start - self.knots, start - self.knots + 2)
+                curvature[near, columns] += equations.curvature[:n]
+                curvature[own_group, columns] += equations.curvature[n:]
+        return Reduced(matrix, right, curvature)
 
     def _eliminated(self, asic: Asic) -> AsicEquations:
         """Equations of one ASIC, its background eliminated."""
@@ -367,7 +394,8 @@ class RingFit:
         matrix = products[: n + 2, : n + 2].copy()
         matrix[n:, :n] = matrix[:n, n:].T
         matrix[n + 1, n] = matrix[n, n + 1]
-        return AsicEquations(first, matrix, products[: n + 2, n + 2].copy())
+        curvature = -np.vstack([sums.rd, sums.rj]) * asic.noise**-2
+        return AsicEquations(first, matrix, products[: n + 2, n + 2].copy(), curvature)
 
     def explained(self) -> float:
         """Share of the variance beside the background that the rings explain."""
@@ -389,7 +417,7 @@ class RingFit:
     def step(self) -> Step:
         """One step of all: offsets, profile, strengths, noise, and the values pulled in."""
         reduced = self.reduced()
-        profile, move, sigmas = self._solved(reduced)
+        profile, move, sigmas = self._best(reduced)
         longest = float(np.abs(move).max(initial=0.0))
         back = -float(move @ self._last_move)
         if back > self.settings.back_share * float(self._last_move @ self._last_move):
@@ -414,6 +442,20 @@ class RingFit:
         self._update_variance(reduced)
         relative = float((np.abs(self._last_move) / sigmas).max(initial=0.0))
         return Step(longest, relative)
+
+    def _best(
+        self, reduced: Reduced
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """As `_solved`, with second derivatives near the end, where they make it a maximum."""
+        plain = self._solved(reduced)
+        if not 0 < float(np.abs(self._last_move).max(initial=0.0)) < self.settings.newton_px:
+            return plain
+        try:
+            exact = self._solved(reduced.exact(self.profile))
+        except LinAlgError:
+            return plain
+        longest = self.settings.newton_stretch * float(np.abs(plain[1]).max())
+        return exact if float(np.abs(exact[1]).max()) <= longest else plain
 
     def _solved(
         self, reduced: Reduced, offsets: bool = True
@@ -518,8 +560,11 @@ class RingFit:
             limit = self.settings.clip_sigmas * float(np.sqrt(np.mean(inside**2)))
             inside = np.clip(inside, -limit, limit)
         asic.noise = max(MAD_TO_SIGMA * float(np.median(np.abs(inside))), 0.1 * limit / 4, 1e-9)
-        pulled = rings + smooth + np.clip(residual, -limit, limit)
-        asic.pixels = p._replace(value=pulled.astype(np.float32))
+        residual = np.clip(residual, -limit, limit)
+        asic.pixels = p._replace(
+            value=(rings + smooth + residual).astype(np.float32),
+            residual=residual.astype(np.float32),
+        )
 
 
 @lru_cache(maxsize=16)

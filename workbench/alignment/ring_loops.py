@@ -18,6 +18,7 @@ class AsicPixels(NamedTuple):
     stretch : projects radii to the detector's mean plane.
     value : transformed intensity.
     weight : share of the pool that is usable, 0 … 1.
+    residual : what of the value neither rings nor background explain.
     """
 
     x: NDArray[np.float32]
@@ -25,6 +26,7 @@ class AsicPixels(NamedTuple):
     stretch: NDArray[np.float32]
     value: NDArray[np.float32]
     weight: NDArray[np.float32]
+    residual: NDArray[np.float32]
 
 
 class AsicModel(NamedTuple):
@@ -69,6 +71,8 @@ class AsicSums(NamedTuple):
     band : ``(n, 4)``, D'D (entry ``[i, j - i]``).
     dv : ``(n,)``. dj : ``(n, 2)``. jj : ``(2, 2)``. jv : ``(2,)``.
     bd : ``(b, n)``. bj : ``(b, 2)``.
+    rd : ``(n, 2)``, residual times the derivatives of D by the offset.
+    rj : ``(2, 2)``, residual times the second derivatives of the model by the offset.
     """
 
     band: NDArray[np.float64]
@@ -78,6 +82,8 @@ class AsicSums(NamedTuple):
     jv: NDArray[np.float64]
     bd: NDArray[np.float64]
     bj: NDArray[np.float64]
+    rd: NDArray[np.float64]
+    rj: NDArray[np.float64]
 
     @classmethod
     def zeros(cls, knots: int, background: int) -> AsicSums:
@@ -85,6 +91,7 @@ class AsicSums(NamedTuple):
         return cls(
             np.zeros((knots, 4)), np.zeros(knots), np.zeros((knots, 2)), np.zeros((2, 2)),
             np.zeros(2), np.zeros((background, knots)), np.zeros((background, 2)),
+            np.zeros((knots, 2)), np.zeros((2, 2)),
         )  # fmt: skip
 
 
@@ -112,9 +119,9 @@ def accumulate(
     sums: AsicSums,
 ) -> None:
     """Add the pixels of one ASIC to `sums`; `first` is the first knot it reaches."""
-    x, y, stretch, value, weight = pixels
+    x, y, stretch, value, weight, residual = pixels
     offset, knot_px, profile, strength = model
-    band, dv, dj, jj, jv, bd, bj = sums
+    band, dv, dj, jj, jv, bd, bj, rd, rj = sums
     b, d = np.empty(4), np.empty(4)
     width = bj.shape[0] // (down.first[-1] + 4)
     last = first + dv.size - 4
@@ -130,13 +137,28 @@ def accumulate(
             if j > last or j < first or distance < 1.0:
                 continue
             _splines(t - j, b, d)
+            f = t - j
             slope = 0.0
             for m in range(4):
                 slope += d[m] * profile[j + m]
+            bend = (
+                (1 - f) * profile[j]
+                + (3 * f - 2) * profile[j + 1]
+                + (1 - 3 * f) * profile[j + 2]
+                + f * profile[j + 3]
+            )
             v = np.float64(value[row, column])
-            scale = -strength * slope * stretch[row, column] / (knot_px * distance)
+            inwards = -stretch[row, column] / (knot_px * distance)  # of t, by x over x
+            scale = strength * slope * inwards
             jx, jy = scale * px, scale * py
             k = j - first
+            wr = w * residual[row, column] * strength
+            along = wr * bend * inwards * inwards + wr * slope * inwards / distance**2
+            across_ring = -wr * slope * inwards
+            rj[0, 0] += along * px * px + across_ring
+            rj[0, 1] += along * px * py
+            rj[1, 1] += along * py * py + across_ring
+            wr *= inwards
             jj[0, 0] += w * jx * jx
             jj[0, 1] += w * jx * jy
             jj[1, 1] += w * jy * jy
@@ -147,13 +169,15 @@ def accumulate(
                 dv[k + m] += wd * v
                 dj[k + m, 0] += wd * jx
                 dj[k + m, 1] += wd * jy
+                rd[k + m, 0] += wr * d[m] * px
+                rd[k + m, 1] += wr * d[m] * py
                 for n in range(m, 4):
                     band[k + m, n - m] += wd * strength * b[n]
             for q in range(4):
-                wr = w * down.value[row, q]
+                wq = w * down.value[row, q]
                 start = (down.first[row] + q) * width + across.first[column]
                 for m in range(4):
-                    wb = wr * across.value[column, m]
+                    wb = wq * across.value[column, m]
                     place = start + m
                     bj[place, 0] += wb * jx
                     bj[place, 1] += wb * jy
@@ -161,6 +185,7 @@ def accumulate(
                     for n in range(4):
                         bd[place, k + n] += ws * b[n]
     jj[1, 0] = jj[0, 1]
+    rj[1, 0] = rj[0, 1]
 
 
 @njit(cache=True, nogil=True)
