@@ -15,7 +15,7 @@ COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
 UNIT := $(BIN)/python -m pytest -n 2 --dist loadgroup $(COVERED)
 
 .PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
-  hooks docs docs-version release bench clean
+  hooks docs film docs-version release bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -72,6 +72,9 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 
 docs: $(VENV)/.test  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
+
+film: $(VENV)/.test  ## record the moving picture of the documentation (needs Chromium)
+	$(BIN)/python docs/film.py
 
 docs-version: $(VENV)/.test $(VENV)/.release  ## add this version of the documentation to the branch gh-pages, here
 	$(BIN)/mike deploy --update-aliases "$$($(BIN)/python -c 'import workbench; print(workbench.__version__)')" latest

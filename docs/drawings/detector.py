@@ -8,6 +8,7 @@ from workbench.detectors import CSPAD
 from workbench.figures.style import (
     BLUE,
     FAINT,
+    GROUP_COLOURS,
     INK,
     ORANGE,
     VERMILLION,
@@ -88,7 +89,7 @@ def layouts():
 
     def stack(x, y, count, width, height, names, split=False):
         for number in range(count):
-            colour = QUADRANT_COLOURS[number * 4 // count]
+            colour = GROUP_COLOURS[number * 4 // count]
             top = y - number * height
             axes.add_patch(
                 Rectangle(
@@ -118,7 +119,7 @@ def layouts():
     )
     words(axes, 380, 398, "(64, 185, 194)", 11, fontweight="bold")
     words(axes, 380, 38, "the panels of a CSPAD CBF,\nof a DIALS mask", 8.5, DARK)
-    for quadrant, colour in enumerate(QUADRANT_COLOURS):
+    for quadrant, colour in enumerate(GROUP_COLOURS[:4]):
         for section in range(8):
             axes.add_patch(
                 Rectangle(
@@ -168,10 +169,10 @@ def frames():
     for x, title, directions, z, sense in sets:
         y = 170
         for sign_x, sign_y, colour in (
-            (1, 1, QUADRANT_COLOURS[0]),
-            (1, -1, QUADRANT_COLOURS[1]),
-            (-1, -1, QUADRANT_COLOURS[2]),
-            (-1, 1, QUADRANT_COLOURS[3]),
+            (1, 1, GROUP_COLOURS[0]),
+            (1, -1, GROUP_COLOURS[1]),
+            (-1, -1, GROUP_COLOURS[2]),
+            (-1, 1, GROUP_COLOURS[3]),
         ):
             axes.add_patch(
                 Rectangle(
@@ -222,7 +223,7 @@ def tree():
         box(axes, 450, y, 250, 46, name, FAINT, 9.5, below)
     arrow(axes, (450, 326), (450, 304))
     arrow(axes, (450, 256), (450, 234))
-    for quadrant, colour in enumerate(QUADRANT_COLOURS):
+    for quadrant, colour in enumerate(GROUP_COLOURS[:4]):
         x = 120 + 220 * quadrant
         box(
             axes,

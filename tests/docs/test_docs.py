@@ -42,6 +42,12 @@ def test_pages_load_nothing_from_elsewhere(site):
         assert found is None, f"{page.name}: {found}"
 
 
+def test_search_works_in_pages_opened_from_a_folder(site):
+    index = (site / "search" / "search_index.js").read_text(encoding="utf-8")
+    assert "rollback" in index
+    assert 'src="javascripts/iframe-worker.js"' in (site / "index.html").read_text("utf-8")
+
+
 def test_no_page_is_a_stub(site):
     for page in site.rglob("*.html"):
         if page.name not in ("404.html",):
