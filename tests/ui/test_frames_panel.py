@@ -1,5 +1,6 @@
 """The fifth step: peaks of the event shown, hits of the run, frames written."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -87,6 +88,26 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     assert "5 Frames – done" in bench.steps[4].description
     bench.open(bench.run)
     assert bench.view.peaks == []
+    assert bench.view.event == ""
+
+
+def test_an_event_that_comes_after_its_panel_was_left_is_not_shown(bench, monkeypatch):
+    session, arrived, left = bench.session, threading.Event(), threading.Event()
+    until(lambda: bench.view.tiles == "single event")
+    real = bench.view.set_image
+
+    def set_image(name, values):
+        real(name, values)
+        arrived.set()
+        left.wait(30)
+
+    monkeypatch.setattr(bench.view, "set_image", set_image)
+    bench.frames.browser.step(1)
+    assert arrived.wait(30)
+    bench.open(bench.mask)
+    left.set()
+    session.wait(30)
+    assert bench.view.tiles == "side by side"
     assert bench.view.event == ""
 
 

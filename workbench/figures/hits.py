@@ -53,7 +53,7 @@ def peaks_per_event(
     if top > 100:
         axes.set_yscale("symlog", linthresh=10)
     axes.yaxis.set_major_formatter("{x:.0f}")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2, fontsize=7)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.98), ncols=2, fontsize=7)
     axes.format_coord = lambda x, y: f"event {x:.0f} · {max(y, 0):.0f} peaks"  # type: ignore[method-assign]
     return describe(
         figure,

@@ -129,14 +129,26 @@ class Bridge:
         if images is not None:
             self.view.set_geometry(images.geometry or Geometry.ideal(self.view.detector))
 
-    def show_event(self, values: NDArray[np.float32] | None, title: str, run: int) -> None:
-        """Show a single event of a run (None: it has no pixels), with the mask if there is one."""
+    def show_event(
+        self,
+        values: NDArray[np.float32] | None,
+        title: str,
+        run: int,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Show a single event of a run (None: it has no pixels), with the mask if there is one.
+
+        Parameters
+        ----------
+        is_wanted : whether it still is, once its image is sent.
+        """
         with self._sending:
             if not self.view.has_map("assembled"):
                 self._show_deployed_geometry(run)
             self.view.set_image(EVENT, values)
-            self.view.tiles = SINGLE_EVENT
-            self.view.event = title
+            if is_wanted():  # another panel may have been opened meanwhile
+                self.view.tiles = SINGLE_EVENT
+                self.view.event = title
 
     def compare(self, older: Geometry, newer: Geometry, names: tuple[str, str]) -> None:
         """Let the picture blink between two geometries, until `end_comparison`."""

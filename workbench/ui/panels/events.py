@@ -110,7 +110,8 @@ class EventBrowser:
         self.number.value = index = min(index, self.number.max)
         event = pipeline.read_event(run, index, corrections)
         if self._is_open:
-            self.panel.bridge.show_event(event.data, f"run {chosen}, event {index}", chosen)
+            title = f"run {chosen}, event {index}"
+            self.panel.bridge.show_event(event.data, title, chosen, lambda: self._is_open)
             self.seen(event, corrections)
 
     def seen(self, event: Event, corrections: Corrections) -> None:
