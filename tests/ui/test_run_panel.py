@@ -291,6 +291,21 @@ def test_single_events_are_stepped_through_without_averages(recipe):
     assert (view.event, view.tiles) == ("", "side by side")
 
 
+def test_a_run_is_chosen_as_soon_as_there_are_runs(recipe):
+    session = Session()
+    panel = RunPanel(session)
+    assert panel.browser.run.label == "no runs are chosen"
+    session.set_recipe(recipe)
+    assert panel.browser.run.value == 74
+
+
+def test_no_dark_run_is_a_choice_that_is_shown(recipe):
+    panel = RunPanel(Session(recipe))
+    panel.runs.dark.index = 0  # as the browser does
+    assert panel.session.recipe.experiment.dark is None
+    assert panel.runs.dark.label == "none"
+
+
 def test_the_history_of_a_pixel_is_read_from_both_runs(recipe):
     session = Session(recipe)
     panel = MaskPanel(session)

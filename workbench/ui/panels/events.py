@@ -27,7 +27,7 @@ class EventBrowser:
     def __init__(self, panel: Panel) -> None:
         self.panel, self.session, self.view = panel, panel.session, panel.view
         self.run = labelled(
-            widgets.Dropdown, "Run", "Run whose events are shown", "220px", options=[("–", None)]
+            widgets.Dropdown, "Run", "Run whose events are shown", "220px", options=[]
         )
         self.number = labelled(
             widgets.IntSlider, "Event", "Number of the event in the run, from 0", "360px",
@@ -88,6 +88,8 @@ class EventBrowser:
         options = tuple(self.choices())
         if options != tuple(self.run.options):
             self.run.options = options
+        if self.run.index is None:  # ipywidgets chooses none by itself after an empty list or None
+            self.run.index = 0
 
     def _read_later(self) -> None:
         if self._is_open:

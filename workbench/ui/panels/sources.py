@@ -241,6 +241,8 @@ class RunChoice:
                     value = ""
                 if control.value != value:
                     control.value = value
+            if self.dark.index is None:  # ipywidgets takes the value None for no choice
+                self.dark.index = 0
 
 
 class FileChoice:
