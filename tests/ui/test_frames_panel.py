@@ -74,6 +74,11 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     session.wait(120)
     until(lambda: "2 frames of 2 events" in panel.planned.value)
     assert not panel.browser.next_hit.disabled
+    panel.min_peaks.box.value = 1000
+    until(lambda: panel.browser.next_hit.disabled)
+    assert "No event is a hit" in panel.browser.next_hit.tooltip
+    bench.undo.click()
+    until(lambda: not panel.browser.next_hit.disabled)
     panel.browser.next_hit.click()
     until(lambda: "event 1: " in bench.view.event)
     panel.browser.next_hit.click()

@@ -149,8 +149,11 @@ class HitBrowser(EventBrowser):
 
     # ---- hits --------------------------------------------------------------------------------
     def _why_no_hits(self) -> str:
-        if self.session.frames.survey is None:
+        survey = self.session.frames.survey
+        if survey is None:
             return "Count the peaks of all events first."
+        if not survey.hits(self.session.recipe.frames.hits).size:
+            return "No event is a hit; lower the threshold or the fewest peaks."
         return ""
 
     def step_to_hit(self, direction: int) -> None:
