@@ -8,7 +8,7 @@ import os
 import platform
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,16 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("cspad-workbench", "numpy", "scipy", "numba", "pycbf", "fabio", "h5py")
+
+
+def unit_of(origin: Mapping[str, Any]) -> str:
+    """Unit of the pixel values that a provenance belongs to: ``ADU`` unless it states another."""
+    return str(origin.get("unit", "ADU"))
+
+
+def stated_unit(unit: str) -> dict[str, str]:
+    """What a provenance states of a unit, for `unit_of`; nothing for ADU."""
+    return {} if unit == "ADU" else {"unit": unit}
 
 
 def describe_files(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:

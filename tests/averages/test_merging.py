@@ -1,5 +1,7 @@
 """Merging images as cxi.cspad_average does, and runs as if they were one."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -140,8 +142,18 @@ def test_what_is_merged_of_images_in_kev_is_in_kev(tmp_path):
     in_kev = [image(seed, kind="maximum", provenance={"unit": "keV"}) for seed in range(2)]
     merged = merge_images(in_kev).maximum
     assert (merged.unit, image(2).unit) == ("keV", "ADU")
-    assert merge_images([in_kev[0], image(2)]).maximum.unit == "ADU"
     write_image(merged, tmp_path / "x.h5")
     assert read_image(tmp_path / "x.h5").unit == "keV"
     with h5py.File(tmp_path / "x.h5") as file:
         assert file["entry/data"].attrs["units"] == "keV"
+
+
+def test_images_in_kev_and_in_adu_are_not_merged():
+    in_kev, in_adu = image(0, provenance={"unit": "keV"}), image(1)
+    with pytest.raises(WorkbenchError, match=r"^b\.cbf is in ADU, a\.cbf in keV; only"):
+        merge_images([in_kev, in_adu], ["a.cbf", "b.cbf"])
+    runs = [average_run(FakeRun(random_frames(1))) for _ in range(2)]
+    runs[1] = dataclasses.replace(runs[1], run=75, provenance={"unit": "keV"})
+    with pytest.raises(WorkbenchError, match=r"^Run 75 is in keV, run 74 in ADU"):
+        merge_runs(runs)
+    assert merge_runs([runs[1], runs[1]]).unit == "keV"

@@ -54,7 +54,7 @@ def merge_images(images: Sequence[DetectorImage], names: Sequence[str] = ()) -> 
     Raises
     ------
     WorkbenchError
-        If there are none, or their shapes differ.
+        If there are none, or their shapes or units differ.
     """
     if not images:
         raise WorkbenchError("There are no images to merge.")
@@ -66,6 +66,7 @@ def merge_images(images: Sequence[DetectorImage], names: Sequence[str] = ()) -> 
                 f"{name} has the shape {image.data.shape}, {names[0]} has {first.data.shape}; only "
                 "images of one detector can be merged."
             )
+        _refuse_units(name, image.unit, str(names[0]), first.unit)
     warnings = _suspicions(images, names)
     counts = [image.count for image in images]
     weighted = all(image.kind == "average" for image in images) and all(counts)
@@ -80,10 +81,9 @@ def merge_images(images: Sequence[DetectorImage], names: Sequence[str] = ()) -> 
             for name, image in zip(names, images, strict=True)
         ],
         "weighted": weighted,
+        **provenance.stated_unit(first.unit),
         **provenance.stamp(),
     }
-    if len(units := {image.unit for image in images}) == 1 and units != {"ADU"}:
-        origin["unit"] = units.pop()
     if all(counts):
         origin["count"] = sum(count or 0 for count in counts)
 
@@ -109,7 +109,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
     Raises
     ------
     WorkbenchError
-        If there are none, or they are of different detectors.
+        If there are none, or they are of different detectors or in different units.
     """
     if not runs:
         raise WorkbenchError("There are no runs to merge.")
@@ -120,6 +120,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
                 f"Run {images.run} has the shape {images.statistics.shape}, run {first.run} has "
                 f"{first.statistics.shape}; only runs of one detector can be merged."
             )
+        _refuse_units(f"Run {images.run}", images.unit, f"run {first.run}", first.unit)
     if len(runs) == 1:
         return first
 
@@ -149,7 +150,7 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         provenance={
             "count": merged.count,
             "runs": [images.provenance for images in runs],
-            **({} if first.unit == "ADU" else {"unit": first.unit}),
+            **provenance.stated_unit(first.unit),
             **provenance.stamp(),
         },
         partial=any(images.partial for images in runs),
@@ -159,6 +160,15 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         split=first.split if divided else "",
         of_halves=of_halves,
     )
+
+
+def _refuse_units(name: str, unit: str, first_name: str, first_unit: str) -> None:
+    """Refuse values in keV together with values in ADU."""
+    if unit != first_unit:
+        raise WorkbenchError(
+            f"{name} is in {unit}, {first_name} in {first_unit}; only images in one unit can be "
+            "merged, so average all runs with the same corrections."
+        )
 
 
 def _reduce(

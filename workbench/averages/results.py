@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench import provenance
 from workbench.averages.halves import HALVES, half_name
 from workbench.averages.state import AveragingState
 from workbench.averages.statistics import Statistics
@@ -114,7 +115,7 @@ class RunImages:
     @property
     def unit(self) -> str:
         """Unit of the images, ``ADU`` or ``keV``."""
-        return str(self.provenance.get("unit", "ADU"))
+        return provenance.unit_of(self.provenance)
 
     @property
     def pixel_count(self) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench import provenance
 from workbench.detectors import Detector, recognise
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
@@ -91,7 +92,7 @@ class DetectorImage:
     @property
     def unit(self) -> str:
         """Unit of the values: ``keV`` where its provenance says that they are, else ``ADU``."""
-        return str(self.provenance.get("unit", "ADU"))
+        return provenance.unit_of(self.provenance)
 
     def replace(self, **changes: Any) -> DetectorImage:
         """Copy with some fields changed, e.g. ``image.replace(geometry=corrected)``."""
