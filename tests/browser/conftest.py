@@ -234,8 +234,11 @@ class Notebook:
         self.until(lambda: "cw-here" in (button.get_attribute("class") or ""), what="the panel")
 
     def wait_text(self, selector: str, text: str, timeout: int = 90_000, act=None) -> None:
+        """Wait for a text that can be seen; what is hidden has its text too."""
+        seen = self.page.locator(f"{selector} >> visible=true")
+
         def found() -> bool:
-            return any(text in one for one in self.page.locator(selector).all_inner_texts())
+            return any(text in one for one in seen.all_inner_texts())
 
         self.until(found, act, timeout / 1000, f"{text!r} in {selector}")
 
@@ -365,7 +368,7 @@ def context(browser):
 def notebook(context, lab):
     page = context.new_page()
     problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("pageerror", lambda error: problems.append(f"{error}\n{error.stack}"))
     book = Notebook(page, lab)
     book.problems = problems
     yield book

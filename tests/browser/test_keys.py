@@ -82,6 +82,7 @@ def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
     notebook.step(4)
     page.get_by_role("button", name="Deploy…").click()
     notebook.wait_text(".cw-plan", "0-end.data.v1")
+    page.locator(".cw-closer:visible").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.cw-plan')].every((plan) => !plan.checkVisibility())"

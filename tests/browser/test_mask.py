@@ -84,16 +84,16 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     def said(code):
         return notebook.kernel(f"print({code})")
 
-    def eventually(found, wanted=True):
-        notebook.until(lambda: found() == wanted, what=str(wanted))
+    def eventually(found, wanted=True, what="", act=None):
+        notebook.until(lambda: found() == wanted, act, what=what or str(wanted))
 
     def kinds():
         return said("*[layer.kind for layer in bench.recipe.mask.layers]")
 
     def compare():
-        eventually(lambda: picture_is_the_mask(page, notebook))
+        notebook.until(lambda: picture_is_the_mask(page, notebook), what="the mask as picture")
         notebook.kernel("bench.view.tiles = 'side by side'; bench.view.window = []")
-        eventually(page.locator(".cw-lines").count, 3)
+        eventually(page.locator(".cw-lines").count, 3, "three pictures")
 
     canvas = page.locator(".cw-lines").nth(2)
     box = resting(canvas)
@@ -123,11 +123,12 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     circle = "bench.recipe.mask.layers[1]"
     before = [said(f"{circle}.{name}") for name in ("centre_mm", "radius_mm")]
     drag(notebook, (0.53, 0.45), (0.58, 0.5), canvas, grip=True)
-    eventually(lambda: said(f"{circle}.centre_mm") != before[0])
+    eventually(lambda: said(f"{circle}.centre_mm") != before[0], what="a moved circle")
     moved = said(f"{circle}.centre_mm")
     assert said(f"{circle}.radius_mm") == before[1]
     drag(notebook, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
-    eventually(lambda: float(said(f"{circle}.radius_mm")) < 0.9 * float(before[1]))
+    smaller = 0.9 * float(before[1])
+    eventually(lambda: float(said(f"{circle}.radius_mm")) < smaller, what="a smaller circle")
     assert said(f"{circle}.centre_mm") == moved
     page.keyboard.press("Delete")
     eventually(kinds, "rectangle line polygon pixels")
@@ -140,7 +141,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     name.press("Enter")
     eventually(lambda: said("bench.recipe.mask.layers[1].name"), "arm of the beam stop")
     row.nth(2).get_by_role("combobox").select_option("exclude")
-    eventually(lambda: "keeps" in row.nth(2).inner_text())
+    eventually(lambda: "keeps" in row.nth(2).inner_text(), what="the count that a layer keeps")
     notebook.screenshot("mask-layers")
     compare()
     row.nth(3).get_by_title(re.compile("Apply this layer earlier")).click()
@@ -151,20 +152,30 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     # ---- limits in the histograms ------------------------------------------------------------
     page.get_by_role("checkbox", name="Own limits for low gain").click()
     histograms = page.locator(".cw-histogram:visible")
-    eventually(histograms.count, 6)
-    drag(notebook, (0.3, 0.5), (0.6, 0.5), histograms.nth(5))
-    eventually(lambda: said("bench.recipe.mask.low_gain.maxproj_min > 1000"), "True")
+    eventually(histograms.count, 6, "six histograms")
+    eventually(
+        lambda: said("bench.recipe.mask.low_gain.maxproj_min > 1000"),
+        "True",
+        "a larger limit of low gain",
+        act=lambda: drag(notebook, (0.3, 0.5), (0.6, 0.5), histograms.nth(5)),
+    )
     compare()
     notebook.screenshot("mask-low-gain")
 
     # ---- all of it can be taken back, and made again -----------------------------------------
     notebook.kernel("last = bench.recipe.mask")
     for button, end in (("↶ Undo", "first"), ("↷ Redo", "last")):
-        for _ in range(60):
-            if said(f"bench.recipe.mask == {end}") == "True":
-                break
-            page.get_by_role("button", name=button).dispatch_event("click")
-        eventually(lambda end=end: said(f"bench.recipe.mask == {end}"), "True")
+
+        def press(button=button, end=end):
+            if said(f"bench.recipe.mask == {end}") != "True":
+                page.get_by_role("button", name=button).dispatch_event("click")
+
+        notebook.until(
+            lambda end=end: said(f"bench.recipe.mask == {end}") == "True",
+            press,
+            what=f"the {end} mask",
+            every=0.2,
+        )
     compare()
     assert notebook.kernel("bench.session.wait(30)") == ""
     assert notebook.problems == []

@@ -56,6 +56,20 @@ def test_changing_the_mask_makes_the_alignment_stale_and_undo_makes_it_good_agai
     assert session.status("alignment").state == State.DONE
 
 
+def test_a_change_taken_back_while_its_mask_is_being_made_leaves_the_mask_of_before(session):
+    before = session.mask.good
+
+    def take_back():
+        if session.history.undoable:
+            session.undo()
+
+    session.subscribe("counts", take_back)
+    session.change("mask.thresholds.maxproj_min", 500.0)
+    session.wait(60)
+    assert session.status("mask").state == State.DONE
+    assert np.array_equal(session.mask.good, before)
+
+
 def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offsets):
     session.compute_alignment()
     session.wait(120)

@@ -147,7 +147,8 @@ class Results:
 
     def _follow_recipe(self) -> None:
         if self.images is not None:
-            if self._made_with.get("mask") != self.key("mask"):
+            # a mask at work now may be that of settings which have just been taken back
+            if "mask" in self.jobs.running or self._made_with.get("mask") != self.key("mask"):
                 self.compute_mask()
             if self._made_with.get("images") != self.key("images"):
                 self.jobs.look.submit("cheap images", lambda task: self._compute_if_cheap())

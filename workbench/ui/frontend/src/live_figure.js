@@ -4,7 +4,7 @@ import { isDark, onTheme, subscriptions } from "./dom.js";
 
 /** @import { Model } from "./types" */
 /** @typedef {{ canvas: string, height: number, dark: boolean }} Traits */
-/** @typedef {{ resize: (width: number, height: number) => void }} CanvasModel ipympl's */
+/** @typedef {{ comm_live: boolean, resize: (width: number, height: number) => void }} CanvasModel ipympl's */
 
 const SMALLEST = 120;
 const SETTLE_MS = 150;
@@ -19,7 +19,7 @@ function render({ model, el }) {
   const fit = () => {
     const width = Math.floor(place()?.clientWidth ?? 0);
     const wanted = `${width} ${model.get("height")}`;
-    if (!canvas || width < SMALLEST || wanted === size) return;
+    if (!canvas?.comm_live || width < SMALLEST || wanted === size) return; // the kernel may be gone
     size = wanted;
     canvas.resize(width, model.get("height"));
   };
