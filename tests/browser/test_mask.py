@@ -2,7 +2,6 @@
 and the picture is the mask, pixel for pixel."""
 
 import re
-import time
 
 import pytest
 
@@ -28,21 +27,12 @@ def page(notebook, experiment):
     return page
 
 
-def resting(locator):
-    """Bounding box of an element that no longer moves."""
-    before = None
-    while (box := locator.bounding_box()) != before or box is None:
-        before = box
-        time.sleep(0.2)
-    return box
-
-
 def drag(notebook, start, end, canvas, grip=False):
     """Drag between two places of a canvas, given as fractions of its size.
 
     With `grip`, only once the cursor tells that there is a shape to be taken.
     """
-    page, box = notebook.page, resting(canvas)
+    page, box = notebook.page, notebook.box(canvas)
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
 
     def point():
@@ -96,7 +86,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
         eventually(page.locator(".cw-lines").count, 3, "three pictures")
 
     canvas = page.locator(".cw-lines").nth(2)
-    box = resting(canvas)
+    box = notebook.box(canvas)
 
     # ---- every tool --------------------------------------------------------------------------
     tool("Draw a rectangle")
@@ -116,7 +106,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     tool("Mask or unmask single pixels")
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
     eventually(kinds, "rectangle circle line polygon pixels")
-    assert resting(canvas) == box  # nothing that is drawn moves the picture away
+    assert notebook.box(canvas) == box  # nothing that is drawn moves the picture away
 
     # ---- by its outline, by its rim, away -----------------------------------------------------
     tool("Move and pick")
