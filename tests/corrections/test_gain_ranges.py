@@ -8,10 +8,15 @@ import pytest
 
 from workbench.averages.accumulators import make_accumulator
 from workbench.constants import constants_folder, write_constants
-from workbench.corrections import make_constants, make_corrector
+from workbench.corrections import (
+    corrected_unit,
+    make_constants,
+    make_corrector,
+    unit_of_steps,
+)
 from workbench.corrections.gain_range_loops import subtract_common_mode
 from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector, range_tables
-from workbench.detectors import EPIX10KA_QUAD, JUNGFRAU_05M
+from workbench.detectors import CSPAD, EPIX10KA_QUAD, JUNGFRAU_05M
 from workbench.errors import ConstantsError, FileFormatError
 from workbench.recipe import Corrections
 from workbench.runs import ModulePixels
@@ -193,6 +198,17 @@ def test_gain_constants_divide_and_status_masks_of_any_range(calib_dir):
     assert (corrected[0] == 500 / 0.125).all()
     assert corrected[3, 0, 0] == 0
     assert corrected[3, 0, 1] == 200 / 8
+
+
+def test_the_unit_is_kev_where_gain_constants_serve_the_run(calib_dir):
+    in_kev, without = Corrections(pixel_gain=True), Corrections()
+    assert corrected_unit(in_kev, run(calib_dir)) == "ADU"
+    write_kind(calib_dir, "pixel_gain", [16, 5, 0.16, 8, 5, 0.125, 1])
+    for settings, unit in ((in_kev, "keV"), (without, "ADU")):
+        steps = make_corrector(settings, run(calib_dir)).describe()
+        assert corrected_unit(settings, run(calib_dir)) == unit_of_steps(QUAD, steps) == unit
+    cspad = SimpleNamespace(**vars(run(calib_dir)) | {"detector": CSPAD})
+    assert corrected_unit(in_kev, cspad) == "ADU"
 
 
 def test_raw_data_lose_their_gain_bits_and_nothing_else(tmp_path):

@@ -328,3 +328,8 @@ def test_pictures_of_an_image_in_kev_say_so(ideal, rings):
     assert figures.ring_profile(profile).axes[0].get_ylabel() == "mean (keV)"
     both = figures.detector_images({"dark": rings, "bright": in_kev}, ideal, step=8)
     assert [axes.get_ylabel() for axes in both.axes[2:]] == ["ADU", "keV"]
+    values = np.array([4, 5, 6], np.float32)
+    events = figures.PixelEvents("run 1", np.arange(3), values, [("average", 5)], unit="keV")
+    drawn, histogram = figures.pixel_history([events]).axes
+    assert (drawn.get_ylabel(), histogram.get_xlabel()) == ("keV", "keV")
+    assert drawn.format_coord(1, 5.2) == "event 1 · 5.2 keV"

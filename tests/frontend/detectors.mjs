@@ -4,6 +4,7 @@
 function facts(name, groups, modules, rows, columns, asicGrid, pixelMm) {
   return {
     name, rows, columns, asicGrid, pixelMm,
+    groupWord: modules > 1 ? "quadrant" : "module",
     modules: groups * modules,
     groups: Array.from({ length: groups }, (_, n) => ({
       name: `Q${n}`, start: n * modules, stop: (n + 1) * modules,

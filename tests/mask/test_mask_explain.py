@@ -8,6 +8,7 @@ import pytest
 import workbench as wb
 from workbench.detectors import CSPAD
 from workbench.errors import MaskError
+from workbench.images import DetectorImage
 from workbench.mask import build_mask, explain_pixel
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe.mask import CircleLayer, GrowLayer, LineLayer, PartLayer, PixelLayer
@@ -76,6 +77,19 @@ def test_grown_good_and_missing_values(mask):
     assert (good.sensor, good.row, good.column, good.good) == (31, 12, 7, True)
     assert str(good).endswith("good")
     assert mask.explain((0, 0, 0)).reasons[0].rule == "not_a_number"
+
+
+def test_values_and_limits_have_the_unit_of_their_image():
+    flat = np.ones(CSPAD.shape)
+    in_kev = DetectorImage(80 * flat, provenance={"unit": "keV"})
+    mask = build_mask(MaskSettings(), 1200 * flat, 4 * flat, in_kev)
+    report = mask.explain((0, 0, 0))
+    assert "avg 1200.0 ADU std 4.00 ADU max 80.0 keV" in str(report)
+    assert [removal.name for removal in mask.removals if removal.counts.total] == [
+        "maximum < 300 keV"
+    ]
+    in_adu = build_mask(MaskSettings(), 1200 * flat, 4 * flat, 80 * flat)
+    assert "avg 1200.0 std 4.00 max 80.0 ADU" in str(in_adu.explain((0, 0, 0)))
 
 
 def test_a_kept_pixel_tells_what_would_remove_it_and_who_keeps_it(geometry):

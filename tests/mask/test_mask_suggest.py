@@ -85,6 +85,9 @@ def test_no_valley_no_suggestion(runs):
     found = suggest(MaskEvaluator(runs.average, runs.stddev, dark))[2]
     assert found.value is None
     assert "not apart" in found.text
+    in_kev = DetectorImage(dark, provenance={"unit": "keV"})
+    of_kev = suggest(MaskEvaluator(runs.average, runs.stddev, in_kev))
+    assert ["keV" in suggestion.text for suggestion in of_kev] == [False, False, True]
     empty = suggest(MaskEvaluator(*(np.zeros(CSPAD.shape) for _ in range(3))))
     assert [one.value for one in empty] == [None, None, None]
 

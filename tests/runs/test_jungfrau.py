@@ -10,7 +10,11 @@ import pytest
 from xtc_builder import run_bytes, write, xtc
 
 import workbench as wb
+from workbench.detectors import JUNGFRAU_05M, JUNGFRAU_4M
 from workbench.errors import FileFormatError
+from workbench.recipe import Experiment, Recipe
+from workbench.session import Session
+from workbench.ui.panels.quadrants import QuadrantsPanel
 
 PHY = 0x20002B00  # CxiDs1.0:Jungfrau.0, device 43
 ADDRESS = "CxiDs1.0:Jungfrau.0"
@@ -90,3 +94,19 @@ def test_a_detector_that_changes_within_the_run_is_read_as_the_first(tmp_path):
     run = wb.open_run("cxitest", 74, ADDRESS, xtc_dir=tmp_path)
     assert len(list(run.events())) == 1
     assert "changes from Jungfrau 0.5M to Jungfrau 1M within the run" in " ".join(run.problems)
+
+
+def test_a_session_takes_the_size_from_the_configuration_before_anything_is_averaged(tmp_path):
+    write(tmp_path, run_bytes([[data(frame(8))]], cfg=[config(8)]), prefix="cxitest")
+    of_run = Experiment(name="cxitest", address=ADDRESS, dark=74, xtc_dir=str(tmp_path))
+    session = Session(Recipe(experiment=of_run))
+    panel = QuadrantsPanel(session)
+    assert session.jobs.look.wait(30)
+    assert session.detector is JUNGFRAU_4M
+    assert panel.title == "Modules"
+    assert [row.name for row in panel.rows] == [f"M{module}" for module in range(8)]
+    session.change("experiment.dark", 75)  # such a run is not there
+    assert session.jobs.look.wait(30)
+    assert session.detector is JUNGFRAU_05M
+    session.change("experiment.address", "CxiDs1.0:Cspad.0")
+    assert panel.title == "Quadrants"

@@ -116,6 +116,16 @@ def test_an_event_that_comes_after_its_panel_was_left_is_not_shown(bench, monkey
     assert bench.view.event == ""
 
 
+def test_events_and_threshold_are_in_kev_where_the_events_are(bench, monkeypatch):
+    until(lambda: "peak" in bench.view.event)
+    assert (bench.frames.threshold.unit, bench.view.units["event"]) == ("ADU", "ADU")
+    monkeypatch.setattr("workbench.corrections.corrected_unit", lambda settings, run: "keV")
+    bench.frames.browser.step(1)
+    until(lambda: bench.frames.threshold.unit == "keV")
+    assert bench.view.units["event"] == "keV"
+    assert bench.frames.whole_adu.description == "Whole keV"
+
+
 def test_the_runs_of_the_experiment_are_offered_and_opening_changes_nothing(bench):
     before = bench.recipe
     until(lambda: len(bench.frames.browser.run.options) == 2)

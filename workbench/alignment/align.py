@@ -158,20 +158,14 @@ def align_quadrants(
     prepared = prepare(image, present, mask, settings)
     steps = prepared.groups + 2
     quadrants = []
+    # of groups too small for maps, what a map is worth says nothing of the joint fit
+    warns = settings.refine == "none" or prepared.detector.self_rotation
     for group in range(prepared.groups):
         raise_if_cancelled(progress, "The alignment")
-        quadrants.append(_from_map(prepared.group(group), group, settings))
+        quadrants.append(_from_map(prepared.group(group), group, settings, warns))
         if progress is not None:
             progress.update(group + 1, steps, f"map of quadrant {group}")
     middle = time.perf_counter()
-    if settings.refine == "rings" and not prepared.detector.self_rotation:
-        # what such maps alone are worth says nothing of the fit
-        quadrants = [
-            quadrant
-            if quadrant.verdict == "not determined"
-            else dataclasses.replace(quadrant, warnings=())
-            for quadrant in quadrants
-        ]
     joint, seconds = Joint(tuple(quadrants)), Seconds(middle - started)
     if settings.refine == "rings":
         raise_if_cancelled(progress, "The alignment")
@@ -241,8 +235,10 @@ def _as_cctbx(
     )  # fmt: skip
 
 
-def _from_map(pixels: GroupPixels, quadrant: int, settings: AlignmentSettings) -> QuadrantAlignment:
-    """Answer of one quadrant's correlation map alone."""
+def _from_map(
+    pixels: GroupPixels, quadrant: int, settings: AlignmentSettings, warns: bool
+) -> QuadrantAlignment:
+    """Answer of one quadrant's correlation map alone; `warns` of a peak that is not clear."""
     reach = float(settings.range_px)
     widened = False
     while True:
@@ -254,11 +250,17 @@ def _from_map(pixels: GroupPixels, quadrant: int, settings: AlignmentSettings) -
         if _significance(surface, peak) < MAP_VERDICT.least_significance:
             break
         reach, widened = min(2 * reach, MAP_VERDICT.widest_range_px), True
-    return _judged(surface, peak, quadrant, int(np.count_nonzero(pixels.good)), widened)
+    usable = int(np.count_nonzero(pixels.good))
+    return _judged(surface, peak, quadrant, usable, widened, warns)
 
 
 def _judged(
-    surface: CorrelationMap, peak: Peak | None, quadrant: int, usable: int, widened: bool
+    surface: CorrelationMap,
+    peak: Peak | None,
+    quadrant: int,
+    usable: int,
+    widened: bool,
+    warns: bool,
 ) -> QuadrantAlignment:
     nothing = QuadrantAlignment(
         quadrant=quadrant,
@@ -319,7 +321,7 @@ def _judged(
         offset_px=peak.offset_px,
         covariance_px2=_map_covariance(surface, peak),
         verdict=verdict,
-        warnings=tuple(warnings),
+        warnings=tuple(warnings) if warns else (),
         accepted=True,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from workbench.averages.results import RunImages
 from workbench.averages.state import AveragingState, read_state, subject
 from workbench.averages.statistics import Statistics
 from workbench.constants import constants_folder, file_for_run
+from workbench.corrections import unit_of_steps
 from workbench.corrections.dark import half_below_zero
 from workbench.errors import Cancelled, GeometryError, NoEventsError, WorkbenchError
 from workbench.geometry import Geometry
@@ -210,7 +211,7 @@ def _images(
             "partial": collected.partial,
             "run": run.describe(),
             "corrections": collected.steps or "raw",
-            **_unit(run, collected.steps),
+            **provenance.stated_unit(unit_of_steps(run.detector, collected.steps)),
             "events": (job.selection or Events()).describe(),
             **divided,
             "resumed": None
@@ -233,14 +234,6 @@ def _images(
         split=job.halves.split if job.halves is not None and of_halves else "",
         of_halves=of_halves,
     )
-
-
-def _unit(run: EventSource, steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """State the unit where it is not ADU: pixel gains of gain ranges are in ADU/keV."""
-    in_kev = run.detector.gain_ranges is not None and any(
-        step["step"] == "pixel gain" for step in steps
-    )
-    return {"unit": "keV"} if in_kev else {}
 
 
 def _nothing(name: str, run: EventSource, collected: Collected, selection: Events | None) -> str:

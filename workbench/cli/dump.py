@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     events("--hits", type=int, metavar="PEAKS", help="only events with at least so many peaks")
     events(
         "--peak-threshold", type=float, default=THRESHOLD_ADU, metavar="ADU",
-        help="height of a peak above its surroundings (default %(default)g)",
+        help="height of a peak above its surroundings, keV of events in keV (default %(default)g)",
     )  # fmt: skip
 
     files = parser.add_argument_group("files").add_argument

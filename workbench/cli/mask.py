@@ -245,7 +245,7 @@ def _suggest(evaluator: MaskEvaluator, settings: MaskSettings, as_json: bool) ->
         print(json.dumps(result, indent=2))
         return 0
     for suggestion in suggestions:
-        unit = LIMITS[suggestion.limit].unit
+        unit = evaluator.images.unit(LIMITS[suggestion.limit].image)
         value = "no suggestion" if suggestion.value is None else f"{suggestion.value:g} {unit}"
         print(f"{suggestion.limit:12} {value:>14}   {suggestion.text}")
     print()

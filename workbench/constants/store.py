@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from workbench.constants.choice import constants_folder, file_for_run
 from workbench.constants.text import read_constants_file, write_constants_file
-from workbench.detectors import DETECTORS, Detector, find
+from workbench.detectors import Detector, find, sizes
 from workbench.errors import ConstantsError, FileFormatError
 from workbench.files import only_regular
 from workbench.provenance import user
@@ -174,8 +174,7 @@ def write_constants(
 def _detector_of(address: str, shape: tuple[int, ...]) -> Detector:
     """Detector of an address; of several kinds that share it, the one with arrays of `shape`."""
     first = find(address)
-    kinds = [detector for detector in DETECTORS if detector.device == first.device]
-    return next((detector for detector in kinds if detector.shape == shape[-3:]), first)
+    return next((kind for kind in sizes(first) if kind.shape == shape[-3:]), first)
 
 
 def deploy_constants(

@@ -1,6 +1,12 @@
 """Corrections of raw pixels in psana's order: pedestals, common mode, gain, pixel gain, status."""
 
-from workbench.corrections.corrector import AnyCorrector, Corrector, make_corrector
+from workbench.corrections.corrector import (
+    AnyCorrector,
+    Corrector,
+    corrected_unit,
+    make_corrector,
+    unit_of_steps,
+)
 from workbench.corrections.dark import (
     DarkConstants,
     DarkLimits,
@@ -32,9 +38,11 @@ __all__ = [
     "RangeCorrector",
     "StatusMask",
     "Step",
+    "corrected_unit",
     "deploy_dark_constants",
     "make_constants",
     "make_corrector",
     "refuse_deployed",
     "refuse_gain_ranges",
+    "unit_of_steps",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -336,6 +337,22 @@ def _make_range_corrector(settings: Corrections, run: EventSource) -> RangeCorre
     good = None if bad is None else ~bad
     tables = range_tables(detector, code, offset, factor, good, common_mode)
     return RangeCorrector(detector, tables, tuple(steps), tuple(warnings))
+
+
+def unit_of_steps(detector: Detector, steps: Sequence[Mapping[str, Any]]) -> str:
+    """Unit of pixels corrected by these steps: pixel gains of gain ranges are in ADU/keV."""
+    in_kev = detector.gain_ranges is not None and any(
+        step["step"] == "pixel gain" for step in steps
+    )
+    return "keV" if in_kev else "ADU"
+
+
+def corrected_unit(settings: Corrections, run: EventSource) -> str:
+    """Unit that the events of a run are corrected to, ``ADU`` or ``keV``; reads no constants."""
+    if not settings.pixel_gain or run.calib_dir is None:
+        return "ADU"
+    gain = file_for_run(constants_folder(run.calib_dir, run.address, "pixel_gain"), run.number)
+    return unit_of_steps(run.detector, [] if gain is None else [{"step": "pixel gain"}])
 
 
 class _Constants:

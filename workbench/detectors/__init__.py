@@ -41,6 +41,7 @@ __all__ = [
     "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
     "EPIX10KA_QUAD", "JUNGFRAU_05M", "JUNGFRAU_1M", "JUNGFRAU_4M", "Detector", "GainRanges",
     "GeometryTree", "Group", "Part", "Placement", "device_name", "find", "recognise",
+    "sizes",
 ]  # fmt: skip
 
 
@@ -77,8 +78,12 @@ def device_name(address: str) -> str | None:
         detector = find(address)
     except WorkbenchError:
         return None
-    sizes = [other for other in DETECTORS if other.device == detector.device]
-    return detector.name if len(sizes) == 1 else detector.device
+    return detector.name if len(sizes(detector)) == 1 else detector.device
+
+
+def sizes(detector: Detector) -> list[Detector]:
+    """Detectors that stand behind the same kind of address, the given one among them."""
+    return [other for other in DETECTORS if other.device == detector.device]
 
 
 def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:

@@ -555,6 +555,7 @@ class Detector:
             "pixelMm": self.pixel_um / 1000,
             "wideMm": self.wide_um / 1000,
             "adcMax": self.adc_max_adu,
+            "groupWord": self.group_word,
             "groups": [
                 {"name": group.name, "start": group.modules.start, "stop": group.modules.stop}
                 for group in self.groups

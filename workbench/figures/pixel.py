@@ -22,8 +22,9 @@ class PixelEvents:
     Attributes
     ----------
     name : e.g. ``dark run 54``.
-    indices : of the events. values_adu : of the pixel, NaN where an event has no data.
-    statistics, thresholds : name and ADU of each line, e.g. ``("average", 1203.4)``.
+    indices : of the events. values_adu : of the pixel in `unit`, NaN where an event has no data.
+    statistics, thresholds : name and value of each line, e.g. ``("average", 1203.4)``.
+    unit : ``ADU`` or ``keV``.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PixelEvents:
     values_adu: NDArray[np.float32]
     statistics: Sequence[tuple[str, float]] = ()
     thresholds: Sequence[tuple[str, float]] = ()
+    unit: str = "ADU"
 
 
 @styled
@@ -47,9 +49,9 @@ def pixel_history(
     grid = figure.subplots(max(1, len(runs)), 2, squeeze=False, width_ratios=(2.2, 1.0))
     for (events, histogram), run in zip(grid, runs, strict=False):
         events.set_title(run.name, loc="left")
-        events.set_ylabel("ADU")
+        events.set_ylabel(run.unit)
         events.set_xlabel("event")
-        histogram.set_xlabel("ADU")
+        histogram.set_xlabel(run.unit)
         histogram.set_ylabel("events")
         values = run.values_adu[np.isfinite(run.values_adu)]
         if not values.size:
@@ -70,7 +72,7 @@ def pixel_history(
         margin = 0.08 * (high - low) or 1.0
         events.set_ylim(low - margin, high + margin)
         events.legend(loc="upper right", ncols=2, fontsize=7)
-        events.format_coord = lambda x, y: f"event {x:.0f} · {y:.4g} ADU"
+        events.format_coord = lambda x, y, unit=run.unit: f"event {x:.0f} · {y:.4g} {unit}"
     figure.suptitle(title, fontsize=9, ha="left", x=0.01)
     named = "; ".join(f"{run.name}, {run.values_adu.size} events" for run in runs)
     return describe(figure, f"Values of {title or 'a pixel'} in each event: {named}.")

@@ -23,7 +23,7 @@ from workbench.errors import WorkbenchError
 from workbench.recipe import Hits
 
 THRESHOLD_ADU = Hits().threshold_adu
-"""About ten photons of 9 keV on a CSPAD in high gain."""
+"""About ten photons of 9 keV on a CSPAD in high gain; of values in keV, 33 of them."""
 
 ROOM = 10_000
 """Peaks of one event that there is room for at first."""
@@ -58,9 +58,9 @@ def count_peaks(
 
     Parameters
     ----------
-    data : corrected ADU, ``(modules, rows, columns)``; NaN is no peak.
+    data : corrected ADU, or keV, ``(modules, rows, columns)``; NaN is no peak.
     good : bool of the same shape, False where a pixel is masked; None means all are good.
-    threshold_adu : height above zero and above the surroundings.
+    threshold_adu : height above zero and above the surroundings, in the unit of `data`.
 
     Raises
     ------

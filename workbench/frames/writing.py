@@ -137,7 +137,7 @@ def write_frames(
     geometry : of the frames; None takes the one deployed for the run.
     mask : pixels that are not used (True is good); in the files, and for the count of peaks.
     hits : write only events with so many peaks; None writes all.
-    threshold_adu : of the peaks that are counted, where `hits` is None.
+    threshold_adu : of the peaks that are counted, where `hits` is None; in the unit of the events.
     detz_offset_mm : the distance is the encoder's position plus this, mm.
     distance_mm : distance of all frames, in place of the one above.
     wavelength_angstrom : of events that do not tell it.

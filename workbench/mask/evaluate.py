@@ -418,7 +418,7 @@ class MaskEvaluator:
     ) -> dict[str, Any]:
         """Arguments of `MaskCounts`, of rows of an outcome and how many pixels have each."""
         words = _reason_words(steps.parts, removed)
-        names = limit_words(settings)
+        names = limit_words(settings, self.images.units)
         removals = tuple(
             Removal(
                 part.rule,
@@ -480,14 +480,14 @@ def label(layer: Layer) -> str:
     return layer.name or layer.kind
 
 
-def limit_words(settings: MaskSettings) -> dict[str, str]:
-    """What the rules of the images say, with their limits."""
+def limit_words(settings: MaskSettings, units: Mapping[str, str]) -> dict[str, str]:
+    """What the rules of the images say, with their limits, in the units of the images."""
     high, low = settings.thresholds, settings.low_gain or settings.thresholds
     words = {rule: f"{image} ≤ 0" for rule, image in NOT_POSITIVE.items()}
     words["not_a_number"] = "not a number"
     for name, rule in LIMITS.items():
         limit, other = getattr(high, name), getattr(low, name)
-        words[rule.name] = f"{rule.image} {rule.sign} {limit:g} {rule.unit}"
+        words[rule.name] = f"{rule.image} {rule.sign} {limit:g} {units[rule.image]}"
         if limit != other:
             words[rule.name] += f" (low gain {other:g})"
     return words

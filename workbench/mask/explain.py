@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,10 +67,11 @@ class PixelReport:
     reasons : what removes it, in the order of rules and layers.
     spared : what would remove it if the layers in `kept_by` did not keep it.
     kept_by : names of the layers that keep it.
-    average, stddev, maximum : ADU, or None if the mask was not made from images.
+    average, stddev, maximum : in `units`, or None if the mask was not made from images.
     x_mm, y_mm, radius_mm : lab position, or None without a geometry.
     resolution_angstrom : or None without distance and wavelength.
     low_gain : None if not known.
+    units : of the images, ``ADU`` or ``keV``; empty if the mask was not made from images.
     """
 
     sensor: int
@@ -93,6 +94,7 @@ class PixelReport:
     radius_mm: float | None = None
     resolution_angstrom: float | None = None
     low_gain: bool | None = None
+    units: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         where = " ".join(re.findall("[A-Z]+[0-9]+", self.panel.removeprefix("ARRAY_D0")))
@@ -102,7 +104,11 @@ class PixelReport:
         if self.resolution_angstrom is not None:
             parts.append(f"{self.resolution_angstrom:.2f} Å")
         if self.average is not None:
-            parts.append(f"avg {self.average:.1f} std {self.stddev:.2f} max {self.maximum:.1f} ADU")
+            average, stddev, maximum = self._unit_words()
+            parts.append(
+                f"avg {self.average:.1f}{average} std {self.stddev:.2f}{stddev} "
+                f"max {self.maximum:.1f}{maximum}"
+            )
         if self.low_gain:
             parts.append("low gain")
         verdict = "good" if self.good else "masked: " + _joined(self.reasons)
@@ -110,6 +116,12 @@ class PixelReport:
             keepers = " and ".join(self.kept_by)
             verdict += f" (would be removed by {_joined(self.spared)}; kept by {keepers})"
         return " · ".join([*parts, verdict])
+
+    def _unit_words(self) -> list[str]:
+        """Unit behind each value; behind the last one alone where all have the same."""
+        units = [self.units.get(name, "ADU") for name in IMAGES]
+        same = len(set(units)) == 1
+        return ["" if same and place < 2 else f" {unit}" for place, unit in enumerate(units)]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -200,6 +212,7 @@ def _pixel_values(images: MaskImages | None, place: tuple[int, int, int]) -> dic
     if images is None:
         return {}
     values: dict[str, Any] = {name: float(images.image(name)[place]) for name in IMAGES}
+    values["units"] = images.units
     if images.low_gain is not None:
         values["low_gain"] = bool(images.low_gain[place])
     if images.geometry is not None:

@@ -57,7 +57,7 @@ class MaskImages:
     Attributes
     ----------
     detector : whose images these are.
-    average, stddev, maximum : float64 ``(modules, rows, columns)``, ADU, read-only.
+    average, stddev, maximum : float64 ``(modules, rows, columns)``, in `unit`, read-only.
     sources : the image objects they came from, or None, in the same order.
     geometry : for shapes, radius and resolution, or None.
     distance_mm, wavelength_angstrom : for the resolution, or None.
@@ -155,6 +155,15 @@ class MaskImages:
     def image(self, name: str) -> NDArray[np.float64]:
         """Image of a rule (`workbench.mask.rules.IMAGES`)."""
         return {"average": self.average, "stddev": self.stddev, "maximum": self.maximum}[name]
+
+    def unit(self, name: str) -> str:
+        """Unit of an image, ``ADU`` or ``keV``; of an array without one ADU is supposed."""
+        return str(getattr(self.sources[list(IMAGES).index(name)], "unit", "ADU"))
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each image."""
+        return {name: self.unit(name) for name in IMAGES}
 
     def sorted_values(self, name: str) -> NDArray[np.float64]:
         """Values of an image in increasing order, without what is not a number; kept."""

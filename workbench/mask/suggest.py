@@ -81,7 +81,7 @@ class Suggestion:
     Attributes
     ----------
     limit : name of the threshold.
-    value : ADU, or None if the images do not say.
+    value : in the unit of the image, or None if the images do not say.
     text : how it was found, or why not.
     """
 
@@ -223,9 +223,9 @@ def suggest(
     suggestions = []
     for rule in LIMITS.values():
         values = images.image(rule.image).reshape(-1)[chosen]
-        upper = rule.side == "above"
+        upper, unit = rule.side == "above", images.unit(rule.image)
         suggestions.append(
-            _robust_upper(rule, values) if upper else _valley(rule, values, unbonded)
+            _robust_upper(rule, values, unit) if upper else _valley(rule, values, unbonded, unit)
         )
     return tuple(suggestions)
 
@@ -248,7 +248,7 @@ def _span(numbers: NDArray[np.float64]) -> tuple[float, float]:
     return low, high
 
 
-def _robust_upper(rule: ThresholdRule, values: NDArray[np.float64]) -> Suggestion:
+def _robust_upper(rule: ThresholdRule, values: NDArray[np.float64], unit: str) -> Suggestion:
     values = values[np.isfinite(values) & (values > 0)]
     if values.size < 1000:
         words = IMAGES[rule.image].words
@@ -256,12 +256,12 @@ def _robust_upper(rule: ThresholdRule, values: NDArray[np.float64]) -> Suggestio
     median = float(np.median(values))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(values - median)))
     value = _rounded_up(median + SIGMAS * sigma)
-    text = f"median {median:.4g} + {SIGMAS:g} σ of {sigma:.3g} ADU (robust), rounded up"
+    text = f"median {median:.4g} + {SIGMAS:g} σ of {sigma:.3g} {unit} (robust), rounded up"
     return Suggestion(rule.limit, value, text)
 
 
 def _valley(
-    rule: ThresholdRule, values: NDArray[np.float64], unbonded: NDArray[np.bool_]
+    rule: ThresholdRule, values: NDArray[np.float64], unbonded: NDArray[np.bool_], unit: str
 ) -> Suggestion:
     limit = rule.limit
     dark = values[unbonded & np.isfinite(values)]
@@ -275,8 +275,8 @@ def _valley(
         return Suggestion(
             limit,
             None,
-            f"unbonded ({np.median(dark):.4g} ADU) and bonded pixels ({lit:.4g} ADU) are not "
-            "apart; take brighter runs or more events",
+            f"unbonded ({np.median(dark):.4g} {unit}) and bonded pixels ({lit:.4g} {unit}) are "
+            "not apart; take brighter runs or more events",
         )
     # Bins of equal ratio above the unbonded pixels' median, since the valley may be decades wide.
     start = float(np.median(dark))
@@ -296,8 +296,8 @@ def _valley(
         last += 1
     middle = start + math.sqrt((edges[first] - start) * (edges[last + 1] - start))
     text = (
-        f"valley between unbonded ({start:.4g}, 99.5 % of them below {low:.4g} ADU) and bonded "
-        f"pixels ({lit:.4g} ADU), rounded"
+        f"valley between unbonded ({start:.4g}, 99.5 % of them below {low:.4g} {unit}) and bonded "
+        f"pixels ({lit:.4g} {unit}), rounded"
     )
     return Suggestion(limit, _rounded(middle), text)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.corrections import corrected_unit
 from workbench.errors import Cancelled, NoEventsError
 from workbench.progress import Progress
 from workbench.recipe import Corrections, Events
@@ -28,13 +29,15 @@ class PixelHistory:
     run : number of the run.
     pixel : its place in the flattened detector array.
     indices : int64, the events' numbers in the run.
-    values_adu : float32, NaN where an event has no pixels.
+    values_adu : float32 in `unit`, NaN where an event has no pixels.
+    unit : ``ADU``, or ``keV`` where the pixels are corrected to that.
     """
 
     run: int
     pixel: int
     indices: NDArray[np.int64]
     values_adu: NDArray[np.float32]
+    unit: str = "ADU"
 
 
 def read_event(run: Run, index: int, corrections: Corrections | None = None) -> Event:
@@ -75,11 +78,12 @@ def pixel_history(
     Cancelled
         If `progress` says so.
     """
+    corrections = corrections or Corrections.none()
     total = run.event_count or most
     step = max(1, -(-total // most))
     indices: list[int] = []
     values: list[float] = []
-    for number, event in enumerate(run.events(corrections or Corrections.none(), selection)):
+    for number, event in enumerate(run.events(corrections, selection)):
         if number % step:
             continue  # its pixels are not read
         data = event.data
@@ -90,5 +94,6 @@ def pixel_history(
             if progress.cancelled:
                 raise Cancelled("Reading the pixel's history was cancelled.")
     return PixelHistory(
-        run.number, pixel, np.array(indices, dtype=np.int64), np.array(values, dtype=np.float32)
-    )
+        run.number, pixel, np.array(indices, dtype=np.int64), np.array(values, dtype=np.float32),
+        corrected_unit(corrections, run),
+    )  # fmt: skip

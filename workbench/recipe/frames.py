@@ -17,13 +17,15 @@ class Hits:
     """Which events are hits: those with at least so many peaks (see `workbench.frames.peaks`)."""
 
     min_peaks: int = setting(15, "fewest peaks of a hit")
-    threshold_adu: float = setting(300.0, "height of a peak above zero and its surroundings, ADU")
+    threshold_adu: float = setting(
+        300.0, "height of a peak above zero and its surroundings, ADU; keV of events in keV"
+    )
 
     def __post_init__(self) -> None:
         require(self.min_peaks >= 0, f"a hit cannot have {self.min_peaks} peaks; use 0 or more")
         require(
             self.threshold_adu > 0,
-            f"the threshold of peaks is {self.threshold_adu} ADU; it must be above 0",
+            f"the threshold of peaks is {self.threshold_adu:g}; it must be above 0",
         )
 
 

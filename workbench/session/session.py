@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -65,6 +66,10 @@ class Session:
         self.store = DeployedVersions(self.history, self.results, self.notifier)
         self.constants = DeployedConstants(self.history, self.results)
         self.frames = FramesExport(self.history, self.results, self.jobs, self.notifier)
+        self._looked_at: tuple[object, int] | None = None
+        self._of_run: tuple[tuple[object, int], Detector] | None = None
+        self.subscribe("recipe", self._look_at_run)
+        self._look_at_run()
 
     # ---- what there is -----------------------------------------------------------------------
     @property
@@ -116,14 +121,44 @@ class Session:
 
     @property
     def detector(self) -> Detector:
-        """The detector of the images; before there are any, that of the recipe's address."""
-        geometry = None if self.images is None else self.images.geometry
-        if geometry is not None:
-            return geometry.detector
+        """The detector of the images; before there are any, that of the recipe's address.
+
+        Where detectors of several sizes stand behind an address, the configuration of the first
+        run tells which it is; until that is read, the first of them is supposed.
+        """
+        for made in (self.images, self.preview):
+            if made is not None and made.detector is not None:
+                return made.detector
+        if self._of_run is not None and self._of_run[0] == self._first_run():
+            return self._of_run[1]
         try:
             return detectors.find(self.recipe.experiment.address)
         except WorkbenchError:
             return detectors.DETECTORS[0]
+
+    def _first_run(self) -> tuple[object, int] | None:
+        """Which run tells the detector: experiment and number; None if the address tells it."""
+        experiment = self.recipe.experiment
+        numbers = [number for number in (experiment.dark, *experiment.bright) if number is not None]
+        try:
+            several = len(detectors.sizes(detectors.find(experiment.address))) > 1
+        except WorkbenchError:
+            return None
+        return (experiment, numbers[0]) if several and numbers else None
+
+    def _look_at_run(self) -> None:
+        first = self._first_run()
+        if first is not None and first != self._looked_at:
+            self._looked_at = first
+            self.look("detector of the run", self._read_detector)
+
+    def _read_detector(self) -> None:
+        first = self._first_run()
+        if first is None:
+            return
+        with contextlib.suppress(WorkbenchError):  # it is said when the run is averaged
+            self._of_run = first, pipeline.open_recipe_run(self.recipe, first[1]).detector
+            self.notifier.notify("status")
 
     # ---- listeners and work ------------------------------------------------------------------
     def subscribe(self, topic: Topic, listener: Callable[[], None]) -> None:
@@ -294,7 +329,8 @@ class Session:
         if accepted and decided is not None and not decided.accepted:  # against the search's advice
             if decided.verdict == "not determined":
                 raise WorkbenchError(
-                    f"Quadrant {quadrant} has no offset to use; set one in its map or type it."
+                    f"{self.detector.group_word.capitalize()} {quadrant} has no offset to use; "
+                    "set one in its map or type it."
                 )
             x, y = decided.offset_px
             decisions = decisions.overruling(quadrant, (round(float(x), 3), round(float(y), 3)))
@@ -302,7 +338,7 @@ class Session:
 
     def _decide(self, decisions: Decisions, quadrant: int, dragging: bool = False) -> None:
         recipe = self.recipe.changed("decisions", decisions)
-        self.set_recipe(recipe, f"offset of quadrant {quadrant}", dragging)
+        self.set_recipe(recipe, f"offset of {self.detector.group_word} {quadrant}", dragging)
 
     # ---- versions and files ------------------------------------------------------------------
     @recorded

@@ -246,10 +246,9 @@ class Workbench:
         session = self.session
         self.steps = [
             widgets.Button(
-                tooltip=f"Open the panel “{panel.title}”",
                 layout={"flex": "1 1 auto", "width": "auto"},
             )
-            for panel in self.panels
+            for _ in self.panels
         ]
         for button, panel in zip(self.steps, self.panels, strict=True):
             button.on_click(lambda _, panel=panel: self.open(panel))
@@ -402,6 +401,7 @@ class Workbench:
             state = results.shown_state(panel.step)
             shown = "" if state == State.NOT_STARTED else f" – {state}"
             button.description = f"{GLYPHS[state]} {number} {panel.title}{shown}"
+            button.tooltip = f"Open the panel “{panel.title}”"
             marked(button, "cw-here", panel is self.panel)
             for other in State:
                 marked(button, f"cw-is-{other.name.lower().replace('_', '-')}", other == state)

@@ -134,17 +134,20 @@ class Bridge:
         values: NDArray[np.float32] | None,
         title: str,
         run: int,
+        unit: str = "ADU",
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Show a single event of a run (None: it has no pixels), with the mask if there is one.
 
         Parameters
         ----------
+        unit : of the values.
         is_wanted : whether it still is, once its image is sent.
         """
         with self._sending:
             if not self.view.has_map("assembled"):
                 self._show_deployed_geometry(run)
+            self.view.units = {**self.view.units, EVENT: unit}
             self.view.set_image(EVENT, values)
             if is_wanted():  # another panel may have been opened meanwhile
                 self.view.tiles = SINGLE_EVENT

@@ -20,13 +20,13 @@ ADVICE: dict[Step, dict[State, str]] = {
         State.DEFAULT: "This is the mask of the default thresholds; look at it.",
         State.LOOKED_AT: (
             "Move each threshold until the mask removes bad pixels and nothing else, or keep the "
-            "defaults and go on to the quadrants."
+            "defaults and go on to the {groups}."
         ),
-        State.WARNING: "Read the warnings; change the thresholds, or go on to the quadrants.",
-        State.DONE: "Check what each rule removes, then go on to the quadrants.",
+        State.WARNING: "Read the warnings; change the thresholds, or go on to the {groups}.",
+        State.DONE: "Check what each rule removes, then go on to the {groups}.",
     },
     "alignment": {
-        State.NOT_STARTED: "Find the offsets of the quadrants.",
+        State.NOT_STARTED: "Find the offsets of the {groups}.",
         State.RUNNING: "The offsets are being searched.",
         State.STALE: "Images, mask or settings changed; find the offsets again.",
         State.WARNING: "Read the warnings and compare before and after; then deploy.",
@@ -48,6 +48,7 @@ ADVICE: dict[Step, dict[State, str]] = {
         State.DONE: "The frames are written; DIALS or CrystFEL read them.",
     },
 }
+"""``{groups}`` stands for what the detector's groups are called."""
 FAILED = "It did not work; the reason stands below."
 
 
@@ -67,7 +68,7 @@ def advice(session: Session, step: Step) -> str:
         return reason
     if step == "geometry" and state != State.DONE and (reason := session.store.why_not()):
         return reason
-    return ADVICE[step].get(state, "")
+    return ADVICE[step].get(state, "").format(groups=f"{session.detector.group_word}s")
 
 
 def why_not_next(session: Session, step: Step) -> str:

@@ -72,7 +72,6 @@ class Panel:
         own.
     """
 
-    title = ""
     step: ClassVar[Step]
     arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
     looks: ClassVar[Mapping[str, object]] = {}
@@ -100,6 +99,11 @@ class Panel:
         session.subscribe("status", self._show_status)
         for topic in BUTTON_TOPICS:
             session.subscribe(topic, self.update_buttons)
+
+    @property
+    def title(self) -> str:
+        """Name of the step, on its button and above its advice."""
+        return ""
 
     @property
     def widget(self) -> widgets.Widget:

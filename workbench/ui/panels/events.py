@@ -22,6 +22,7 @@ class EventBrowser:
     Attributes
     ----------
     box : what to display. run, number : which event. previous, next : buttons. text : about it.
+    unit : of its pixels.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -43,6 +44,7 @@ class EventBrowser:
         self._opened: tuple[object, Run] | None = None
         self._is_open = False
         self._filling = False
+        self.unit = "ADU"
         self._tiles = self.view.tiles  # what was shown before
         self.run.observe(lambda change: self._run_chosen(), "value")
         self.number.observe(lambda change: self._read_later(), "value")
@@ -97,6 +99,7 @@ class EventBrowser:
 
     def _read(self) -> None:
         from workbench import pipeline
+        from workbench.corrections import corrected_unit
 
         chosen, index = self.run.value, self.number.value
         if chosen is None:
@@ -113,7 +116,10 @@ class EventBrowser:
         event = pipeline.read_event(run, index, corrections)
         if self._is_open:
             title = f"run {chosen}, event {index}"
-            self.panel.bridge.show_event(event.data, title, chosen, lambda: self._is_open)
+            self.unit = corrected_unit(corrections, run)
+            self.panel.bridge.show_event(
+                event.data, title, chosen, self.unit, lambda: self._is_open
+            )
             self.seen(event, corrections)
 
     def seen(self, event: Event, corrections: Corrections) -> None:

@@ -237,6 +237,8 @@ class FramesPanel(Panel):
 
     def _show_peaks(self) -> None:
         peaks, hits = self.browser.peaks, self.session.recipe.frames.hits
+        self.threshold.unit = self.browser.unit
+        self.whole_adu.description = f"Whole {self.browser.unit}"
         if peaks is None:
             self.threshold.note = "This event has no image."
             return

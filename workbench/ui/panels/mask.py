@@ -315,7 +315,12 @@ class MaskPanel(Panel):
         """Counts as ``cxi.make_dials_mask`` prints them, and the limits."""
         lines = [super().summary()]
         limits = dataclasses.asdict(self.session.recipe.mask.thresholds)
-        lines.append(", ".join(f"{name} {value:g} ADU" for name, value in limits.items()))
+        lines.append(
+            ", ".join(
+                f"{name} {value:g} {self.high.controls[name].unit}"
+                for name, value in limits.items()
+            )
+        )
         if self.session.mask is not None:
             lines += self.session.mask.cctbx_lines()
         return "\n".join(lines)

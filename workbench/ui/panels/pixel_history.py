@@ -99,8 +99,10 @@ class PixelHistoryBox:
                 continue
             value, threshold = float(image.data.flat[history.pixel]), float(getattr(limits, limit))
             if rule.image == "stddev":  # no value of a single event
-                name += f" · standard deviation {value:.3g} ADU, limit {threshold:g}"
+                name += f" · standard deviation {value:.3g} {image.unit}, limit {threshold:g}"
                 continue
             statistics.append((rule.image, value))
             thresholds.append((rule.label, threshold))
-        return PixelEvents(name, history.indices, history.values_adu, statistics, thresholds)
+        return PixelEvents(
+            name, history.indices, history.values_adu, statistics, thresholds, history.unit
+        )

@@ -49,7 +49,7 @@ class QuadrantRow:
     """
 
     def __init__(self, panel: QuadrantsPanel, quadrant: int, name: str) -> None:
-        self.panel, self.quadrant = panel, quadrant
+        self.panel, self.quadrant, self.name = panel, quadrant, name
         self._quiet = False
         self.x, self.y = (
             labelled(
@@ -61,7 +61,7 @@ class QuadrantRow:
         )  # fmt: skip
         self.accepted = labelled(
             widgets.Checkbox, "use",
-            "Move this quadrant in the corrected geometry; off: leave it where it is", "70px",
+            f"Move {name} in the corrected geometry; off: leave it where it is", "70px",
             value=True, indent=False, disabled=True,
         )  # fmt: skip
         self.reset = panel.button(
@@ -128,7 +128,6 @@ class QuadrantsPanel(Panel):
     enlarged : live correlation map of one quadrant, if one was asked for.
     """
 
-    title = "Quadrants"
     step = "alignment"
     looks: ClassVar[Mapping[str, object]] = {
         "tiles": "maximum", "show_rings": True, "show_outlines": True,
@@ -142,7 +141,7 @@ class QuadrantsPanel(Panel):
         self._shown: Alignment | None = None  # whose "after" was shown when it came
         self.find = self.button(
             "Find offsets",
-            "Correlate each quadrant with itself, rotated, over all trial offsets",
+            "Search where the rings of each part of the detector have their centre",
             self._find,
             "primary",
             why_not=self._why_not_find,
@@ -195,7 +194,7 @@ class QuadrantsPanel(Panel):
             )
             for text, what, arrangement in (
                 ("Before", "in the present geometry", "assembled"),
-                ("After", "with the quadrants moved", "corrected"),
+                ("After", "in the corrected geometry", "corrected"),
             )
         )  # fmt: skip
         self.blink = widgets.ToggleButton(
@@ -247,7 +246,8 @@ class QuadrantsPanel(Panel):
         for topic in ("status", "recipe", "alignment"):
             session.subscribe(topic, self._show_stale)
         session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
-        session.subscribe("images", self._make_rows)
+        for detector_known in ("images", "status"):
+            session.subscribe(detector_known, self._make_rows)
         followed: tuple[Topic, ...] = ("images", "mask", "alignment")
         for topic in followed:
             session.subscribe(topic, self._profile_later)
@@ -258,11 +258,16 @@ class QuadrantsPanel(Panel):
         if session.results.search_result is not None:
             self._alignment()
 
+    @property
+    def title(self) -> str:
+        """``Quadrants``, or ``Modules`` of a detector whose modules move one by one."""
+        return f"{self.session.detector.group_word}s".capitalize()
+
     def _make_rows(self) -> None:
         """Make a row for each quadrant of the detector."""
-        groups = self.session.detector.groups
-        if len(groups) != len(self.rows):
-            self.rows = [QuadrantRow(self, n, group.name) for n, group in enumerate(groups)]
+        names = [group.name for group in self.session.detector.groups]
+        if names != [quadrant.name for quadrant in self.rows]:
+            self.rows = [QuadrantRow(self, n, name) for n, name in enumerate(names)]
             self.rows_box.children = [quadrant.widget for quadrant in self.rows]
 
     # ---- buttons that cannot act -------------------------------------------------------------
@@ -304,6 +309,7 @@ class QuadrantsPanel(Panel):
             return
         self.ranking.value = "Comparing the images …"
         groups = len(session.detector.groups)
+        clear = f"clear {session.detector.group_word}s"
 
         def act() -> None:
             ranked = pipeline.rank_pictures(session.recipe, images, session.mask)
@@ -311,7 +317,7 @@ class QuadrantsPanel(Panel):
                 [image.name, f"{image.mean_cc:.4f}", f"{image.clear} of {groups}"]
                 for image in ranked
             ]
-            self.ranking.value = table(["image", "mean CC", "clear quadrants"], rows) + note_text(
+            self.ranking.value = table(["image", "mean CC", clear], rows) + note_text(
                 "The setting “image” decides which of the two of all bright runs is used."
             )
 
@@ -436,12 +442,12 @@ class QuadrantsPanel(Panel):
         self._draw_large()
         for shown, quadrant in zip(self.rows, alignment.quadrants, strict=True):
             shown.show(quadrant)
-        line = alignment.calibrant_line
+        line, word = alignment.calibrant_line, alignment.present.detector.group_word
         calibrated = note_text(line) if line else ""
         self.verdict.value = (
             f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}. An offset is the "
-            "displacement of the ring centre in pixels of lab x, y; the quadrant is moved by minus "
-            f"the offset. {calibrated}{warning_text(alignment.warnings)}"
+            f"displacement of the ring centre in pixels of lab x, y; the {word} is moved by "
+            f"minus the offset. {calibrated}{warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
         self._offer_maximum(alignment)

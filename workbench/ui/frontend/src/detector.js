@@ -10,6 +10,7 @@ export class Detector {
     const [down, across] = facts.asicGrid;
     this.name = facts.name;
     this.groups = facts.groups;
+    this.groupWord = facts.groupWord;
     this.modules = facts.modules;
     this.rows = facts.rows;
     this.columns = facts.columns;

@@ -23,7 +23,7 @@ import { signed } from "./numbers.js";
 const SECTION_HEIGHT = 62;
 const OFFSET_COLOUR = "#D55E00";
 const HINT =
-  "Click or drag: set this quadrant's offset here. White: peak of the map and half its height; " +
+  "Click or drag: set the offset here. White: peak of the map and half its height; " +
   "orange: offset in force and 1 σ. Arrow keys: move it by 0.1 px, with Shift by 1 px. " +
   "Delete: back to the offset found.";
 const SECTIONS = "Sections of the map through its peak: along x (solid, blue) and along y (dashed, orange)";

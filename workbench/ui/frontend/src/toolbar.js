@@ -107,16 +107,20 @@ export function makeToolbar(view) {
   follow("can_draw", () => {
     drawing.hidden = !model.get("can_draw");
   });
-  const ringsApart = toggle(
-    "rings_by_group",
-    "by quadrant",
-    "Rings of each quadrant about its own centre in the present geometry, instead of the beam",
-  );
+  const ringsApart = toggle("rings_by_group", "", "");
   const offerApart = () => {
     ringsApart.hidden = !model.get("show_rings") || !model.get("group_offsets_px").length;
   };
   view.when(["group_offsets_px"], offerApart);
   follow("show_rings", offerApart);
+  const outlines = toggle("show_outlines", "Outlines", "");
+  follow("detector_facts", () => {
+    const word = view.detector.groupWord;
+    ringsApart.textContent = `by ${word}`;
+    ringsApart.setAttribute("aria-label", `by ${word}`);
+    ringsApart.title = `Rings of each ${word} about its own centre in the present geometry, instead of the beam`;
+    outlines.title = `Outlines and names of the ${word}s`;
+  });
   const layouts = "Sensors in the present geometry, in the corrected geometry, or stacked as in the file";
   return element(
     "div",
@@ -133,7 +137,7 @@ export function makeToolbar(view) {
     group(
       toggle("show_rings", "Rings", "Rings of the calibrant about the beam"),
       ringsApart,
-      toggle("show_outlines", "Outlines", "Outlines and names of the quadrants"),
+      outlines,
       toggle(
         "blink",
         "Blink",

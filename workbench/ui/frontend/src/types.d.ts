@@ -24,6 +24,8 @@ export interface DetectorFacts {
   pixelMm: number;
   /** Modules of each group: from `start` to before `stop`. */
   groups: { name: string; start: number; stop: number }[];
+  /** What its groups are called: quadrant, or module. */
+  groupWord: string;
 }
 
 /** Which detector pixel lies at each place of a picture. */
