@@ -46,7 +46,14 @@ def test_no_hits_say_so_and_end_with_status_1(dump):
     status, out, err = dump("--hits", "100000", "--format", "nxmx")
     assert status == 1
     assert "0 frames, 2 no hit" in out
-    assert "No event has 100000 peaks; the most is" in err
+    assert "workbench dump: No event has 100000 peaks; the most is" in err
+
+
+def test_events_that_the_run_does_not_have_are_named(dump):
+    status, out, err = dump("--events", "1,5000")
+    assert status == 0
+    assert "1 event: 1 frame" in out
+    assert "Not in the run, or left out by other settings: event 5000." in err
 
 
 def test_files_that_are_there_are_not_overwritten(dump):

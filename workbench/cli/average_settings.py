@@ -81,7 +81,8 @@ def corrections_of(args: argparse.Namespace) -> Corrections:
                 tell(
                     "-g has no effect on raw data (-R)."
                     if args.raw_data
-                    else "-g has no effect on frames without --calib-dir and its pedestals."
+                    else "-g has no effect on frames without --calib-dir and its pedestals.",
+                    args.verb,
                 )
             return Corrections.none()
         if args.gain_mask_value is not None:
@@ -203,6 +204,6 @@ def deploy(args: argparse.Namespace, run: Run, images: RunImages) -> dict[str, A
     return {**constants.describe(), "files": {kind: str(p) for kind, p in paths.items()}}
 
 
-def tell(text: str) -> None:
+def tell(text: str, verb: str = "average") -> None:
     """Write a line for people on standard error."""
-    print(f"workbench average: {text}", file=sys.stderr)
+    print(f"workbench {verb}: {text}", file=sys.stderr)

@@ -133,16 +133,16 @@ def run(args: argparse.Namespace) -> int:
                 overwrite=args.overwrite,
             )
         except Cancelled as error:
-            tell(str(error))
+            tell(str(error), "dump")
             return progress.status or 130
     for warning in written.warnings:
-        tell(warning)
+        tell(warning, "dump")
     if args.json:
         print(json.dumps(written.describe(), indent=2))
     else:
         _print(written)
     if not written.count and not written.warnings:
-        tell("No frame was written; the table says why.")
+        tell("No frame was written; the table says why.", "dump")
     return 0 if written.count else 1
 
 
@@ -152,7 +152,8 @@ def _print(written: FramesWritten) -> None:
         if row.note:
             notes[row.note] = notes.get(row.note, 0) + 1
     left_out = "".join(f", {count} {note}" for note, count in notes.items())
-    print(f"{len(written.rows)} events: {written.count} frames{left_out}")
+    events, frames = len(written.rows), written.count
+    print(f"{events} event{'s' * (events != 1)}: {frames} frame{'s' * (frames != 1)}{left_out}")
     size = size_text(sum(path.stat().st_size for path in written.files))
     if len(written.files) > 3:
         print(f"Saving {len(written.files)} files in {written.folder}, {size}")
@@ -196,7 +197,8 @@ def _tell_space(args: argparse.Namespace, opened: Run) -> None:
     if most > free:
         tell(
             f"Up to {size_text(most)} may be written, {there} has {size_text(free)} free; "
-            "--resume goes on after a full disk."
+            "--resume goes on after a full disk.",
+            "dump",
         )
 
 

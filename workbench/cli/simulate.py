@@ -72,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
         "recipe": str(sample.recipe),
     }
     runs = f"dark run {DARK_RUN}, bright runs {' and '.join(map(str, BRIGHT_RUNS))}"
+    head = [f"Experiment  {EXPERIMENT}: {runs}, {events} events each"]
+    if args.crystals:
+        head.append(f"Crystals    run {CRYSTAL_RUN}, {args.crystals} still patterns of lysozyme")
     average = (
         f"  workbench average --experiment {EXPERIMENT} --run {DARK_RUN} "
         f"--psdm-dir {shlex.quote(str(sample.folder))} --detz-offset {DETZ_OFFSET_MM} --raw-data"
     )
-    return _tell(
-        args.json, places, [f"Experiment  {EXPERIMENT}: {runs}, {events} events each"],
-        f"{average}\nor the whole calibration at once:\n",
-    )  # fmt: skip
+    return _tell(args.json, places, head, f"{average}\nor the whole calibration at once:\n")
 
 
 def _tell(as_json: bool, places: dict[str, object], head: list[str], before_report: str) -> int:

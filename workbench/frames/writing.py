@@ -231,7 +231,7 @@ def write_frames(
             f"{run.experiment} run {run.number} has no events to write"
             + (f"; left out: {reasons}." if reasons else ".")
         )
-    return _finished(job, rows)
+    return _finished(job, rows, selection)
 
 
 def estimate_bytes(run: EventSource, events: int, format: str, whole_adu: bool = False) -> int:
@@ -654,7 +654,7 @@ def _batch_on_worker(packed: bytes) -> list[FrameRow]:
         return _write_batch(job, number, job.run.events(), pool, 1, lambda rows: None)
 
 
-def _finished(job: _Job, rows: list[FrameRow]) -> FramesWritten:
+def _finished(job: _Job, rows: list[FrameRow], selection: Events | None) -> FramesWritten:
     written = [row for row in rows if row.written]
     files = tuple(job.folder / name for name in dict.fromkeys(row.file for row in written))
     distances = [row.distance_mm for row in written if row.distance_mm is not None]
@@ -671,6 +671,10 @@ def _finished(job: _Job, rows: list[FrameRow]) -> FramesWritten:
             f"No event has {job.hits.min_peaks} peaks; the most is {max(peaks)}. Lower the number "
             "of peaks or their threshold."
         )
+    absent = sorted({*(selection or Events()).indices} - {row.event for row in rows})
+    if absent:
+        some = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
+        warnings.append(f"Not in the run, or left out by other settings: event {some}.")
     beside: list[Path] = []
     write_beside = getattr(kind.load(), "write_beside", None)
     if write_beside is not None and written:
