@@ -12,7 +12,8 @@ NPM := npm --prefix $(FRONTEND)
 
 # With COVERAGE=1 the Python tests also say which lines they reach (see `make coverage`).
 COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
-UNIT := $(BIN)/python -m pytest -n 2 --dist loadgroup $(COVERED)
+# Tests of a file stay in one process, so that its fixtures are made once. BLAS takes one core of two.
+UNIT := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(COVERED)
 
 .PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
   hooks docs film docs-version release bench clean

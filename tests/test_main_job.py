@@ -13,10 +13,7 @@ from workbench.cli import main
 from workbench.geometry import Geometry
 from workbench.simulate.truth import SCENE, faulty_pixels, read_truth
 
-pytestmark = [
-    pytest.mark.xdist_group("job"),  # its fixtures are made once
-    pytest.mark.usefixtures("aligned_once"),
-]
+pytestmark = pytest.mark.usefixtures("aligned_once")
 
 ADDRESS = "CxiDs1.0:Cspad.0"
 TOLERANCE_PX = 0.25

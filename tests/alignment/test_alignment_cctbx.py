@@ -15,8 +15,6 @@ from workbench.images import DetectorImage, read_image, write_image
 from workbench.recipe import AlignmentSettings
 from workbench.simulate import powder_image
 
-pytestmark = pytest.mark.xdist_group("cctbx")  # its image is made once
-
 TRUTH = np.array([[-3.0, 2.0], [4.0, -5.0], [-6.0, -1.0], [2.0, 7.0]])
 SINGLE = AlignmentSettings(method="cctbx", multi_angle=False)
 

@@ -11,8 +11,6 @@ from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
 
-pytestmark = pytest.mark.xdist_group("maps")  # its fixtures are made once
-
 TRUTH = np.array([[3.3, -2.4], [-4.6, 5.2], [6.5, 1.1], [-2.2, -7.7]])
 
 MAPS_ONLY = AlignmentSettings(refine="none")

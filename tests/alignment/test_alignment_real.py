@@ -7,8 +7,6 @@ from workbench.alignment import align_quadrants
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
 
-pytestmark = pytest.mark.xdist_group("real ring")
-
 TABLED = np.array([[-0.71, 1.23], [2.12, 3.49], [2.14, -2.51], [-2.21, -4.25]])
 """Offsets of a circle fit of arc points that shares nothing with ours."""
 

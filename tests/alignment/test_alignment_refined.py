@@ -24,8 +24,6 @@ from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings, Decisions
 from workbench.simulate import powder_image
 
-pytestmark = pytest.mark.xdist_group("refined")  # its fixtures are made once
-
 TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
 
 

@@ -11,8 +11,6 @@ from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.simulate import powder_image
 
-pytestmark = pytest.mark.xdist_group("ring fit")
-
 TRUTH = np.array([[1.9, -0.8], [-0.7, -1.6], [1.2, 0.5], [-1.4, 1.1]])
 
 

@@ -12,7 +12,7 @@ from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
 from workbench.simulate import powder_image
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sensor shifts")]
+pytestmark = pytest.mark.slow
 
 TRUTH = np.array([[5.36, 1.54], [-3.38, -7.31], [7.58, 1.55], [-4.64, 6.57]])
 TRUE = Geometry.ideal()

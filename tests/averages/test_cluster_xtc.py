@@ -14,8 +14,6 @@ from workbench.errors import FileFormatError
 from workbench.recipe import Events
 from workbench.runs import Run
 
-pytestmark = pytest.mark.xdist_group("cluster")  # its fixtures are made once
-
 PSANA = wb.Corrections.psana()
 
 
@@ -52,7 +50,7 @@ def assert_identical(one, other):
     assert not one.partial
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_workers_gives_what_threads_give(run, expected, workers):
     with cluster(workers) as local:
         for corrections, images in expected.items():

@@ -9,8 +9,6 @@ import pytest
 import workbench as wb
 from workbench.cli import VERBS, main
 
-pytestmark = pytest.mark.xdist_group("docs")  # the site is built once
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.xdist_group("pages"),  # its fixtures are made once
-    pytest.mark.usefixtures("aligned_once"),
-]
+pytestmark = pytest.mark.usefixtures("aligned_once")
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("pages", Path(__file__).with_name("pages.py"))
@@ -80,8 +77,9 @@ def type_commands(text):
             )
 
 
-LONG = ("howto/weak-rings.md", "howto/at-slac-and-nersc.md", "reference/python/alignment.md",
-        "reference/python/recipes.md", "howto/many-runs.md")  # fmt: skip
+LONG = ("howto/hand-over.md", "howto/weak-rings.md", "howto/at-slac-and-nersc.md",
+        "howto/many-runs.md", "reference/python/alignment.md",
+        "reference/python/recipes.md")  # fmt: skip
 PAGES = [
     pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])
     for page in WITH_COMMANDS

@@ -23,7 +23,6 @@ def indexing():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("indexing")
 def test_crystals_are_indexed_with_the_aligned_geometry_as_with_the_true_one(indexing, tmp_path):
     results = indexing.compare(tmp_path, shots=5, seed=1416, which="acd")
     deployed, aligned, true = (results[name] for name in "acd")

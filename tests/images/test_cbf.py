@@ -252,7 +252,8 @@ def test_a_death_of_cbflib_is_a_refusal(packed, tmp_path, monkeypatch, library):
     (tmp_path / "pycbf.py").write_text(library)
     (tmp_path / "x.cbf").write_bytes(packed)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(guarded, "MOST_SECONDS", 5)
+    if "sleep" in library:
+        monkeypatch.setattr(guarded, "MOST_SECONDS", 1)
     with pytest.raises(FileFormatError, match="compressed pixels") as caught:
         read_image(tmp_path / "x.cbf")
     assert "\n" not in str(caught.value)

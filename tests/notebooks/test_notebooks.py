@@ -14,8 +14,6 @@ import pytest
 
 from workbench.geometry import GeometryStore
 
-pytestmark = pytest.mark.xdist_group("notebooks")  # its fixtures are made once
-
 _spec = importlib.util.spec_from_file_location("expected", Path(__file__).with_name("expected.py"))
 expected = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(expected)

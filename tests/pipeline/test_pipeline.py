@@ -11,10 +11,7 @@ from workbench import pipeline
 from workbench.errors import Cancelled, RecipeError, RunNotFoundError
 from workbench.recipe import Experiment, Images, Recipe, decided, recipe_from_text
 
-pytestmark = [
-    pytest.mark.xdist_group("pipeline"),  # its fixtures are made once
-    pytest.mark.usefixtures("aligned_once"),
-]
+pytestmark = pytest.mark.usefixtures("aligned_once")
 
 
 @pytest.fixture(scope="module")

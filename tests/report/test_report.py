@@ -25,8 +25,6 @@ from workbench.report.export import find_browser
 from workbench.report.reproduce import ReportContent, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
 
-pytestmark = pytest.mark.xdist_group("report")  # its fixtures are made once
-
 LIMIT = 8_000_000
 
 

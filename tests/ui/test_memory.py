@@ -15,7 +15,7 @@ from workbench.ui.app import Workbench
 
 def resident_mb():
     """Memory of this process, MB."""
-    gc.collect()
+    give_back()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
@@ -70,7 +70,7 @@ def test_a_closed_workbench_leaves_nothing_behind(image_set, monkeypatch):
     until = time.monotonic() + 60
     while any(one() is not None for one in left) and time.monotonic() < until:
         time.sleep(0.1)
-        give_back()
+        gc.collect()
     assert [one() for one in left] == [None] * 10
     # each held 115 MB
     assert resident_mb() - memory < 100
