@@ -54,6 +54,7 @@ def test_killed_at_any_file_system_call_it_leaves_the_old_or_the_new_state(quick
         assert seen[state, 0] == 1  # the last case ran past the last call
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_any_call_leaves_everything_as_it_was(quick_folder):
     cases = drive("fail", quick_folder)
     refused = [case for case in cases if case["status"] == 1]
