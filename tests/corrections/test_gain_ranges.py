@@ -10,7 +10,6 @@ from workbench.averages.accumulators import make_accumulator
 from workbench.constants import constants_folder, write_constants
 from workbench.corrections import (
     corrected_unit,
-    make_constants,
     make_corrector,
     unit_of_steps,
 )
@@ -263,9 +262,7 @@ def test_jungfrau_takes_bits_00_01_and_11_and_gives_no_value_for_10():
     assert (bits == 2).any()
 
 
-def test_one_dark_run_gives_no_constants_of_a_detector_with_gain_ranges(tmp_path):
-    with pytest.raises(ConstantsError, match="has 7 pedestals, one in each gain range"):
-        make_constants(SimpleNamespace(detector=QUAD))
+def test_constants_of_one_range_are_not_written_as_those_of_all(tmp_path):
     with pytest.raises(ConstantsError, match=r"must have the shape \(7, 4, 352, 384\)"):
         write_constants(
             np.zeros(EPIX10KA_QUAD.shape), tmp_path / "0-end.data", QUAD.address, "pedestals"

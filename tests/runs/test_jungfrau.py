@@ -10,9 +10,11 @@ import pytest
 from xtc_builder import run_bytes, write, xtc
 
 import workbench as wb
+from workbench.cli import main
+from workbench.constants import constants_folder, read_constants
 from workbench.detectors import JUNGFRAU_05M, JUNGFRAU_4M
 from workbench.errors import FileFormatError
-from workbench.recipe import Experiment, Recipe
+from workbench.recipe import Experiment, Output, Recipe
 from workbench.session import Session
 from workbench.ui.panels.quadrants import QuadrantsPanel
 
@@ -110,3 +112,75 @@ def test_a_session_takes_the_size_from_the_configuration_before_anything_is_aver
     assert session.detector is JUNGFRAU_05M
     session.change("experiment.address", "CxiDs1.0:Cspad.0")
     assert panel.title == "Quadrants"
+
+
+def write_dark(folder, number, gain_range, pedestal, faults=()):
+    """A dark run of 12 events with all pixels in one range, noise of 3 ADU; 10 are bad bits."""
+    random = np.random.default_rng(number)
+    noise = random.integers(-5, 6, (12, *pedestal.shape))  # 3.2 ADU
+    frames = (pedestal + noise).astype(np.uint16) | np.uint16((0, 1, 3)[gain_range] << 14)
+    for event, place, raw in faults:
+        frames[event, *place] = raw
+    content = run_bytes([[data(each)] for each in frames], cfg=[config(1)], run=number)
+    write(folder, content, run=number, prefix="cxitest")
+    return frames & 0x3FFF
+
+
+@pytest.mark.slow
+def test_dark_runs_of_the_three_ranges_give_the_constants_that_psana_reads(tmp_path, capsys):
+    xtc_dir, calib_dir = tmp_path / "xtc", tmp_path / "calib"
+    shape, random = JUNGFRAU_05M.shape, np.random.default_rng(8)
+    true = [random.integers(low, low + 200, shape) for low in (2900, 14300, 14400)]
+    stuck = [(slice(None), (0, 300, 400), 0x0BB8)]  # 3000 in the first range, always
+    shown = [
+        write_dark(xtc_dir, 10, 0, true[0], [(4, (0, 7, 9), 2 << 14 | 3000)]),
+        write_dark(xtc_dir, 11, 1, true[1], stuck),
+        write_dark(xtc_dir, 12, 2, true[2]),
+    ]
+    of_experiment = ["average", "-x", "cxitest", "-a", ADDRESS, "--xtc-dir", str(xtc_dir), "-R",
+                     "--calib-dir", str(calib_dir), "-o", str(tmp_path / "out")]  # fmt: skip
+    assert main([*of_experiment, "-r", "10-12", "--deploy-constants"]) == 0
+    assert "g0 of run 10 (12 events), g1 of run 11 (12 events), g2 of" in capsys.readouterr().out
+    read = {
+        kind: read_constants(calib_dir, ADDRESS, kind, 15, JUNGFRAU_05M)
+        for kind in ("pedestals", "pixel_rms", "pixel_status")
+    }
+    assert read["pedestals"].shape == (3, *shape)
+    text = constants_folder(calib_dir, ADDRESS, "pedestals") / "10-end.data"
+    assert np.loadtxt(text).shape == (3 * 512, 1024)  # as numpy, and psana, read it
+    for gain_range, frames in enumerate(shown):
+        counted = np.ones(frames.shape, bool)
+        counted[4, 0, 7, 9] = gain_range > 0  # bad bits there in one event
+        expected, rms = frames.mean(axis=0, where=counted), frames.std(axis=0, where=counted)
+        np.testing.assert_allclose(read["pedestals"][gain_range], expected, atol=2e-3)
+        np.testing.assert_allclose(read["pixel_rms"][gain_range], rms, atol=2e-3)
+    bad = read["pixel_status"]
+    assert (bad[0, 0, 7, 9], bad[2, 0, 300, 400]) == (64, 0)
+    assert bad[1, 0, 300, 400] & 64
+    assert (bad != 0).mean() < 1e-3
+
+    run = wb.open_run("cxitest", 11, ADDRESS, xtc_dir=xtc_dir, calib_dir=calib_dir)
+    event = next(iter(run.events(wb.Corrections(pedestal=True))))
+    assert abs(np.median(event.data)) < 30.0  # 1 ADU here is 30 of the first range
+    assert main([*of_experiment, "-r", "12", "--deploy-constants", "20-end"]) == 0
+    assert "g2 of run 12 (12 events); g0, g1 as deployed before" in capsys.readouterr().out
+    assert main([*of_experiment, "-r", "10,11", "--deploy-constants"]) == 1
+    assert "10-end.data is deployed already" in capsys.readouterr().err
+
+    geometry = constants_folder(calib_dir, ADDRESS, "geometry")
+    geometry.mkdir()
+    wb.Geometry.ideal(JUNGFRAU_05M).write(geometry / "0-end.data")
+    of_run = Experiment(
+        name="cxitest",
+        address=ADDRESS,
+        dark=11,
+        bright=(10,),
+        xtc_dir=str(xtc_dir),
+        calib_dir=str(calib_dir),
+    )
+    session = Session(Recipe(experiment=of_run, output=Output(folder=str(tmp_path / "out"))))
+    session.compute_images()
+    session.wait(60)
+    plan = session.constants.plan(session.store.open(), 30)
+    assert "gain range g1 of run 11 (12 events); g0, g2 as deployed before" in plan.facts[0]
+    np.testing.assert_array_equal(plan.dark.pedestals[[0, 2]], read["pedestals"][[0, 2]])

@@ -14,6 +14,7 @@ from workbench.cli.average_settings import (
     check_deployment,
     corrections_of,
     deploy,
+    deploy_ranges,
     describe_steps,
     numbers,
     runner_of,
@@ -27,6 +28,7 @@ from workbench.errors import Cancelled, GeometryError, NoEventsError
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
+    from workbench.corrections import RangeDark
     from workbench.geometry import Geometry
     from workbench.runs import Run
 
@@ -99,8 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     files(
         "--deploy-constants", nargs="?", const="", metavar="FIRST-LAST",
-        help="make pedestals, pixel_rms and pixel_status from this dark run and put them into "
-        "the calibration directory for these runs (default: RUN-end); needs --raw-data",
+        help="make pedestals, pixel_rms and pixel_status from this dark run (of a detector with "
+        "gain ranges from dark runs, one of each range) and put them into the calibration "
+        "directory for these runs (default: RUN-end, the first RUN); needs --raw-data",
     )  # fmt: skip
 
     work = parser.add_argument_group("work").add_argument
@@ -120,13 +123,15 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     results: list[dict[str, Any]] = []
     merged: RunImages | None = None
+    darks: list[RangeDark] = []
     geometry, status = None, 0
-    many = len(args.run) > 1
-    for number in _present(args) if many else args.run or [0]:
+    many, deploys = len(args.run) > 1, args.deploy_constants is not None
+    for number in _present(args) if many and not deploys else args.run or [0]:
         try:
-            images, geometry, result, status = _average(args, _open(args, number))
+            run = _open(args, number)
+            images, geometry, result, status = _average(args, run, darks)
         except NoEventsError as error:
-            if not many:
+            if not many or deploys:
                 raise
             tell(f"run {number} is left out: {error}")
             continue
@@ -135,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
             status = 130
             break
         results.append(result)
-        if many:
+        if many and not deploys:  # dark runs to be deployed have each another gain range
             merged = _larger(merged, images)
         if status:
             break
@@ -148,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
         span = RunSpan([result["run"] for result in results])
         name = merged.file_name(_names(args)["maximum"], merged.extension, run=span)
         document["merged_maximum"] = _save_merged(args, merged, geometry, name, span)
+    if darks and not status:
+        document["constants"] = deploy_ranges(args, run, darks)
     if args.json:
         print(json.dumps(document, indent=2))
     return status
@@ -169,10 +176,14 @@ def _present(args: argparse.Namespace) -> list[int]:
 
 
 def _average(
-    args: argparse.Namespace, run: Run
+    args: argparse.Namespace, run: Run, darks: list[RangeDark]
 ) -> tuple[RunImages, Geometry | None, dict[str, Any], int]:
-    """Average one run and write its images; also gives the exit status."""
+    """Average one run and write its images; also gives the exit status.
+
+    Constants of its gain range are added to `darks`, if constants are to be deployed.
+    """
     from workbench.averages import average_run
+    from workbench.corrections import range_dark
 
     if args.deploy_constants is not None:
         check_deployment(args, run)
@@ -212,6 +223,8 @@ def _average(
     if args.deploy_constants is not None:
         if images.partial:
             tell("Constants are not made from a partial average.")
+        elif run.detector.gain_ranges is not None:
+            darks.append(range_dark(images, run))
         else:
             result["constants"] = deploy(args, run, images)
     return images, geometry, result, progress.status

@@ -12,6 +12,7 @@ from workbench.recipe import Corrections, Events
 
 if TYPE_CHECKING:
     from workbench.averages import Dask, RunImages, Threads
+    from workbench.corrections import DarkConstants, RangeDark
     from workbench.runs import Run
 
 
@@ -150,8 +151,6 @@ def _check_deployment(args: argparse.Namespace) -> None:
         raise WorkbenchError("Constants are made from a dark run, not from frames of other files.")
     if not args.raw_data:
         raise WorkbenchError("Constants are made from raw data; give --raw-data as well.")
-    if len(args.run) > 1:
-        raise WorkbenchError("Constants are made from one dark run; give one --run.")
     _run_range(args.deploy_constants, args.run[0])
 
 
@@ -173,12 +172,16 @@ def check_deployment(args: argparse.Namespace, run: Run) -> None:
     Raises
     ------
     WorkbenchError
-        If there is no calibration directory, or constants for these runs are there.
+        If there is no calibration directory, or constants for these runs are there, or there are
+        several runs of a detector without gain ranges.
     """
-    from workbench.corrections import refuse_deployed, refuse_gain_ranges
+    from workbench.corrections import refuse_deployed
 
-    refuse_gain_ranges(run.detector)
-    refuse_deployed(_calib_dir(run), run.address, *_run_range(args.deploy_constants, run.number))
+    if len(args.run) > 1 and run.detector.gain_ranges is None:
+        raise WorkbenchError(
+            f"Constants of the {run.detector.name} are made from one dark run; give one --run."
+        )
+    refuse_deployed(_calib_dir(run), run.address, *_run_range(args.deploy_constants, args.run[0]))
 
 
 def _calib_dir(run: Run) -> Path:
@@ -189,16 +192,38 @@ def _calib_dir(run: Run) -> Path:
 
 def deploy(args: argparse.Namespace, run: Run, images: RunImages) -> dict[str, Any]:
     """Make constants of a dark run's images and deploy them; gives their summary."""
-    from workbench.corrections import deploy_dark_constants, make_constants
+    from workbench.corrections import make_constants
 
-    constants = make_constants(images)
-    first, last = _run_range(args.deploy_constants, run.number)
     comment = f"from {run.experiment} run {run.number}, {images.count} events"
+    return _deploy(args, run, make_constants(images), comment)
+
+
+def deploy_ranges(args: argparse.Namespace, run: Run, darks: list[RangeDark]) -> dict[str, Any]:
+    """Deploy constants of all gain ranges from dark runs; gives their summary."""
+    from workbench.corrections import join_ranges
+
+    first, _ = _run_range(args.deploy_constants, args.run[0])
+    joined = join_ranges(darks, _calib_dir(run), run.address, first)
+    if not args.json:
+        print(f"Gain ranges: {joined.describe()}")
+    comment = f"from {run.experiment}: {joined.describe()}"
+    return {
+        "gain_ranges": {dark.name: dark.run for dark in darks},
+        "gain_ranges_kept": list(joined.kept),
+        **_deploy(args, run, joined.constants, comment),
+    }
+
+
+def _deploy(
+    args: argparse.Namespace, run: Run, constants: DarkConstants, comment: str
+) -> dict[str, Any]:
+    from workbench.corrections import deploy_dark_constants
+
+    first, last = _run_range(args.deploy_constants, args.run[0])
     paths = deploy_dark_constants(constants, _calib_dir(run), run.address, first, last, comment)
     if not args.json:
-        bad = constants.describe()["bad_pixels"]
         reasons = ", ".join(f"{n} {why}" for why, n in constants.counts.items() if n)
-        print(f"{bad} pixels have a status ({reasons or 'none'})")
+        print(f"{constants.bad_pixels} pixels have a status ({reasons or 'none'})")
         for path in paths.values():
             print(f"Deployed {path}")
     return {**constants.describe(), "files": {kind: str(p) for kind, p in paths.items()}}

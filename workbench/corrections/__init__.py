@@ -13,8 +13,8 @@ from workbench.corrections.dark import (
     deploy_dark_constants,
     make_constants,
     refuse_deployed,
-    refuse_gain_ranges,
 )
+from workbench.corrections.dark_ranges import AllRanges, RangeDark, join_ranges, range_dark
 from workbench.corrections.gain_ranges import BankCommonMode, RangeCorrector
 from workbench.corrections.steps import (
     CommonMode,
@@ -26,6 +26,7 @@ from workbench.corrections.steps import (
 )
 
 __all__ = [
+    "AllRanges",
     "AnyCorrector",
     "BankCommonMode",
     "CommonMode",
@@ -36,13 +37,15 @@ __all__ = [
     "Pedestals",
     "PixelGain",
     "RangeCorrector",
+    "RangeDark",
     "StatusMask",
     "Step",
     "corrected_unit",
     "deploy_dark_constants",
+    "join_ranges",
     "make_constants",
     "make_corrector",
+    "range_dark",
     "refuse_deployed",
-    "refuse_gain_ranges",
     "unit_of_steps",
 ]

@@ -22,8 +22,11 @@ STATUS_BITS: dict[int, str] = {
     8: "intensity too small",
     16: "average too large",
     32: "average too small",
+    64: "gain bits of no range, or not of the run's",
 }
-"""Bits of pixel_status, as today's dark processing of psana writes them."""
+"""Bits of pixel_status, as today's dark processing of psana writes them; the last one is for
+detectors with gain ranges."""
+OTHER_RANGE = 64
 
 DARK_KINDS = ("pedestals", "pixel_rms", "pixel_status")
 """Constants that are made from a dark run."""
@@ -57,8 +60,9 @@ class DarkConstants:
 
     Attributes
     ----------
-    pedestals, pixel_rms : float32 of the detector's shape, ADU.
-    pixel_status : int32 of the detector's shape; 0 is good, else bits of `STATUS_BITS`.
+    pedestals, pixel_rms : float32 of the detector's shape, ADU; of all gain ranges together
+        ``(ranges, modules, rows, columns)``.
+    pixel_status : int32 of that shape; 0 is good, else bits of `STATUS_BITS`.
     counts : pixels with each bit, by its meaning.
     limits : smallest and largest rms and average of good pixels, ADU.
     """
@@ -69,10 +73,16 @@ class DarkConstants:
     counts: dict[str, int]
     limits: dict[str, tuple[float, float]]
 
+    @property
+    def bad_pixels(self) -> int:
+        """Pixels with a status, in any gain range."""
+        bad = self.pixel_status != 0
+        return int(np.count_nonzero(bad.any(axis=0) if bad.ndim == 4 else bad))
+
     def describe(self) -> dict[str, Any]:
         """Summary as plain values."""
         return {
-            "bad_pixels": int(np.count_nonzero(self.pixel_status)),
+            "bad_pixels": self.bad_pixels,
             "counts": self.counts,
             "limits_adu": {name: list(pair) for name, pair in self.limits.items()},
         }
@@ -100,7 +110,9 @@ def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> Dark
 
     Parameters
     ----------
-    images : raw images of a dark run, e.g. a `workbench.averages.RunImages`.
+    images : raw images of a dark run, e.g. a `workbench.averages.RunImages`. Of a detector with
+        gain ranges these are constants of the one range that the run shows; see
+        `workbench.corrections.range_dark`.
     limits : what a good pixel keeps.
 
     Notes
@@ -114,7 +126,6 @@ def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> Dark
         If there are too few events, or the images are of corrected events.
     """
     limits = limits or DarkLimits()
-    refuse_gain_ranges(images.detector)
     if images.count < LEAST_EVENTS:
         raise ConstantsError(
             f"{images.count} dark events are too few for constants; use at least {LEAST_EVENTS}."
@@ -141,29 +152,19 @@ def make_constants(images: DarkImages, limits: DarkLimits | None = None) -> Dark
         saturated = limits.intensity_max or images.detector.adc_max_adu
         status[(images.maximum >= saturated) & ((status & (1 | 16)) != 0)] |= 4
     status[~read] |= 2 | 8 | 32
+    bits = dict(STATUS_BITS)
+    if images.detector.gain_ranges is None:
+        del bits[OTHER_RANGE]
+    else:  # events in which a pixel had gain bits of no range are left out of its average
+        of_module = images.pixel_count.max(axis=(1, 2), keepdims=True)
+        status[images.pixel_count < of_module] |= OTHER_RANGE
     return DarkConstants(
         np.where(read, average, 0.0).astype(np.float32),
         np.where(read, rms, 0.0).astype(np.float32),
         status,
-        {meaning: int(np.count_nonzero(status & bit)) for bit, meaning in STATUS_BITS.items()},
+        {meaning: int(np.count_nonzero(status & bit)) for bit, meaning in bits.items()},
         ranges,
     )
-
-
-def refuse_gain_ranges(detector: Detector) -> None:
-    """Refuse a detector whose pixels have a pedestal in each gain range.
-
-    Raises
-    ------
-    ConstantsError
-        Saying what to do instead.
-    """
-    if detector.gain_ranges is not None:
-        raise ConstantsError(
-            f"A pixel of the {detector.name} has {detector.gain_ranges.count} pedestals, one in "
-            "each gain range, and a dark run shows one of them; deploy its constants with psana's "
-            "tools."
-        )
 
 
 def half_below_zero(average: NDArray[np.float64], read: NDArray[np.bool_] | None = None) -> bool:

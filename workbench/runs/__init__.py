@@ -17,8 +17,10 @@ from workbench.runs.psdm import (
 from workbench.runs.run import XtcRun, open_run
 from workbench.runs.subset import EventSubset
 from workbench.runs.xtc.decoders import ModulePixels
+from workbench.runs.xtc.events import GAIN_MAP_CHANGES
 
 __all__ = [
+    "GAIN_MAP_CHANGES",
     "Corrector",
     "Event",
     "EventSource",

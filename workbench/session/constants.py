@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench import pipeline
 from workbench.errors import ConstantsError
 from workbench.session.history import History
 from workbench.session.results import Results
 from workbench.session.status import State
 
 if TYPE_CHECKING:
+    from workbench.averages import RunImages
     from workbench.corrections import DarkConstants
     from workbench.geometry import GeometryStore
     from workbench.mask import Mask
@@ -81,7 +83,6 @@ class DeployedConstants:
             If there is nothing to write, a file is there already, or the folder may not be written.
         """
         from workbench.constants import constants_folder
-        from workbench.corrections import make_constants
         from workbench.corrections.dark import DARK_KINDS
 
         if reason := self.why_not():
@@ -92,13 +93,11 @@ class DeployedConstants:
         dark_images = None if images is None else images.dark
         chosen = self.results.mask if mask else None
         if dark and dark_images is not None:
-            made = make_constants(dark_images)
-            bad = made.describe()["bad_pixels"]
+            made, source = self._of_dark_run(dark_images, store, first_run)
             why = "; ".join(f"{count} {what}" for what, count in made.counts.items() if count)
             facts.append(
-                f"Pedestals, noise and status are of dark run {dark_images.run}, "
-                f"{dark_images.count} events; {bad} pixels have a status"
-                + (f" ({why})." if why else ".")
+                f"Pedestals, noise and status are of {source}; {made.bad_pixels} pixels have a "
+                "status" + (f" ({why})." if why else ".")
             )
         if chosen is not None:
             facts.append(f"The mask is the present one; it masks {chosen.masked} pixels.")
@@ -117,6 +116,18 @@ class DeployedConstants:
             first_run, last_run, paths, tuple(facts), f"from {', '.join(runs)}",
             Path(store.calib_dir), store.address, made, chosen,
         )  # fmt: skip
+
+    def _of_dark_run(
+        self, images: RunImages, store: GeometryStore, first_run: int
+    ) -> tuple[DarkConstants, str]:
+        """Constants of the dark run, and what they are of, in words."""
+        from workbench.corrections import join_ranges, make_constants, range_dark
+
+        if images.detector.gain_ranges is None:
+            return make_constants(images), f"dark run {images.run}, {images.count} events"
+        run = pipeline.open_recipe_run(self.history.recipe, images.run)
+        joined = join_ranges([range_dark(images, run)], store.calib_dir, store.address, first_run)
+        return joined.constants, f"gain range {joined.describe()}"
 
     def deploy(self, plan: ConstantsPlan, comment: str = "") -> dict[str, Path]:
         """Write what a plan says; gives the files by kind.

@@ -36,6 +36,8 @@ from workbench.runs.xtc.streams import Item, Journal, Stream, Watch, merge_strea
 
 NO_DATA = "detector not in the event"
 UNREADABLE = "not readable"
+GAIN_MAP_CHANGES = "changes within the run; the first one is used"
+"""Of the gain map, in the sentence about it."""
 MAX_SOURCES = 4096
 
 Place = tuple[XtcFile, Xtc]
@@ -154,8 +156,8 @@ class EventReader:
             or not _same_codes(config.gain_code, self.config.gain_code)
         ):
             self.journal.note(
-                f"{file.path}, byte {xtc.offset}: the gain map of {address_of(xtc.phy)} changes "
-                "within the run; the first one is used."
+                f"{file.path}, byte {xtc.offset}: the gain map of {address_of(xtc.phy)} "
+                f"{GAIN_MAP_CHANGES}."
             )
         return config
 
