@@ -6,6 +6,7 @@ import argparse
 import shlex
 
 from workbench.detectors import DEFAULT_ADDRESS
+from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
 
 
@@ -28,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write run 80 too: N still patterns of lysozyme, for workbench dump and DIALS",
     )  # fmt: skip
     parser.add_argument(
+        "--range-darks", action="store_true",
+        help="write dark runs of the other gain ranges too (jungfrau4m: runs 11 and 12), for "
+        "workbench average --deploy-constants",
+    )  # fmt: skip
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace a sample experiment that is there"
     )
     parser.add_argument("--json", action="store_true", help="print the places as JSON")
@@ -37,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the experiment and say where things are."""
     if args.detector != "cspad":
         return _run_switching(args)
+    if args.range_darks:
+        raise WorkbenchError("The CSPAD has no gain ranges; leave --range-darks out.")
     from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
     from workbench.simulate.truth import (
         BRIGHT_RUNS,
@@ -101,7 +109,6 @@ def _tell(as_json: bool, places: dict[str, object], head: list[str], before_repo
 
 def _run_switching(args: argparse.Namespace) -> int:
     """Write the sample experiment of a detector that switches its gain."""
-    from workbench.errors import WorkbenchError
     from workbench.simulate.experiment import DEFAULT_EVENTS
     from workbench.simulate.switching import (
         BRIGHT_RUN,
@@ -121,6 +128,7 @@ def _run_switching(args: argparse.Namespace) -> int:
             seed=DEFAULT_SEED if args.seed is None else args.seed,
             progress=progress,
             overwrite=args.overwrite,
+            range_darks=args.range_darks,
         )
     sample = made.sample
     places = {

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,8 @@ class Sample:
     payloads : writes the detector's objects.
     stages : gain ranges in the order a pixel goes through them.
     switch_adu : a signal beyond this makes a pixel go on to the next stage.
+    forced : writes objects of a detector all of whose pixels are in the second stage, the third, …,
+        for dark runs of these; empty where no dark run can show them.
     """
 
     detector: Detector
@@ -88,6 +91,7 @@ class Sample:
     stages: tuple[Stage, ...]
     switch_adu: float
     scene: Scene
+    forced: tuple[Callable[[], Payloads], ...] = ()
 
     @property
     def tree(self) -> str:
@@ -114,7 +118,7 @@ SAMPLES = {
         JUNGFRAU_4M, "cxisim0020", 10020, "CXI", Jungfrau4MPayloads,
         (Stage(0, 0, 41.5, 3000.0, 8.0), Stage(1, 1, -1.39, 14500.0, 4.0),
          Stage(2, 3, -0.11, 14500.0, 4.0)),
-        12000.0, _SCENE,
+        12000.0, _SCENE, (partial(Jungfrau4MPayloads, 3), partial(Jungfrau4MPayloads, 4)),
     ),
 }  # fmt: skip
 """Sample experiments by the name given on the command line."""
@@ -156,10 +160,12 @@ def write_switching_experiment(
     progress: Progress | None = None,
     *,
     overwrite: bool = False,
+    range_darks: bool = False,
 ) -> SwitchingExperiment:
     """Write a sample experiment of one of `SAMPLES`: dark run 10 and bright run 20.
 
-    The same arguments give the same bytes. It is made whole or not at all.
+    `range_darks` adds dark runs 11, 12, … of the other gain ranges, for their pedestals. The same
+    arguments give the same bytes. It is made whole or not at all.
 
     Raises
     ------
@@ -176,13 +182,19 @@ def write_switching_experiment(
             f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
         )
     sample, folder, progress = SAMPLES[name], Path(folder), progress or Silent()
+    if range_darks and not sample.forced:
+        raise WorkbenchError(
+            f"No dark run of the {sample.detector.name} shows the other gain range of its sample "
+            "experiment; leave --range-darks out."
+        )
     refuse_tree(folder, overwrite, sample.tree)
     truth = _make_truth(sample, seed)
     texts = _texts(sample, truth, events)
     refuse_other_files(folder, texts, overwrite, sample.tree)
     pixels, ranges = sample.detector.pixels, sample.detector.gain_ranges
     assert ranges is not None
-    needed = 5 * pixels * events + 14 * ranges.count * pixels + 30_000_000
+    runs = 2 + range_darks * len(sample.forced)
+    needed = 5 * pixels * events * runs // 2 + 14 * ranges.count * pixels + 30_000_000
     with workshop(folder, needed, overwrite) as hidden:
         for file, text in texts.items():
             path = hidden / file
@@ -190,7 +202,7 @@ def write_switching_experiment(
             path.write_text(text, encoding="utf-8")
         made = SwitchingExperiment(hidden, sample)
         _write_constants(truth, made)
-        _write_runs(truth, made, events, progress)
+        _write_runs(truth, made, events, range_darks, progress)
         move_in(hidden, folder, sample.tree)
         (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
     return SwitchingExperiment(folder, sample)
@@ -350,7 +362,9 @@ def _lines(
     return rows.tobytes()
 
 
-def _write_runs(truth: _Truth, made: SwitchingExperiment, events: int, progress: Progress) -> None:
+def _write_runs(
+    truth: _Truth, made: SwitchingExperiment, events: int, range_darks: bool, progress: Progress
+) -> None:
     sample, detector = made.sample, made.sample.detector
     made.xtc_dir.mkdir(parents=True)
     (made.folder / sample.tree / MARKER).write_text("Written by workbench simulate.\n")
@@ -367,29 +381,40 @@ def _write_runs(truth: _Truth, made: SwitchingExperiment, events: int, progress:
     response = response.astype(np.float32)
     bits = np.array([stage.bits << 14 for stage in sample.stages], np.uint16)
     table, frame = normal_table(), np.empty(detector.shape, np.uint16)
-    for number, run in enumerate((DARK_RUN, BRIGHT_RUN)):
+    runs = [(DARK_RUN, 0, sample.payloads), (BRIGHT_RUN, 0, sample.payloads)]
+    if range_darks:
+        runs += [(DARK_RUN + stage, stage, of) for stage, of in enumerate(sample.forced, start=1)]
+    for number, (run, first, payloads) in enumerate(runs):
         random = np.random.RandomState([truth.seed % 2**32, 13, run])
         bright = run == BRIGHT_RUN
         intensities = shot_intensities(random, events, 0.15) * bright
         with RunWriter(
-            made.xtc_dir, run, start_s=_START_S[run], address=detector.address,
-            prefix=f"e{sample.experiment_id}", payloads=sample.payloads(),
+            made.xtc_dir, run, start_s=_start_s(run), address=detector.address,
+            prefix=f"e{sample.experiment_id}", payloads=payloads(),
             events_per_chunk=(events + 3) // 4,
         ) as writer:  # fmt: skip
             for event in range(events):
                 raise_if_cancelled(progress, "Writing the sample experiment")
-                progress.update(number * events + event, 2 * events, f"run {run}")
+                progress.update(number * events + event, len(runs) * events, f"run {run}")
                 common_mode = random.normal(0, _COMMON_MODE_ADU, detector.modules)
+                if first:
+                    common_mode[:] = 0  # it is of the first stage alone
                 read_out_ranges(
-                    light, float(intensities[event]), truth.pedestal, truth.noise, response,
-                    common_mode, sample.switch_adu, bits, truth.seed, run, event, table, frame,
+                    light, float(intensities[event]), truth.pedestal[first:], truth.noise[first:],
+                    response[first:], common_mode, sample.switch_adu, bits[first:], truth.seed, run,
+                    event, table, frame,
                 )  # fmt: skip
                 writer.event(
                     frame,
                     codes=(40, 140) if bright else (40, 162),
                     photon_energy_ev=PHOTON_ENERGY_EV if bright else None,
                 )
-    progress.update(2 * events, 2 * events, "done")
+    progress.update(len(runs) * events, len(runs) * events, "done")
+
+
+def _start_s(run: int) -> int:
+    """Begin of a run, seconds since 1970; dark runs of further ranges follow the first."""
+    return _START_S[run] if run in _START_S else _START_S[DARK_RUN] + 600 * (run - DARK_RUN)
 
 
 README = """\

@@ -47,11 +47,22 @@ class Epix10k2MPayloads:
 
 @dataclass(frozen=True)
 class Jungfrau4MPayloads:
-    """Objects of a Jungfrau 4M whose pixels switch their gain by themselves."""
+    """Objects of a Jungfrau 4M.
+
+    Attributes
+    ----------
+    gain_mode : Jungfrau::ConfigV4's: 0 pixels switch their gain by themselves; 3 and 4
+        (ForcedGain1, ForcedGain2) all are in the second and third range, as in dark runs of these.
+    """
+
+    gain_mode: int = 0
 
     def config(self) -> tuple[Kind, bytes]:
         """Jungfrau::ConfigV4 for up to 32 modules."""
-        head = pack("<4I2H3d8H", *JUNGFRAU_4M.shape, 200, 0, 1, 0.0, 1e-5, 2e-3, *[0] * 8)
+        head = pack(
+            "<4I2H3d8H", *JUNGFRAU_4M.shape, 200, self.gain_mode, 1, 0.0, 1e-5, 2e-3,
+            *[0] * 8,
+        )  # fmt: skip
         return Kind.JUNGFRAU_CONFIG, head + bytes(32 * 24)
 
     def element(
