@@ -91,6 +91,26 @@ def calibrate(sample: SampleExperiment) -> tuple[wb.Mask, Geometry, Geometry]:
     return mask, aligned.geometry, deployed
 
 
+def stills_process(frames: Path, *settings: str) -> dict[str, str]:
+    """Run ``dials.stills_process`` beside the frames; gives the environment DIALS needs."""
+    folder = frames.parent
+    (folder / "stills.phil").write_text(PHIL)
+    # Debian's cctbx has not this compiled module, which is imported but not used here
+    (folder / "missing").mkdir(exist_ok=True)
+    (folder / "missing" / "xfel_mono_sim_ext.py").touch()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        ["dials.stills_process", "stills.phil", frames.name, *settings],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(folder / "missing")},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+    return environment
+
+
 def index(
     sample: SampleExperiment, folder: Path, geometry: Geometry, mask: wb.Mask | None
 ) -> Indexed:
@@ -107,21 +127,7 @@ def index(
         detz_offset_mm=DETZ_OFFSET_MM,
         compression="gzip",
     )
-    (folder / "stills.phil").write_text(PHIL)
-    # Debian's cctbx has not this compiled module, which is imported but not used here
-    (folder / "missing").mkdir()
-    (folder / "missing" / "xfel_mono_sim_ext.py").touch()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    command = ["dials.stills_process", "stills.phil", written.files[0].name]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(folder / "missing")},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+    environment = stills_process(written.files[0])
     read = subprocess.run(
         [DEBIAN_PYTHON, "-c", READ, str(folder)],
         env=environment,

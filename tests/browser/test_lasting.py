@@ -56,7 +56,8 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     ), what="a notebook saved")  # fmt: skip
 
     notebook.open("restart.ipynb")  # the page anew, the kernel as it is
-    page.wait_for_selector(".cw-steps button", timeout=60_000)
+    steps = page.locator(".cw-steps button").first
+    notebook.until(steps.is_visible, what="the workbench in the page that is loaded anew")
     notebook.wait_text(".cw-map-title", "Q3")
     page.wait_for_function(
         """() => { const c = document.querySelector('canvas[data-image="maximum"]');
@@ -74,6 +75,7 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     notebook.step(3)
     notebook.kernel("from workbench.session import recent")
     notebook.says("recent.remembered()[0].stage", "Stage(panel='alignment', aligned=True)")
+    assert notebook.problems == []
 
     page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -85,7 +87,8 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     notebook.says("bench.session.status('alignment').state", "done")
     assert notebook.kernel("print(bench.session.alignment.offsets_px.tolist())") == offsets
     assert notebook.kernel("print(bench.panel.title)") == "Quadrants"
-    assert notebook.problems == []
+    # until the cells run again, widgets of any kind speak to a kernel that is gone
+    assert [one for one in notebook.problems if "Cannot send" not in one] == []
 
 
 @pytest.mark.slow
