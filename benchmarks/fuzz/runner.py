@@ -136,7 +136,10 @@ def _child(target, files, folder, shared, end, seed):  # type: ignore[no-untyped
     executions = behind = 0
     while time.monotonic() < end:
         which = rng.randrange(len(files))
-        content = damaged(contents[which], contents, places[which], rng)
+        if target.change is not None:
+            content = target.change(contents[which], rng)
+        else:
+            content = damaged(contents[which], contents, places[which], rng)
         path = folder / files[which].name
         path.write_bytes(content)
         passed = not target.behind

@@ -9,12 +9,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from struct import pack
+from zlib import crc32
 
 import numpy as np
 
 import workbench as wb
 from benchmarks.fuzz.damage import telling_places, type_places
-from workbench.detectors import CSPAD, CSPAD_2X2
+from benchmarks.fuzz.hdf5_files import frames_file, sums_file
+from benchmarks.fuzz.pickles import pickled
+from workbench.detectors import (
+    AGIPD_1M,
+    CSPAD,
+    CSPAD_2X2,
+    EPIX10KA_QUAD,
+    JUNGFRAU_4M,
+    Detector,
+)
 from workbench.errors import WorkbenchError
 from workbench.images import DetectorImage
 from workbench.mask import Mask
@@ -22,9 +32,12 @@ from workbench.runs.xtc.decoders import DECODERS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "runs"))
 import test_compression as packing
+import test_epix10ka as epix10ka
+import test_jungfrau as jungfrau
 import xtc_builder as x
 
 Read = Callable[[Path], object]
+Change = Callable[[bytes, random.Random], bytes]
 _HEADINGS = rb"Content-|X-Binary-|loop_|\n_|ASIC|descr|shape|EDF|Dim_|\x00\x01"
 
 
@@ -40,6 +53,7 @@ class Target:
         reader is handed what comes after a header.
     places : where in a file damage tells most.
     beside : names of files that `read` leaves beside its own.
+    change : makes a file to read of a good one; empty damages its bytes.
     """
 
     name: str
@@ -48,6 +62,7 @@ class Target:
     behind: str = ""
     places: Callable[[bytes], Sequence[int]] = lambda content: ()
     beside: tuple[str, ...] = ()
+    change: Change | None = None
 
 
 TARGETS: dict[str, Target] = {}
@@ -59,12 +74,13 @@ def _add(
     read: Read,
     behind: str = "",
     places: Callable[[bytes], Sequence[int]] = lambda content: telling_places(content, _HEADINGS),
+    change: Change | None = None,
 ) -> None:
     def made(folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         return seeds(folder)
 
-    TARGETS[name] = Target(name, made, read, behind, places)
+    TARGETS[name] = Target(name, made, read, behind, places, change=change)
 
 
 def _files(**contents: bytes | str) -> Callable[[Path], list[Path]]:
@@ -224,6 +240,116 @@ _add(
     places=lambda content: range(0, 120, 4),
 )
 
+
+def _switching_runs() -> dict[str, bytes]:
+    """Runs of the detectors that switch their gain, of few modules, by experiment."""
+    quad = epix10ka.frame(4)
+    module = jungfrau.frame(1)
+    clock = [x.evr(40), x.ebeam()]
+    quads = [[epix10ka.data(quad), *clock], [epix10ka.data(quad, damage=1 << 14)], clock]
+    modules = [[jungfrau.data(module, version), *clock] for version in (1, 2)]
+    return {
+        "mfxquad": x.run_bytes(quads, [epix10ka.config(4)]),
+        "mfxolder": x.run_bytes(quads, [epix10ka.config(4, 1)]),
+        "cxijungfrau": x.run_bytes(modules, [jungfrau.config(1)]),
+        "cxifirst": x.run_bytes(modules, [jungfrau.config(1, 1)]),
+    }
+
+
+def _switching_seeds(folder: Path) -> list[Path]:
+    paths = []
+    for experiment, content in _switching_runs().items():
+        paths.append(folder / f"{experiment}-r0074-s00-c00.xtc")
+        paths[-1].write_bytes(content)
+    return paths
+
+
+def _read_switching(path: Path) -> None:
+    experiment = path.name.partition("-")[0]
+    address = epix10ka.ADDRESS[4] if experiment.startswith("mfx") else jungfrau.ADDRESS
+    run = wb.open_run(experiment, 74, address, xtc_dir=path.parent)
+    _ = run.gain_code, run.low_gain, run.describe()
+    for event in run.events():
+        _ = event.raw, event.wavelength_angstrom, event.event_codes
+
+
+_add(
+    "xtc-switching",
+    _switching_seeds,
+    _read_switching,
+    "workbench.runs.xtc.events:EventReader._event",
+    type_places,
+)
+
+
+def _object(content: bytes) -> tuple[int, int, bytes]:
+    """Type, version and payload of an object."""
+    contains = int.from_bytes(content[12:16], "little")
+    return contains & 0xFFFF, contains >> 16 & 0x7FFF, content[20:]
+
+
+def _switching_objects() -> dict[str, bytes]:
+    """Payloads by ``KIND-VERSION``; that of an element with one of its configuration's detector."""
+    objects = [epix10ka.config(4, version) for version in (1, 2)]
+    objects += [jungfrau.config(2, version) for version in (1, 2, 3, 4)]
+    objects += [epix10ka.data(epix10ka.frame(4))]
+    objects += [jungfrau.data(jungfrau.frame(1), version) for version in (1, 2)]
+    parts = map(_object, objects)
+    return {f"{kind}-{version}": payload for kind, version, payload in parts}
+
+
+def _read_switching_object(path: Path) -> object:
+    """Read a payload under its own type and version, or under another."""
+    from workbench.runs.xtc.decoders import CONFIG_DECODERS, ELEMENT_DECODERS
+    from workbench.runs.xtc.decoders.base import PayloadError
+
+    payload = path.read_bytes()
+    kind, version = map(int, path.name.split("-"))
+    rng = random.Random(crc32(payload[:4000]))
+    version = rng.choice((version, version, version, 1, 2, 3, 4, 9))
+    packed = rng.random() < 0.1
+    try:
+        if kind in CONFIG_DECODERS:
+            config = CONFIG_DECODERS[kind].read_config(_xtc(kind, version, payload), payload)
+            return config.gain_code, config.low_gain.sum(), config.same_as(config)
+        builder = epix10ka.config(4) if kind == 118 else jungfrau.config(rng.choice((1, 2)))
+        config_kind, config_version, content = _object(builder)
+        config = CONFIG_DECODERS[config_kind].read_config(
+            _xtc(config_kind, config_version, content), content
+        )
+        xtc = _xtc(kind, version, payload, packed)
+        return ELEMENT_DECODERS[kind].read_element(xtc, memoryview(bytearray(payload)), config)
+    except PayloadError:
+        return None
+
+
+_add(
+    "payload-switching",
+    lambda folder: _files(**_switching_objects())(folder),
+    _read_switching_object,
+    places=lambda content: range(0, min(len(content), 1200), 4),
+)
+
+
+def _datagrams() -> bytes:
+    """Headers of XTC2 datagrams with nothing in them: a configuration, then events."""
+    services = [2, 4, 6, 8, *[12] * 20, 9, 7, 5, 3]
+    extents = [12 + 8 * (number % 5) for number in range(len(services))]
+    return b"".join(
+        pack("<IIIIHHI", number, 7, service << 24, 0, 0, 1, extent) + bytes(extent - 12)
+        for number, (service, extent) in enumerate(zip(services, extents, strict=True))
+    )
+
+
+def _read_datagrams(path: Path) -> int:
+    from workbench.runs.psana_run import count_events
+
+    return count_events(path)
+
+
+_add("xtc2", _files(**{"mfx-r0001-s000-c000__xtc2": _datagrams()}), _read_datagrams,
+     places=lambda content: range(0, len(content), 4))  # fmt: skip
+
 # ---- images --------------------------------------------------------------------------------------
 
 _SMALL = (np.arange(CSPAD_2X2.pixels) % 1000).reshape(CSPAD_2X2.shape)
@@ -298,6 +424,82 @@ def _fabio(folder: Path) -> list[Path]:
 
 _add("fabio", _fabio, _read_frames, "workbench.images.files:fabio_frame")
 
+
+def _read_found_frames(path: Path) -> None:
+    """Read frames and image; nothing is damaged but what the file says, so no look elsewhere."""
+    import workbench.hdf5
+
+    workbench.hdf5._look_through = lambda *state: None  # type: ignore[assignment]
+    _read_frames(path)
+
+
+def _read_sums(path: Path) -> None:
+    import workbench.hdf5
+
+    workbench.hdf5._look_through = lambda *state: None  # type: ignore[assignment]
+    for name in ("epix_calib", "epix_calib_square", "epix_calib_dropped", "epix_calib_max"):
+        try:
+            wb.read_image(f"{path}:{name}")
+        except WorkbenchError:
+            continue
+
+
+for _name, _make, _reader in (
+    ("frames-hdf5", frames_file, _read_found_frames),
+    ("sums-hdf5", sums_file, _read_sums),
+):
+    _add(
+        _name,
+        _files(x__h5=_make(random.Random(0), odd=0)),
+        _reader,
+        change=lambda content, rng, make=_make: make(rng, odd=rng.choice((1, 1, 2, 4))),
+    )
+
+_add(
+    "frames-hdf5-damaged",
+    _files(x__h5=frames_file(random.Random(0), odd=0)),
+    _read_frames,
+    "workbench.runs.frame_files:_find_dataset",
+    lambda content: telling_places(content, rb"TREE|HEAP|SNOD|OHDR|GCOL|BTHD|FRHP|\x00\x08\x00"),
+)
+
+
+def _frame_cbf(folder: Path) -> list[Path]:
+    image = DetectorImage(
+        _FULL.astype(np.float32), geometry=wb.Geometry.ideal(), distance_mm=120.0,
+        wavelength_angstrom=1.3, timestamp=1.4e9, provenance={"event": 7, "peaks": 12},
+    )  # fmt: skip
+    wb.write_image(image, folder / "cxim1416-r0074-e000007.cbf")
+    return [folder / "cxim1416-r0074-e000007.cbf"]
+
+
+def _read_frame_cbf(path: Path) -> None:
+    run = wb.open_frames(path)
+    for event in run.events():
+        _ = event.raw, event.wavelength_angstrom, event.distance_mm, run.geometry
+
+
+_add("frames-cbf", _frame_cbf, _read_frame_cbf, "workbench.images.cbf:_pixel_data")
+
+
+def _table_seeds(folder: Path) -> list[Path]:
+    from workbench.frames.table import FrameRow, write_table
+
+    row = FrameRow(3, "2016-02-21T03:06:40.123456789Z", 1456023999, 5, 7, 9500.0, 1.3, 120.5, 12,
+                   "x.h5", 0, "")  # fmt: skip
+    write_table([row, dataclasses.replace(row, event=4, file="", note="no hit")], folder / "x.csv")
+    return [folder / "x.csv"]
+
+
+def _read_table(path: Path) -> object:
+    from workbench.frames.table import read_table
+
+    return read_table(path)
+
+
+_add("frames-table", _table_seeds, _read_table,
+     places=lambda content: telling_places(content, rb",|\n"))  # fmt: skip
+
 # ---- masks ---------------------------------------------------------------------------------------
 
 _MASK = Mask.from_good(_SMALL % 7 > 1)
@@ -318,6 +520,21 @@ for _name, _ending, _behind in (
         return [path]
 
     _add(f"mask-{_name}", _mask_seeds, lambda path, name=_name: wb.read_mask(path, name), _behind)
+
+
+def _any_masks(folder: Path) -> list[Path]:
+    """Mask files of which nothing but the content tells the format."""
+    paths = []
+    for name, ending in (("dials", ".pickle"), ("dials", ".pickle.gz"), ("npy", ".npy")):
+        paths.append(folder / f"mask{ending}")
+        wb.write_mask(_MASK, paths[-1], name)
+    return paths
+
+
+_add("mask-any", _any_masks, wb.read_mask)
+_add("mask-pickle-operations", _files(x__pickle=pickled(random.Random(0))), wb.read_mask,
+     "workbench.mask.formats.unpickle:_Unpickler",
+     change=lambda content, rng: pickled(rng))  # fmt: skip
 
 # ---- geometry, constants -------------------------------------------------------------------------
 
@@ -342,6 +559,25 @@ _add("crystfel", _geometry("x.geom"), _geometries,
      lambda content: telling_places(content, rb"\n|="))  # fmt: skip
 
 
+def _other_geometries(ending: str, **detectors: Detector) -> Callable[[Path], list[Path]]:
+    def write(folder: Path) -> list[Path]:
+        paths = [folder / f"{name}{ending}" for name in detectors]
+        for path, detector in zip(paths, detectors.values(), strict=True):
+            wb.Geometry.ideal(detector).write(path)
+        return paths
+
+    return write
+
+
+_add("geom-others", _other_geometries(".geom", epix=EPIX10KA_QUAD, jungfrau=JUNGFRAU_4M,
+                                      agipd=AGIPD_1M),
+     _geometries, "workbench.geometry.formats.crystfel:parse_crystfel",
+     lambda content: telling_places(content, rb"\n|="))  # fmt: skip
+_add("coordinates", _other_geometries(".npy", small=CSPAD_2X2), _geometries,
+     "workbench.geometry.formats.coordinates:modules_from_positions",
+     lambda content: [*range(0, 120, 4), *range(128, len(content), 997)])  # fmt: skip
+
+
 def _read_constants(path: Path) -> object:
     from workbench.constants.text import read_constants_file
 
@@ -357,6 +593,42 @@ _add(
     _read_constants,
     "workbench.constants.text:parse_constants",
 )
+
+_PEDESTALS = np.arange(CSPAD_2X2.pixels).reshape(CSPAD_2X2.shape) % 900
+
+
+def _pixel_constants(folder: Path) -> list[Path]:
+    from workbench.constants.store import write_constants
+
+    for kind in ("pedestals", "pixel_status"):
+        write_constants(_PEDESTALS, folder / kind, _SMALL_ADDRESS, kind)
+    (folder / "common_mode").write_text("# DTYPE float64\n1 50 50 100 10 20\n")
+    return [folder / kind for kind in ("pedestals", "pixel_status", "common_mode")]
+
+
+def _read_pixel_constants(path: Path) -> object:
+    """Constants of a run, out of a calibration directory whose file names are odd as well."""
+    import shutil
+
+    from workbench.constants import constants_folder
+    from workbench.constants.store import read_common_mode, read_constants
+
+    calib = path.parent / "calib"
+    shutil.rmtree(calib, ignore_errors=True)
+    folder = constants_folder(calib, _SMALL_ADDRESS, path.name)
+    folder.mkdir(parents=True)
+    rng = random.Random(crc32(path.read_bytes()))
+    begin, end = (rng.choice(("0", "00", "7", "74", "999999999999999999999")) for _ in range(2))
+    shutil.copyfile(path, folder / f"{begin}-{rng.choice((end, 'end', 'end', 'end'))}.data")
+    (folder / "HISTORY").mkdir(exist_ok=True)
+    if path.name == "common_mode":
+        return read_common_mode(calib, _SMALL_ADDRESS, 74)
+    return read_constants(calib, _SMALL_ADDRESS, path.name, 74)
+
+
+_SMALL_ADDRESS = "CxiDsu.0:Cspad2x2.0"
+_add("constants-of-a-run", _pixel_constants, _read_pixel_constants,
+     "workbench.constants.text:parse_constants")  # fmt: skip
 
 # ---- recipe, report, store, averages -------------------------------------------------------------
 
@@ -444,6 +716,41 @@ def _read_store(path: Path) -> None:
 
 
 _add("store", _store_seeds, _read_store, places=lambda content: telling_places(content, rb'[":]'))
+
+
+def _history_seeds(folder: Path) -> list[Path]:
+    """HISTORY of our own lines, of calibman's, and of both."""
+    store_seeds = _store_seeds(folder)
+    ours = next(path for path in store_seeds if path.name == "HISTORY").read_text()
+    theirs = "file:0-end.data  copy of:/reg/x.data  user:a  at:2016-02-21  comment:none\n"
+    for name, text in (("ours", ours * 3), ("both", ours + theirs + ours), ("theirs", theirs)):
+        (folder / name).write_text(text)
+    return [folder / "ours", folder / "both", folder / "theirs"]
+
+
+def _read_history(path: Path) -> None:
+    """Look at a store with this HISTORY and nothing else changed, then change it."""
+    good = path.parent / "seeds" / "calib"
+    if not good.exists():
+        return
+    store = wb.GeometryStore(good, _ADDRESS)
+    history = store.folder / "HISTORY"
+    history.write_bytes(path.read_bytes())
+    for switch in store.switches():
+        _ = switch.moved, str(switch)
+    store.verify()
+    store.preview(_STORED)
+    if crc32(path.read_bytes()) % 20 == 0:
+        store.rollback(0, "back")
+        store.rollback(1, "and on")
+        last = store.switches()[-1]
+        assert (last.action, last.version) == ("rollback", 1), f"the last line says {last.line}"
+    assert [version.number for version in store.history()] == [0, 1], "a version is lost"
+
+
+_STORED = wb.Geometry.ideal()
+_add("history", _history_seeds, _read_history,
+     places=lambda content: telling_places(content, rb"[ :]|\n"))  # fmt: skip
 
 
 def _archives(folder: Path) -> list[Path]:

@@ -1,5 +1,9 @@
 """The command line: verbs, spellings, one-line errors, exit status."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from workbench.cli import VERBS, Parser, main
@@ -39,6 +43,29 @@ def test_interrupted_while_it_imports_it_says_so(capsys, monkeypatch):
     assert capsys.readouterr().err == (
         "workbench average: interrupted; nothing more was written.\n"
     )
+
+
+def test_an_interrupt_that_a_library_makes_another_error_of_is_one_still(capsys, monkeypatch):
+    """As numpy does while it is imported."""
+
+    def interrupted(name):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ImportError("a library cannot be loaded") from error
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("workbench.cli.import_module", interrupted)
+    assert main(["average", "--run", "74"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_interrupted_before_the_command_is_read_it_ends_without_a_word():
+    early = "import signal, workbench.__main__; signal.raise_signal(signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT  # which a shell shows as 130
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["calibrate"], ["mask", "--no-such-option"]])

@@ -12,6 +12,7 @@ import pytest
 
 from workbench.errors import VersionStoreError
 from workbench.geometry import Geometry, GeometryStore
+from workbench.geometry.store import files
 from workbench.geometry.store.folder import VersionFolder
 
 ADDRESS = "CxiDs1.0:Cspad.0"
@@ -165,6 +166,66 @@ def test_an_absurd_number_does_not_stop_deployments(store):
     assert store.deploy(NEW).number == 0
     assert store.deploy(OTHER).number == 1
     assert store.current().geometry() == OTHER
+
+
+# ---- file systems without locks ------------------------------------------------------------------
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def without_locks(request, monkeypatch):
+    """What NFS without its lock service and Lustre mounted without locks answer."""
+
+    def lockf(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(files.fcntl, "lockf", lockf)
+
+
+def test_without_locks_processes_and_threads_deploy_one_after_the_other(store, without_locks):
+    OLD.write(store.link)
+
+    def deploy(number):
+        store.deploy(OLD.move_quadrants([(number, 0)] * 4))
+
+    children = []
+    for number in range(3):
+        children.append(os.fork())
+        if not children[-1]:
+            status = 70
+            try:
+                deploy(number)
+                status = 0
+            finally:
+                os._exit(status)
+    threads = [threading.Thread(target=deploy, args=(number,)) for number in (3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert [version.number for version in store.history()] == list(range(6))
+    assert store.version(0).geometry() == OLD
+    assert store.verify() == []
+    assert not (store.folder / files.HELD).exists()
+
+
+def test_without_locks_what_a_killed_process_leaves_is_named(store, without_locks, monkeypatch):
+    store.deploy(OLD)
+    before = contents(store)
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(os, "replace", lambda *_: os._exit(9))
+        store.deploy(NEW)
+    os.waitpid(pid, 0)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 0.05)
+    with pytest.raises(VersionStoreError, match=rf"lock.held: .*, process {pid} has been .*remove"):
+        store.deploy(OTHER)
+    assert contents(store).items() >= before.items()
+    assert store.current().geometry() == OLD
+    (store.folder / files.HELD).unlink()
+    store.deploy(OTHER)
+    assert store.current().geometry() == OTHER
+    assert store.verify() == []
 
 
 # ---- failing disks -------------------------------------------------------------------------------

@@ -153,17 +153,6 @@ def test_a_file_system_without_hard_links_is_good_enough(tmp_path, monkeypatch):
     assert store.verify() == []
 
 
-def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
-    def lockf(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(store_files.fcntl, "lockf", lockf)
-    store = GeometryStore(tmp_path / "calib", ADDRESS)
-    with pytest.raises(VersionStoreError, match="No locks available"):
-        store.deploy(IDEAL)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_lock_held_for_too_long_is_said(tmp_path, monkeypatch):
     def lockf(*_):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
@@ -57,20 +60,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit status (0 good, 1 refused, 2 wrong usage)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in arguments if not word.startswith("-")), None)
+    with _interrupts() as interrupts:
+        try:
+            return _run(arguments, wanted)
+        except KeyboardInterrupt:
+            return _interrupted(wanted)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except Exception as error:
+            if interrupts:  # a library that was being imported made another error of it
+                return _interrupted(wanted)
+            if not isinstance(error, (WorkbenchError, OSError)):
+                raise
+            print(f"workbench {wanted}: {error}", file=sys.stderr)
+            return 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt at Ctrl-C; gives a list that it is added to."""
+    came: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    usual = before in (signal.default_int_handler, signal.SIG_DFL)
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    signal.signal(signal.SIGINT, interrupt)
     try:
-        return _run(arguments, wanted)
-    except WorkbenchError as error:
-        print(f"workbench {wanted}: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        print(f"workbench {wanted}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"workbench {wanted}: interrupted; nothing more was written.", file=sys.stderr)
-        return 130
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted(wanted: str | None) -> int:
+    print(f"workbench {wanted or ''}".rstrip() + ": interrupted; nothing more was written.",
+          file=sys.stderr)  # fmt: skip
+    return 130
 
 
 def _run(arguments: list[str], wanted: str | None) -> int:

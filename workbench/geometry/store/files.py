@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -19,9 +20,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from workbench.errors import VersionStoreError
-from workbench.files import sync_folder
+from workbench.files import read_regular, sync_folder
+from workbench.provenance import user
 
 LOCK = ".workbench.lock"
+HELD = ".workbench.lock.held"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""Errors of file systems without locks, e.g. NFS without its lock service, Lustre mounted so."""
 TEMPORARY = ".workbench-"
 LOCK_SECONDS = 30.0
 _THREADS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -34,7 +39,8 @@ def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold a folder's lock against other processes and threads; waits at most `seconds`.
 
     The lock between processes is the kernel's (``fcntl``): it goes with the process that holds
-    it, however it ends.
+    it, however it ends. On a file system without such locks it is a file that only one process
+    can create, and that a killed process leaves behind.
 
     Raises
     ------
@@ -44,41 +50,70 @@ def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         If the folder cannot be written.
     """
     deadline = time.monotonic() + seconds
-    busy = VersionStoreError(
-        f"{folder}: another process has been changing the geometry versions for {seconds:.0f} s; "
-        "try again when it is done."
-    )
     thread_lock = _THREADS[os.path.realpath(folder)]
     if not thread_lock.acquire(timeout=seconds):
-        raise busy
+        raise _busy(folder, seconds)
     try:
-        while (descriptor := _locked_file(folder / LOCK)) is None:
+        while (unlock := _lock(folder)) is None:
             if time.monotonic() > deadline:
-                raise busy
+                raise _busy(folder, seconds)
             time.sleep(0.02)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # what was done is done
-                os.close(descriptor)
+                unlock()
     finally:
         thread_lock.release()
 
 
-def _locked_file(path: Path) -> int | None:
-    """Descriptor of the lock file, locked; None while another process holds it."""
+def _busy(folder: Path, seconds: float) -> VersionStoreError:
+    with contextlib.suppress(OSError):
+        holder = read_regular(folder / HELD).decode("utf-8", "replace").strip()
+        return VersionStoreError(
+            f"{folder / HELD}: {holder} has been changing the geometry versions for "
+            f"{seconds:.0f} s, and this file system has no locks; try again when it is done, or, "
+            "if that process has ended, remove this file and try again."
+        )
+    return VersionStoreError(
+        f"{folder}: another process has been changing the geometry versions for {seconds:.0f} s; "
+        "try again when it is done."
+    )
+
+
+def _lock(folder: Path) -> Callable[[], None] | None:
+    """Lock a folder; gives what unlocks it, or None while another process holds the lock."""
+    path = folder / LOCK
     descriptor, _ = open_shared(path, os.O_RDWR)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            return descriptor
+            return lambda: os.close(descriptor)
         os.close(descriptor)  # removed and made anew meanwhile
         return None
     except OSError as error:
         os.close(descriptor)
         if error.errno in (errno.EACCES, errno.EAGAIN):
             return None
+        if error.errno in NO_LOCKS:
+            return _lock_by_name(folder)
         raise
+
+
+def _lock_by_name(folder: Path) -> Callable[[], None] | None:
+    path = folder / HELD
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        return None
+    try:
+        os.write(descriptor, f"{user()} on {socket.gethostname()}, process {os.getpid()}".encode())
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+    return lambda: os.unlink(path)
 
 
 def open_shared(path: Path, flags: int) -> tuple[int, bool]:
@@ -262,6 +297,8 @@ def make_folders(folder: Path) -> Callable[[], None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            sync_folder(made.parent)
     except OSError:
         undo()
         raise
@@ -280,7 +317,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     undo_folders = None
     try:
         undo_folders = make_folders(folder)
-        with locked(folder):
+        with locked(folder, LOCK_SECONDS):
             remove_leftovers(folder)
             yield
     except BaseException as error:
