@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import stat
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import WorkbenchError
 
@@ -91,6 +93,20 @@ def read_regular(path: str | os.PathLike[str], size: int = -1) -> bytes:
     """
     with open(path, "rb", opener=only_regular) as file:
         return file.read(size)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Value that a JSON text says.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or lists in lists without end.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("too many lists or tables within one another") from None
 
 
 def only_regular(path: str, flags: int) -> int:

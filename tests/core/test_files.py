@@ -5,8 +5,10 @@ import os
 
 import pytest
 
-from workbench.errors import WorkbenchError
-from workbench.files import read_regular, replacing, sha256
+from workbench.errors import RecipeError, WorkbenchError
+from workbench.files import parse_json, read_regular, replacing, sha256
+from workbench.recipe import read_recipe
+from workbench.report.reproduce import read_report
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path):
@@ -62,3 +64,15 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_lists_within_lists_without_end_are_no_json():
+    with pytest.raises(ValueError, match="within one another"):
+        parse_json("[" * 100_000)
+
+
+@pytest.mark.parametrize(("name", "read"), [("x.ipynb", read_report), ("x.toml", read_recipe)])
+def test_notebooks_and_recipes_of_lists_within_lists_are_refused(tmp_path, name, read):
+    (tmp_path / name).write_text("[" * 100_000 if name == "x.ipynb" else "a = " + "[" * 20_000)
+    with pytest.raises(RecipeError, match=name):
+        read(tmp_path / name)

@@ -255,6 +255,15 @@ def test_coordinates_of_bent_sensors_are_said_and_of_wrong_size_refused(tmp_path
             Geometry.read(tmp_path / f"{name}.npy")
 
 
+def test_coordinates_too_large_to_add_up_are_refused(tmp_path):
+    path = tmp_path / "x.npy"
+    positions = np.moveaxis(Geometry.ideal(CSPAD_2X2).pixel_positions_um(), -1, 0).copy()
+    positions[0, 0] = 1e308
+    np.save(path, positions)
+    with np.errstate(all="ignore"), pytest.raises(FileFormatError, match="size of those"):
+        Geometry.read(path)
+
+
 def test_psana_layouts_of_coordinates_are_understood(tmp_path):
     geometry = jittered()
     xyz = np.moveaxis(geometry.pixel_positions_um(), -1, 0)

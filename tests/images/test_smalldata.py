@@ -108,3 +108,19 @@ def test_sums_without_a_number_of_events_are_refused_but_for_the_maximum(tmp_pat
 def test_without_a_record_of_damage_all_events_count(tmp_path, events):
     smalldata(tmp_path / "a.h5", events, damage=False)
     assert wb.read_image(f"{tmp_path / 'a.h5'}:cam_calib").count == 6
+
+
+@pytest.mark.parametrize("name", ["Sums/cam_calib", "damage/cam", "lightStatus/xray"])
+@pytest.mark.parametrize("odd", ["group", "huge"])
+def test_what_is_no_sum_or_larger_than_any_is_refused_before_it_is_read(tmp_path, name, odd):
+    path = tmp_path / "x.h5"
+    smalldata(path, np.ones((6, *CSPAD_2X2.shape)))
+    with h5py.File(path, "a") as file:
+        del file[name]
+        if odd == "group":
+            file.create_group(name)
+        else:
+            file.create_dataset(name, (1 << 40,), "<f8", chunks=(1 << 16,))
+    image = "cam_calib_dropped" if name == "lightStatus/xray" else "cam_calib"
+    with pytest.raises(WorkbenchError, match=r"no dataset|expected|no lightStatus"):
+        wb.read_image(f"{path}:{image}")

@@ -285,3 +285,19 @@ def test_no_frames(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((0, *SHAPE)))
     with pytest.raises(NoEventsError, match=r"no frames in .*a\.npy"):
         open_frames(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("mask", ["group", "of another detector"])
+def test_a_mask_that_is_none_of_the_frames_is_no_crash(tmp_path, mask):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data", (1, *CSPAD_2X2.shape), "<i2")
+        if mask == "group":
+            file.create_group("entry/mask")
+        else:
+            file.create_dataset("entry/mask", SHAPE, "u1")
+    if mask == "group":
+        assert len(list(open_frames(path).events())) == 1
+    else:
+        with pytest.raises(FileFormatError, match=r"expected a mask of 2 × 185 × 388 .* found"):
+            open_frames(path)

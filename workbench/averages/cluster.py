@@ -9,7 +9,6 @@ is collected again by another one.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import signal
@@ -26,6 +25,7 @@ from workbench import __version__
 from workbench.averages.collect import Collected, Job, Snapshot, available_cores, collect
 from workbench.averages.event_counts import EventCounts
 from workbench.errors import WorkbenchError
+from workbench.files import parse_json
 from workbench.progress import Progress, Silent
 from workbench.runs import Event
 
@@ -204,7 +204,7 @@ def address_in(path: Path) -> str:
     until = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            return str(json.loads(path.read_bytes())["address"])
+            return str(parse_json(path.read_bytes())["address"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() > until:
                 raise WorkbenchError(

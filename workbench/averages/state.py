@@ -17,7 +17,7 @@ from workbench.averages.collect import Collected, Job
 from workbench.averages.event_counts import EventCounts, Mean
 from workbench.averages.statistics import FIELDS, Statistics
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import replacing
+from workbench.files import parse_json, replacing
 from workbench.numpy_files import opened_archive
 from workbench.recipe import Corrections
 
@@ -109,7 +109,7 @@ def read_state(path: str | os.PathLike[str]) -> AveragingState:
         If it cannot be read or is something else.
     """
     with opened_archive(path, "the saved state of an averaging") as stored:
-        about = json.loads(str(stored["about"]))
+        about = parse_json(str(stored["about"]))
         if about["format"] != FORMAT:
             raise ValueError(f"found {about['format']!r}")
         if about["version"] > DIVIDED:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from workbench.cli.arguments import add_folder_arguments
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
-from workbench.files import replacing
+from workbench.files import parse_json, replacing
 from workbench.progress import Terminal
 
 DEFAULT_NAME = "calibration.ipynb"
@@ -155,7 +155,7 @@ def _experiment_notebook(name: str, options: dict[str, Any]) -> Path:
 def _sources(path: Path) -> list[str]:
     """Sources of a notebook's cells."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = parse_json(path.read_text(encoding="utf-8"))["cells"]
         return ["".join(cell["source"]) for cell in cells]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkbenchError(f"{path} is there already and is no notebook; move it.") from error

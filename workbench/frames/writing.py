@@ -26,7 +26,7 @@ from workbench.averages.average import find_runner
 from workbench.averages.collect import Job, available_cores
 from workbench.corrections import AnyCorrector
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
-from workbench.files import in_calibration_directory, replacing
+from workbench.files import in_calibration_directory, parse_json, replacing
 from workbench.frames.formats import (
     COMPRESSIONS,
     Format,
@@ -403,7 +403,7 @@ def _begin(
     before: dict[int, FrameRow] = {}
     if resume and job.record.exists():
         try:
-            known = json.loads(job.record.read_text("utf-8"))["settings"]
+            known = dict(parse_json(job.record.read_text("utf-8"))["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkbenchError(
                 f"{job.record} does not say how the frames were made; write them afresh."

@@ -73,7 +73,7 @@ def modules_from_positions(
         fast = np.tensordot(x, places.mean(axis=0) - origin, axes=1) / (x @ x)
         slow = np.tensordot(y, places.mean(axis=1) - origin, axes=1) / (y @ y)
         for direction in (fast, slow):
-            if abs(float(np.linalg.norm(direction)) - 1) > 0.01:
+            if not abs(float(np.linalg.norm(direction)) - 1) <= 0.01:  # NaN of sums too large
                 raise GeometryError(
                     f"{source}: module {module} does not have the size of those of a "
                     f"{detector.name}."

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import Detector
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import read_regular, replacing
+from workbench.files import parse_json, read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.geometry.formats import cif, imgcif, imgcif_header
 from workbench.guarded import GuardedError
@@ -369,7 +369,7 @@ def _real(text: str) -> float | None:
 
 def _json(text: str, default: Any) -> Any:
     try:
-        return json.loads(cif.unfold(text))
+        return parse_json(cif.unfold(text))
     except ValueError:
         return default
 

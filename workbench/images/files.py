@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, WorkbenchError
-from workbench.files import read_regular, replacing
+from workbench.files import parse_json, read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.hdf5_walk import datasets
@@ -181,7 +181,7 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
         return float(number) if isinstance(number, float | np.floating) else None
 
     try:
-        provenance: Any = json.loads(facts.get("provenance", "{}"))
+        provenance: Any = parse_json(facts.get("provenance", "{}"))
     except (TypeError, ValueError):
         provenance = {}
     return DetectorImage(
@@ -213,7 +213,11 @@ def _find_dataset(file: Any, path: str, dataset: str) -> Any:
             dataset = f"{smalldata.GROUP}/{dataset}"
         if dataset not in file or not isinstance(file[dataset], h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {dataset}.")
-        return file[dataset]
+        named = file[dataset]
+        if (named.size or 0) > smalldata.LARGEST_IMAGE:
+            problem = f"expected one detector image in {dataset}, found {named.shape}."
+            raise FileFormatError(path, problem)
+        return named
     smallest = min(detector.pixels for detector in DETECTORS)
     large = [
         item

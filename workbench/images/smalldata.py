@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError
 from workbench.images.model import as_detector_array
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 GROUP = "/Sums"
 _NAME = re.compile(r"(?P<detector>.+?)_(?:calib|raw)(?P<what>(?:_.+)?)")
 _TIMES = ("event_time", "timestamp")
+_LIGHT = "lightStatus/xray"
+LARGEST_IMAGE = max(detector.pixels for detector in DETECTORS)
+MOST_EVENTS = 100_000_000
+"""Of one run; what says that it has more is damaged."""
 ROUNDED = 1e-5
 """A variance below this share of the squared mean is lost in the rounding of 32-bit sums."""
 
@@ -80,7 +85,7 @@ def read_sum(file: h5py.File, path: str | os.PathLike[str], name: str) -> SumIma
 
 
 def _values(file: h5py.File, path: str | os.PathLike[str], name: str) -> NDArray[np.float64]:
-    dataset = file[f"{GROUP}/{name}"]
+    dataset = _dataset(file, path, f"{GROUP}/{name}")
     if dataset.ndim == 2 and "img" in name:
         raise FileFormatError(
             path,
@@ -92,14 +97,12 @@ def _values(file: h5py.File, path: str | os.PathLike[str], name: str) -> NDArray
 
 def _count(file: h5py.File, path: str | os.PathLike[str], detector: str, dropped: bool) -> int:
     """Number of events that are in a sum."""
-    there: Any = None
-    present = file.get(f"damage/{detector}")
-    times = next((file[name] for name in _TIMES if name in file), None)
-    if present is not None:
-        there = np.asarray(present[()]) == 1
+    times = next((name for name in _TIMES if name in file), None)
+    if f"damage/{detector}" in file:
+        there = _by_event(file, path, f"damage/{detector}") == 1
     elif times is not None:
-        there = np.ones(len(times), bool)
-    if there is None:
+        there = np.ones(len(_dataset(file, path, times, events=True)), bool)
+    else:
         raise FileFormatError(
             path,
             f"over how many events {GROUP}/{detector}_… goes is not known: there is no "
@@ -107,12 +110,38 @@ def _count(file: h5py.File, path: str | os.PathLike[str], detector: str, dropped
             hint="Its maximum can be used.",
         )
     if dropped:
-        light = file.get("lightStatus/xray")
-        if light is None or len(light) != len(there):
-            problem = "which events are without X-rays is not known: there is no lightStatus/xray."
+        light = _by_event(file, path, _LIGHT) if _LIGHT in file else np.empty(0)
+        if len(light) != len(there):
+            problem = f"which events are without X-rays is not known: there is no {_LIGHT} of them."
             raise FileFormatError(path, problem)
-        there = there & (np.asarray(light[()]) == 0)
+        there = there & (light == 0)
     count = int(np.count_nonzero(there))
     if not count:
         raise FileFormatError(path, f"no event of {detector} is in its sums.")
     return count
+
+
+def _by_event(file: h5py.File, path: str | os.PathLike[str], name: str) -> NDArray[Any]:
+    return np.asarray(_dataset(file, path, name, events=True)[()])
+
+
+def _dataset(
+    file: h5py.File, path: str | os.PathLike[str], name: str, events: bool = False
+) -> h5py.Dataset:
+    """Dataset of numbers; if `events`, one for each event, of which there are not too many."""
+    import h5py
+
+    dataset = file.get(name)
+    if (
+        not isinstance(dataset, h5py.Dataset)
+        or dataset.shape is None
+        or dataset.dtype.kind not in "biuf"
+    ):
+        raise FileFormatError(path, f"expected numbers in {name}, found something else.")
+    if not events and (dataset.size or 0) > LARGEST_IMAGE:
+        shape = " × ".join(map(str, dataset.shape))
+        raise FileFormatError(path, f"expected one detector image in {name}, found {shape}.")
+    if events and (dataset.ndim != 1 or dataset.size > MOST_EVENTS):
+        shape = " × ".join(map(str, dataset.shape or ())) or "a single one"
+        raise FileFormatError(path, f"expected a number for each event in {name}, found {shape}.")
+    return dataset

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import provenance
 from workbench.detectors import find
 from workbench.errors import WorkbenchError
-from workbench.files import replacing
+from workbench.files import parse_json, replacing
 from workbench.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class AverageCache(MutableMapping[str, "RunImages"]):
         if path is None:
             return None
         try:
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            facts: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             if facts["provenance"]["software"] != provenance.software():
                 return None  # made by another version: average again
             statistics = Statistics.load(path.with_suffix(".npz"))

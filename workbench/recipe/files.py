@@ -41,6 +41,10 @@ def recipe_from_text(text: str, name: str = "recipe") -> Recipe:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name}: not a recipe, the TOML is faulty: {error}.") from error
+    except RecursionError:
+        raise RecipeError(
+            f"{name}: not a recipe, it has too many lists or tables within one another."
+        ) from None
     try:
         result: Recipe = _converter().structure(settings, Recipe)
         return result

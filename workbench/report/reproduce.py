@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import re
 import shlex
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import RecipeError, WorkbenchError
-from workbench.files import replacing
+from workbench.files import parse_json, replacing
 from workbench.geometry import Geometry
 from workbench.pipeline import geometry_store
 from workbench.recipe import Recipe
@@ -112,7 +111,7 @@ def _shown(text: str) -> str:
     """HTML outputs of an executed notebook."""
     parts = [
         output.get("data", {}).get("text/html", "")
-        for cell in json.loads(text)["cells"]
+        for cell in parse_json(text)["cells"]
         for output in cell.get("outputs", ())
     ]
     return "\n".join("".join(part) for part in parts)

@@ -350,7 +350,7 @@ def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
         with reading_hdf5(path) as file:
             dataset = _find_dataset(file, path, named)
             tells = _Tells(file, dataset)
-            mask = _find_mask(dataset)
+            mask = _find_mask(dataset, path)
             for number, pixels in enumerate(_split(dataset, path, wanted)):
                 if pixels is not None and mask is not None:
                     pixels = mask(number, pixels)
@@ -389,14 +389,24 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     )
 
 
-def _find_mask(dataset: Any) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
+def _find_mask(dataset: Any, path: Path) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
     """Mask beside the data (CXI: 0 is good), for all frames or for each."""
+    import h5py
+
     mask = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
-    if mask is None or mask.dtype.kind not in "biu":
+    if not isinstance(mask, h5py.Dataset) or mask.dtype.kind not in "biu" or mask.shape is None:
         return None
     if is_image(mask.shape):
         bad = _as_array(mask[()]) != 0
-        return lambda _, pixels: np.ma.MaskedArray(pixels, mask=bad)
+
+        def masked_alike(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
+            if bad.shape != pixels.shape:
+                expected, given = (" × ".join(map(str, s)) for s in (pixels.shape, bad.shape))
+                problem = f"expected a mask of {expected} pixels, found {mask.name} of {given}."
+                raise FileFormatError(path, problem, hint="Remove it, or write it again.")
+            return np.ma.MaskedArray(pixels, mask=bad)
+
+        return masked_alike
     if mask.shape == dataset.shape:
 
         def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:

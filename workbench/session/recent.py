@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.files import replacing
+from workbench.files import parse_json, replacing
 from workbench.pipeline import load_recipe
 from workbench.recipe import Experiment, Images, Recipe, write_recipe
 from workbench.recipe.files import SUFFIX
@@ -113,7 +113,7 @@ def same_calibration(recipe: Recipe) -> Remembered | None:
 
 def _stage(path: Path) -> Stage:
     try:
-        stored = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        stored = parse_json(path.with_suffix(".json").read_text(encoding="utf-8"))
         return Stage(str(stored.get("panel", "")), bool(stored.get("aligned")))
     except (OSError, ValueError, AttributeError):
         return Stage()

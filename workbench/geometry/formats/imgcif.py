@@ -12,7 +12,6 @@ rows alone are taken from the axes.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -22,7 +21,7 @@ import numpy as np
 
 from workbench.detectors import Detector
 from workbench.errors import FileFormatError, GeometryError, WorkbenchError
-from workbench.files import read_regular
+from workbench.files import parse_json, read_regular
 from workbench.geometry.fit import placed_object
 from workbench.geometry.formats import cif
 from workbench.geometry.formats.imgcif_header import (
@@ -185,8 +184,8 @@ def _carried_tree(cbf: cif.CbfFile) -> Geometry | None:
     if not text:
         return None
     try:
-        lines = json.loads(cif.unfold(text))
-        source = json.loads(own.value("geometry_source", '"geometry"'))
+        lines = parse_json(cif.unfold(text))
+        source = parse_json(own.value("geometry_source", '"geometry"'))
         return Geometry.parse("".join(lines), str(source))
     except (ValueError, TypeError, WorkbenchError):
         return None

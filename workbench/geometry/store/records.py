@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from workbench.files import parse_json
 from workbench.geometry.store.files import digest
 from workbench.geometry.store.model import Switch
 from workbench.provenance import describe_files, software, user
@@ -63,8 +64,8 @@ def side_car_bytes(facts: Mapping[str, Any]) -> bytes:
 def parse_side_car(content: bytes) -> Record:
     """What a side-car says; nothing if it is damaged."""
     try:
-        record = json.loads(content)
-    except (ValueError, RecursionError):
+        record = parse_json(content)
+    except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
+from workbench.files import parse_json
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.mask.images import detector_array
 from workbench.mask.mask import Mask
@@ -173,10 +174,10 @@ def _bits(
     """What the bits of a dataset mean; nothing if that is not stated as it should be."""
     kinds = {"rule": str, "name": str, "layer": int | None}
     try:
-        bits = json.loads(dataset.attrs["bits"])
+        bits = parse_json(dataset.attrs["bits"])
         fits = len(bits) <= 8 * dtype.itemsize and all(
             isinstance(bit[key], kinds[key]) for bit in bits for key in keys
         )
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         return []
     return bits if fits and all(bit.get("rule", "part") in RULES for bit in bits) else []
