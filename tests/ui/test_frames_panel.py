@@ -84,7 +84,7 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     panel.browser.next_hit.click()
     assert "There is no hit after event 1." in panel.message.value
     with pytest.raises(Exception, match="no hit after"):
-        session.wait(10)
+        session.wait(60)
 
     panel.write.click()
     session.wait(120)
