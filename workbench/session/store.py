@@ -89,6 +89,10 @@ class DeployedVersions:
             return (
                 f"The {' and '.join(stale)} step is not up to date; run it again before deploying."
             )
+        try:
+            self._writable()
+        except WorkbenchError as error:
+            return str(error)
         return ""
 
     def plan(self) -> Deployment:
@@ -102,7 +106,7 @@ class DeployedVersions:
         reason, corrected = self.why_not(), self.results.corrected
         if reason or corrected is None:
             raise WorkbenchError(reason)
-        return self._writable().preview(corrected)
+        return self.open().preview(corrected)
 
     def plan_rollback(self, number: int) -> RollbackPlan:
         """What `rollback` would do; writes nothing.

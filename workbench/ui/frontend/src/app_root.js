@@ -55,13 +55,13 @@ function render({ model, el }) {
   const keep = (/** @type {KeyboardEvent} */ event) => {
     if (meaning(event, false) !== "save") event.stopPropagation();
   };
-  /** What had the focus is gone: keep it in the workbench, not in the notebook around it. */
+  /** What had the focus is gone, hidden or off: keep it in the workbench, not in the notebook around it. */
   const focus = (/** @type {FocusEvent} */ event) => {
     const before = /** @type {HTMLElement} */ (event.target);
     if (event.relatedTarget || !root?.contains(before)) return;
     requestAnimationFrame(() => {
-      const lost = document.activeElement === document.body && !before.isConnected;
-      if (lost) root?.focus({ preventScroll: true });
+      const off = before.matches(":disabled") || !before.checkVisibility(); // or no longer in the page
+      if (off && document.activeElement === document.body) root?.focus({ preventScroll: true });
     });
   };
   const attach = () => {
