@@ -74,6 +74,18 @@ def test_the_focus_is_kept_where_a_key_replaces_the_pictures(notebook, page):
     assert page.evaluate(NOTEBOOK) == before
 
 
+def test_the_focus_of_a_button_that_is_turned_off_stays_in_the_workbench(page):
+    page.evaluate("""() => {
+      const on = (node) => node.checkVisibility() && !node.disabled;
+      const button = [...document.querySelectorAll(".cw-app .cw-panel button")].find(on);
+      button.focus();
+      button.disabled = true;
+    }""")
+    page.wait_for_function(
+        "() => document.activeElement.hasAttribute('data-lm-suppress-shortcuts')"
+    )
+
+
 def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
     page.get_by_role("button", name="keys").click()
     assert page.locator(".cw-help").is_visible()

@@ -273,6 +273,13 @@ def test_a_folder_that_cannot_be_written_is_refused_with_advice(aligned, store, 
     with pytest.raises(WorkbenchError, match="may not write"):
         aligned.session.wait(60)
 
+    aligned.refresh.click()
+    assert aligned.plan.disabled
+    assert "ask the instrument group" in aligned.plan.tooltip
+    monkeypatch.undo()
+    aligned.refresh.click()
+    assert not aligned.plan.disabled
+
 
 def test_going_back_shows_first_what_will_change(session, store):
     store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")

@@ -82,6 +82,16 @@ class DeployedVersions:
     # ---- before anything is written ----------------------------------------------------------
     def why_not(self) -> str:
         """Why the corrected geometry cannot be deployed, and what to do; empty if it can."""
+        reason = self._why_not_yet()
+        if reason:
+            return reason
+        try:
+            self._writable()
+        except WorkbenchError as error:
+            return str(error)
+        return ""
+
+    def _why_not_yet(self) -> str:
         if self.results.search_result is None:
             return "There is no corrected geometry yet; find the offsets first."
         stale = [step for step in STEPS[:3] if self.results.status(step).state != State.DONE]
@@ -89,10 +99,6 @@ class DeployedVersions:
             return (
                 f"The {' and '.join(stale)} step is not up to date; run it again before deploying."
             )
-        try:
-            self._writable()
-        except WorkbenchError as error:
-            return str(error)
         return ""
 
     def plan(self) -> Deployment:
@@ -103,10 +109,10 @@ class DeployedVersions:
         WorkbenchError
             If results are missing or stale, or the folder cannot be written.
         """
-        reason, corrected = self.why_not(), self.results.corrected
+        reason, corrected = self._why_not_yet(), self.results.corrected
         if reason or corrected is None:
             raise WorkbenchError(reason)
-        return self.open().preview(corrected)
+        return self._writable().preview(corrected)
 
     def plan_rollback(self, number: int) -> RollbackPlan:
         """What `rollback` would do; writes nothing.
@@ -135,7 +141,8 @@ class DeployedVersions:
 
     def _writable(self) -> GeometryStore:
         store = self.open()
-        there = next(path for path in (store.folder, *store.folder.parents) if path.exists())
+        parents = (store.folder, *store.folder.parents)
+        there = next(path for path in parents if os.path.exists(path))
         if not os.access(there, os.W_OK | os.X_OK):
             raise VersionStoreError(
                 f"You may not write to {there}. Save the results elsewhere (Save all), or ask the "

@@ -64,7 +64,9 @@ class GeometryPanel(Panel):
             "Deploy…", "Show what would be written, and the checks; nothing is written yet",
             self.show_plan, "primary", why_not=session.store.why_not,
         )  # fmt: skip
-        self.refresh = self.button("Refresh", "Look at the calibration directory again", self.show)
+        self.refresh = self.button(
+            "Refresh", "Look at the calibration directory again", self.look_again
+        )
         self.repair = self.button(
             "Put content back", "Give changed versions the content they were deployed with; what "
             "was found there is kept as a new version", self.put_back, "warning",
@@ -329,6 +331,11 @@ class GeometryPanel(Panel):
             )
             return
         self.show()
+
+    def look_again(self) -> None:
+        """List the versions, and whether a new one may be written."""
+        self.show()
+        self.update_buttons()
 
     def show(self) -> None:
         """List the versions."""
