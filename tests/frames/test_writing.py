@@ -215,8 +215,10 @@ class StopAfter(Silent):
 
 
 @pytest.mark.parametrize("format", ["cbf", "nxmx"])
-def test_a_stopped_job_is_gone_on_with(run, tmp_path, format):
-    how = {"selection": Events(limit=4), "distance_mm": 121.0, "frames_per_file": 2}
+def test_a_stopped_job_is_gone_on_with(run, tmp_path, format, monkeypatch):
+    monkeypatch.setattr("workbench.frames.writing.FILE_EVENTS", 2)  # 500
+    monkeypatch.setattr("workbench.frames.writing.BATCH_EVENTS", 2)
+    how = {"selection": Events(limit=4), "distance_mm": 121.0}
     with pytest.raises(Cancelled, match="resume"):
         write_frames(run, tmp_path / "a", format, progress=StopAfter(3), **how)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
@@ -226,6 +228,7 @@ def test_a_stopped_job_is_gone_on_with(run, tmp_path, format):
     assert written.count == 4
     first = written.files[0]
     assert first.stat().st_mtime_ns == before[first.name]
+    assert len(written.files) == {"cbf": 4, "nxmx": 2}[format]
     whole = write_frames(run, tmp_path / "b", format, **how)
     assert whole.rows == written.rows
 

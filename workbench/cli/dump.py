@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     files(
         "--frames-per-file", type=int, metavar="N",
-        help="start another HDF5 file after N events (default: one file; 500 with Dask)",
+        help="start another HDF5 file after N events (default 500; one file for fewer)",
     )  # fmt: skip
     files("--resume", action="store_true", help="go on with what was written before")
     files("--overwrite", action="store_true", help="replace files that are there")

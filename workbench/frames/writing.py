@@ -49,8 +49,8 @@ BATCH_EVENTS = 100
 """Events gone through together where each event is a file."""
 TABLE_SECONDS = 10.0
 """The table is written so often, so that a stopped job can be gone on with."""
-DASK_BATCH_EVENTS = 500
-"""Events of a file, where workers of a cluster write and nothing else is asked for."""
+FILE_EVENTS = 500
+"""Events of an HDF5 file of a longer run, so that a stopped job can be gone on with."""
 
 Result = TypeVar("Result")
 
@@ -143,8 +143,8 @@ def write_frames(
     wavelength_angstrom : of events that do not tell it.
     whole_adu : round to whole ADU (int32); half the size or less.
     compression : of HDF5 files: ``bitshuffle`` (LZ4), ``gzip`` or ``none``.
-    frames_per_file : events of the run that go to one HDF5 file, at most; None means all, and
-        500 on a cluster.
+    frames_per_file : events of the run that go to one HDF5 file, at most; None means all of up to
+        500 events, and 500 of more, or on a cluster.
     runner : None or threads, or a Dask cluster, as for `workbench.average_run`.
     progress : told about events done; its ``cancelled`` stops the work.
     resume : go on with what was written by the same call before.
@@ -204,9 +204,13 @@ def write_frames(
         overwrite=overwrite or resume,
     )
     on_cluster = isinstance(chosen, Dask)
-    size = frames_per_file or (DASK_BATCH_EVENTS if on_cluster else None)
-    if kind.single:
-        size = size or BATCH_EVENTS
+    size = frames_per_file
+    if size is None and kind.single and not on_cluster:
+        size = BATCH_EVENTS
+    elif size is None:
+        expected = Job(run, selection=selection).expected
+        few = expected is not None and expected <= FILE_EVENTS
+        size = None if few and not on_cluster else FILE_EVENTS
     before = _begin(job, selection, resume, overwrite)
     _ = job.corrector  # missing constants are told before anything is written
     batches = _Batches(run, selection, size)

@@ -7,26 +7,21 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from workbench.frames import FORMATS
 from workbench.recipe import Corrections, Recipe
 
-EVENTS_PER_FILE = 500
-"""Of HDF5 files of longer runs, so that there is something to go on from."""
 MASK, GEOMETRY = "mask.pickle", "geometry.data"
 """Files beside the frames: what they were written with."""
 
 
-def arguments(recipe: Recipe, events: int | None) -> dict[str, Any]:
+def arguments(recipe: Recipe) -> dict[str, Any]:
     """Arguments of `workbench.write_frames` that the recipe decides."""
     frames = recipe.frames
-    one_file = FORMATS[frames.format].single or (events is not None and events <= EVENTS_PER_FILE)
     settings: dict[str, Any] = {
         "format": frames.format,
         "corrections": frames.corrections,
         "selection": frames.events,
         "threshold_adu": frames.hits.threshold_adu,
         "detz_offset_mm": recipe.experiment.detz_offset_mm,
-        "frames_per_file": None if one_file else EVENTS_PER_FILE,
         "whole_adu": frames.whole_adu,
     }
     if frames.only_hits:

@@ -260,7 +260,7 @@ class FramesExport:
     def _write(self, task: Task, key: Key, resume: bool, overwrite: bool) -> None:
         recipe, run, folder = self.history.recipe, self.open_run(), self.folder
         mask, geometry = self.mask, self.geometry
-        settings = arguments(recipe, expected_events(run.event_count, recipe.frames.events))
+        settings = arguments(recipe)
         self.results.frames = None
         self.results.set_done("frames", False, key)
         try:
