@@ -45,6 +45,15 @@ def test_interrupted_while_it_imports_it_says_so(capsys, monkeypatch):
     )
 
 
+@pytest.fixture
+def listening():
+    """Python's own handler of Ctrl-C, which a job in the background starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_an_interrupt_that_a_library_makes_another_error_of_is_one_still(capsys, monkeypatch):
     """As numpy does while it is imported."""
 
@@ -54,15 +63,17 @@ def test_an_interrupt_that_a_library_makes_another_error_of_is_one_still(capsys,
         except KeyboardInterrupt as error:
             raise ImportError("a library cannot be loaded") from error
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("workbench.cli.import_module", interrupted)
     assert main(["average", "--run", "74"]) == 130
     assert capsys.readouterr().err.count("\n") == 1
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_interrupted_before_the_command_is_read_it_ends_without_a_word():
-    early = "import signal, workbench.__main__; signal.raise_signal(signal.SIGINT)"
+    early = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import workbench.__main__; signal.raise_signal(signal.SIGINT)"
+    )
     done = subprocess.run([sys.executable, "-c", early], capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT  # which a shell shows as 130
     assert done.stderr == ""
