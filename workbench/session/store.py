@@ -158,7 +158,7 @@ class DeployedVersions:
         """
         self.plan()
         version: Version = pipeline.deploy(self.results.calibration(), comment, previewed)
-        self._changed()
+        self.look_again()
         return version
 
     def rollback(
@@ -177,13 +177,13 @@ class DeployedVersions:
                     "nothing was changed, look at the preview again."
                 )
         version = store.rollback(number, comment)
-        self._changed()
+        self.look_again()
         return version
 
     def repair(self) -> list[str]:
         """Give changed versions the content they were deployed with; says what was done."""
         done = self.open().repair()
-        self._changed()
+        self.look_again()
         return done
 
     def recognise(self) -> None:
@@ -195,6 +195,7 @@ class DeployedVersions:
             done = False
         self.results.set_done("geometry", done)
 
-    def _changed(self) -> None:
+    def look_again(self) -> None:
+        """Have whoever shows what is, or may be, deployed look at the directory again."""
         self.recognise()
         self._notifier.notify("versions", "status")

@@ -65,7 +65,7 @@ class GeometryPanel(Panel):
             self.show_plan, "primary", why_not=session.store.why_not,
         )  # fmt: skip
         self.refresh = self.button(
-            "Refresh", "Look at the calibration directory again", self.look_again
+            "Refresh", "Look at the calibration directory again", session.store.look_again
         )
         self.repair = self.button(
             "Put content back", "Give changed versions the content they were deployed with; what "
@@ -331,11 +331,6 @@ class GeometryPanel(Panel):
             )
             return
         self.show()
-
-    def look_again(self) -> None:
-        """List the versions, and whether a new one may be written."""
-        self.show()
-        self.update_buttons()
 
     def show(self) -> None:
         """List the versions."""
