@@ -10,10 +10,9 @@ Leaving out a piece takes no new fit: with the derivatives freed of what profile
 strengths can follow, gradient and curvature are sums over the pixels of the pieces.
 
 That curvature is made of squares of slopes, and the slopes of a fitted profile are partly noise,
-which looks like information. With the second derivatives of the model the curvature of weak rings
-is smaller, in the weak direction down to a half. How far the offsets follow an error of the
-pixels goes by the true curvature, so the covariance is scaled by the ratio of both on either side
-(a sandwich: H. White, Econometrica 50 (1982) 1). For clear rings the ratio is 1.
+which looks like information. With the second derivatives of the model (the observed information: B.
+Efron, D. V. Hinkley, Biometrika 65 (1978) 457) the curvature of weak rings is smaller, in the weak
+direction down to a half, so the covariance is scaled by the ratio of both. For clear rings it is 1.
 """
 
 from __future__ import annotations
@@ -39,14 +38,15 @@ class UncertaintySettings:
     most_leverage : a piece counts as having at most this share of the curvature.
     least_share : a piece with less of the information of the largest one is not counted.
     gauge_px : the mean shift of the modules of a group is 0 to about this.
-    least_curvature : the true curvature counts as at least this share of that from slopes alone.
+    least_curvature : the curvature counts as at least this share of that from slopes alone; where
+        modules are off their place their misfit makes it smaller still.
     """
 
     band_px: float = 40.0
     most_leverage: float = 0.9
     least_share: float = 1e-3
     gauge_px: float = 1e-5
-    least_curvature: float = 0.1
+    least_curvature: float = 0.5
 
 
 UNCERTAINTY = UncertaintySettings()
@@ -160,13 +160,14 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
 
 
 def _response(fit: RingFit, reduced: Reduced, settings: UncertaintySettings) -> NDArray[np.float64]:
-    """Factor ``(m, m)`` by which offsets follow errors more than slopes alone let expect."""
+    """Factor ``(m, m)`` on either side of the covariance, for the observed curvature."""
     slopes = _curvature(fit, reduced)
     lower = np.linalg.cholesky(slopes)
     back = np.linalg.inv(lower)
     shares, axes = np.linalg.eigh(back @ _curvature(fit, reduced.exact(fit.profile)) @ back.T)
     axes = back.T @ axes
-    return np.asarray(axes / np.clip(shares, settings.least_curvature, 1.0) @ axes.T @ slopes)
+    counted = np.clip(shares, settings.least_curvature, 1.0)
+    return np.asarray(axes / np.sqrt(counted) @ axes.T @ slopes)
 
 
 def _curvature(fit: RingFit, reduced: Reduced) -> NDArray[np.float64]:
