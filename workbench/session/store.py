@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +49,7 @@ class DeployedVersions:
     def __init__(self, history: History, results: Results, notifier: Notifier) -> None:
         self.history, self.results = history, results
         self._notifier = notifier
+        self._refusal = ""  # why the directory cannot be written, when it was last looked at
         notifier.subscribe("search", self.recognise)
 
     def open(self) -> GeometryStore:
@@ -82,14 +84,7 @@ class DeployedVersions:
     # ---- before anything is written ----------------------------------------------------------
     def why_not(self) -> str:
         """Why the corrected geometry cannot be deployed, and what to do; empty if it can."""
-        reason = self._why_not_yet()
-        if reason:
-            return reason
-        try:
-            self._writable()
-        except WorkbenchError as error:
-            return str(error)
-        return ""
+        return self._why_not_yet() or self._refusal
 
     def _why_not_yet(self) -> str:
         if self.results.search_result is None:
@@ -141,13 +136,8 @@ class DeployedVersions:
 
     def _writable(self) -> GeometryStore:
         store = self.open()
-        parents = (store.folder, *store.folder.parents)
-        there = next(path for path in parents if os.path.exists(path))
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise VersionStoreError(
-                f"You may not write to {there}. Save the results elsewhere (Save all), or ask the "
-                "instrument group to deploy them."
-            )
+        if reason := _why_not_writable(store):
+            raise VersionStoreError(reason)
         return store
 
     # ---- changes -----------------------------------------------------------------------------
@@ -188,14 +178,31 @@ class DeployedVersions:
 
     def recognise(self) -> None:
         """The last step is done where psana reads the corrected geometry, whoever deployed it."""
+        done = False
         try:
-            current = self.open().current()
-            done = current is not None and current.geometry() == self.results.corrected
-        except (WorkbenchError, OSError):
-            done = False
+            store = self.open()
+        except (WorkbenchError, OSError) as error:
+            self._refusal = str(error)
+        else:
+            self._refusal = _why_not_writable(store)
+            with contextlib.suppress(WorkbenchError, OSError):
+                current = store.current()
+                done = current is not None and current.geometry() == self.results.corrected
         self.results.set_done("geometry", done)
 
     def look_again(self) -> None:
         """Have whoever shows what is, or may be, deployed look at the directory again."""
         self.recognise()
         self._notifier.notify("versions", "status")
+
+
+def _why_not_writable(store: GeometryStore) -> str:
+    """Why versions cannot be written, and what to do; empty if they can."""
+    parents = (store.folder, *store.folder.parents)
+    there = next(path for path in parents if os.path.exists(path))
+    if os.access(there, os.W_OK | os.X_OK):
+        return ""
+    return (
+        f"You may not write to {there}. Save the results elsewhere (Save all), or ask the "
+        "instrument group to deploy them."
+    )
