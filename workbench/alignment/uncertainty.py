@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 from workbench.alignment.ring_fit import Asic, AsicEquations, Reduced, RingFit, each
 from workbench.alignment.ring_loops import products_by_band, ring_values
@@ -143,8 +143,8 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     division = max(white, key=lambda name: float(np.trace(white[name])))
     values, axes = np.linalg.eigh(white[division])
     back = np.linalg.solve(lower.T, axes)
-    response = _response(fit, reduced, settings)
-    covariance = response @ (back * np.maximum(values, 1.0) @ back.T) @ response.T
+    widening = _widening(fit, reduced, settings)
+    covariance = widening @ (back * np.maximum(values, 1.0) @ back.T) @ widening.T
     excess = float(np.trace(white[division])) / m
     shift, sigma = _module_shifts(fit, equations, reduced, cells, excess, settings)
     return Uncertainty(
@@ -159,13 +159,10 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     )
 
 
-def _response(fit: RingFit, reduced: Reduced, settings: UncertaintySettings) -> NDArray[np.float64]:
+def _widening(fit: RingFit, reduced: Reduced, settings: UncertaintySettings) -> NDArray[np.float64]:
     """Factor ``(m, m)`` on either side of the covariance, for the observed curvature."""
     slopes = _curvature(fit, reduced)
-    lower = np.linalg.cholesky(slopes)
-    back = np.linalg.inv(lower)
-    shares, axes = np.linalg.eigh(back @ _curvature(fit, reduced.exact(fit.profile)) @ back.T)
-    axes = back.T @ axes
+    shares, axes = eigh(_curvature(fit, reduced.exact(fit.profile)), slopes)
     counted = np.clip(shares, settings.least_curvature, 1.0)
     return np.asarray(axes / np.sqrt(counted) @ axes.T @ slopes)
 
