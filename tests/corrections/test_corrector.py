@@ -16,6 +16,7 @@ from workbench.corrections import (
     PixelGain,
     StatusMask,
 )
+from workbench.corrections.correction_loops import _count_pixels
 from workbench.detectors import CSPAD, CSPAD_2X2
 from workbench.detectors.base import equal_groups
 from workbench.errors import ConstantsError
@@ -184,6 +185,30 @@ def test_halves_are_rounded_away_from_zero():
     )
     expected = psana.calibrate(raw, half, np.zeros(raw.shape), (1, 25, 25, 100, 0), *[None] * 3)
     np.testing.assert_allclose(corrector.apply(raw), expected, atol=TOLERANCE)
+
+
+def test_integers_find_the_bins_that_float32_finds():
+    """Each raw value of int16, on pedestals that are whole, halves, below zero, anything."""
+    raw = np.arange(-(2**15), 2**15).astype(np.int16).reshape(1, 1, -1)
+    every = np.random.default_rng(5).normal(900, 900, 60).tolist()
+    near_half = [np.float32(3.5 - 1e-6), np.float32(700.5 + 6e-5), np.float32(1500.5 + 1.3e-4)]
+    pedestals = [0.0, 0.5, -0.5, 1200.25, 1200.5, 1200.75, -7.5, -20.3, 16000.5, 17000.0, np.nan]
+    one_module = dataclasses.replace(
+        CSPAD, module_shape=raw.shape[1:], groups=equal_groups("Q", 1, 1)
+    )
+    usable = []
+    for pedestal in pedestals + near_half + every:
+        offset = np.full(raw.shape, pedestal, np.float32)
+        good = np.ones(raw.shape, bool)
+        good[..., ::7] = False
+        tables = Corrector(one_module, Pedestals(offset), CommonMode(good=good)).tables
+        with_integers = _count_pixels(raw.reshape(-1), tables, 0)
+        in_float32 = _count_pixels(raw.reshape(-1).astype(np.float32), tables, 0)
+        np.testing.assert_array_equal(with_integers, in_float32, f"pedestal {pedestal}")
+        usable.append(bool(tables.whole.usable[0]))
+    assert usable[:9] == [True] * 9
+    # float32 rounds a difference to a half, or the pedestal is none
+    assert usable[9:14] == [False, False, False, False, True]
 
 
 def test_steps_without_common_mode_are_linear_and_exact_in_float64():

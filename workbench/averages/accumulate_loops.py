@@ -223,22 +223,32 @@ def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[n
 
 
 @njit(nogil=True, cache=True)
-def _add_four_corrected(  # type: ignore[no-untyped-def]
-    a, b, c, d, common, offset, factor, second, shift, sums, squares, maximum, minimum
+def _correct_four(  # type: ignore[no-untyped-def]
+    a, b, c, d, common, offset, factor, second, out, maximum, minimum
 ):
     # four events per pass: constants and accumulators are loaded once for them
     e, f, g, h = common[0], common[1], common[2], common[3]
-    for i in range(sums.size):
+    first, other, third, last = out[0], out[1], out[2], out[3]
+    for i in range(maximum.size):
         zero, by, also = offset[i], factor[i], second[i]
         p = (((np.float32(a[i]) - zero) - e) * by) * also
         q = (((np.float32(b[i]) - zero) - f) * by) * also
         r = (((np.float32(c[i]) - zero) - g) * by) * also
         s = (((np.float32(d[i]) - zero) - h) * by) * also
+        first[i], other[i], third[i], last[i] = p, q, r, s
         # in this order, or the compiler makes slow conditional stores of it
         maximum[i] = max(max(maximum[i], max(p, q)), max(r, s))
         minimum[i] = min(min(minimum[i], min(p, q)), min(r, s))
+
+
+@njit(nogil=True, cache=True)
+def _sum_four(corrected, shift, sums, squares):  # type: ignore[no-untyped-def]
+    # apart from `_correct_four`: the processor takes twice as many float32 as float64 at once
+    first, other, third, last = corrected[0], corrected[1], corrected[2], corrected[3]
+    for i in range(sums.size):
         k = shift[i]
-        t, u, v, w = np.float64(p) - k, np.float64(q) - k, np.float64(r) - k, np.float64(s) - k
+        t, u = np.float64(first[i]) - k, np.float64(other[i]) - k
+        v, w = np.float64(third[i]) - k, np.float64(last[i]) - k
         sums[i] += (t + u) + (v + w)
         squares[i] += (t * t + u * u) + (v * v + w * w)
 
@@ -258,7 +268,7 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
     common = np.empty(count, np.float32)
     for event in range(count):
         common[event] = module_common_mode(_tile(addresses, event, 0, pixels), tables, module)
-    corrected, ones = np.empty(TILE // 2, np.float32), np.ones(TILE // 2, np.float32)
+    corrected, ones = np.empty((4, TILE // 2), np.float32), np.ones(TILE // 2, np.float32)
     for start in range(0, pixels, TILE // 2):
         stop = min(pixels, start + TILE // 2)
         size = stop - start
@@ -267,17 +277,18 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
         shift, sums = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
         squares = arrays.squares[module, start:stop]
         high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
-        tile = corrected[:size]
+        tile = corrected[0, :size]
         if begin:
             raw = _tile(addresses, 0, start, size)
             correct(raw, offset, common[0], factor, second, tile)
             shift[:] = tile
         for event in range(0, count - 3, 4):
-            _add_four_corrected(
+            _correct_four(
                 _tile(addresses, event, start, size), _tile(addresses, event + 1, start, size),
                 _tile(addresses, event + 2, start, size), _tile(addresses, event + 3, start, size),
-                common[event:], offset, factor, second, shift, sums, squares, high, low,
+                common[event:], offset, factor, second, corrected, high, low,
             )  # fmt: skip
+            _sum_four(corrected, shift, sums, squares)
         for event in range(count - count % 4, count):
             raw = _tile(addresses, event, start, size)
             correct(raw, offset, common[event], factor, second, tile)

@@ -16,6 +16,8 @@ STRIP = 2048
 """Pixels whose bins are found before they are counted; they stay in the level 1 cache."""
 MEDIAN_LEAST, MEDIAN_MOST = -(2**14), 2**14 - 1
 """ADU; psana counts values beyond in the first and last bin of its histogram."""
+NEVER = 2**15 - 1
+"""No int16 is larger."""
 
 
 @njit(nogil=True, cache=True)
@@ -46,9 +48,7 @@ def module_common_mode(raw, tables, module):  # type: ignore[no-untyped-def]
     """
     if tables.algorithm == 1:
         if tables.good.size:
-            has_peak, value = histogram_peak(
-                raw, tables.offset[module], tables.good[module], tables.parameters
-            )
+            has_peak, value = histogram_peak(_count_pixels(raw, tables, module), tables.parameters)
             if has_peak:
                 return value
         if not tables.parameters[3] > 0.1:  # also if it is NaN
@@ -71,6 +71,34 @@ def unbonded_mean(raw, pedestal, unbonded, limit):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
+def set_whole_bins(offset, good, lowest, highest, half, usable):  # type: ignore[no-untyped-def]
+    """Fill the arrays of a `workbench.corrections.corrector.WholeBins`."""
+    lowest[:], highest[:], half[:], usable[:] = 0, 0, NEVER, True
+    for module in range(good.shape[0]):
+        for i in range(good.shape[1]):
+            if not good[module, i]:
+                continue
+            pedestal = np.float64(offset[module, i])
+            if not abs(pedestal) < 2**14:  # or it is NaN
+                usable[module] = False
+                continue
+            down = np.int64(np.floor(pedestal))
+            rest = pedestal - down
+            if rest == 0.5:
+                # halves go away from zero: no pixel is in the bin of 0
+                half[module, i] = down
+                lowest[module, i] = down + LOWEST
+                highest[module, i] = down + LOWEST + BINS
+            else:
+                nearest = down + (rest > 0.5)
+                lowest[module, i] = nearest + LOWEST - 1
+                highest[module, i] = nearest + LOWEST + BINS
+                # differences in the histogram are less than 2048: float32 has steps of 2**-13
+                if abs(rest - 0.5) < 2.0**-13 and abs(pedestal) < 1024:
+                    usable[module] = False
+
+
+@njit(nogil=True, cache=True)
 def _find_bins(raw, offset, good, bins):  # type: ignore[no-untyped-def]
     """Bins of pixels, counted from 1; 0 is below the histogram or not good, ``BINS + 1`` above."""
     below, above = np.float32(LOWEST - 1), np.float32(LOWEST + BINS)
@@ -84,8 +112,19 @@ def _find_bins(raw, offset, good, bins):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _count_pixels(raw, offset, good):  # type: ignore[no-untyped-def]
-    """Histogram of ``raw - offset`` of the good pixels, int32 ``(BINS,)``."""
+def _find_whole_bins(raw, lowest, highest, half, bins):  # type: ignore[no-untyped-def]
+    """Find the same as `_find_bins`, of whole numbers by `WholeBins`, four times as fast."""
+    for i in range(raw.size):
+        inside = min(max(raw[i], lowest[i]), highest[i])
+        bins[i] = np.uint16(inside - lowest[i]) + np.uint16(raw[i] > half[i])
+
+
+@njit(nogil=True, cache=True)
+def _count_pixels(raw, tables, module):  # type: ignore[no-untyped-def]
+    """Histogram of ``raw - offset`` of the good pixels of a module, int32 ``(BINS,)``."""
+    offset, good, whole = tables.offset[module], tables.good[module], tables.whole
+    lowest, highest, half = whole.lowest[module], whole.highest[module], whole.half[module]
+    by_integers = raw.itemsize == 2 and whole.usable[module]
     # neighbours are alike: four histograms in turn, lest each increment waits for the last one
     counts = np.zeros((4, BINS + 2), np.int32)
     first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
@@ -95,7 +134,12 @@ def _count_pixels(raw, offset, good):  # type: ignore[no-untyped-def]
     for start in range(0, raw.size, STRIP):
         stop = min(start + STRIP, raw.size)
         bins[stop - start :] = 0
-        _find_bins(raw[start:stop], offset[start:stop], good[start:stop], bins)
+        if by_integers:
+            _find_whole_bins(
+                raw[start:stop], lowest[start:stop], highest[start:stop], half[start:stop], bins
+            )
+        else:
+            _find_bins(raw[start:stop], offset[start:stop], good[start:stop], bins)
         for i in range((stop - start + 3) // 4):
             four = fours[i]
             first[four & low] += 1
@@ -109,17 +153,15 @@ def _count_pixels(raw, offset, good):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def histogram_peak(raw, offset, good, parameters):  # type: ignore[no-untyped-def]
+def histogram_peak(counts, parameters):  # type: ignore[no-untyped-def]
     """Find the peak of the histogram of the good pixels: whether there is one, and where, ADU.
 
     Parameters
     ----------
-    raw : pixels of a module, flat.
-    offset, good : row of the module in the tables.
+    counts : int32 ``(BINS,)``.
     parameters : p1 … p4 of a common_mode file.
     """
     nothing = np.float32(0.0)
-    counts = _count_pixels(raw, offset, good)
     highest = np.int32(min(parameters[2], 1e9)) if parameters[2] > 0 else np.int32(100)
     peak, right = -1, BINS
     for i in range(BINS):

@@ -40,11 +40,41 @@ from workbench.recipe.corrections import LOW_GAIN_FACTOR
 from workbench.runs import EventSource
 
 
+class WholeBins(NamedTuple):
+    """Bins of the common mode's histogram for pixels in whole ADU, found by integers.
+
+    The bin is ``clip(raw, lowest, highest) - lowest``, one more where ``raw > half``.
+
+    Attributes
+    ----------
+    lowest, highest, half : int16 ``(modules, pixels)``; no pixels where there is no histogram.
+    usable : bool ``(modules,)``; False where a difference in float32 might be rounded to a half,
+        which integers do not show.
+    """
+
+    lowest: NDArray[np.int16]
+    highest: NDArray[np.int16]
+    half: NDArray[np.int16]
+    usable: NDArray[np.bool_]
+
+
+def whole_bins(offset: NDArray[np.float32], good: NDArray[np.uint8]) -> WholeBins:
+    """Bins of whole ADU for tables ``(modules, pixels)``; `good` may have no pixels."""
+    lowest, highest, half = (np.empty(good.shape, np.int16) for _ in range(3))
+    usable = np.zeros(len(good), np.bool_)
+    if good.size:
+        from workbench.corrections.correction_loops import set_whole_bins
+
+        set_whole_bins(offset, good, lowest, highest, half, usable)
+    return WholeBins(lowest, highest, half, usable)
+
+
 class Tables(NamedTuple):
     """Constants as the compiled loops want them, one row per module.
 
     Corrected = ((raw - offset) - common mode) * factor * second; `second` may be empty. `unbonded`
-    are the places in a module of the unbonded pixels that give a common mode.
+    are the places in a module of the unbonded pixels that give a common mode, `whole` the bins of
+    its histogram.
     """
 
     offset: NDArray[np.float32]
@@ -54,6 +84,7 @@ class Tables(NamedTuple):
     algorithm: int
     parameters: NDArray[np.float64]
     unbonded: NDArray[np.int64]
+    whole: WholeBins
 
     @property
     def parts(self) -> tuple[NDArray[Any], ...]:
@@ -129,16 +160,20 @@ class Corrector:
             else:
                 second = second * self.status_mask.good
         common = self.common_mode
+        offset = table(np.zeros(self.shape) if self.pedestals is None else self.pedestals.values)
+        good = np.empty((rows[0], 0), np.uint8)
+        if common is not None and common.good is not None:
+            good = table(common.good, np.uint8)
+        algorithm = 0 if common is None else common.algorithm
         return Tables(
-            offset=table(np.zeros(self.shape) if self.pedestals is None else self.pedestals.values),
+            offset=offset,
             factor=table(factor),
             second=np.empty((rows[0], 0), np.float32) if second is None else table(second),
-            good=np.empty((rows[0], 0), np.uint8)
-            if common is None or common.good is None
-            else table(common.good, np.uint8),
-            algorithm=0 if common is None else common.algorithm,
+            good=good,
+            algorithm=algorithm,
             parameters=np.zeros(4) if common is None else common.numbers,
             unbonded=self._unbonded,
+            whole=whole_bins(offset, good if algorithm == 1 else good[:, :0]),
         )
 
     @property
