@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -85,6 +86,9 @@ class MapVerdict:
 
 MAP_VERDICT = MapVerdict()
 
+MAPS_AT_A_TIME = 2
+"""Maps computed side by side; each holds some transforms of 1 to 2 million points."""
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -160,11 +164,15 @@ def align_quadrants(
     quadrants = []
     # of groups too small for maps, what a map is worth says nothing of the joint fit
     warns = settings.refine == "none" or prepared.detector.self_rotation
-    for group in range(prepared.groups):
-        raise_if_cancelled(progress, "The alignment")
-        quadrants.append(_from_map(prepared.group(group), group, settings, warns))
-        if progress is not None:
-            progress.update(group + 1, steps, f"map of quadrant {group}")
+    with ThreadPoolExecutor(MAPS_AT_A_TIME) as pool:
+        maps = pool.map(
+            lambda group: _from_map(prepared.group(group), group, settings, progress, warns),
+            range(prepared.groups),
+        )
+        for group, quadrant in enumerate(maps):
+            quadrants.append(quadrant)
+            if progress is not None:
+                progress.update(group + 1, steps, f"map of quadrant {group}")
     middle = time.perf_counter()
     joint, seconds = Joint(tuple(quadrants)), Seconds(middle - started)
     if settings.refine == "rings":
@@ -236,9 +244,14 @@ def _as_cctbx(
 
 
 def _from_map(
-    pixels: GroupPixels, quadrant: int, settings: AlignmentSettings, warns: bool
+    pixels: GroupPixels,
+    quadrant: int,
+    settings: AlignmentSettings,
+    progress: Progress | None,
+    warns: bool,
 ) -> QuadrantAlignment:
     """Answer of one quadrant's correlation map alone; `warns` of a peak that is not clear."""
+    raise_if_cancelled(progress, "The alignment")
     reach = float(settings.range_px)
     widened = False
     while True:

@@ -28,9 +28,12 @@ from workbench.alignment.ring_loops import (
     AsicModel,
     AsicPixels,
     AsicSums,
+    Background,
     Basis,
     accumulate,
+    residuals,
     ring_values,
+    smooth_part,
 )
 from workbench.quantities import MAD_TO_SIGMA
 
@@ -109,10 +112,9 @@ class Asic:
     Attributes
     ----------
     number : among all ASICs of the detector; group : the place of its group in the fit.
-    pixels : pooled; `value` is replaced where residuals are pulled in.
+    pixels : pooled; `value` and `residual` are replaced where residuals are pulled in.
     raw : its values as they are.
-    down, across : splines of the background; `rows`, `columns` the same as matrices.
-    cholesky : of the background's equations, lower triangle.
+    background : its splines.
     strength, noise : of its rings; standard deviation of a pixel.
     power, prior : what its pixels tell of the strength, and what is told beforehand (that it is 1).
     """
@@ -120,35 +122,12 @@ class Asic:
     number: int
     group: int
     pixels: AsicPixels
-    raw: NDArray[np.floating]
-    down: Basis
-    across: Basis
-    rows: NDArray[np.float64]
-    columns: NDArray[np.float64]
-    cholesky: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    background: Background
     strength: float = 1.0
     noise: float = 1.0
     power: float = 0.0
     prior: float = np.inf
-
-    @classmethod
-    def of(cls, number: int, group: int, pixels: AsicPixels, down: Basis, across: Basis) -> Asic:
-        """ASIC with the equations of its background."""
-        rows, columns = _matrix(down), _matrix(across)
-        n, m = rows.shape[1], columns.shape[1]
-        across_rows = pixels.weight @ (columns[:, :, None] * columns[:, None, :]).reshape(-1, m * m)
-        both = (rows[:, :, None] * rows[:, None, :]).reshape(-1, n * n).T @ across_rows
-        matrix = both.reshape(n, n, m, m).transpose(0, 2, 1, 3).reshape(n * m, n * m)
-        matrix[np.diag_indices(n * m)] += 1e-3 * float(np.trace(matrix)) / (n * m)
-        lower = np.linalg.cholesky(matrix)
-        return cls(
-            number, group, pixels, pixels.value, down, across, rows, columns, np.asarray(lower)
-        )
-
-    @property
-    def splines(self) -> int:
-        """Number of splines of the background."""
-        return len(self.cholesky)
 
     @property
     def reach_px(self) -> float:
@@ -166,24 +145,9 @@ class Asic:
         last = min(int(radius.max() / knot_px), knots - 4)
         return first, last - first + 4
 
-    def background(self, field: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Products of the background's splines with a field ``(rows, columns, …)``, weighted."""
-        extra = field.shape[2:]
-        weighted = (field.reshape(*field.shape[:2], -1).T * self.pixels.weight.T).transpose(0, 2, 1)
-        products = self.rows.T @ weighted @ self.columns
-        return np.asarray(products.reshape(len(products), -1).T.reshape(self.splines, *extra))
-
-    def surface(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Background ``(rows, columns, …)`` of coefficients ``(b, …)``."""
-        extra = coefficients.shape[1:]
-        shaped = coefficients.reshape(self.splines, -1).T
-        grids = shaped.reshape(-1, self.rows.shape[1], self.columns.shape[1])
-        values = self.rows @ grids @ self.columns.T
-        return np.asarray(np.moveaxis(values, 0, -1).reshape(*values.shape[1:], *extra))
-
-    def solve(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Coefficients of the background that fits a field best, from its products."""
-        return np.asarray(cho_solve((self.cholesky, True), products, check_finite=False))
+    def without_background(self, fields: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fields ``(rows, columns, n)`` less the background that fits each best."""
+        return np.asarray(fields - smooth_part(fields, self.pixels.weight, self.background))
 
 
 @dataclass(frozen=True)
@@ -299,14 +263,14 @@ class RingFit:
         self.smoothing = self.running @ self.running
         for asic in self.asics:
             asic.strength = float(self.strengths[asic.number])
-        each(self._pull_in, self.asics)
+        self._pull_in()
         for profile_known in (False, True):
             reduced = self.reduced()
             self._update_variance(reduced)
             if profile_known:
                 self._choose_length(reduced)
             self.profile = self._solved(reduced, offsets=False)[0]
-            each(self._pull_in, self.asics)
+            self._pull_in()
 
     def _summed(self, group: int) -> list[NDArray[np.float64]]:
         """Weights and weighted x, y, stretch and value, summed over the smallest squares."""
@@ -333,10 +297,11 @@ class RingFit:
             if np.count_nonzero(count) < self.settings.least_squares:
                 continue
             many = np.maximum(count, 1)
-            pixels = AsicPixels(x / many, y / many, stretch / many, value / many,
-                                (count / pool**2).astype(np.float32),
-                                np.zeros_like(value, dtype=np.float32))  # fmt: skip
-            asics.append(Asic.of(first + k, group, pixels, down, across))
+            weight = (count / pool**2).astype(np.float32)
+            raw = value / many
+            pixels = AsicPixels(x / many, y / many, stretch / many, raw.astype(np.float32),
+                                weight, np.zeros_like(weight))  # fmt: skip
+            asics.append(Asic(first + k, group, pixels, raw, _background(weight, down, across)))
         return asics
 
     # ---- equations ---------------------------------------------------------------------------
@@ -374,26 +339,23 @@ class RingFit:
 
     def _eliminated(self, asic: Asic) -> AsicEquations:
         """Equations of one ASIC, its background eliminated."""
-        first, count = asic.knots_reached(self.offsets[asic.group], self.knot_px, self.knots)
-        sums = AsicSums.zeros(count, asic.splines)
-        accumulate(asic.pixels, self.model(asic), asic.down, asic.across, first, sums)
-        n = count
-        products = np.zeros((n + 3, n + 3))  # profile, offsets, values
+        first, n = asic.knots_reached(self.offsets[asic.group], self.knot_px, self.knots)
+        sums = AsicSums.zeros(n, len(asic.background.whiten))
+        accumulate(asic.pixels, self.model(asic), asic.background, first, sums)
+        half = asic.background.whiten @ sums.smooth
+        products = -(half.T @ half)  # profile, offsets, values
         for o in range(4):
             diagonal = np.arange(n - o)
-            products[diagonal, diagonal + o] = sums.band[: n - o, o]
-            products[diagonal + o, diagonal] = sums.band[: n - o, o]
-        products[:n, n : n + 2] = sums.dj
-        products[:n, n + 2] = sums.dv
-        products[n : n + 2, n : n + 2] = sums.jj
-        products[n : n + 2, n + 2] = sums.jv
-        smooth = np.column_stack([sums.bd, sums.bj, asic.background(asic.pixels.value)])
-        half = solve_triangular(asic.cholesky, smooth, lower=True, check_finite=False)
-        products -= half.T @ half
+            products[diagonal, diagonal + o] += sums.band[: n - o, o]
+            if o:
+                products[diagonal + o, diagonal] += sums.band[: n - o, o]
+        products[:n, n : n + 2] += sums.dj
+        products[:n, n + 2] += sums.dv
+        products[n : n + 2, n : n + 2] += sums.jj
+        products[n : n + 2, n + 2] += sums.jv
         products *= asic.noise**-2
         matrix = products[: n + 2, : n + 2].copy()
         matrix[n:, :n] = matrix[:n, n:].T
-        matrix[n + 1, n] = matrix[n, n + 1]
         curvature = -np.vstack([sums.rd, sums.rj]) * asic.noise**-2
         return AsicEquations(first, matrix, products[: n + 2, n + 2].copy(), curvature)
 
@@ -403,8 +365,7 @@ class RingFit:
         def sums(asic: Asic) -> NDArray[np.float64]:
             p = asic.pixels
             rings = ring_values(p, self.model(asic), self.profile[:, None], False)[..., 0]
-            fields = np.stack([p.value, rings], -1)
-            fields = fields - asic.surface(asic.solve(asic.background(fields)))
+            fields = asic.without_background(np.stack([p.value, rings], -1))
             rest = fields[..., 0] - fields[..., 1]
             squares = np.array([np.sum(p.weight * rest**2), np.sum(p.weight * fields[..., 0] ** 2)])
             return squares / asic.noise**2
@@ -430,7 +391,7 @@ class RingFit:
         for place, g in enumerate(self.free):
             self.offsets[g] += move[2 * place : 2 * place + 2]
         self.profile = profile
-        each(self._pull_in, self.asics)
+        self._pull_in()
         power = np.array([asic.power for asic in self.asics])
         usual = float(np.median(power))
         known = power / (power + usual + 1e-30) + 1e-30
@@ -536,35 +497,28 @@ class RingFit:
         self.length_px = max(values, key=lambda length: values[length])
         self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
 
-    def _pull_in(self, asic: Asic) -> None:
-        """Strength, noise and values of one ASIC at the present state."""
-        p = asic.pixels
-        model = self.model(asic)._replace(strength=1.0)
+    def _pull_in(self) -> None:
+        """Strength, noise and values of each ASIC at the present state."""
         profiles = np.column_stack([self.profile, self.profile - self.running @ self.profile])
-        rings, sharp = np.moveaxis(ring_values(p, model, profiles, False), -1, 0)
-        if self.profile.any():
-            # what is smooth in the profile is background, whose strength is another one
-            beside = p.weight * (sharp - asic.surface(asic.solve(asic.background(sharp))))
-            asic.power = float(np.sum(beside * sharp))
-            if np.isfinite(asic.prior):
-                overlap = float(np.sum(beside * (p.value - asic.strength * (rings - sharp))))
-                strength = (overlap + asic.prior) / (asic.power + asic.prior)
-                asic.strength = float(np.clip(strength, *self.settings.strengths))
-                self.strengths[asic.number] = asic.strength
-        rings = asic.strength * rings
-        used = p.weight > 0
-        smooth = asic.surface(asic.solve(asic.background(p.value - rings)))
-        residual = asic.raw - rings - smooth
-        inside = residual[used]
-        for _ in range(2):
-            limit = self.settings.clip_sigmas * float(np.sqrt(np.mean(inside**2)))
-            inside = np.clip(inside, -limit, limit)
-        asic.noise = max(MAD_TO_SIGMA * float(np.median(np.abs(inside))), 0.1 * limit / 4, 1e-9)
-        residual = np.clip(residual, -limit, limit)
-        asic.pixels = p._replace(
-            value=(rings + smooth + residual).astype(np.float32),
-            residual=residual.astype(np.float32),
-        )
+        settings = self.settings
+
+        def pull_in(asic: Asic) -> None:
+            p = asic.pixels
+            left, asic.strength, asic.power = residuals(
+                p, asic.raw, self.model(asic), profiles, asic.background, asic.prior,
+                settings.strengths,
+            )  # fmt: skip
+            self.strengths[asic.number] = asic.strength
+            inside = left[p.weight > 0]
+            for _ in range(2):
+                limit = settings.clip_sigmas * float(np.sqrt(np.mean(inside**2)))
+                inside = np.clip(inside, -limit, limit)
+            spread = float(np.median(np.abs(inside)))
+            asic.noise = max(MAD_TO_SIGMA * spread, 0.1 * limit / 4, 1e-9)
+            p.residual[:] = np.clip(left, -limit, limit)
+            p.value[:] = asic.raw - left + p.residual
+
+        each(pull_in, self.asics)
 
 
 @lru_cache(maxsize=16)
@@ -610,6 +564,19 @@ def _basis(length: int, step: float) -> Basis:
         [g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, (3 * g**3 - 6 * g**2 + 4) / 6, f**3 / 6]
     )
     return Basis(first, value)
+
+
+def _background(weight: NDArray[np.float32], down: Basis, across: Basis) -> Background:
+    """Background of an ASIC whose squares have these weights."""
+    rows, columns = _matrix(down), _matrix(across)
+    n, m = rows.shape[1], columns.shape[1]
+    across_rows = weight @ (columns[:, :, None] * columns[:, None, :]).reshape(-1, m * m)
+    both = (rows[:, :, None] * rows[:, None, :]).reshape(-1, n * n).T @ across_rows
+    matrix = both.reshape(n, n, m, m).transpose(0, 2, 1, 3).reshape(n * m, n * m)
+    matrix[np.diag_indices(n * m)] += 1e-3 * float(np.trace(matrix)) / (n * m)
+    lower = np.linalg.cholesky(matrix)
+    whiten = solve_triangular(lower, np.eye(n * m), lower=True, check_finite=False)
+    return Background(down, across, np.ascontiguousarray(whiten))
 
 
 def _matrix(basis: Basis) -> NDArray[np.float64]:

@@ -59,6 +59,20 @@ class Basis(NamedTuple):
     value: NDArray[np.float64]
 
 
+class Background(NamedTuple):
+    """The background of one ASIC: splines along rows times splines along columns.
+
+    Attributes
+    ----------
+    down, across : splines along the rows and the columns.
+    whiten : float64 ``(b, b)``, inverse of the lower Cholesky factor of its equations.
+    """
+
+    down: Basis
+    across: Basis
+    whiten: NDArray[np.float64]
+
+
 class AsicSums(NamedTuple):
     """Weighted products over the pixels of one ASIC.
 
@@ -70,7 +84,7 @@ class AsicSums(NamedTuple):
     ----------
     band : ``(n, 4)``, D'D (entry ``[i, j - i]``).
     dv : ``(n,)``. dj : ``(n, 2)``. jj : ``(2, 2)``. jv : ``(2,)``.
-    bd : ``(b, n)``. bj : ``(b, 2)``.
+    smooth : ``(b, n + 3)``, B'D, B'J and B'v.
     rd : ``(n, 2)``, residual times the derivatives of D by the offset.
     rj : ``(2, 2)``, residual times the second derivatives of the model by the offset.
     """
@@ -80,8 +94,7 @@ class AsicSums(NamedTuple):
     dj: NDArray[np.float64]
     jj: NDArray[np.float64]
     jv: NDArray[np.float64]
-    bd: NDArray[np.float64]
-    bj: NDArray[np.float64]
+    smooth: NDArray[np.float64]
     rd: NDArray[np.float64]
     rj: NDArray[np.float64]
 
@@ -90,8 +103,8 @@ class AsicSums(NamedTuple):
         """Sums of no pixels."""
         return cls(
             np.zeros((knots, 4)), np.zeros(knots), np.zeros((knots, 2)), np.zeros((2, 2)),
-            np.zeros(2), np.zeros((background, knots)), np.zeros((background, 2)),
-            np.zeros((knots, 2)), np.zeros((2, 2)),
+            np.zeros(2), np.zeros((background, knots + 3)), np.zeros((knots, 2)),
+            np.zeros((2, 2)),
         )  # fmt: skip
 
 
@@ -111,20 +124,17 @@ def _splines(f: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> None:
 
 @njit(cache=True, nogil=True)
 def accumulate(
-    pixels: AsicPixels,
-    model: AsicModel,
-    down: Basis,
-    across: Basis,
-    first: int,
-    sums: AsicSums,
+    pixels: AsicPixels, model: AsicModel, background: Background, first: int, sums: AsicSums
 ) -> None:
     """Add the pixels of one ASIC to `sums`; `first` is the first knot it reaches."""
     x, y, stretch, value, weight, residual = pixels
     offset, knot_px, profile, strength = model
-    band, dv, dj, jj, jv, bd, bj, rd, rj = sums
+    band, dv, dj, jj, jv, smooth, rd, rj = sums
+    down, across = background.down, background.across
+    n = dv.size
     b, d = np.empty(4), np.empty(4)
-    width = bj.shape[0] // (down.first[-1] + 4)
-    last = first + dv.size - 4
+    width = across.first[-1] + 4
+    last = first + n - 4
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
             w = np.float64(weight[row, column])
@@ -171,19 +181,20 @@ def accumulate(
                 dj[k + m, 1] += wd * jy
                 rd[k + m, 0] += wr * d[m] * px
                 rd[k + m, 1] += wr * d[m] * py
-                for n in range(m, 4):
-                    band[k + m, n - m] += wd * strength * b[n]
+                for o in range(m, 4):
+                    band[k + m, o - m] += wd * strength * b[o]
             for q in range(4):
                 wq = w * down.value[row, q]
                 start = (down.first[row] + q) * width + across.first[column]
                 for m in range(4):
                     wb = wq * across.value[column, m]
                     place = start + m
-                    bj[place, 0] += wb * jx
-                    bj[place, 1] += wb * jy
                     ws = wb * strength
-                    for n in range(4):
-                        bd[place, k + n] += ws * b[n]
+                    for o in range(4):
+                        smooth[place, k + o] += ws * b[o]
+                    smooth[place, n] += wb * jx
+                    smooth[place, n + 1] += wb * jy
+                    smooth[place, n + 2] += wb * v
     jj[1, 0] = jj[0, 1]
     rj[1, 0] = rj[0, 1]
 
@@ -220,6 +231,102 @@ def ring_values(
 
 
 @njit(cache=True, nogil=True)
+def smooth_part(
+    fields: NDArray[np.float64], weight: NDArray[np.float32], background: Background
+) -> NDArray[np.float64]:
+    """The background that fits each of n fields best, ``(rows, columns, n)`` as they are."""
+    down, across, whiten = background
+    rows, columns, count = fields.shape
+    width = across.first[-1] + 4
+    products = np.zeros((whiten.shape[0], count))
+    line = np.empty((width, count))
+    for row in range(rows):
+        line[:] = 0.0
+        for column in range(columns):
+            w = np.float64(weight[row, column])
+            if w == 0:
+                continue
+            for m in range(4):
+                wa = w * across.value[column, m]
+                for n in range(count):
+                    line[across.first[column] + m, n] += wa * fields[row, column, n]
+        for q in range(4):
+            start = (down.first[row] + q) * width
+            for place in range(width):
+                for n in range(count):
+                    products[start + place, n] += down.value[row, q] * line[place, n]
+    coefficients = np.dot(whiten.T, np.dot(whiten, products))
+    smooth = np.zeros(fields.shape)
+    for row in range(rows):
+        line[:] = 0.0
+        for q in range(4):
+            start = (down.first[row] + q) * width
+            for place in range(width):
+                for n in range(count):
+                    line[place, n] += down.value[row, q] * coefficients[start + place, n]
+        for column in range(columns):
+            for m in range(4):
+                for n in range(count):
+                    smooth[row, column, n] += (
+                        across.value[column, m] * line[across.first[column] + m, n]
+                    )
+    return smooth
+
+
+@njit(cache=True, nogil=True)
+def residuals(
+    pixels: AsicPixels,
+    raw: NDArray[np.float64],
+    model: AsicModel,
+    profiles: NDArray[np.float64],
+    background: Background,
+    prior: float,
+    limits: tuple[float, float],
+) -> tuple[NDArray[np.float64], float, float]:
+    """What neither rings nor background explain of `raw`, with the strength that fits best.
+
+    Parameters
+    ----------
+    raw : float64 ``(rows, columns)``, values that are not pulled in.
+    profiles : float64 ``(k, 2)``, the profile and what of it is sharp.
+    prior : what is told beforehand of the strength; infinite: it stays.
+    limits : least and largest strength.
+
+    Returns
+    -------
+    residuals : float64 ``(rows, columns)``.
+    strength : of the rings.
+    power : what the pixels tell of the strength.
+    """
+    value, weight = pixels.value, pixels.weight
+    strength, power, overlap = model.strength, 0.0, 0.0
+    plain = AsicModel(model.offset, model.knot_px, model.profile, 1.0)
+    rings = ring_values(pixels, plain, profiles, False)
+    # what is smooth in the profile is background, whose strength is another one
+    smooth = smooth_part(rings, weight, background)
+    for row in range(value.shape[0]):
+        for column in range(value.shape[1]):
+            sharp = rings[row, column, 1]
+            broad = rings[row, column, 0] - sharp
+            beside = weight[row, column] * (sharp - smooth[row, column, 1])
+            power += beside * sharp
+            overlap += beside * (value[row, column] - strength * broad)
+    if np.isfinite(prior):
+        strength = min(max((overlap + prior) / (power + prior), limits[0]), limits[1])
+    for row in range(value.shape[0]):
+        for column in range(value.shape[1]):
+            rings[row, column, 0] *= strength
+            rings[row, column, 1] = value[row, column] - rings[row, column, 0]
+    smooth = smooth_part(rings, weight, background)
+    left = np.empty(value.shape)
+    for row in range(value.shape[0]):
+        for column in range(value.shape[1]):
+            explained = rings[row, column, 0] + smooth[row, column, 1]
+            left[row, column] = raw[row, column] - explained
+    return left, strength, power
+
+
+@njit(cache=True, nogil=True)
 def products_by_band(
     fields: NDArray[np.float64], weight: NDArray[np.float64], band: NDArray[np.int64], bands: int
 ) -> NDArray[np.float64]:
@@ -235,7 +342,8 @@ def products_by_band(
             wi = w * fields[pixel, i]
             for j in range(i, count):
                 own[i, j] += wi * fields[pixel, j]
-    for i in range(count):
-        for j in range(i):
-            sums[:, i, j] = sums[:, j, i]
+    for place in range(bands):
+        for i in range(count):
+            for j in range(i):
+                sums[place, i, j] = sums[place, j, i]
     return sums

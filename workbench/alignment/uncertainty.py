@@ -207,7 +207,7 @@ def _cells_of(
     fields[..., m + 1] = -slopes * (y * middle[0] - x * middle[1])
     fields[..., m + 2] = values[..., m]
     fields[..., m + 3] = p.value - values[..., m]
-    fields -= asic.surface(asic.solve(asic.background(fields)))
+    fields = asic.without_background(fields)
     flat = fields.reshape(-1, m + 4)
     weight = p.weight.reshape(-1).astype(np.float64) / asic.noise**2
     strength = flat[:, m + 2] / asic.strength
