@@ -2,23 +2,26 @@
 
     python benchmarks/averages.py [SAMPLE_FOLDER] [--repeats N] [--growth EVENTS]
 
-Each figure stands beside two references of the same run of this script:
+Each figure stands beside references of the same run of this script:
 
-- *reading*: a plain ``readinto`` loop over the same bytes of the same files, which are in the
-  system's cache for both;
+- *reading alone*: a plain ``readinto`` loop over the same bytes of the same files, which are in the
+  system's cache for both, into memory of one event, which stays in the processor's cache;
+- *into a block*: the same into memory of as many events as are added at once;
+- *copying*: as many bytes copied between large arrays: what two threads are worth to the memory;
 - *psana*: what psana 1 with the loop of ``cxi.mpi_average`` was measured to take on the same files
   (`PSANA_MS`), scaled by a loop in numpy (`numpy_loop`) that tells how quick this machine is now.
 
 Processor time leaves out waiting for other programs, yet not what they take of caches and memory
 bandwidth: the table says how busy the machine was, and marks figures of a busy one. Without a
 folder a sample experiment is written to a temporary one. ``--growth`` also averages runs of up to
-so many events, with one and two threads and with one to four workers of Dask; these runs are sparse
-files, which need no disk.
+so many events, with one and two threads and with one to four workers of Dask; such a run is one
+chunk of `CHUNK_EVENTS` events (0.9 GB) under many names.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,15 +32,18 @@ from pathlib import Path
 
 import numpy as np
 import reading
+import xtc_builder as x
 from machine import machine
 
-from workbench.averages.collect import Job, collect
+from workbench.averages.collect import BLOCK, Job, collect
 from workbench.pipeline import open_run
 from workbench.recipe import Corrections
 from workbench.runs import Run
 
 EVENTS = 520
 """Events of a measurement; a shorter run is gone through several times."""
+CHUNK_EVENTS = 200
+COPIED = 20
 CASES = {
     "raw": None,
     "pedestal + gain": Corrections(gain=6.85),
@@ -84,13 +90,21 @@ def numpy_loop(frames: list[np.ndarray]) -> None:
         maximum = np.maximum(maximum, data)
 
 
-def read_files(files: tuple[Path, ...], times: int, buffer: bytearray) -> None:
-    """Read files again and again, into the same memory."""
+def read_files(files: tuple[Path, ...], times: int, events: int) -> None:
+    """Read files again and again, into memory of so many events in turn."""
+    size = reading.EVENT_BYTES
+    memory, place = memoryview(np.zeros(events * size, np.uint8)), 0
     for _ in range(times):
         for path in files:
             with path.open("rb", buffering=0) as file:
-                while file.readinto(buffer):
-                    pass
+                while file.readinto(memory[place * size : (place + 1) * size]):
+                    place = (place + 1) % events
+
+
+def copy_arrays(source: np.ndarray, target: np.ndarray, number: int) -> None:
+    """Copy the bytes of so many events, between arrays larger than any cache."""
+    for _ in range(number // COPIED):
+        target[:] = source
 
 
 def measure(folder: str, repeats: int) -> None:
@@ -105,15 +119,33 @@ def measure(folder: str, repeats: int) -> None:
     print(f"numpy loop {loop_ms:.1f} ms an event: psana's figures are scaled by {scale:.2f}\n")
     print("ms an event           processor  x reading   psana  x quicker   elapsed  2 threads  x")
 
-    def read_by(threads: int) -> None:
-        buffers = [bytearray(reading.EVENT_BYTES) for _ in range(threads)]
+    def read_by(threads: int, in_memory: int) -> None:
         with ThreadPoolExecutor(threads) as pool:
             share = [files[number::threads] for number in range(threads)]
-            list(pool.map(read_files, share, [times] * threads, buffers))
+            list(pool.map(read_files, share, [times] * threads, [in_memory] * threads))
 
-    read_ms, one = (1e3 * t / events for t in best(lambda: read_by(1), repeats))
-    two = best(lambda: read_by(2), repeats)[1] / events * 1e3
-    print(f"{'reading alone':22}{read_ms:9.2f}{'':31}{one:10.2f}{two:11.2f} {one / two:4.2f}")
+    large = [np.ones(COPIED * reading.EVENT_BYTES, np.uint8) for _ in range(4)]
+
+    def copy_by(threads: int) -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            number = [events // threads] * threads
+            list(pool.map(copy_arrays, large[:threads], large[2:], number))
+
+    references: dict[str, Callable[[int], None]] = {
+        "reading alone": lambda threads: read_by(threads, 1),
+        "into a block": lambda threads: read_by(threads, BLOCK),
+        "copying": copy_by,
+    }
+    read_ms = 0.0
+    for name, work in references.items():
+        ours, one = (1e3 * t / events for t in best(lambda work=work: work(1), repeats))
+        two = best(lambda work=work: work(2), repeats)[1] / events * 1e3
+        read_ms = read_ms or ours
+        print(
+            f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{'':20}{one:10.2f}{two:11.2f} "
+            f"{one / two:4.2f}"
+        )
+    del large
     for name, corrections in CASES.items():
         job = Job(Repeated(run, times), corrections)
         collect(Job(run, corrections), 1)  # constants are read, loops compiled
@@ -125,10 +157,41 @@ def measure(folder: str, repeats: int) -> None:
             f"{one:10.2f}{two:11.2f} {one / two:4.2f}"
         )
     print(f"\n{machine()}\n")
+    fixed_costs(folder)
+
+
+CALLS = """
+import sys, time
+start = time.process_time()
+import workbench as wb
+print(time.process_time() - start)
+start = time.process_time()
+from workbench.averages import average_run
+from workbench.recipe import Events
+print(time.process_time() - start)
+run = wb.open_run("cxim1416", 74, psdm_dir=sys.argv[1])
+corrections = {"raw": None, "pedestal + gain": wb.Corrections(gain=6.85),
+               "psana's calibration": wb.Corrections.psana()}[sys.argv[2]]
+for _ in range(3):
+    start = time.process_time()
+    average_run(run, corrections, selection=Events(limit=1))
+    print(time.process_time() - start)
+"""
+
+
+def fixed_costs(folder: str) -> None:
+    """What calls of one event take: imports, loading compiled loops and constants, result."""
+    print("processor ms          import workbench  the averages' imports  first call  later call")
+    for name in CASES:
+        command = [sys.executable, "-c", CALLS, folder, name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        package, modules, first, *later = (1e3 * float(word) for word in done.stdout.split())
+        print(f"{name:22}{package:16.0f}{modules:23.0f}{first:12.0f}{min(later):12.0f}")
+    print(f"\n{machine()}\n")
 
 
 FRESH = """
-import re, sys, time
+import re, resource, sys, time
 from workbench.averages import Dask, Threads, average_run
 from workbench.recipe import Events
 from workbench.runs import open_run
@@ -141,36 +204,52 @@ if __name__ == "__main__":
     elapsed = time.perf_counter() - start
     # not ru_maxrss: at exec that takes over the peak of the process it came from
     status = open("/proc/self/status").read()
-    print(elapsed, int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) / 1024)
+    own = int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
+    # a worker's process has ended and is larger than what it came from
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(elapsed, own / 1024, worker / 1024)
 """
 
 
-def fresh_process(folder: Path, runner: str, count: int, events: int) -> tuple[float, float]:
-    """Elapsed time (s) and peak memory (MB) of a fresh process that averages events raw."""
+def write_long_run(folder: Path, events: int) -> None:
+    """A run of at least so many events: a chunk with noise in each pixel, under many names."""
+    first = folder / "e780-r0074-s00-c000.xtc"
+    clock, noise = x.Clock(), np.random.default_rng(18)
+    frames = [x.full(noise.normal(1200, 4, (32, 185, 388)).astype(np.int16)) for _ in range(4)]
+    with first.open("wb") as file:
+        file.write(x.run_bytes([], clock=clock, close=False))
+        for number in range(min(CHUNK_EVENTS, events)):
+            file.write(x.dgram(x.L1, x.container(frames[number % 4]), **clock.next()))
+    for chunk in range(1, -(-events // CHUNK_EVENTS)):
+        os.link(first, folder / f"e780-r0074-s00-c{chunk:03}.xtc")
+
+
+def fresh_process(folder: Path, runner: str, count: int, events: int) -> tuple[float, ...]:
+    """Elapsed time (s) and peak memory (MB) of a fresh process that averages events raw, and the
+    memory (MB) of the largest process it started."""
     script = folder / "average.py"
     script.write_text(FRESH)
     command = [sys.executable, str(script), str(folder), runner, str(count), str(events)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    elapsed, megabytes = map(float, done.stdout.split())
-    return elapsed, megabytes
+    return tuple(map(float, done.stdout.split()))
 
 
 def growth(most: int) -> None:
     """Time and memory over the number of events, and over the number of workers."""
-    print("raw events of a sparse run           events   elapsed s  ms an event  peak MB")
+    print("raw events, fresh processes  events  elapsed s  ms an event  peak MB  of a worker")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        reading.write_sparse_run(folder, most)
+        write_long_run(folder, most)
         counts = [count for count in (50, 500, 5000) if count < most] + [most]
         cases = [("threads", threads, count) for threads in (1, 2) for count in counts]
-        cases += [("workers", workers, min(2000, most)) for workers in (1, 2, 3, 4)]
+        cases += [("workers", workers, min(5000, most)) for workers in (1, 2, 3, 4)]
         for runner, number, count in cases:
-            elapsed, megabytes = fresh_process(folder, runner, number, count)
+            elapsed, own, of_worker = fresh_process(folder, runner, number, count)
             print(
-                f"{f'{number} {runner}':36}{count:7}{elapsed:12.1f}{elapsed / count * 1e3:13.2f}"
-                f"{megabytes:9.0f}",
+                f"{f'{number} {runner}':27}{count:8}{elapsed:11.1f}{elapsed / count * 1e3:13.2f}"
+                f"{own:9.0f}" + (f"{of_worker:13.0f}" if runner == "workers" else ""),
                 flush=True,
             )
     print(f"\n{machine()}")

@@ -5,11 +5,13 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from workbench.constants import parse_constants, read_constants_file, write_constants_file
+from workbench.constants import text as text_module
+from workbench.constants.number_loops import read_decimals
 from workbench.constants.store import append_history
 from workbench.errors import FileFormatError, WorkbenchError
 
@@ -82,6 +84,33 @@ def test_whole_numbers_are_written_without_a_point(tmp_path_factory, values):
 def test_no_bytes_do_anything_but_parse_or_be_refused(content):
     with contextlib.suppress(FileFormatError):
         assert parse_constants(content, 3).size == 3
+
+
+@given(
+    st.lists(st.decimals(-99999, 99999, places=4).map(str) | st.text("0123456789.+-e", max_size=18))
+)
+@example(["1.5", "-0", "+.25", "7.", "999999999999999", "0.000000000000001", "9007199254740993"])
+@example(["."])
+@example(["1.2.3"])
+def test_large_texts_give_what_small_ones_give(words):
+    """The compiled loop reads every decimal as numpy does, or leaves the text to numpy."""
+
+    def read(large_from):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text_module, "_LARGE", large_from)
+            try:
+                return parse_constants(" ".join(words).encode(), dtype=np.float64).tobytes()
+            except FileFormatError as error:
+                return str(error)
+
+    assert read(0) == read(10**9)
+
+
+def test_decimals_do_not_need_numpy():
+    values = np.empty(20)
+    assert read_decimals(np.frombuffer(b" 1.5\n-0 +.25 7.\r\n12", np.uint8), values) == 5
+    assert values[:5].tolist() == [1.5, 0.0, 0.25, 7.0, 12.0]
+    assert read_decimals(np.frombuffer(b"1 2e3", np.uint8), values) == -1
 
 
 def test_a_comment_that_is_no_unicode_and_a_pipe_in_place_of_a_file(tmp_path):

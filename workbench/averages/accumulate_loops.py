@@ -296,6 +296,16 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True)
+def finish_corrected(n, sums, out):  # type: ignore[no-untyped-def]
+    """Statistics of `n` events from a row of `CorrectedArrays`; `out` as for `finish_raw`."""
+    for i in range(sums.sums.size):
+        mean = sums.sums[i] / n
+        out.mean[i] = sums.shift[i] + mean
+        out.m2[i] = max(sums.squares[i] - sums.sums[i] * mean, 0.0)
+        out.maximum[i], out.minimum[i] = sums.maximum[i], sums.minimum[i]
+
+
+@njit(nogil=True, cache=True)
 def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-untyped-def]
     """Correct the pixels of one module of a detector with gain ranges and add them.
 

@@ -20,6 +20,7 @@ from workbench.averages.accumulate_loops import (
     add_corrected,
     add_ranges,
     add_raw,
+    finish_corrected,
     finish_raw,
 )
 from workbench.averages.statistics import Statistics
@@ -139,14 +140,15 @@ class RawSums:
                 RawArrays(*(array[module] for array in self._arrays)),
                 (zeros if self._offset is None else self._offset[module]).reshape(-1),
                 (ones if self._factor is None else self._factor[module]).reshape(-1),
-                CentralArrays(
-                    result.mean[module].reshape(-1),
-                    result.m2[module].reshape(-1),
-                    result.maximum[module].reshape(-1),
-                    result.minimum[module].reshape(-1),
-                ),
+                _of_module(result, int(module)),
             )
         return result
+
+
+def _of_module(result: Statistics, module: int) -> CentralArrays:
+    """Arrays of one module, flat views."""
+    arrays = (result.mean, result.m2, result.maximum, result.minimum)
+    return CentralArrays(*(array[module].reshape(-1) for array in arrays))
 
 
 def _empty_sums(shape: Shape) -> CorrectedArrays:
@@ -193,17 +195,13 @@ class CorrectedSums:
         """Statistics so far."""
         result = Statistics.empty(self.shape)
         result.count = self._count
+        result.pixel_count[:] = self._module_count[:, None, None]
         for module in np.flatnonzero(self._module_count):
-            n, shape = self._module_count[module], self.shape[1:]
-            shift, sums, squares, maximum, minimum = (
-                array[module].reshape(shape) for array in self._arrays
+            finish_corrected(
+                self._module_count[module],
+                CorrectedArrays(*(array[module] for array in self._arrays)),
+                _of_module(result, int(module)),
             )
-            mean = sums / n
-            result.pixel_count[module] = n
-            result.mean[module] = shift + mean
-            result.m2[module] = np.maximum(squares - sums * mean, 0.0)
-            result.maximum[module] = maximum
-            result.minimum[module] = minimum
         return result
 
 

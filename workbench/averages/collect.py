@@ -24,10 +24,10 @@ from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
 from workbench.runs import Event, EventSource
 
-BLOCK = 64
-"""Events added at once, 290 MB of pixels of a CSPAD. The accumulators pass through memory once per
-block, so a smaller one is slower; two are in memory where several threads work."""
-BLOCK_BYTES = 300_000_000
+BLOCK = 32
+"""Events added at once, 150 MB of pixels of a CSPAD. The accumulators pass through memory once per
+block, so a much smaller one is slower; two are in memory where several threads work."""
+BLOCK_BYTES = 150_000_000
 """Pixels of a block take at most this much: of a larger detector there are fewer events in it."""
 HEADERS_BYTES = 4096
 """What an uncompressed event needs beside its pixels, at most."""

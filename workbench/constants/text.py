@@ -27,6 +27,8 @@ _TYPES: dict[str, DTypeLike] = {
 }  # fmt: skip
 _LONGEST = 400_000_000
 """Bytes; the largest sensible file (2.3 million numbers) has a tenth of this."""
+_LARGE = 1_000_000
+"""Bytes; for less the compiled loop is not loaded."""
 
 
 def read_constants_file(
@@ -77,9 +79,7 @@ def parse_constants(
         values = np.empty(0)
     else:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", DeprecationWarning)  # numpy < 2.4 only warns
-                values = np.fromstring(numbers, dtype=np.float64, sep=" ")
+            values = _numbers(numbers)
         except (ValueError, DeprecationWarning):
             raise _bad_number(content, name) from None
     if count is not None and values.size != count:
@@ -98,6 +98,26 @@ def parse_constants(
                 )
     with np.errstate(over="ignore"):
         return values.astype(dtype)
+
+
+def _numbers(text: bytes) -> NDArray[np.float64]:
+    """Read numbers with spaces between; a large text of plain decimals is read by a compiled loop.
+
+    Raises
+    ------
+    ValueError, DeprecationWarning
+        If something is no number.
+    """
+    if len(text) > _LARGE:
+        from workbench.constants.number_loops import read_decimals
+
+        values = np.empty(len(text) // 2 + 1)
+        count = read_decimals(np.frombuffer(text, np.uint8), values)
+        if count >= 0:
+            return values[:count].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy < 2.4 only warns
+        return np.fromstring(text, dtype=np.float64, sep=" ")
 
 
 def write_constants_file(
