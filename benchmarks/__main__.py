@@ -1,7 +1,8 @@
 """All benchmarks one after the other, in one document: ``python benchmarks > figures.md``.
 
-Above each table stand the machine, its load when the table was begun, and the state of the code; a
-busy machine is marked. What the last benchmark leaves of load is waited for, up to two minutes.
+Above each table stand the machine, its load when the table was begun, and the state of the code;
+below it what other programs took meanwhile; a busy machine is marked. What load the last benchmark
+leaves is waited for, up to two minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from machine import BUSY, machine
+from machine import BUSY, OtherPrograms, machine
 
 TABLES = {
     "Reading a run": "reading.py",
@@ -33,9 +34,10 @@ def main() -> int:
     for title, command in TABLES.items():
         wait_for_quiet()
         print(f"\n## {title}\n\n`benchmarks/{command}`; {machine()}\n\n```", flush=True)
+        others = OtherPrograms()
         script, *options = shlex.split(command)
         failed |= subprocess.call([sys.executable, Path(__file__).with_name(script), *options])
-        print("```", flush=True)
+        print(f"```\n\n{others}", flush=True)
     return failed
 
 

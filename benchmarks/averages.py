@@ -12,10 +12,10 @@ Each figure stands beside references of the same run of this script:
   (`PSANA_MS`), scaled by a loop in numpy (`numpy_loop`) that tells how quick this machine is now.
 
 Processor time leaves out waiting for other programs, yet not what they take of caches and memory
-bandwidth: the table says how busy the machine was, and marks figures of a busy one. Without a
-folder a sample experiment is written to a temporary one. ``--growth`` also averages runs of up to
-so many events, with one and two threads and with one to four workers of Dask; such a run is one
-chunk of `CHUNK_EVENTS` events (0.9 GB) under many names.
+bandwidth: lines above and below each table say how busy the machine was, and mark figures of a busy
+one. Without a folder a sample experiment is written to a temporary one. ``--growth`` also averages
+runs of up to so many events, with one and two threads and with one to four workers of Dask; such a
+run is one chunk of `CHUNK_EVENTS` events (0.9 GB) under many names.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 import reading
 import xtc_builder as x
-from machine import machine
+from machine import OtherPrograms, machine
 
 from workbench.averages.collect import BLOCK, Job, collect
 from workbench.pipeline import open_run
@@ -114,6 +114,7 @@ def measure(folder: str, repeats: int) -> None:
     times = -(-EVENTS // len(frames))
     events, files = times * len(frames), tuple(run.files)
     print(machine())
+    others = OtherPrograms()
     loop_ms = best(lambda: numpy_loop(frames), repeats)[0] / len(frames) * 1e3
     scale = loop_ms / NUMPY_LOOP_MS
     print(f"numpy loop {loop_ms:.1f} ms an event: psana's figures are scaled by {scale:.2f}\n")
@@ -145,7 +146,7 @@ def measure(folder: str, repeats: int) -> None:
             f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{'':20}{one:10.2f}{two:11.2f} "
             f"{one / two:4.2f}"
         )
-    del large
+    large.clear()
     for name, corrections in CASES.items():
         job = Job(Repeated(run, times), corrections)
         collect(Job(run, corrections), 1)  # constants are read, loops compiled
@@ -156,7 +157,7 @@ def measure(folder: str, repeats: int) -> None:
             f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{psana:8.1f}{psana / ours:11.1f}"
             f"{one:10.2f}{two:11.2f} {one / two:4.2f}"
         )
-    print(f"\n{machine()}\n")
+    print(f"\n{others}\n")
     fixed_costs(folder)
 
 
@@ -181,13 +182,14 @@ for _ in range(3):
 
 def fixed_costs(folder: str) -> None:
     """What calls of one event take: imports, loading compiled loops and constants, result."""
+    others = OtherPrograms()
     print("processor ms          import workbench  the averages' imports  first call  later call")
     for name in CASES:
         command = [sys.executable, "-c", CALLS, folder, name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         package, modules, first, *later = (1e3 * float(word) for word in done.stdout.split())
         print(f"{name:22}{package:16.0f}{modules:23.0f}{first:12.0f}{min(later):12.0f}")
-    print(f"\n{machine()}\n")
+    print(f"\n{others}\n")
 
 
 FRESH = """
@@ -238,6 +240,7 @@ def fresh_process(folder: Path, runner: str, count: int, events: int) -> tuple[f
 
 def growth(most: int) -> None:
     """Time and memory over the number of events, and over the number of workers."""
+    others = OtherPrograms()
     print("raw events, fresh processes  events  elapsed s  ms an event  peak MB  of a worker")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -252,7 +255,7 @@ def growth(most: int) -> None:
                 f"{own:9.0f}" + (f"{of_worker:13.0f}" if runner == "workers" else ""),
                 flush=True,
             )
-    print(f"\n{machine()}")
+    print(f"\n{others}")
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from numba import njit
 BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
-STRIP = 2048
-"""Pixels whose bins are found before they are counted; they stay in the level 1 cache."""
+STRIP = 8192
+"""Pixels whose bins are found before they are counted; they stay in the level 1 cache, and the
+processor reads ahead in them."""
 MEDIAN_LEAST, MEDIAN_MOST = -(2**14), 2**14 - 1
 """ADU; psana counts values beyond in the first and last bin of its histogram."""
 NEVER = 2**15 - 1
