@@ -199,3 +199,25 @@ def test_a_cancelled_recipe_still_raises(sample, tmp_path):
     with pytest.raises(Cancelled, match="nothing was written"):
         pipeline.run_recipe(recipe, Cancelling())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_change_of_runs_taken_back_while_its_images_are_made_leaves_those_of_before(
+    sampled, monkeypatch
+):
+    sampled.compute_images()
+    sampled.wait(120)
+    before, bright = sampled.images.maximum.data, sampled.recipe.experiment.bright
+    gather = pipeline.gather_images
+
+    def gather_and_take_back(*recipe, **options):
+        images = gather(*recipe, **options)
+        if sampled.recipe.experiment.bright != bright:
+            sampled.undo()
+        return images
+
+    monkeypatch.setattr(pipeline, "gather_images", gather_and_take_back)
+    sampled.change("experiment.bright", bright[:1])
+    until(lambda: sampled.recipe.experiment.bright == bright)
+    sampled.wait(60)
+    assert sampled.status("images").state == State.DONE
+    assert np.array_equal(sampled.images.maximum.data, before)

@@ -303,6 +303,20 @@ def test_going_back_shows_first_what_will_change(session, store):
     assert not panel.make_current[1].disabled
 
 
+def test_going_back_is_off_where_the_directory_cannot_be_written(session, store, monkeypatch):
+    store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
+    panel = GeometryPanel(session)
+    assert not panel.make_current[0].disabled
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    panel.refresh.click()
+    assert panel.make_current[0].disabled
+    assert "ask the instrument group" in panel.make_current[0].tooltip
+    assert "the version psana reads" in panel.make_current[1].tooltip
+    monkeypatch.undo()
+    panel.refresh.click()
+    assert not panel.make_current[0].disabled
+
+
 def test_going_back_is_refused_if_somebody_else_changed_the_store_meanwhile(session, store):
     moved = Geometry.ideal().move_quadrants(MOVES)
     store.deploy(moved, comment="moved")

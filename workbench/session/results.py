@@ -157,9 +157,11 @@ class Results:
 
     def _compute_if_cheap(self) -> None:
         """Follow a changed input at once where no run has to be read for it."""
-        stale = self.status("images").state == State.STALE
-        if stale and self.history.recipe.images == Images() and self.has_averages():
+        if self.status("images").state == State.STALE and self._is_cheap():
             self.compute_images()
+
+    def _is_cheap(self) -> bool:
+        return self.history.recipe.images == Images() and self.has_averages()
 
     # ---- images ------------------------------------------------------------------------------
     def compute_images(self) -> None:
@@ -183,6 +185,8 @@ class Results:
         self._notifier.notify("images")
         if not images.partial or (images.average is not None and images.maximum is not None):
             self.compute_mask()
+        if self.key("images") != key and self._is_cheap():
+            self.compute_images()  # the recipe was changed, or a change taken back, meanwhile
 
     def use_images(self, images: pipeline.ImageSet) -> None:
         """Calibrate with images that are in memory already."""

@@ -136,7 +136,7 @@ class DeployedVersions:
 
     def _writable(self) -> GeometryStore:
         store = self.open()
-        if reason := _why_not_writable(store):
+        if reason := why_not_writable(store):
             raise VersionStoreError(reason)
         return store
 
@@ -184,7 +184,7 @@ class DeployedVersions:
         except (WorkbenchError, OSError) as error:
             self._refusal = str(error)
         else:
-            self._refusal = _why_not_writable(store)
+            self._refusal = why_not_writable(store)
             with contextlib.suppress(WorkbenchError, OSError):
                 current = store.current()
                 done = current is not None and current.geometry() == self.results.corrected
@@ -196,7 +196,7 @@ class DeployedVersions:
         self._notifier.notify("versions", "status")
 
 
-def _why_not_writable(store: GeometryStore) -> str:
+def why_not_writable(store: GeometryStore) -> str:
     """Why versions cannot be written, and what to do; empty if they can."""
     parents = (store.folder, *store.folder.parents)
     there = next(path for path in parents if os.path.exists(path))

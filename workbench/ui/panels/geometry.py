@@ -13,7 +13,7 @@ from workbench import pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.session import Session
-from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan
+from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan, why_not_writable
 from workbench.ui.accordion import Accordion
 from workbench.ui.panels.base import (
     Panel,
@@ -356,7 +356,17 @@ class GeometryPanel(Panel):
         changed = any(version.intact is False for version in history)
         self.repair.layout.display = "" if changed else "none"
         self._list(history)
+        self._turn_off(history, why_not_writable(store))
         self._offer(store, history)
+
+    def _turn_off(self, history: Sequence[Version], refusal: str) -> None:
+        """Turn buttons that cannot act off; `refusal` says why nothing can be written, if so."""
+        for version in history:
+            name, button = version.name, self.make_current[version.number]
+            reason = f"{name} is the version psana reads" if version.current else refusal
+            button.disabled = bool(reason)
+            button.tooltip = reason or f"Show what going back to {name} would change"
+        self.repair.disabled = bool(refusal)
 
     def _list(self, history: Sequence[Version]) -> None:
         """One row for each version, the newest first, with a button that goes back to it."""
@@ -369,11 +379,7 @@ class GeometryPanel(Panel):
         rows, self.make_current = [], {}
         for version in reversed(history):
             name, act = version.name, partial(self.show_rollback, version.number)
-            button = self.button(
-                f"Make {name} current…", f"Show what going back to {name} would change", act
-            )
-            if version.current:
-                button.disabled, button.tooltip = True, f"{name} is the version psana reads"
+            button = self.button(f"Make {name} current…", "", act)
             self.make_current[version.number] = button
             text = widgets.HTML(version_line(version), layout={"flex": "1 1 300px"})
             rows.append(row(text, button))
