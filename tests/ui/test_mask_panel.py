@@ -179,7 +179,7 @@ def test_low_gain_has_limits_of_its_own(session, image_set):
     assert not session.mask.good[:3].any()
     assert session.mask.good[5].any()
     assert panel.view.two_gains
-    assert "20 % lower: " in panel.low.controls["maxproj_min"].note
+    assert "20\u202f% lower: " in panel.low.controls["maxproj_min"].note
     panel.show_suggestions()
     assert len(panel.suggestions.children) == 6
     panel.two_gains.value = False
@@ -209,9 +209,9 @@ def test_a_refused_limit_is_told_and_not_shown(panel, session):
 def test_each_limit_says_what_it_removes_and_how_sensitive_it_is(panel, session):
     removed = session.mask.counts["maximum_low"].total
     note = panel.limits["maxproj_min"].note
-    assert f"Removes {removed:,}".replace(",", "\u2009") in note
-    assert "20 % lower: " in note
-    assert "20 % higher: " in note
+    assert f"Removes {removed:,}".replace(",", "\u202f") in note
+    assert "20\u202f% lower: " in note
+    assert "20\u202f% higher: " in note
 
 
 @pytest.mark.parametrize("masks", ["above", "below"])

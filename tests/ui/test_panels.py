@@ -30,7 +30,7 @@ def test_moving_a_limit_changes_recipe_counts_and_mask(mask_panel, session):
     session.wait(60)
     assert session.recipe.mask.thresholds.maxproj_min == 520
     assert mask_panel.counts.value != before
-    number = f"{session.mask.masked:,}".replace(",", "\u2009")
+    number = f"{session.mask.masked:,}".replace(",", "\u202f")
     assert f"Masked {number} of" in mask_panel.counts.value
 
 

@@ -273,10 +273,12 @@ def test_single_events_are_stepped_through_without_averages(recipe):
     session = Session(recipe)
     panel = RunPanel(session)
     view, browser = panel.view, panel.browser
+    view.show_mask = False
     panel.options.selected_index = SINGLE_EVENTS
     until(lambda: view.event == "run 74, event 0")
     assert view.tiles == "single event"
     assert view.has_map("assembled")
+    assert view.show_mask
     assert browser.number.max == 11
     browser.next.click()
     until(lambda: view.event == "run 74, event 1")
@@ -288,7 +290,7 @@ def test_single_events_are_stepped_through_without_averages(recipe):
     browser.run.value = 54
     until(lambda: view.event == "run 54, event 0")
     panel.leave()
-    assert (view.event, view.tiles) == ("", "side by side")
+    assert (view.event, view.tiles, view.show_mask) == ("", "side by side", False)
 
 
 def test_a_run_is_chosen_as_soon_as_there_are_runs(recipe):

@@ -247,8 +247,8 @@ def draw_curve(
     here, less, more = (view.removed(factor * view.limit) for factor in (1.0, 0.8, 1.2))
     axes.plot([view.limit], [max(here, 0.7)], "o", color=MASKED, ms=5)
     axes.grid(lw=0.4, alpha=0.5)
-    moved = f"−20 %: {_change(less - here)}, +20 %: {_change(more - here)} pixels"
-    axes.set_title(f"{view.name}\n")
+    moved = f"20 % lower: {_change(less - here)} pixels\n20 % higher: {_change(more - here)} pixels"
+    axes.set_title(f"{view.name}\n\n")
     axes.text(0.5, 1.02, moved, transform=axes.transAxes, ha="center", va="bottom", fontsize=8)
 
 

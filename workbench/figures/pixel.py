@@ -71,7 +71,7 @@ def pixel_history(
                 events.axhline(value, color=colour, ls=style, lw=1.2, label=f"{name} {value:.4g}")
         margin = 0.08 * (high - low) or 1.0
         events.set_ylim(low - margin, high + margin)
-        events.legend(loc="upper right", ncols=2, fontsize=7)
+        events.legend(loc="upper right", fontsize=7).set_in_layout(False)
         events.format_coord = lambda x, y, unit=run.unit: f"event {x:.0f} · {y:.4g} {unit}"
     figure.suptitle(title, fontsize=9, ha="left", x=0.01)
     named = "; ".join(f"{run.name}, {run.values_adu.size} events" for run in runs)

@@ -83,7 +83,7 @@ class Panel:
         self.session = session
         self._left: dict[str, object] = {}
         self._failed = False
-        self._conditions: list[tuple[widgets.Button, str, Callable[[], str]]] = []
+        self._conditions: list[tuple[widgets.DOMWidget, str, Callable[[], str]]] = []
         self.owns_view = view is None
         self.view = ImageView() if view is None else view
         self.message = widgets.HTML(layout={"margin": "2px 0"})
@@ -115,7 +115,7 @@ class Panel:
         if not hasattr(self, "_alone"):
             self.activate()
             root = AppRoot(self.session.undo, self.session.redo)
-            self._alone = widgets.VBox([root, self.view, self.box])
+            self._alone = widgets.VBox([root, self.view, self.box, *self.under])
         return self._alone
 
     def activate(self) -> None:
@@ -171,8 +171,12 @@ class Panel:
         )
         made.on_click(lambda _: self.guarded(act))
         if why_not is not None:
-            self._conditions.append((made, tooltip, why_not))
+            self.turn_off(made, why_not)
         return made
+
+    def turn_off(self, button: widgets.DOMWidget, why_not: Callable[[], str]) -> None:
+        """Have a button off while `why_not()` gives a reason; see `button`."""
+        self._conditions.append((button, button.tooltip, why_not))
 
     def update_buttons(self) -> None:
         """Turn buttons that cannot act off, with the reason in their tooltip."""
@@ -242,8 +246,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
 
 
 def number(value: int) -> str:
-    """Whole number with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\u2009")
+    """Whole number with narrow spaces, at which no line ends, between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
 
 
 def labelled(

@@ -28,7 +28,7 @@ class EventBrowser:
     def __init__(self, panel: Panel) -> None:
         self.panel, self.session, self.view = panel, panel.session, panel.view
         self.run = labelled(
-            widgets.Dropdown, "Run", "Run whose events are shown", "220px", options=[]
+            widgets.Dropdown, "Run", "Run whose events are shown", "180px", options=[]
         )
         self.number = labelled(
             widgets.IntSlider, "Event", "Number of the event in the run, from 0", "360px",
@@ -39,13 +39,14 @@ class EventBrowser:
         )
         self.next = panel.button("▶", "Show the next event", lambda: self.step(1), width="40px")
         self.text = widgets.HTML()
+        self.number.layout.width, self.number.layout.flex = "auto", "1 1 180px"
         self.controls = row(self.run, self.previous, self.number, self.next)
         self.box = widgets.VBox([self.controls, self.text])
         self._opened: tuple[object, Run] | None = None
         self._is_open = False
         self._filling = False
         self.unit = "ADU"
-        self._tiles = self.view.tiles  # what was shown before
+        self._before = (self.view.tiles, self.view.show_mask)  # what was shown
         self.run.observe(lambda change: self._run_chosen(), "value")
         self.number.observe(lambda change: self._read_later(), "value")
         self.session.subscribe("recipe", self.show_runs)
@@ -53,9 +54,10 @@ class EventBrowser:
 
     # ---- what a person does ------------------------------------------------------------------
     def open(self) -> None:
-        """Show the event chosen."""
+        """Show the event chosen, with the mask over it."""
         if not self._is_open:
-            self._is_open, self._tiles = True, self.view.tiles
+            self._is_open, self._before = True, (self.view.tiles, self.view.show_mask)
+            self.view.show_mask = True
         self._read_later()
 
     def close(self) -> None:
@@ -63,8 +65,9 @@ class EventBrowser:
         if self._is_open:
             self._is_open = False
             self.view.event = ""
+            tiles, self.view.show_mask = self._before
             if self.view.tiles == SINGLE_EVENT:
-                self.view.tiles = self._tiles if self._tiles != SINGLE_EVENT else "side by side"
+                self.view.tiles = tiles if tiles != SINGLE_EVENT else "side by side"
 
     def step(self, by: int) -> None:
         """Show an event before or after."""

@@ -48,7 +48,7 @@ class HitBrowser(EventBrowser):
             "hit ▶", "Show the next hit", lambda: self.step_to_hit(1), why_not=self._why_no_hits
         )
         self.run.description, self.run.layout.width = "", "90px"  # its choices say "run"
-        self.number.layout.width, self.number.layout.flex = "auto", "1 1 140px"
+        self.number.layout.flex = "1 1 140px"
         self.controls.children = (
             self.run, self.previous_hit, self.previous, self.number, self.next, self.next_hit,
         )  # fmt: skip

@@ -103,7 +103,9 @@ class LimitRow:
             if sensitivity is None or mask is None:
                 continue
             here, less, more = sensitivity.masked
-            text = f"20 % lower: {_change(less - here)}; 20 % higher: {_change(more - here)}"
+            text = (
+                f"20\u202f% lower: {_change(less - here)}; 20\u202f% higher: {_change(more - here)}"
+            )
             if not self.low_gain:
                 total, alone, _ = mask.counts[LIMITS[name].name]
                 text = f"{_removes(total, alone)} {text}"

@@ -135,8 +135,8 @@ class MaskPanel(Panel):
             ),
             self.files,
             self.saved,
-            details,
         ]
+        self.under = (details,)
         session.subscribe("recipe", self._recipe)
         session.subscribe("images", lambda: session.later("mask histograms", self._images))
         session.subscribe("counts", self._counts)

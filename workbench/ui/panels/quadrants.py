@@ -203,6 +203,7 @@ class QuadrantsPanel(Panel):
             layout={"width": "auto"},
         )
         widgets.link((self.blink, "value"), (self.view, "blink"))
+        self.turn_off(self.blink, self._why_not_compare)
         self.view.observe(lambda change: self._show_which(), ["arrangement", "blink"])
         self.brighter = self.button(
             "Align on the maximum",

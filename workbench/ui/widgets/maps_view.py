@@ -92,6 +92,7 @@ def title(quadrant: QuadrantAlignment, name: str) -> str:
     x, y = quadrant.offset_px
     kept = "" if quadrant.accepted else ", left in place"
     first = f"{name} {quadrant.verdict}{kept}"
+    x, y = (round(offset, 2) + 0.0 for offset in (x, y))  # no minus before zero
     return f"{first}\n{x:+.2f}, {y:+.2f} px\n{correlation(quadrant)}"
 
 

@@ -18,7 +18,7 @@ export function digits(value) {
  */
 export function grouped(count) {
   if (count === null || count === undefined) return "";
-  return String(count).replace(/\B(?=(\d{3})+$)/g, "\u2009");
+  return String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /**
@@ -26,3 +26,13 @@ export function grouped(count) {
  * @param {number} value
  */
 export const signed = (value) => String(value).replace("-", "\u2212");
+
+/**
+ * The largest of 1, 2, 5, 10, 20 … (or 0.5, 0.2 …) that is not above a value.
+ * @param {number} value above 0
+ */
+export function roundBelow(value) {
+  const decade = 10 ** Math.floor(Math.log10(value));
+  const step = [5, 2, 1].find((one) => one * decade <= value) ?? 1;
+  return Number((step * decade).toPrecision(1));
+}

@@ -1,7 +1,7 @@
 // What lies over the pictures: outlines and names of groups, rings, shapes, numbers, the cursor.
 
 import { contextOf, deviceRatio } from "./dom.js";
-import { digits } from "./numbers.js";
+import { digits, roundBelow } from "./numbers.js";
 import { handles, outline } from "./shapes.js";
 import { EVENT } from "./tiles.js";
 
@@ -12,6 +12,8 @@ import { EVENT } from "./tiles.js";
 const SHAPE_COLOUR = "#E69F00";
 const PEAK_COLOUR = "#56B4E9";
 const PEAK_RADIUS = 6; // CSS pixels
+const AXES_LENGTH = 70; // CSS pixels, at most
+const AXES_WIDTH = 240; // CSS pixels; narrower pictures have no axes
 const RING_DISTANCE = 22; // CSS pixels; rings closer than that would hide the picture: zoom in
 
 /** @param {Context} context @param {string} text @param {number} x @param {number} y */
@@ -202,6 +204,42 @@ function drawPeaks(view, tile, context, asics, ratio) {
 }
 
 /**
+ * Lab x (down) and y (to the right) in the lower left corner, and how long their arrows are.
+ * @param {View} view @param {Tile} tile @param {Context} context @param {number} pitch mm
+ * @param {number} ratio
+ */
+function drawAxes(view, tile, context, pitch, ratio) {
+  if (tile.lines.width < AXES_WIDTH * ratio) return;
+  const scale = view.mmPerScreenPixel(tile);
+  const mm = roundBelow(AXES_LENGTH * ratio * scale);
+  const [length, tip] = [mm / scale, 5 * ratio];
+  const [left, right] = [12 * ratio, 12 * ratio + length];
+  const low = tile.lines.height - 16 * ratio;
+  const high = low - length;
+  const path = new Path2D(
+    `M${left} ${high}H${right}m${-tip} ${-tip}l${tip} ${tip}l${-tip} ${tip}` +
+      `M${left} ${high}V${low}m${-tip} ${-tip}l${tip} ${tip}l${tip} ${-tip}`,
+  );
+  for (const [colour, width] of /** @type {[string, number][]} */ ([
+    ["#000", 4],
+    ["#fff", 1.6],
+  ])) {
+    context.strokeStyle = colour;
+    context.lineWidth = width * ratio;
+    context.stroke(path);
+  }
+  context.font = `bold ${12 * ratio}px sans-serif`;
+  context.textAlign = "left";
+  context.lineWidth = 3 * ratio;
+  context.strokeStyle = "#000";
+  context.fillStyle = "#fff";
+  label(context, "y", right + 5 * ratio, high + 4 * ratio);
+  label(context, "x", left - 3 * ratio, low + 13 * ratio);
+  const pixels = Number((mm / pitch).toPrecision(3));
+  label(context, `${mm} mm = ${pixels} px`, left + 8 * ratio, high + 16 * ratio);
+}
+
+/**
  * Draw all of it.
  * @param {View} view
  * @param {Tile} tile
@@ -227,6 +265,7 @@ export function drawOverlay(view, tile) {
   }
   if (map.asics && tile.name === EVENT) drawPeaks(view, tile, context, map.asics, ratio);
   for (const shape of view.shapes()) drawShape(view, tile, context, shape, ratio);
+  if (map.frame) drawAxes(view, tile, context, map.frame[2], ratio);
   if (hover && (hover.tile !== tile || hover.byKeys)) {
     // the same place on the other images
     const { row, col, perPixel } = view.boxOf(tile);

@@ -445,7 +445,8 @@ export class View {
     if (!app) return Math.max(SMALLEST, 0.48 * window.innerHeight);
     const window_ = document.fullscreenElement ?? this.root.closest(".jp-WindowedPanel-outer");
     const above = this.#stage.getBoundingClientRect().top - app.getBoundingClientRect().top;
-    const under = /** @type {HTMLElement | null} */ (app.querySelector(".cw-under"))?.offsetHeight ?? 0;
+    const seenToo = ".cw-main:not(.cw-wide-beside) > .cw-under"; // what the mask panel has there, one scrolls to
+    const under = /** @type {HTMLElement | null} */ (app.querySelector(seenToo))?.offsetHeight ?? 0;
     const high = (window_?.clientHeight ?? window.innerHeight) - above - HEAD - STATUS - under;
     const beside = app.clientWidth > 1.25 * this.#stage.clientWidth;
     return Math.max(under ? SMALLEST_ABOVE : SMALLEST, beside ? high : high - CONTROLS);
