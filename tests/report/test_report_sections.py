@@ -12,11 +12,13 @@ from workbench.detectors import CSPAD
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
+from workbench.progress import Silent
 from workbench.quantities import size_text
 from workbench.recipe import MaskSettings, Recipe, Thresholds, write_recipe
 from workbench.recipe.mask import CircleLayer
 from workbench.report import masks
 from workbench.report.checks import show as show_checks
+from workbench.report.execution import _Watcher
 from workbench.report.provenance_table import hash_list, input_files
 from workbench.report.quadrants import correlations, measures
 from workbench.report.ring_comparison import compare_rings, ring_contrast
@@ -348,3 +350,18 @@ def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
     assert "event halves apart (px)" in text
     assert "0.07" in text
     assert "other half of the events (first and last)" in text
+
+
+def test_progress_names_the_stage_until_the_next_one_begins():
+    said = []
+
+    class Told(Silent):
+        def update(self, done, total=None, message=""):
+            said.append((done, message))
+
+    watcher = _Watcher(Told(), 3)
+    for metadata in ({"title": "mask"}, {}):
+        cell = SimpleNamespace(metadata=metadata)
+        watcher.started(cell, 0)
+        watcher.finished(cell, 0, None)
+    assert said == [(0, "starting a kernel"), (0, "mask"), (1, "mask"), (1, "mask"), (2, "mask")]

@@ -2,11 +2,11 @@
 
 import dataclasses
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.report import ReportFiles
 from workbench.session import State
 from workbench.ui.app import Workbench
 from workbench.ui.guide import ADVICE
@@ -192,7 +192,7 @@ def report(bench, monkeypatch, tmp_path):
         progress.update(3, 12, "Mask")
         started.set()
         assert go_on.wait(30)
-        return SimpleNamespace(html=page, notes=("No PDF.",))
+        return ReportFiles(page.with_suffix(".ipynb"), page, notes=("No PDF.",))
 
     monkeypatch.setattr("workbench.report.write_report", write)
     return started, go_on

@@ -131,16 +131,18 @@ class _Watcher:
         self.progress = progress
         self.total = total
         self.done = 0
+        self.title = "starting a kernel"
+        progress.update(0, total, self.title)
 
     def started(self, cell: Any, cell_index: int) -> None:
         if self.progress.cancelled:
             raise Cancelled("The report was cancelled; nothing was written.")
-        title = cell.metadata.get("title", "")
-        self.progress.update(self.done, self.total, title)
+        self.title = cell.metadata.get("title", self.title)
+        self.progress.update(self.done, self.total, self.title)
 
     def finished(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         self.done += 1
-        self.progress.update(min(self.done, self.total), self.total)
+        self.progress.update(min(self.done, self.total), self.total, self.title)
 
 
 def _as_ours(error: Any, template: str) -> WorkbenchError:

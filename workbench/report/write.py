@@ -47,6 +47,12 @@ class ReportFiles:
     def __str__(self) -> str:
         return ", ".join(str(path) for path in self.paths())
 
+    def sentence(self) -> str:
+        """Where they are, for a line of a log."""
+        names = ", ".join(path.name for path in self.paths() if path not in self.beside)
+        copies = f"; copies in {self.beside[0].parent}" if self.beside else ""
+        return f"{names} written into {self.html.parent}{copies}"
+
     def paths(self) -> list[Path]:
         """The files, notebook first, then the copies."""
         made = [path for path in (self.notebook, self.html, self.pdf) if path is not None]

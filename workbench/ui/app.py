@@ -387,7 +387,7 @@ class Workbench:
         else:
             for text in written.notes:
                 self.session.log.note("report", text)
-            self.session.log.note("report", f"written: {written}")
+            self.session.log.note("report", written.sentence())
             self.report_link.value = link_to(written.html, "Open report")
             self.report_link.layout.display = ""
         finally:
