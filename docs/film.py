@@ -8,8 +8,6 @@ import io
 import re
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 import pictures  # beside this file; it also finds the package and the browser's fixtures
 from conftest import CHROMIUM_FLAGS, Lab, Notebook
@@ -121,8 +119,7 @@ def calibrate(page, film):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
+    with pictures.visible_folder() as folder, sync_playwright() as playwright:
         write_experiment(folder / "lab" / "sample_data", events=12)
         lab = Lab(folder / "server")
         shutil.move(folder / "lab" / "sample_data", lab.folder / "sample_data")

@@ -4,6 +4,7 @@ Writes a sample experiment, opens the workbench in JupyterLab under headless Chr
 installed), goes through its steps, and saves what is seen in ``docs/images``.
 """
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,17 @@ PLACE = """
 import workbench as wb
 bench = wb.Workbench("../sample_data/cxim1416_r0074.calibration.toml")
 """
+
+
+@contextlib.contextmanager
+def visible_folder():
+    """Folder for the sample; its name is seen in the pictures."""
+    folder = Path(tempfile.gettempdir(), "workbench")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def settle(page, milliseconds=2500):
@@ -110,8 +122,7 @@ def main():
 
     from workbench.simulate.experiment import write_experiment
 
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
+    with visible_folder() as folder, sync_playwright() as playwright:
         write_experiment(folder / "sample_data", events=12, crystals=24)
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)

@@ -255,7 +255,7 @@ def test_a_dead_asic_is_seen_at_once():
     dead = re.findall(r'fill="#000000".*?<title>(.*?)</title>', text)
     assert dead == ["Q1S3A1: 100.00 % masked"]
     assert "1 of 64 ASICs masked" in text
-    assert "to dark 40 %" in text
+    assert "to dark 40\u202f%" in text
 
 
 def test_a_picked_pixel_is_explained_and_follows_the_mask(panel, session):

@@ -50,12 +50,12 @@ def asic_map(
     worst = int(flat.argmax())
     summary = (
         f"{dead} of {flat.size} ASICs masked (black)" if dead else
-        f"most in {names[worst]}: {100 * flat[worst]:.2f} %"
+        f"most in {names[worst]}: {100 * flat[worst]:.2f}\u202f%"
     )  # fmt: skip
     return (
         f'<svg role="img" aria-label="Masked fraction of each ASIC; {summary}" width="{width:.0f}"'
         f' height="{height:.0f}" viewBox="0 0 {width:.1f} {height:.1f}">{"".join(pieces)}</svg>'
-        f'<div class="cw-note">Masked per ASIC, pale 0 to dark {100 * top:.3g} %; {summary}</div>'
+        f'<div class="cw-note">Masked per ASIC, pale 0 to dark {100 * top:.3g}\u202f%; {summary}</div>'
     )
 
 
