@@ -55,7 +55,8 @@ def asic_map(
     return (
         f'<svg role="img" aria-label="Masked fraction of each ASIC; {summary}" width="{width:.0f}"'
         f' height="{height:.0f}" viewBox="0 0 {width:.1f} {height:.1f}">{"".join(pieces)}</svg>'
-        f'<div class="cw-note">Masked per ASIC, pale 0 to dark {100 * top:.3g}\u202f%; {summary}</div>'
+        f'<div class="cw-note">Masked per ASIC, pale 0 to dark {100 * top:.3g}\u202f%; '
+        f"{summary}</div>"
     )
 
 
