@@ -110,6 +110,7 @@ def correlation_map(
     place, section = figure.subplots(1, 2, width_ratios=(1.6, 1.0))
     image = draw_map(place, quadrant)
     if image is not None:
+        image.set_mouseover(False)  # `read` says it already
         figure.colorbar(image, ax=place, shrink=0.8, pad=0.01).set_label("correlation")
     trials = np.asarray(quadrant.trials_px, dtype=float)
     values = np.asarray(quadrant.map, dtype=float)
