@@ -62,7 +62,7 @@ def test_events_are_stepped_through_and_a_pixel_is_followed_over_them(notebook, 
     page.get_by_role("button", name="History of the picked pixel").click()
     box = notebook.box(page.locator(".cw-lines").nth(2))
     page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"])
-    notebook.wait_text(".cw-panel .cw-note", "6 of dark run 54, 6 of bright run 74")
-    figure = page.locator(".cw-panel .cw-live").last
+    notebook.wait_text(".cw-under .cw-note", "6 of dark run 54, 6 of bright run 74")
+    figure = page.locator(".cw-under .cw-live").last
     read_at(notebook, figure, 0.4, 0.2, r"event \d+ · [\d.]+ ADU")
     assert notebook.problems == []
