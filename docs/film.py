@@ -79,7 +79,7 @@ def calibrate(page, film):
     film.take(1500)
 
     pictures.step(page, 2)
-    page.locator(".cw-header").scroll_into_view_if_needed()
+    pictures.from_its_head(page)
     film.take(1200)
     slider = page.get_by_role("slider", name=re.compile("maxproj-min"))
     box = slider.bounding_box()
@@ -135,7 +135,7 @@ def main():
             book.run_all()
             page.wait_for_selector(".cw-steps button", timeout=90_000)
             pictures.settle(page)
-            page.locator(".cw-header").scroll_into_view_if_needed()
+            pictures.from_its_head(page)
             film = Film(page)
             calibrate(page, film)
         finally:

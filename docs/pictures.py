@@ -15,10 +15,8 @@ IMAGES = ROOT / "docs" / "images"
 WIDTH, HEIGHT = 1440, 1000
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
-PLACE = """
-import workbench as wb
-bench = wb.Workbench("../sample_data/cxim1416_r0074.calibration.toml")
-"""
+PLACE = """import workbench as wb
+bench = wb.Workbench("../sample_data/cxim1416_r0074.calibration.toml")"""
 
 
 @contextlib.contextmanager
@@ -54,11 +52,18 @@ def done(page, name):
     settle(page)
 
 
+def from_its_head(page):
+    """Scroll until the workbench fills the page."""
+    page.evaluate("() => document.querySelector('.cw-header')?.scrollIntoView()")
+    page.wait_for_timeout(500)
+
+
 def save(page, name):
     """Screenshot with a palette of 256 colours: a third of the size."""
     from PIL import Image
 
     path = IMAGES / f"{name}.png"
+    from_its_head(page)
     page.screenshot(path=str(path))
     with Image.open(path) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -81,10 +86,8 @@ def workbench(browser, folder):
         settle(page)
         page.get_by_role("button", name="Compute averages").click()
         done(page, "Mask")
-        page.locator(".cw-header").scroll_into_view_if_needed()
         save(page, "averages")
         step(page, 2)
-        page.locator(".cw-steps").scroll_into_view_if_needed()
         save(page, "workbench")
         step(page, 3)
         page.get_by_role("button", name="Find offsets").click()
@@ -95,11 +98,10 @@ def workbench(browser, folder):
         settle(page)
         save(page, "geometry")
         step(page, 5)
-        page.get_by_label("Run", exact=True).first.select_option("run 80")
+        page.locator(".cw-panel select").first.select_option("run 80")
         page.get_by_role("button", name="Count peaks in all events").click()
         page.wait_for_selector(".cw-panel .cw-live", state="visible", timeout=60_000)
         settle(page)
-        page.locator(".cw-header").scroll_into_view_if_needed()
         save(page, "frames")
     finally:
         lab.stop()
