@@ -226,11 +226,13 @@ def _add_corrected(a, shift, sums, squares, maximum, minimum):  # type: ignore[n
 def _correct_four(  # type: ignore[no-untyped-def]
     a, b, c, d, common, offset, factor, second, out, maximum, minimum
 ):
-    # four events per pass: constants and accumulators are loaded once for them
+    # four events per pass: constants and accumulators are loaded once for them; `second` may be
+    # None, which numba compiles to a loop without it
     e, f, g, h = common[0], common[1], common[2], common[3]
     first, other, third, last = out[0], out[1], out[2], out[3]
     for i in range(maximum.size):
-        zero, by, also = offset[i], factor[i], second[i]
+        zero, by = offset[i], factor[i]
+        also = np.float32(1.0) if second is None else second[i]
         p = (((np.float32(a[i]) - zero) - e) * by) * also
         q = (((np.float32(b[i]) - zero) - f) * by) * also
         r = (((np.float32(c[i]) - zero) - g) * by) * also
@@ -268,12 +270,12 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
     common = np.empty(count, np.float32)
     for event in range(count):
         common[event] = module_common_mode(_tile(addresses, event, 0, pixels), tables, module)
-    corrected, ones = np.empty((4, TILE // 2), np.float32), np.ones(TILE // 2, np.float32)
+    corrected = np.empty((4, TILE // 2), np.float32)
     for start in range(0, pixels, TILE // 2):
         stop = min(pixels, start + TILE // 2)
         size = stop - start
         offset, factor = tables.offset[module, start:stop], tables.factor[module, start:stop]
-        second = tables.second[module, start:stop] if tables.second.size else ones[:size]
+        second = tables.second[module, start:stop]
         shift, sums = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
         squares = arrays.squares[module, start:stop]
         high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
@@ -283,11 +285,15 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
             correct(raw, offset, common[0], factor, second, tile)
             shift[:] = tile
         for event in range(0, count - 3, 4):
-            _correct_four(
-                _tile(addresses, event, start, size), _tile(addresses, event + 1, start, size),
-                _tile(addresses, event + 2, start, size), _tile(addresses, event + 3, start, size),
-                common[event:], offset, factor, second, corrected, high, low,
-            )  # fmt: skip
+            a = _tile(addresses, event, start, size)
+            b = _tile(addresses, event + 1, start, size)
+            c = _tile(addresses, event + 2, start, size)
+            d = _tile(addresses, event + 3, start, size)
+            four = common[event:]
+            if second.size:
+                _correct_four(a, b, c, d, four, offset, factor, second, corrected, high, low)
+            else:
+                _correct_four(a, b, c, d, four, offset, factor, None, corrected, high, low)
             _sum_four(corrected, shift, sums, squares)
         for event in range(count - count % 4, count):
             raw = _tile(addresses, event, start, size)
