@@ -7,7 +7,15 @@ import pytest
 from fake_runs import SHAPE, SMALL, FakeRun, random_frames
 
 from workbench.averages import Threads, average_run
-from workbench.corrections import make_corrector
+from workbench.averages.accumulators import CorrectedSums
+from workbench.corrections import (
+    CommonMode,
+    Corrector,
+    Gain,
+    Pedestals,
+    PixelGain,
+    make_corrector,
+)
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
 from workbench.recipe import Corrections, Events
 
@@ -128,6 +136,32 @@ def test_a_common_mode_of_pixels_in_a_row_is_subtracted_from_each_event(sample, 
     assert images.count == 7
     steps = [step["step"] for step in images.provenance["corrections"]]
     assert steps[:2] == ["pedestals", "common mode"]
+
+
+@pytest.mark.parametrize("count", [3, 11])
+@pytest.mark.parametrize("second_factor", [False, True])
+def test_sums_of_corrected_events_are_of_the_events_corrected_alone(count, second_factor):
+    rng = np.random.default_rng(count)
+    pedestals = rng.normal(1200, 60, SMALL).astype(np.float32)
+    away = rng.normal(0, 4, (count, *SMALL)) + rng.normal(0, 9, (count, SMALL[0], 1, 1))
+    run = FakeRun(list(np.rint(pedestals + away).astype(np.int16)))
+    corrector = Corrector(
+        run.detector,
+        Pedestals(pedestals),
+        CommonMode(good=rng.random(SMALL) < 0.9),
+        Gain(6.85, rng.random(SMALL) < 0.3),
+        PixelGain(rng.normal(1, 0.1, SMALL).astype(np.float32)) if second_factor else None,
+    )
+    sums = CorrectedSums(corrector)
+    pending = sums.load(list(run.events()))
+    pending.add()
+    pending.added()
+    values = np.array([corrector.apply(frame) for frame in run.frames], float)
+    result = sums.statistics()
+    np.testing.assert_array_equal(result.maximum, values.max(0))
+    np.testing.assert_array_equal(result.minimum, values.min(0))
+    np.testing.assert_allclose(result.mean, values.mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(result.stddev(), values.std(0), rtol=1e-9)
 
 
 def test_distance_wavelength_and_time_are_means_over_the_events_averaged():
