@@ -117,6 +117,20 @@ def test_the_result_says_where_offsets_come_from_the_ring_fit_alone(job):
     assert job.alignment["determined"]
 
 
+def test_the_modules_of_a_side_move_together(job):
+    if job.name != "jungfrau4m":
+        pytest.skip("one grouping only")
+    shift = np.array([[5.31, -3.22], [-4.17, 6.83]])
+    true = Geometry.read(job.base / "geometry/true.data")
+    true.move_quadrants(-np.repeat(shift, 4, axis=0)).write(job.out / "sides.data")
+    run("align", job.image["avg-r0020"], "--mask", job.out / "mask.npy", "--groups", "sides",
+        "--geometry", job.out / "sides.data", "-o", job.out / "from-sides.data")  # fmt: skip
+    now = Geometry.read(job.out / "from-sides.data")
+    away = (now.pixel_positions_um() - true.pixel_positions_um())[..., :2].mean(axis=(1, 2)) / 75
+    assert np.ptp(away.reshape(2, 4, 2), axis=1).max() < 1e-4
+    assert np.abs(away - away.mean(axis=0)).max() < TOLERANCE_PX[job.name]
+
+
 def test_masks_images_and_frames_are_written_in_every_format(job):
     for ending in ("npy", "pickle", "h5", "edf"):
         path = job.out / f"again.{ending}"

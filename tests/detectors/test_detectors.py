@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from workbench.detectors import CSPAD, CSPAD_2X2, DETECTORS, find, recognise
+from workbench.detectors import CSPAD, CSPAD_2X2, DETECTORS, JUNGFRAU_4M, find, recognise
 from workbench.errors import WorkbenchError
 
 each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.name)
@@ -103,6 +103,16 @@ def test_detectors_are_found_by_name_address_or_shape():
 @each
 def test_another_process_gets_the_same_detector(detector):
     assert pickle.loads(pickle.dumps(detector)) is detector
+
+
+def test_modules_can_be_taken_as_other_groups_that_move_as_one():
+    sides = JUNGFRAU_4M.grouped("sides")
+    assert [list(group.modules) for group in sides.groups] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert (sides.group_word, JUNGFRAU_4M.group_word) == ("side", "module")
+    assert list(sides.by_module(np.array([5, 6]))) == [5] * 4 + [6] * 4
+    assert pickle.loads(pickle.dumps(sides)) == sides
+    with pytest.raises(WorkbenchError, match=r"CSPAD has no groups 'sides'; set .* to 'default'"):
+        CSPAD.grouped("sides")
 
 
 FOUR_BY_TWO = dataclasses.replace(

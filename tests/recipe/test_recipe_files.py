@@ -106,6 +106,12 @@ def test_one_setting_is_changed_by_its_dotted_name():
         Recipe().changed("mask.thresholds.avg_max", 0.0)
 
 
+def test_decisions_about_groups_end_where_others_are_aligned():
+    decided_on = Recipe().changed("decisions.rejected", (2,))
+    assert decided_on.changed("alignment.fixed", (0,)).decisions.rejected == (2,)
+    assert decided_on.changed("alignment.groups", "sides").decisions.rejected == ()
+
+
 def test_decided_is_what_differs_from_the_defaults():
     assert decided(Recipe()) == {}
     recipe = Recipe().changed("mask.thresholds.maxproj_min", 250.0).changed("events.skip", 2)

@@ -68,7 +68,7 @@ def test_verdict_comes_first(page):
 
 
 def test_page_has_all_parts(page):
-    parts = ["Inputs", "Averages", "Mask", "Quadrants", "Geometry", "Provenance", "How to repeat"]
+    parts = ["Inputs", "Averages", "Mask", "Alignment", "Geometry", "Provenance", "How to repeat"]
     places = [re.search(rf"<h2[^>]*>{part}", page).start() for part in parts]
     assert places == sorted(places)
     assert "workbench report" in page

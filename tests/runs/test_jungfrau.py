@@ -107,6 +107,9 @@ def test_a_session_takes_the_size_from_the_configuration_before_anything_is_aver
     assert session.detector is JUNGFRAU_4M
     assert panel.title == "Modules"
     assert [row.name for row in panel.rows] == [f"M{module}" for module in range(8)]
+    session.change("alignment.groups", "sides")
+    assert panel.title == "Sides"
+    assert [row.name for row in panel.rows] == ["SIDE0", "SIDE1"]
     session.change("experiment.dark", 75)  # such a run is not there
     assert session.jobs.look.wait(30)
     assert session.detector is JUNGFRAU_05M

@@ -82,6 +82,12 @@ def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offse
     assert session.alignment.quadrants[2].verdict == "overruled"
     session.accept(1, False)
     assert np.array_equal(session.alignment.applied_px[1], [0, 0])
+    session.change("alignment.groups", "sides")  # decisions about quadrants are none about sides
+    assert np.array_equal(session.alignment.applied_px, session.alignment.offsets_px)
+    with pytest.raises(WorkbenchError, match="find the offsets again first"):
+        session.accept(1, False)
+    session.undo()
+    assert np.array_equal(session.alignment.applied_px[1], [0, 0])
     session.undo()
     session.undo()
     assert session.recipe.decisions.overruled == ()

@@ -8,7 +8,7 @@ from workbench.alignment.polarisation import PolarisationCheck, polarisation_che
 from workbench.alignment.prepare import Prepared, prepare
 from workbench.alignment.rank import RankedImage, rank_images
 from workbench.alignment.refine import Refinement, refine_rings
-from workbench.alignment.result import Alignment, QuadrantAlignment
+from workbench.alignment.result import Alignment, QuadrantAlignment, in_words_of
 from workbench.alignment.sharpness import RingSharpness, ring_sharpness
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "align_quadrants",
     "correlation_map",
     "find_peak",
+    "in_words_of",
     "overlaps_px",
     "polarisation_check",
     "prepare",

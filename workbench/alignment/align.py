@@ -44,11 +44,14 @@ from workbench.alignment.result import (
     Seconds,
     SharpnessChange,
     Verdict,
+    in_words_of,
+    moved_groups,
 )
 from workbench.alignment.ring_fit import RING_FIT
 from workbench.alignment.ring_significance import ring_significance
 from workbench.alignment.search import search_offsets
 from workbench.alignment.sharpness import ring_sharpness
+from workbench.detectors import Detector
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.progress import Progress, raise_if_cancelled
@@ -143,6 +146,8 @@ def align_quadrants(
     ------
     AlignmentError
         If a shape is wrong, there is no geometry or the method is unknown.
+    WorkbenchError
+        If the detector does not have the groups of the settings.
     Cancelled
         If `progress` is cancelled.
     """
@@ -156,14 +161,16 @@ def align_quadrants(
         raise AlignmentError(f"Halves of the events are two images, not {len(divided)}.")
     detector_data(image)
     present = geometry_of(image, geometry)
+    present.detector.grouped(settings.groups)  # refused if it has no such groups
     if settings.method == "cctbx":
         return _as_cctbx(image, present, mask, settings, progress, bool(divided))
     started = time.perf_counter()
     prepared = prepare(image, present, mask, settings)
+    detector = prepared.detector
     steps = prepared.groups + 2
     quadrants = []
     # of groups too small for maps, what a map is worth says nothing of the joint fit
-    warns = settings.refine == "none" or prepared.detector.self_rotation
+    warns = settings.refine == "none" or detector.self_rotation
     with ThreadPoolExecutor(MAPS_AT_A_TIME) as pool:
         maps = pool.map(
             lambda group: _from_map(prepared.group(group), group, settings, progress, warns),
@@ -172,7 +179,7 @@ def align_quadrants(
         for group, quadrant in enumerate(maps):
             quadrants.append(quadrant)
             if progress is not None:
-                progress.update(group + 1, steps, f"map of quadrant {group}")
+                progress.update(group + 1, steps, f"map of {detector.group_word} {group}")
     middle = time.perf_counter()
     joint, seconds = Joint(tuple(quadrants)), Seconds(middle - started)
     if settings.refine == "rings":
@@ -188,8 +195,12 @@ def align_quadrants(
             event_halves.refined_half(half, refined, present, mask, settings) for half in divided
         ]
         judged = event_halves.compared_halves(judged, refined, apart, event_halves.origin(divided))
-    middles = middles_px(present)
-    judged = _with_turns(_without_overlap(judged, present), middles)
+    middles = middles_px(present, detector)
+    judged = _with_turns(_without_overlap(judged, present, detector), middles)
+    judged = [
+        dataclasses.replace(quadrant, warnings=in_words_of(detector, quadrant.warnings))
+        for quadrant in judged
+    ]
     swapped = polarisation_check(image, present, mask).warning()
     if progress is not None:
         progress.update(steps, steps, "aligned")
@@ -202,11 +213,11 @@ def align_quadrants(
         present,
         settings.method,
         settings,
-        warnings=_open_combinations(refined, judged)
-        + joint.warnings
+        warnings=in_words_of(detector, _open_combinations(refined, judged) + joint.warnings)
         + ((swapped,) if swapped else ())
         + ((event_halves.UNUSED,) if unused else ()),
-        notes=_notes(refined, judged, middles) + _without_maps(refined, present),
+        notes=in_words_of(detector, _notes(refined, judged, middles))
+        + _without_maps(refined, detector),
         refinement=refined,
         calibrant=joint.calibrant,
         sharpness=SharpnessChange(
@@ -550,19 +561,18 @@ def _notes(
     return notes + refined.notes() if known.any() else ()
 
 
-def _without_maps(refined: Refinement | None, geometry: Geometry) -> tuple[str, ...]:
+def _without_maps(refined: Refinement | None, detector: Detector) -> tuple[str, ...]:
     """Say so where groups are too small for maps and the joint fit alone gives the offsets."""
-    detector = geometry.detector
     if refined is None or detector.self_rotation:
         return ()
     return (
-        f"A group of the {detector.name} spans too small an angle for its map to tell its place; "
-        "offsets are those of the joint ring fit alone.",
+        f"A {detector.group_word} of the {detector.name} spans too small an angle for its map to "
+        "tell its place; offsets are those of the joint ring fit alone.",
     )
 
 
 def _without_overlap(
-    quadrants: list[QuadrantAlignment], present: Geometry
+    quadrants: list[QuadrantAlignment], present: Geometry, detector: Detector
 ) -> list[QuadrantAlignment]:
     """Do not accept offsets that would put one sensor on another."""
     applied = np.array(
@@ -570,7 +580,7 @@ def _without_overlap(
     )
     if not applied.any():
         return quadrants
-    overlaps = overlap_warnings(present, present.move_quadrants(applied))
+    overlaps = overlap_warnings(present, moved_groups(present, detector, applied), detector)
     return [
         dataclasses.replace(
             quadrant, verdict="uncertain", accepted=False,

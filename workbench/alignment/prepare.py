@@ -74,7 +74,7 @@ class Prepared:
 
     Attributes
     ----------
-    detector : whose image it is.
+    detector : whose image it is, in the groups that are aligned.
     x, y : float32
         Pixel centres in the lab frame (psana x, y) in pixels.
     stretch : float32
@@ -135,12 +135,14 @@ def prepare(
     image : DetectorImage, or array ``(modules, rows, columns)`` in ADU.
     geometry : default that of the image.
     mask : Mask, or bool array of the same shape, True = good; default: all pixels.
-    settings : transform, background width and saturation limit.
+    settings : groups, transform, background width and saturation limit.
 
     Raises
     ------
     AlignmentError
         If a shape is wrong or there is no geometry.
+    WorkbenchError
+        If the detector does not have the groups.
     """
     settings = settings or AlignmentSettings()
     detector, data = detector_data(image)
@@ -150,6 +152,7 @@ def prepare(
     with np.errstate(invalid="ignore"):
         saturated = int(np.count_nonzero(data >= limit))
     width = settings.background_px
+    detector = detector.grouped(settings.groups)
     despiked, value = flatten(detector, data, good, settings.transform, width)
     return Prepared(detector, *positions, value, good, saturated, despiked, width)
 

@@ -16,6 +16,7 @@ from workbench.alignment.overlap import overlap_warnings
 from workbench.alignment.plain import plain
 from workbench.alignment.refine import Refinement
 from workbench.alignment.sharpness import RingSharpness
+from workbench.detectors import Detector
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings, Decisions
@@ -229,14 +230,14 @@ class Alignment:
 
         With ``settings.sensors`` each sensor is moved too, as far as the rings support it.
         """
-        moved = self.present.move_quadrants(self.applied_px)
+        moved = moved_groups(self.present, self.detector, self.applied_px)
         return self._with_sensors(moved) if self.settings.sensors else moved
 
     def _with_sensors(self, geometry: Geometry) -> Geometry:
         """Geometry in which the modules of accepted quadrants are moved to their place."""
         if self.refinement is None:
             return geometry
-        detector = geometry.detector
+        detector = self.detector
         middles = geometry.pixel_positions_um()[..., :2].mean(axis=(1, 2))
         for group, quadrant in zip(detector.groups, self.quadrants, strict=True):
             if not quadrant.accepted or quadrant.verdict == "not determined":
@@ -254,9 +255,14 @@ class Alignment:
         return geometry
 
     @property
+    def detector(self) -> Detector:
+        """The detector, in the groups that were aligned."""
+        return self.present.detector.grouped(self.settings.groups)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the groups, e.g. ``Q0``."""
-        return tuple(group.name for group in self.present.detector.groups)
+        return tuple(group.name for group in self.detector.groups)
 
     @property
     def mean_cc(self) -> float:
@@ -294,7 +300,7 @@ class Alignment:
         if sigma_px is None:
             covariance[:] = np.nan
         present = self._quadrant(quadrant)
-        middle = middles_px(self.present)[quadrant : quadrant + 1]
+        middle = middles_px(self.present, self.detector)[quadrant : quadrant + 1]
         measures = dataclasses.replace(
             present.measures,
             cc_here=present.cc_at(offset),
@@ -356,7 +362,7 @@ class Alignment:
 
     def _checked(self) -> Alignment:
         """Copy that warns of sensors that offsets set by hand would put on each other."""
-        overlaps = overlap_warnings(self.present, self.geometry)
+        overlaps = overlap_warnings(self.present, self.geometry, self.detector)
         quadrants = [
             dataclasses.replace(q, warnings=(*q.warnings, overlaps[q.quadrant]))
             if q.verdict == "overruled" and q.accepted and q.quadrant in overlaps
@@ -373,13 +379,15 @@ class Alignment:
         by_hand = np.array([quadrant.verdict == "overruled" for quadrant in self.quadrants])
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
-        notes = degeneracy_notes(self.offsets_px, covariance, known, middles_px(self.present))
-        return notes + self.refinement.notes()
+        middles = middles_px(self.present, self.detector)
+        notes = degeneracy_notes(self.offsets_px, covariance, known, middles)
+        return in_words_of(self.detector, notes + self.refinement.notes())
 
     def _quadrant(self, quadrant: int) -> QuadrantAlignment:
         if quadrant not in range(len(self.quadrants)):
             last = len(self.quadrants) - 1
-            raise AlignmentError(f"There is no quadrant {quadrant}; they are 0 to {last}.")
+            word = self.detector.group_word
+            raise AlignmentError(f"There is no {word} {quadrant}; they are 0 to {last}.")
         return self.quadrants[quadrant]
 
     def _with(self, quadrant: int, **changes: Any) -> Alignment:
@@ -387,6 +395,29 @@ class Alignment:
         rest = list(self.quadrants)
         rest[quadrant] = changed
         return dataclasses.replace(self, quadrants=tuple(rest))
+
+
+def moved_groups(
+    geometry: Geometry, detector: Detector, offsets_px: NDArray[np.float64]
+) -> Geometry:
+    """Geometry whose groups are moved by minus their offsets, as `Geometry.move_quadrants`.
+
+    Parameters
+    ----------
+    detector : that of the geometry, in the groups that the offsets ``(groups, 2)`` are of.
+    """
+    of_modules = detector.by_module(offsets_px)
+    return geometry.move_quadrants(
+        of_modules[[group.modules.start for group in geometry.detector.groups]]
+    )
+
+
+def in_words_of(detector: Detector, sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences about quadrants, for a detector whose groups are modules or sides."""
+    word = detector.group_word
+    return tuple(
+        text.replace("quadrant", word).replace("Quadrant", word.capitalize()) for text in sentences
+    )
 
 
 def report_lines(alignment: Alignment) -> list[str]:
@@ -404,7 +435,8 @@ def program_lines(alignment: Alignment) -> list[str]:
         if alignment.method == "cctbx":
             lines.append(f"Doing cross-correlation on panel {quadrant.panel}")
         else:
-            lines.append(f"Doing cross-correlation on quadrant {quadrant.quadrant}")
+            word = alignment.detector.group_word
+            lines.append(f"Doing cross-correlation on {word} {quadrant.quadrant}")
         lines.append(f"Searching a grid with dimensions {quadrant.map.shape}")
         if alignment.method == "cctbx":
             lines.append("Rastering row " + "".join(f"{trial:g} " for trial in quadrant.trials_px))
@@ -416,7 +448,7 @@ def program_lines(alignment: Alignment) -> list[str]:
 def own_lines(alignment: Alignment) -> list[str]:
     """Offsets with their uncertainty, what a calibrant tells, warnings and notes."""
     lines = []
-    word = alignment.present.detector.group_word
+    word = alignment.detector.group_word
     if alignment.method != "cctbx":
         lines += [_offset_line(quadrant, word) for quadrant in alignment.quadrants]
     for quadrant in alignment.quadrants:

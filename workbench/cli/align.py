@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from workbench.errors import AlignmentError
 from workbench.recipe import AlignmentSettings
@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refine", choices=("rings", "none"), default=defaults.refine,
         help="all quadrants together, or maps only (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--groups", choices=get_args(get_type_hints(AlignmentSettings)["groups"]),
+        default=defaults.groups,
+        help="what moves as one: quadrants, or the modules of a Jungfrau (default); sides, the two "
+        "sides of a Jungfrau 4M on two motors",
     )  # fmt: skip
     parser.add_argument(
         "--calibrant", choices=("AgBeh", "LaB6", "CeO2", "Si"),
@@ -142,8 +148,9 @@ def _rank(
     if args.json:
         print(json.dumps([ranking.to_dict() for ranking in ranked], indent=2))
         return 0
+    word = next(iter(images.values())).detector.grouped(settings.groups).group_word
     for ranking in ranked:
-        clear = f"{ranking.clear} of {len(ranking.cc)} quadrants clear"
+        clear = f"{ranking.clear} of {len(ranking.cc)} {word}s clear"
         print(f"{ranking.mean_cc:7.4f}  {clear}  {ranking.name}")
     if len(ranked) > 1:
         print("The merged maximum of several runs is often clearer: workbench merge …")
@@ -189,6 +196,7 @@ def _settings(args: argparse.Namespace) -> AlignmentSettings:
         "range_px": args.range,
         "transform": args.transform,
         "refine": args.refine,
+        "groups": args.groups,
         "outward": args.outward,
         "fixed": tuple(args.fixed),
         "sensors": args.sensors,

@@ -16,6 +16,7 @@ from workbench.detectors.base import (
     GainRanges,
     GeometryTree,
     Group,
+    Grouping,
     Part,
     Placement,
 )
@@ -40,7 +41,7 @@ DEFAULT_ADDRESS = CSPAD.address
 __all__ = [
     "AGIPD_1M", "CSPAD", "CSPAD_2X2", "DEFAULT_ADDRESS", "DETECTORS", "EPIX10K2M",
     "EPIX10KA_QUAD", "JUNGFRAU_05M", "JUNGFRAU_1M", "JUNGFRAU_4M", "Detector", "GainRanges",
-    "GeometryTree", "Group", "Part", "Placement", "device_name", "find", "recognise",
+    "GeometryTree", "Group", "Grouping", "Part", "Placement", "device_name", "find", "recognise",
     "sizes",
 ]  # fmt: skip
 
@@ -121,8 +122,12 @@ def recognise(array: ArrayLike) -> tuple[Detector, NDArray[Any]]:
     raise WorkbenchError(f"expected a detector image ({expected}), found {shape_text}.")
 
 
-def _reduced(detector: Detector) -> tuple[Callable[[str], Detector], tuple[str]]:
-    return find, (detector.name,)
+def _reduced(detector: Detector) -> tuple[Callable[[str, str], Detector], tuple[str, str]]:
+    return _restored, (detector.name, detector.grouping)
+
+
+def _restored(name: str, grouping: str) -> Detector:
+    return find(name).grouped(grouping)
 
 
 copyreg.pickle(Detector, _reduced)  # by name: one object of each detector in a process

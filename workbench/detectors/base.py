@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -36,6 +36,22 @@ class Group:
     def slice(self) -> slice:
         """Its modules, as an index of the first axis of a detector array."""
         return slice(self.modules.start, self.modules.stop)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Another choice of what moves as one, e.g. the two sides of a detector on two motors.
+
+    Attributes
+    ----------
+    name : by which the recipe chooses it (``alignment.groups``).
+    groups : in array order; each has all modules of some of the detector's own groups.
+    self_rotation : each spans enough angle for maps of its rotational self-correlation.
+    """
+
+    name: str
+    groups: tuple[Group, ...]
+    self_rotation: bool
 
 
 class Placement(NamedTuple):
@@ -131,6 +147,8 @@ class Detector:
     module_shape : rows and columns of a module.
     asic_grid : ASICs of a module, down and across.
     groups : what moves as one, in array order; together all modules.
+    groupings : other choices of that, see `grouped`.
+    grouping : name of the choice that `groups` is; ``default`` for the detector's own.
     pixel_um : size of a pixel.
     wide_um : size of the pixels on both sides of a seam between ASICs, across the seam.
     adc_max_adu : largest value of the ADC; pixels that reach it are saturated.
@@ -169,16 +187,17 @@ class Detector:
     cbf_type: str | None = None
     module_panels: bool = False
     rows_up: tuple[str, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
+    grouping: str = "default"
 
     def __post_init__(self) -> None:
         rows, columns = self.module_shape
         down, across = self.asic_grid
         if rows % down or columns % across:
             raise ValueError(f"{self.name}: {self.module_shape} is not divided by {self.asic_grid}")
-        if [module for group in self.groups for module in group.modules] != list(
-            range(self.modules)
-        ):
-            raise ValueError(f"{self.name}: the groups do not list all modules in order")
+        for groups in (self.groups, *(grouping.groups for grouping in self.groupings)):
+            if [m for group in groups for m in group.modules] != list(range(self.modules)):
+                raise ValueError(f"{self.name}: the groups do not list all modules in order")
 
     def __repr__(self) -> str:
         return f"<Detector {self.name}: {self.shape_text}>"
@@ -255,9 +274,42 @@ class Detector:
 
     @property
     def group_word(self) -> str:
-        """What its groups are called: ``quadrant``, or ``module`` where each is one module."""
-        alone = all(len(group.modules) == 1 for group in self.groups)
-        return "module" if alone else "quadrant"
+        """What its groups are called: ``quadrant``, ``side`` of two, ``module`` if each is one."""
+        if all(len(group.modules) == 1 for group in self.groups):
+            return "module"
+        return "side" if len(self.groups) == 2 else "quadrant"
+
+    def grouped(self, grouping: str) -> Detector:
+        """This detector with the groups of one of its `groupings`; ``default`` gives itself.
+
+        For what moves modules. Names, files and masks are those of the detector's own groups.
+
+        Raises
+        ------
+        WorkbenchError
+            If it has no such grouping; the message lists those it has.
+        """
+        if grouping == self.grouping:
+            return self
+        for choice in self.groupings:
+            if choice.name == grouping:
+                return replace(
+                    self, groups=choice.groups, self_rotation=choice.self_rotation,
+                    grouping=grouping,
+                )  # fmt: skip
+        names = " or ".join(repr(name) for name in self.grouping_names)
+        raise WorkbenchError(
+            f"{self.name} has no groups {grouping!r}; set alignment.groups to {names}."
+        )
+
+    @property
+    def grouping_names(self) -> tuple[str, ...]:
+        """What `grouped` knows."""
+        return "default", *(grouping.name for grouping in self.groupings)
+
+    def by_module(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values ``(groups, …)`` repeated for each module of a group, ``(modules, …)``."""
+        return np.repeat(values, [len(group.modules) for group in self.groups], axis=0)
 
     def asics_of(self, group: Group) -> slice:
         """ASICs of a group, as an index of arrays over all ASICs in panel order."""

@@ -5,7 +5,8 @@ of 256 × 256 that are 258 pixels apart, so that the pixels at the seams are 150
 at the bottom of a ``JUNGFRAU:V2`` (``SegGeometryJungfrauV2``), at the top of a ``JUNGFRAU:V1``.
 Places: psana's ``geometry-def-jungfrau05M.data``, ``…1M.data`` and ``…4M.data``.
 
-Every module is a group. A module spans too small an angle for maps of its self-correlation.
+Every module is a group. A module spans too small an angle for maps of its self-correlation. Where
+a 4M stands on two motors, modules 0 to 3 and 4 to 7, on both sides of the beam, move as one.
 
 Gain: bits 15 and 14 of a datum are 00, 01 and 11 in the three ranges, 10 is bad (psana
 ``UtilsJungfrau``). Nominal gains are those that psana takes by default, 41.5, -1.39 and
@@ -21,6 +22,7 @@ from workbench.detectors.base import (
     GainRanges,
     GeometryTree,
     Group,
+    Grouping,
     Placement,
     equal_groups,
 )
@@ -80,6 +82,7 @@ JUNGFRAU_4M = dataclasses.replace(
     cbf_type="Jungfrau 4M",
     address="CxiDs1.0:Jungfrau.0",
     groups=equal_groups("M", 8, 1),
+    groupings=(Grouping("sides", equal_groups("SIDE", 2, 4), self_rotation=True),),
     tree=GeometryTree(
         "JUNGFRAU:V2",
         None,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from workbench.detectors import CSPAD, Detector, recognise
+from workbench.detectors import CSPAD, Detector, Group, recognise
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
@@ -30,13 +32,22 @@ class Frame:
     geometry : the geometry.
     index : int32 ``(rows, cols)``, the detector pixel shown there or −1.
     centre : row and column (float) of x = y = 0, the beam.
-    group_centres : float ``(groups, 2)``, psana x, y of the middle of each group, pixels.
     """
 
     geometry: Geometry
     index: NDArray[np.int32]
     centre: tuple[float, float]
-    group_centres: NDArray[np.float64]
+
+    @cached_property
+    def group_centres(self) -> NDArray[np.float64]:
+        """Psana x, y of the middle of each group, pixels: float ``(groups, 2)``."""
+        return self.middles_px(self.detector.groups)
+
+    def middles_px(self, groups: Sequence[Group]) -> NDArray[np.float64]:
+        """Psana x, y of the middle of each of some groups, pixels: float ``(groups, 2)``."""
+        positions = self.geometry.pixel_positions_um()[..., :2]
+        middles = [positions[group.slice].mean(axis=(0, 1, 2)) for group in groups]
+        return np.array(middles) / self.detector.pixel_um
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -54,14 +65,20 @@ class Frame:
         """Picture ``(rows, cols)`` of a detector array, `fill` where there is no pixel."""
         return self.geometry.snapped().assemble(array, fill)
 
-    def grid(self) -> list[tuple[int, int]]:
-        """Row and column of each group's place in a grid of two rows, or of one for two groups."""
-        order = np.argsort(self.group_centres[:, 0], kind="stable")
+    def grid(self, groups: Sequence[Group] | None = None) -> list[tuple[int, int]]:
+        """Row and column of each group's place in a grid of two rows, or of one for two groups.
+
+        Parameters
+        ----------
+        groups : of the detector's modules; by default its own.
+        """
+        middles = self.group_centres if groups is None else self.middles_px(groups)
+        order = np.argsort(middles[:, 0], kind="stable")
         places = [(0, 0)] * len(order)
         wide = max(2, -(-len(order) // 2))
         rows = (order[start : start + wide] for start in range(0, len(order), wide))
-        for row, groups in enumerate(rows):
-            for column, group in enumerate(sorted(groups, key=lambda g: self.group_centres[g, 1])):
+        for row, in_row in enumerate(rows):
+            for column, group in enumerate(sorted(in_row, key=lambda g: middles[g, 1])):
                 places[int(group)] = (row, column)
         return places
 
@@ -85,10 +102,8 @@ def frame_of(geometry: Geometry | None, detector: Detector = CSPAD) -> Frame:
     snapped = geometry.snapped()
     x, y = snapped.origin_um
     detector = geometry.detector
-    positions = geometry.pixel_positions_um()[..., :2] / detector.pixel_um
-    middles = [positions[group.slice].mean(axis=(0, 1, 2)) for group in detector.groups]
     centre = (-x / detector.pixel_um, -y / detector.pixel_um)
-    frame = Frame(geometry, snapped.index, centre, np.array(middles))
+    frame = Frame(geometry, snapped.index, centre)
     _frames[geometry] = frame
     return frame
 

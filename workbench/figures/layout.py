@@ -83,9 +83,10 @@ def detector_layout(geometry: Geometry | None = None, *, figure: Figure | None =
     sensors = len(detector.groups[0].modules)
     return describe(
         figure,
-        f"The {detector.name}: {len(detector.groups)} quadrants from {detector.groups[0].name} to"
-        f" {detector.groups[-1].name} of {sensors} sensors S0 to S{sensors - 1}, each of"
-        f" {detector.asics_per_module} ASICs; psana x points down, y to the right.",
+        f"The {detector.name}: {len(detector.groups)} {detector.group_word}s from"
+        f" {detector.groups[0].name} to {detector.groups[-1].name} of {sensors} sensors S0 to"
+        f" S{sensors - 1}, each of {detector.asics_per_module} ASICs; psana x points down, y to the"
+        " right.",
     )
 
 

@@ -74,16 +74,15 @@ def correlation_maps(
     finite = np.concatenate([values[np.isfinite(values)] for values in maps])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     frame = frame_of(geometry)
-    places = frame.grid()
+    detector = frame.detector if isinstance(alignment, Sequence) else alignment.detector
+    places = frame.grid(detector.groups)
     rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
     sections = columns <= 2
     widths = (1.0, 0.62) if sections else (1.0,)
     grid = figure.add_gridspec(rows, len(widths) * columns, width_ratios=widths * columns)
     shown = None
     sentences = []
-    for group, (row, column), quadrant in zip(
-        frame.detector.groups, places, quadrants, strict=True
-    ):
+    for group, (row, column), quadrant in zip(detector.groups, places, quadrants, strict=True):
         place = figure.add_subplot(grid[row, len(widths) * column])
         image = draw_map(place, quadrant, limits)
         shown = image or shown
@@ -97,7 +96,7 @@ def correlation_maps(
     if shown is not None:
         bar = figure.colorbar(shown, ax=figure.axes, shrink=0.5, pad=0.01, aspect=35)
         bar.set_label("correlation")
-    words = f"Correlation maps of the {frame.detector.group_word}s."
+    words = f"Correlation maps of the {detector.group_word}s."
     return describe(figure, " ".join([words, *sentences]))
 
 

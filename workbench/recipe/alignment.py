@@ -23,6 +23,11 @@ class AlignmentSettings:
     refine: Literal["rings", "none"] = setting(
         "rings", "rings: all quadrants together until one radial profile fits all; none: maps only"
     )
+    groups: Literal["default", "sides"] = setting(
+        "default",
+        "what moves as one: default, quadrants or the modules of a Jungfrau; sides, the two sides "
+        "of a Jungfrau 4M on two motors",
+    )
     calibrant: Literal["unknown", "AgBeh", "LaB6", "CeO2", "Si"] = setting(
         "unknown", "known rings (AgBeh, LaB6, CeO2, Si) also give distance and outward shift"
     )

@@ -70,6 +70,8 @@ class Recipe:
     def changed(self, path: str, value: object) -> Recipe:
         """Copy with one setting changed: ``recipe.changed("mask.thresholds.maxproj_min", 250)``.
 
+        Decisions are about groups; where these become others (``alignment.groups``), they go.
+
         Raises
         ------
         KeyError
@@ -78,6 +80,8 @@ class Recipe:
             If the value is refused.
         """
         result: Recipe = _changed(self, path.split("."), value)
+        if result.alignment.groups != self.alignment.groups:
+            result = dataclasses.replace(result, decisions=Decisions())
         return result
 
     def setting(self, path: str) -> object:

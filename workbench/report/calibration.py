@@ -237,13 +237,13 @@ class CalibrationReport:
             return sentence(NO_THRESHOLDS)
         return Picture(figures.threshold_curves(views))
 
-    # Quadrants
+    # Alignment
 
     def offsets(self) -> Shown:
         """Offset and uncertainty of each quadrant, and what was applied."""
         alignment = self.calibration.alignment
         if alignment is None:
-            return sentence("No quadrant offsets were determined; that needs a bright image.")
+            return sentence("No offsets were determined; that needs a bright image.")
         return together(quadrants.offsets(alignment), quadrants.meaning(alignment))
 
     def measures(self) -> Shown:
@@ -255,9 +255,7 @@ class CalibrationReport:
         """The correlation maps of the quadrants."""
         if self.calibration.alignment is None:
             return sentence("There are no correlation maps.")
-        return Picture(
-            figures.correlation_maps(self.calibration.alignment, self.calibration.geometry)
-        )
+        return Picture(figures.correlation_maps(self.calibration.alignment))
 
     def profiles(self) -> Picture | Shown:
         """Radial profiles in the deployed and in the corrected geometry."""

@@ -164,8 +164,8 @@ def _warnings(calibration: Calibration) -> Check:
 
 
 def _word(alignment: Alignment) -> str:
-    """What is moved is called ``quadrant`` or ``module``."""
-    return alignment.present.detector.group_word
+    """What is moved is called ``quadrant``, ``side`` or ``module``."""
+    return alignment.detector.group_word
 
 
 def _offsets_of(word: str, numbers: list[int]) -> str:

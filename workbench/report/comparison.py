@@ -201,7 +201,10 @@ class ComparisonReport:
     def offsets(self) -> Shown:
         """Offsets side by side, and whether they agree."""
         if (pair := self._alignments()) is None:
-            return sentence("At least one of the two found no quadrant offsets.")
+            return sentence("At least one of the two found no offsets.")
+        if pair[0].names != pair[1].names:
+            named = " and ".join(f"{len(a.names)} {a.detector.group_word}s" for a in pair)
+            return sentence(f"Offsets of other groups are not compared: {named}.")
         rows = []
         names = pair[0].names
         for name, *quadrants in zip(names, *(a.quadrants for a in pair), strict=True):
@@ -222,7 +225,8 @@ class ComparisonReport:
 
     def quality(self) -> Shown:
         """Verdict and correlation of each quadrant in its own corrected geometry."""
-        if (pair := self._alignments()) is None:
+        pair = self._alignments()
+        if pair is None or pair[0].names != pair[1].names:
             return sentence("")
         rows = [
             [name, *(q.verdict for q in quadrants),
@@ -304,10 +308,11 @@ class ComparisonReport:
         alignments = self._alignments()
         if alignments is not None and not all(a.determined for a in alignments):
             first, second = (
-                sum(q.verdict != "not determined" for q in a.quadrants) for a in alignments
+                sum(q.verdict != "not determined" for q in a.quadrants) / len(a.quadrants)
+                for a in alignments
             )
-            words = ("determines more quadrants", "quadrants determined")
-            yield Criterion(*words, (first, second), 1, "{:.0f}".format)
+            words = ("determines more offsets", "offsets determined")
+            yield Criterion(*words, (first, second), 1, "{:.0%}".format)
         pairs = {"": self.rings}
         if not self.same_image:
             name, other = self.names

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment import in_words_of
 from workbench.report.text import Shown, count, known, sentence, signed, table, together
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def offsets(alignment: Alignment) -> Shown:
 
 def meaning(alignment: Alignment) -> Shown:
     """What the numbers of `offsets` are."""
-    detector = alignment.present.detector
+    detector = alignment.detector
     word = detector.group_word
     return sentence(
         f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
@@ -84,7 +85,7 @@ def measures(alignment: Alignment) -> Shown:
     header = ["", "second peak / peak", "sensor split (px)", "pixel pairs", "ring significance (σ)"]
     events = [quadrant.measures.event_halves_apart_px for quadrant in alignment.quadrants]
     divided = bool(np.isfinite(events).any())
-    word = alignment.present.detector.group_word
+    word = alignment.detector.group_word
     if divided:
         header.append("event halves apart (px)")
         rows = [[*row, known(apart, 2)] for row, apart in zip(rows, events, strict=True)]
@@ -105,7 +106,8 @@ def measures(alignment: Alignment) -> Shown:
                 f" height): {before:.2f} px before, {after:.2f} px after."
             )
     if alignment.refinement is not None:
-        words += " " + " ".join(alignment.refinement.notes())
+        notes = in_words_of(alignment.detector, alignment.refinement.notes())
+        words += " " + " ".join(notes)
     if alignment.calibrant_line:
         words += f" {alignment.calibrant_line}"
     return together(table(header, rows), sentence(words))

@@ -177,7 +177,7 @@ def _done(calibration: Calibration, rings: RingComparison | None) -> list[str]:
             for name, quadrant in zip(alignment.names, alignment.quadrants, strict=True)
             if quadrant.verdict != "not determined"
         )
-        word = alignment.present.detector.group_word
+        word = alignment.detector.group_word
         if offsets:
             done.append(f"{word.capitalize()} offsets x, y in pixels: {offsets}.")
         else:

@@ -343,8 +343,10 @@ class Results:
     @property
     def alignment(self) -> Alignment | None:
         """The alignment with what was decided by hand."""
-        result = self.search_result
-        return None if result is None else result.decided(self.history.recipe.decisions)
+        result, recipe = self.search_result, self.history.recipe
+        if result is None or result.settings.groups != recipe.alignment.groups:
+            return result  # what is decided is about other groups
+        return result.decided(recipe.decisions)
 
     @property
     def corrected(self) -> Geometry | None:

@@ -136,6 +136,12 @@ class Session:
         except WorkbenchError:
             return detectors.DETECTORS[0]
 
+    @property
+    def aligned_detector(self) -> Detector:
+        """The detector in the groups that the recipe aligns; in its own if it has none such."""
+        detector, groups = self.detector, self.recipe.alignment.groups
+        return detector.grouped(groups) if groups in detector.grouping_names else detector
+
     def _first_run(self) -> tuple[object, int] | None:
         """Which run tells the detector: experiment and number; None if the address tells it."""
         experiment = self.recipe.experiment
@@ -328,17 +334,24 @@ class Session:
         decided = None if result is None else result.decided(decisions).quadrants[quadrant]
         if accepted and decided is not None and not decided.accepted:  # against the search's advice
             if decided.verdict == "not determined":
+                word = self.aligned_detector.group_word.capitalize()
                 raise WorkbenchError(
-                    f"{self.detector.group_word.capitalize()} {quadrant} has no offset to use; "
-                    "set one in its map or type it."
+                    f"{word} {quadrant} has no offset to use; set one in its map or type it."
                 )
             x, y = decided.offset_px
             decisions = decisions.overruling(quadrant, (round(float(x), 3), round(float(y), 3)))
         self._decide(decisions, quadrant)
 
     def _decide(self, decisions: Decisions, quadrant: int, dragging: bool = False) -> None:
+        result = self.results.search_result
+        if result is not None and result.settings.groups != self.recipe.alignment.groups:
+            raise WorkbenchError(
+                f"These are offsets of {result.detector.group_word}s, and alignment.groups is now "
+                f"{self.recipe.alignment.groups!r}; find the offsets again first."
+            )
         recipe = self.recipe.changed("decisions", decisions)
-        self.set_recipe(recipe, f"offset of {self.detector.group_word} {quadrant}", dragging)
+        word = self.aligned_detector.group_word
+        self.set_recipe(recipe, f"offset of {word} {quadrant}", dragging)
 
     # ---- versions and files ------------------------------------------------------------------
     @recorded

@@ -193,7 +193,9 @@ class Bridge:
         alignment = self.session.alignment
         if alignment is None:
             return
-        self.view.group_offsets_px = [[float(x), float(y)] for x, y in alignment.applied_px]
+        of_modules = alignment.detector.by_module(alignment.applied_px)
+        firsts = [group.modules.start for group in self.view.detector.groups]
+        self.view.group_offsets_px = [[float(x), float(y)] for x, y in of_modules[firsts]]
         with self._sending:
             if self.view.names:  # of a comparison that is over now
                 self._present_geometry()

@@ -68,7 +68,7 @@ def advice(session: Session, step: Step) -> str:
         return reason
     if step == "geometry" and state != State.DONE and (reason := session.store.why_not()):
         return reason
-    return ADVICE[step].get(state, "").format(groups=f"{session.detector.group_word}s")
+    return ADVICE[step].get(state, "").format(groups=f"{session.aligned_detector.group_word}s")
 
 
 def why_not_next(session: Session, step: Step) -> str:

@@ -72,7 +72,7 @@ class QuadrantRow:
         for control in (self.x, self.y):
             control.observe(lambda change: self._typed(), "value")
         self.accepted.observe(lambda change: self._accepted(), "value")
-        label = widgets.HTML(f"<b>{name}</b>", layout={"width": "34px"})
+        label = widgets.HTML(f"<b>{name}</b>", layout={"width": f"{max(34, 11 * len(name))}px"})
         self.widget = row(label, self.x, self.y, self.accepted, self.reset, self.text)
 
     def as_searched(self) -> None:
@@ -262,11 +262,13 @@ class QuadrantsPanel(Panel):
     @property
     def title(self) -> str:
         """``Quadrants``, or ``Modules`` of a detector whose modules move one by one."""
-        return f"{self.session.detector.group_word}s".capitalize()
+        return f"{self.session.aligned_detector.group_word}s".capitalize()
 
     def _make_rows(self) -> None:
-        """Make a row for each quadrant of the detector."""
-        names = [group.name for group in self.session.detector.groups]
+        """Make a row for each quadrant of the alignment, or before there is one of the detector."""
+        result = self.session.results.search_result
+        detector = self.session.aligned_detector if result is None else result.detector
+        names = [group.name for group in detector.groups]
         if names != [quadrant.name for quadrant in self.rows]:
             self.rows = [QuadrantRow(self, n, name) for n, name in enumerate(names)]
             self.rows_box.children = [quadrant.widget for quadrant in self.rows]
@@ -309,8 +311,8 @@ class QuadrantsPanel(Panel):
         if self.details.selected_index != RANKING or images is None:
             return
         self.ranking.value = "Comparing the images …"
-        groups = len(session.detector.groups)
-        clear = f"clear {session.detector.group_word}s"
+        groups = len(session.aligned_detector.groups)
+        clear = f"clear {session.aligned_detector.group_word}s"
 
         def act() -> None:
             ranked = pipeline.rank_pictures(session.recipe, images, session.mask)
@@ -363,8 +365,8 @@ class QuadrantsPanel(Panel):
         from workbench import figures
 
         alignment, number = self.session.alignment, self._enlarged
-        if alignment is not None and number is not None:
-            quadrant, name = alignment.quadrants[number], self.session.detector.groups[number].name
+        if alignment is not None and number is not None and number < len(alignment.quadrants):
+            quadrant, name = alignment.quadrants[number], alignment.names[number]
             self.enlarged.draw(
                 lambda figure: figures.correlation_map(quadrant, name, figure=figure)
             )
@@ -441,9 +443,10 @@ class QuadrantsPanel(Panel):
         self._show_which()
         self.maps.show(alignment)
         self._draw_large()
+        self._make_rows()
         for shown, quadrant in zip(self.rows, alignment.quadrants, strict=True):
             shown.show(quadrant)
-        line, word = alignment.calibrant_line, alignment.present.detector.group_word
+        line, word = alignment.calibrant_line, alignment.detector.group_word
         calibrated = note_text(line) if line else ""
         self.verdict.value = (
             f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}. An offset is the "
@@ -489,4 +492,4 @@ class QuadrantsPanel(Panel):
         alignment = self.session.alignment
         if alignment is None:
             return None
-        return figures.correlation_maps(alignment, alignment.present)
+        return figures.correlation_maps(alignment)
