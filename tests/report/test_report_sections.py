@@ -44,7 +44,7 @@ def calibration(quadrants=None, masked=0.01, warnings=()):
     good.ravel()[: int(masked * good.size)] = False
     found = quadrants or [quadrant() for _ in range(4)]
     alignment = SimpleNamespace(
-        quadrants=found, warnings=(), mean_cc=0.5, present=Geometry.ideal(),
+        quadrants=found, warnings=(), mean_cc=0.5, present=Geometry.ideal(), detector=CSPAD,
         names=("Q0", "Q1", "Q2", "Q3"),
         applied_px=np.array([one.offset_px for one in found]),
     )  # fmt: skip
@@ -339,7 +339,7 @@ def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
         one = SimpleNamespace(measures=Measures(sensor_split_px=0.1, **measured), pairs=1000)
         found = SimpleNamespace(
             quadrants=[one] * 4, settings=SimpleNamespace(halves=split), sharpness=None,
-            refinement=None, calibrant_line="AgBeh: 31 rings.", present=Geometry.ideal(),
+            refinement=None, calibrant_line="AgBeh: 31 rings.", detector=CSPAD,
             names=("Q0", "Q1", "Q2", "Q3"),
         )  # fmt: skip
         return measures(found).plain

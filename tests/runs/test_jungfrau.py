@@ -13,7 +13,7 @@ import workbench as wb
 from workbench.cli import main
 from workbench.constants import constants_folder, read_constants
 from workbench.detectors import JUNGFRAU_05M, JUNGFRAU_4M
-from workbench.errors import FileFormatError
+from workbench.errors import FileFormatError, NoEventsError
 from workbench.recipe import Experiment, Output, Recipe
 from workbench.session import Session
 from workbench.ui.panels.quadrants import QuadrantsPanel
@@ -96,6 +96,28 @@ def test_a_detector_that_changes_within_the_run_is_read_as_the_first(tmp_path):
     run = wb.open_run("cxitest", 74, ADDRESS, xtc_dir=tmp_path)
     assert len(list(run.events())) == 1
     assert "changes from Jungfrau 0.5M to Jungfrau 1M within the run" in " ".join(run.problems)
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [([data(frame(1))] * 2, r"2 undecodable \(event 0: .*, byte \d+: expected 2 modules of a Jung"),
+     ([xtc(2 << 16 | 999, b"", phy=PHY)], r"has data of TypeId 999 version 2, which cannot be read")],
+    ids=["module", "type"],
+)  # fmt: skip
+def test_why_no_event_can_be_averaged_is_in_the_sentence(tmp_path, objects, message):
+    run = open_run(tmp_path, [[each] for each in objects], [config(2)])
+    with pytest.raises(NoEventsError, match=message):
+        wb.average_run(run)
+
+
+def test_averages_warn_of_events_that_cannot_be_decoded_and_of_gain_bits_of_no_range(tmp_path):
+    good, bad = frame(1) & 0x3FFF, frame(1) & 0x3FFF
+    bad[0, :256] |= 2 << 14
+    run = open_run(tmp_path, [[data(good, 3)], [data(good)], [data(bad)]], [config(1)])
+    images = wb.average_run(run)
+    assert images.count == 2
+    assert "expected JungfrauElement version 1 or 2, found version 3" in images.warnings[0]
+    assert images.warnings[1].startswith("25 % of the values have gain bits that stand for no")
 
 
 def test_a_session_takes_the_size_from_the_configuration_before_anything_is_averaged(tmp_path):

@@ -24,6 +24,9 @@ from workbench.progress import Progress
 from workbench.recipe import Corrections, Events
 from workbench.runs import EventSource, Run
 
+LEAST_WITHOUT = 1e-3
+"""Share of the values without a gain range above which it is said."""
+
 
 def average_run(
     run: Run,
@@ -171,7 +174,13 @@ def _images(
     distance = counts.distance_mm.value
     if detz_offset_mm is not None:
         distance = (encoder or 0.0) + detz_offset_mm
-    warnings = list(collected.warnings)
+    warnings = [*collected.warnings, *_wrong_in_files(collected.problems)]
+    without = 1 - statistics.pixel_count.mean() / statistics.count
+    if run.detector.gain_ranges is not None and run.source == "XTC" and without > LEAST_WITHOUT:
+        warnings.append(
+            f"{100 * without:.2g} % of the values have gain bits that stand for no range; these "
+            "pixels have no value in these events."
+        )
     if detz_offset_mm is not None and encoder is None:
         warnings.append(
             f"The run does not tell the detector's position; its distance is taken as {distance:g} "
@@ -229,7 +238,7 @@ def _images(
         warnings=tuple(warnings),
         # going on goes through the run again: what is left out is counted anew then
         state=AveragingState(
-            about, replace(collected, counts=replace(counts, left_out=Counter())), {}
+            about, replace(collected, counts=replace(counts, left_out=Counter()), problems=()), {}
         ),
         split=job.halves.split if job.halves is not None and of_halves else "",
         of_halves=of_halves,
@@ -242,4 +251,14 @@ def _nothing(name: str, run: EventSource, collected: Collected, selection: Event
     text = f"{name} has no events of {run.address} to average"
     if selection is not None and selection != Events():
         text += f" (asked for: {selection.describe()})"
-    return text + (f"; left out: {reasons}." if reasons else ".")
+    text += f"; left out: {reasons}" if reasons else ""
+    wrong = "".join(collected.problems[:1]).rstrip(".")
+    return f"{text} ({wrong})." if wrong else f"{text}."
+
+
+def _wrong_in_files(problems: tuple[str, ...]) -> tuple[str, ...]:
+    """Sentence about what was wrong in the files: the first, and how many more there are."""
+    if not problems:
+        return ()
+    more = f" {len(problems) - 1} more such: workbench inspect." if len(problems) > 1 else ""
+    return (f"{problems[0]}{more}",)

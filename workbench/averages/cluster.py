@@ -190,7 +190,8 @@ def deaf_to_signals() -> Iterator[None]:
 
 def _left_out(job: Job) -> Collected:
     """Of the job's events only why some were left out so far."""
-    return Collected(counts=EventCounts(left_out=Counter(job.run.skipped)))
+    counts = EventCounts(left_out=Counter(job.run.skipped))
+    return Collected(counts=counts, problems=tuple(job.run.problems))
 
 
 def address_in(path: Path) -> str:

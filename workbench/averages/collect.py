@@ -49,6 +49,7 @@ class Collected:
     absent_is_zero : False for stacks of frames, whose NaN pixels have no value.
     steps : corrections that were applied.
     warnings : about the constants.
+    problems : sentences about what was wrong in the files.
     """
 
     parts: tuple[Statistics | None, ...] = (None,)
@@ -57,6 +58,7 @@ class Collected:
     absent_is_zero: bool = True
     steps: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def whole(self) -> Statistics | None:
         """Statistics of all events; None if none had data."""
@@ -75,6 +77,7 @@ class Collected:
             self.absent_is_zero and other.absent_is_zero,
             self.steps or other.steps,
             tuple(dict.fromkeys(self.warnings + other.warnings)),
+            tuple(dict.fromkeys(self.problems + other.problems)),
         )
 
 
@@ -387,4 +390,5 @@ def _finished(
         collected.absent_is_zero,
         collected.steps,
         collected.warnings,
+        tuple(job.run.problems),
     )

@@ -222,9 +222,9 @@ def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int,
     if types is None:
         raise DetectorNotFoundError(f"{address} is not in {name}; {listed}.")
     if types & DETECTOR_TYPES:
+        why = "".join(journal.problems[:1]) or "is the first chunk (c00) missing?"
         raise DetectorNotFoundError(
-            f"{name} holds data of {address} but no configuration to decode them; is the first "
-            "chunk (c00) missing?"
+            f"{name} holds data of {address} but no configuration to decode them; {why}"
         )
     raise DetectorNotFoundError(
         f"{address} in {name} is not a detector that can be read here; {listed}."

@@ -132,7 +132,11 @@ class EventReader:
                 self._read_aliases(file, xtc)
             elif xtc.level == 1:
                 self._saw(xtc)
-                if config is None and xtc.phy == self.phy and xtc.type_id in CONFIG_DECODERS:
+                if xtc.phy != self.phy:
+                    continue
+                if xtc.type_id not in CONFIG_DECODERS:
+                    self._unknown(xtc, "configuration")
+                elif config is None:
                     config = self._read_config(file, xtc)
         return config
 
@@ -179,6 +183,12 @@ class EventReader:
             types = self.detectors[xtc.phy] = set()
         types.add(xtc.type_id)
 
+    def _unknown(self, xtc: Xtc, what: str) -> None:
+        self.journal.note(
+            f"{address_of(xtc.phy)} has {what} of TypeId {xtc.type_id} version {xtc.version}, "
+            "which cannot be read here."
+        )
+
     def _event(self, group: list[Item]) -> Record | None:
         daq = [item.datagram for item in group if not item.control]
         record = Record(self._count, group[0].datagram, self.config, None)
@@ -212,6 +222,8 @@ class EventReader:
                 self._saw(xtc)
                 if xtc.phy == self.phy and (kind == TypeId.ANY or kind in ELEMENT_DECODERS):
                     self._take(record, file, xtc)
+                elif xtc.phy == self.phy:
+                    self._unknown(xtc, "data")
                 elif kind == TypeId.EVR_DATA and record.evr is None and not xtc.damage:
                     record.evr = file, xtc
             elif record.ebeam is None and beamline.is_ebeam(xtc):
