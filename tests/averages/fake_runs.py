@@ -73,7 +73,7 @@ class FakeRun:
         self.absent, self.as_quads = absent, as_quads
         self.shape = next(f.shape for f in frames if f is not None)
         self.low_gain = np.zeros(self.shape, bool) if low_gain is None else low_gain
-        self.skipped = Counter()
+        self.skipped, self.problems = Counter(), []
         self.files: tuple[Path, ...] = ()
 
     @property
@@ -101,7 +101,7 @@ class FakeSubset:
         self.shape, self.calib_dir, self.low_gain = run.shape, run.calib_dir, run.low_gain
         self.number, self.address = run.number, run.address
         self.experiment, self.source, self.event_count = run.experiment, run.source, len(indices)
-        self.skipped = Counter()
+        self.skipped, self.problems = Counter(), []
 
     @property
     def detector(self):
