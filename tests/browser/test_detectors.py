@@ -9,7 +9,7 @@ from workbench.simulate.switching import write_switching_experiment
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", ["epix10k2m"])
+@pytest.mark.parametrize("name", ["epix10k2m", "jungfrau4m"])
 def test_a_detector_that_switches_its_gain_is_calibrated_by_mouse(notebook, tmp_path, name):
     made = write_switching_experiment(tmp_path, name, events=4, seed=5)
     truth = json.loads(made.truth.read_text())
@@ -17,7 +17,7 @@ def test_a_detector_that_switches_its_gain_is_calibrated_by_mouse(notebook, tmp_
         f"{name}.ipynb",
         f"import workbench as wb\nbench = wb.Workbench({str(made.recipe)!r}, "
         f"output={str(tmp_path / 'out')!r})\n",
-        "bench.show();",
+        "bench.session.change('alignment.range_px', 12)\nbench.show();",
     )
     notebook.open(f"{name}.ipynb").hide_sidebar()
     notebook.run_all()
