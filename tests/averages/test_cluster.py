@@ -166,7 +166,7 @@ def test_a_missing_scheduler_is_one_clear_error(run, monkeypatch, tmp_path):
 
 
 def test_chunks_depend_on_the_events_alone():
-    assert chunk_size(None) == chunk_size(40) == chunk_size(3200) == 50
+    assert chunk_size(None) == chunk_size(40) == chunk_size(16_000) == 250
     assert chunk_size(100_000) == 1563
     assert find_runner("dask") == Dask()
     assert find_runner("tcp://host:8786") == Dask("tcp://host:8786")

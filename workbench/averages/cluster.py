@@ -29,8 +29,8 @@ from workbench.files import parse_json
 from workbench.progress import Progress, Silent
 from workbench.runs import Event
 
-LEAST_CHUNK, MOST_CHUNKS = 50, 64
-"""Merging two parts costs as much as summing some tens of events: smaller chunks do not pay."""
+LEAST_CHUNK, MOST_CHUNKS = 250, 64
+"""A part costs as much as summing 200 events, to send and to merge: smaller chunks do not pay."""
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 10
 """A scheduler that does not answer for so long is taken as absent."""
