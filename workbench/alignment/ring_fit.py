@@ -310,16 +310,12 @@ class RingFit:
         """State of the fit for one ASIC."""
         return AsicModel(self.offsets[asic.group], self.knot_px, self.profile, asic.strength)
 
-    def equations(self) -> list[AsicEquations]:
-        """Equations of each ASIC at the present state."""
-        return each(self._eliminated, self.asics)
-
-    def reduced(self, of_asics: list[AsicEquations] | None = None) -> Reduced:
+    def reduced(self) -> Reduced:
         """Equations of profile and offsets at the present state, from those of the ASICs."""
         size = self.knots + 2 * len(self.free)
         matrix, right = np.zeros((size, size)), np.zeros(size)
         curvature = np.zeros((size, size - self.knots))
-        for asic, equations in zip(self.asics, of_asics or self.equations(), strict=True):
+        for asic, equations in zip(self.asics, each(self._eliminated, self.asics), strict=True):
             knots, own = equations.first, equations.matrix
             n = len(own) - 2
             near = slice(knots, knots + n)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 
-from workbench.alignment.ring_fit import Asic, AsicEquations, Reduced, RingFit, each
+from workbench.alignment.ring_fit import Asic, Reduced, RingFit, each
 from workbench.alignment.ring_loops import products_by_band, ring_values
 
 
@@ -37,7 +37,7 @@ class UncertaintySettings:
     band_px : width of the radial bands.
     most_leverage : a piece counts as having at most this share of the curvature.
     least_share : a piece with less of the information of the largest one is not counted.
-    gauge_px : the mean shift of the modules of a group is 0 to about this.
+    blurred_share : of the shift of a module, and of the usual shift, that it may be wrong by.
     least_curvature : the curvature counts as at least this share of that from slopes alone; where
         modules are off their place their misfit makes it smaller still.
     """
@@ -45,7 +45,7 @@ class UncertaintySettings:
     band_px: float = 40.0
     most_leverage: float = 0.9
     least_share: float = 1e-3
-    gauge_px: float = 1e-5
+    blurred_share: float = 0.25
     least_curvature: float = 0.5
 
 
@@ -85,9 +85,9 @@ class Uncertainty:
     excess : variance by dividing over that of the model, mean over all combinations.
     division : the division that counts: ``ASICs``, ``sensors`` or ``radii``.
     split_px : float64 ``(2, m)``, moves of the offsets from even and from odd modules alone.
-    module_offset_px, module_sigma_px : float64 ``(modules, 2)``, further offset of each module
-        outwards from the beam, where all may move with a mean of 0 in each group, and along the
-        rings (anticlockwise), each alone; and its standard deviation; NaN if it says nothing.
+    module_offset_px, module_sigma_px : float64 ``(modules, 2)``, further offset each module
+        alone would like, outwards from the beam and along the rings (anticlockwise), and its
+        standard deviation; NaN if it says nothing.
     held_out : residual of the rings.
     """
 
@@ -125,8 +125,7 @@ class Cells:
 
 def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Uncertainty:
     """What the rings tell of the offsets, at the end of a fit."""
-    equations = fit.equations()
-    reduced = fit.reduced(equations)
+    reduced = fit.reduced()
     cells = _cells(fit, reduced, settings)
     m = cells.score.shape[1]
     total = cells.information.sum(axis=0) + np.eye(m) * fit.settings.widest_px**-2
@@ -146,7 +145,7 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     widening = _widening(fit, reduced, settings)
     covariance = widening @ (back * np.maximum(values, 1.0) @ back.T) @ widening.T
     excess = float(np.trace(white[division])) / m
-    shift, sigma = _module_shifts(fit, equations, reduced, cells, excess, settings)
+    shift, sigma = _module_shifts(fit, cells, excess, settings)
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
@@ -282,67 +281,32 @@ def _half(cells: Cells, part: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _module_shifts(
-    fit: RingFit,
-    equations: list[AsicEquations],
-    reduced: Reduced,
-    cells: Cells,
-    excess: float,
-    settings: UncertaintySettings,
+    fit: RingFit, cells: Cells, excess: float, settings: UncertaintySettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shift of each module outwards and along the rings, and its standard deviation.
+    """Shift ``(modules, 2)`` of each module if all else stays, and its standard deviation.
 
-    Outwards all modules and the profile are one least squares; the mean shift of each group is 0,
-    as its offset is fitted already. Along the rings a shift looks like a turn of the module, so
-    it is told with the deviation of the whole fit. How far the shifts outwards differ from those
-    of each module alone, with the profile as it is, widens their deviation: a profile blurred by
-    modules out of place misleads both.
-    """
-    modules, each_module, k = fit.detector.modules, fit.detector.asics_per_module, fit.knots
-    cross, matrix, right = np.zeros((k, modules)), np.zeros((modules, modules)), np.zeros(modules)
-    for asic, part in zip(fit.asics, equations, strict=True):
-        module, n = asic.number // each_module, len(part.right) - 2
-        out = fit.module_outwards[module]
-        cross[part.first : part.first + n, module] += part.matrix[:n, n:] @ out
-        matrix[module, module] += out @ part.matrix[n:, n:] @ out
-        right[module] += out @ part.right[n:]
-    used = np.diag(matrix) > 0
-    factor = cho_factor(fit.with_ridge(reduced.matrix[:k, :k]), lower=True, check_finite=False)
-    response = cho_solve(factor, cross, check_finite=False)
-    matrix += np.eye(modules) * fit.settings.widest_px**-2 - cross.T @ response
-    for group in fit.detector.groups:
-        mean = np.zeros((2, modules))
-        members = [module for module in group.modules if used[module]]
-        mean[:, members] = fit.module_outwards[members].T / max(len(members), 1)
-        matrix += mean.T @ mean / settings.gauge_px**2
-    covariance = np.linalg.inv(matrix)
-    outwards = covariance @ (right - response.T @ reduced.right[:k])
-    alone, sigma, scatter = _alone(fit, cells, excess)
-    apart = outwards[used] - alone[used, 0]
-    sigma[:, 0] = np.sqrt(np.diag(covariance) * scatter**2 + np.mean(apart**2))
-    shift = np.column_stack([outwards, alone[:, 1]])
-    shift[~used], sigma[~used] = np.nan, np.nan
-    return shift, sigma
-
-
-def _alone(
-    fit: RingFit, cells: Cells, excess: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Shift ``(modules, 2)`` of each module if the others stay, and its deviation.
-
-    The third, ``(modules,)``, is the deviation outwards from leaving out each ASIC and band of
-    radii, in units of the model's and at least 1.
+    The deviation outwards is from leaving out each ASIC and band of radii. The profile is blurred
+    by modules out of place, which draws every shift towards 0: a share of the shift itself, and of
+    the usual shift, widens it. Along the rings a shift looks like a turn of the module, so it has
+    the deviation of the whole fit.
     """
     module, count = cells.asic // fit.detector.asics_per_module, fit.detector.modules
-    shift, sigma, scatter = np.full((count, 2), np.nan), np.full((count, 2), np.nan), np.ones(count)
+    shift, sigma = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
+    certainty = np.zeros(count)
+    prior = np.eye(2) * fit.settings.widest_px**-2
     for k in np.unique(module):
         score, information = cells.shift_score[module == k], cells.shift_information[module == k]
-        prior = np.eye(2) * fit.settings.widest_px**-2
+        certainty[k] = information[:, 0, 0].sum()
         covariance = np.linalg.inv(information.sum(axis=0) + prior)
         shift[k] = covariance @ score.sum(axis=0)
-        sigma[k] = np.sqrt(max(excess, 1.0) * np.diag(covariance))
         changes = (score - information @ shift[k]) @ covariance[:, 0]
-        scatter[k] = np.sqrt(max(float(np.sum(changes**2)) / covariance[0, 0], 1.0))
-    return shift, sigma, scatter
+        outwards = max(float(np.sum(changes**2)), covariance[0, 0])
+        sigma[k] = np.sqrt([outwards, max(excess, 1.0) * covariance[1, 1]])
+    known = certainty > 0
+    usual = np.average(shift[known, 0] ** 2, weights=certainty[known]) if known.any() else 0.0
+    blur = settings.blurred_share**2 * (usual + shift[:, 0] ** 2)
+    sigma[:, 0] = np.sqrt(sigma[:, 0] ** 2 + blur)
+    return shift, sigma
 
 
 def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> HeldOut:
