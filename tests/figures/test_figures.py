@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from workbench import figures
+from workbench.alignment.refine import WeakDirection
 from workbench.alignment.uncertainty import HeldOut
 from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import WorkbenchError
@@ -72,6 +73,15 @@ def residuals():
     return HeldOut(0.1, np.array([200.0, 400.0]), np.array([0.1, 0.1]), picture, picture[:, 0])
 
 
+def refinement():
+    outwards = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]]) / np.sqrt(2)
+    return SimpleNamespace(
+        offsets_px=OFFSETS, covariance_px2=0.01 * np.eye(8),
+        used=np.array([True, True, False, True]), outwards=outwards,
+        weak=WeakDirection(0.3, 0.1, 0.2), sensor_split_px=np.stack([OFFSETS - 0.1, OFFSETS + 0.1]),
+    )  # fmt: skip
+
+
 def every_figure(ideal, rings, good):
     moved = ideal.move_quadrants(OFFSETS)
     profile = figures.radial_profile(rings, ideal, good)
@@ -92,6 +102,7 @@ def every_figure(ideal, rings, good):
         "difference": lambda **to: figures.mask_difference(good, ~good, geometry=ideal, **to),
         "maps": lambda **to: figures.correlation_maps(quadrants(), ideal, **to),
         "map": lambda **to: figures.correlation_map(quadrants()[0], "Q0", **to),
+        "uncertainty": lambda **to: figures.offset_uncertainty(refinement(), "0123", **to),
         "pixel": lambda **to: figures.pixel_history([events], "a pixel", **to),
         "powder": lambda **to: figures.powder_comparison(rings, moved, ideal, good=good, **to),
         "profiles": lambda **to: figures.radial_profiles(profile, profile, **to),

@@ -12,7 +12,7 @@ from workbench.figures.histograms import threshold_histogram, threshold_histogra
 from workbench.figures.hits import peaks_per_event
 from workbench.figures.images import Limits, detector_image, detector_images, percentile_limits
 from workbench.figures.layout import axes_and_signs, detector_layout
-from workbench.figures.maps import correlation_map, correlation_maps
+from workbench.figures.maps import correlation_map, correlation_maps, offset_uncertainty
 from workbench.figures.mask import (
     fraction_map,
     mask_difference,
@@ -55,6 +55,7 @@ __all__ = [
     "mask_difference",
     "mask_rules",
     "noise_map",
+    "offset_uncertainty",
     "peaks_per_event",
     "percentile_limits",
     "pixel_history",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workbench.figures.frame import frame_of
 from workbench.figures.style import (
     BLUE,
+    FAINT,
     INTENSITY,
     ORANGE,
     VERMILLION,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from workbench.alignment import Alignment
+    from workbench.alignment.refine import Refinement
     from workbench.geometry import Geometry
 
 _SMALLEST_ELLIPSE_PX = 0.6
@@ -124,6 +126,67 @@ def correlation_map(
     draw_section(section, quadrant)
     place.set_title(name, loc="left")
     return describe(figure, f"Correlation map {name} with its sections through the peak.")
+
+
+@styled
+def offset_uncertainty(
+    refinement: Refinement, names: Sequence[str], *, figure: Figure | None = None
+) -> Figure:
+    """How well the offset of each group is known, and in which direction it is not.
+
+    One square for each group, about its offset as fitted: the standard deviation as an ellipse,
+    the offsets from even and from odd modules alone, and an arrow from the offset as fitted to
+    the one that is applied, along the direction in which all groups move outwards together.
+    """
+    from matplotlib.patches import Ellipse
+
+    used = np.flatnonzero(refinement.used)
+    columns = min(max(len(used), 1), 4)
+    rows = max(-(-len(used) // columns), 1)
+    figure = empty(figure, 2.4 * columns + 0.4, 2.6 * rows + 0.8)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    weak = refinement.weak
+    for axes in panels.ravel()[len(used) :]:
+        axes.set_axis_off()
+    for axes, group in zip(panels.ravel(), used.tolist(), strict=False):
+        own = slice(2 * group, 2 * group + 2)
+        covariance = refinement.covariance_px2[own, own]
+        squares, directions = np.linalg.eigh(covariance)
+        width, height = 2 * np.sqrt(np.maximum(squares, 0.0))
+        kept = 0.0 if weak is None else weak.offset_px - weak.applied_px
+        fitted = refinement.offsets_px[group] + kept * refinement.outwards[group]
+        angle = float(np.degrees(np.arctan2(directions[0, 0], directions[1, 0])))
+        axes.add_patch(
+            Ellipse((0, 0), width, height, angle=angle, fill=False, edgecolor=BLUE, lw=1.2)
+        )
+        axes.plot(0, 0, "+", color=BLUE, ms=9, label="as fitted, with 1 σ")
+        halves = refinement.sensor_split_px[:, group] - fitted
+        for (x, y), half, style in zip(halves, ("even", "odd"), "sD", strict=True):
+            axes.plot(y, x, style, color=FAINT, ms=4, label=f"{half} modules alone")
+        down, right = refinement.offsets_px[group] - fitted
+        axes.plot(right, down, "o", color=VERMILLION, ms=5, label="as applied")
+        shown = float(np.abs([*halves.ravel(), down, right]).max())
+        reach = max(2.5 * float(np.sqrt(squares[-1])), 1.2 * shown, 0.02)
+        out = 0.9 * reach * refinement.outwards[group]
+        axes.plot([-out[1], out[1]], [-out[0], out[0]], ls=":", color=FAINT, lw=0.9, zorder=0)
+        axes.set_xlim(-reach, reach)
+        axes.set_ylim(reach, -reach)
+        axes.set_aspect("equal")
+        axes.set_title(names[group], loc="left")
+        axes.set_xlabel("y (px)")
+        axes.locator_params(nbins=4)
+    panels[0, 0].set_ylabel("x (px)")
+    if not len(used):
+        return describe(figure, "No group took part in the joint refinement.")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    words = "One group is held where it is."
+    if weak is not None:
+        words = (
+            f"outwards in common (dotted): {weak.offset_px:+.2f} ± {weak.sigma_px:.2f} px as "
+            f"fitted, {weak.applied_px:+.2f} px applied"
+        ).replace("-", "−")
+    figure.suptitle(words)
+    return describe(figure, f"Uncertainty of the offset of each group; {words}.")
 
 
 def draw_map(

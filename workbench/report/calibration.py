@@ -305,6 +305,13 @@ class CalibrationReport:
             return sentence("")
         return Picture(figures.ring_residuals(alignment.refinement.held_out, alignment.present))
 
+    def uncertainty(self) -> Picture | Shown:
+        """How well each offset is known, and in which direction it is not."""
+        alignment = self.calibration.alignment
+        if alignment is None or alignment.refinement is None or not alignment.applied_px.any():
+            return sentence("")
+        return Picture(figures.offset_uncertainty(alignment.refinement, alignment.names))
+
     # Geometry
 
     def geometry(self) -> Picture | Shown:
