@@ -230,7 +230,7 @@ def draw_curve(
     removed = pixels_masked(values, limits, view.removes, positive).astype(np.float64)
     steep = axes.twinx()
     slope = np.abs(np.gradient(removed, limits))
-    steep.fill_between(limits, _FLAT, np.maximum(slope, _FLAT), color="#c9c9d2", lw=0)
+    steep.fill_between(limits, _FLAT, np.maximum(slope, _FLAT), color=FAINT, alpha=0.35, lw=0)
     steep.set_yscale("log")
     steep.set_ylim(_FLAT, 100 * max(1.0, float(slope.max())))  # in the lower part of the picture
     steep.tick_params(labelsize=7, colors=FAINT)
