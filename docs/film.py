@@ -86,7 +86,7 @@ def calibrate(page, film):
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + 0.06 * box["width"], y)
     page.mouse.down()
-    for part in [*range(8, 40, 4), *range(36, 4, -4)]:
+    for part in [*range(8, 40, 8), *range(36, 4, -8)]:
         page.mouse.move(box["x"] + 0.01 * part * box["width"], y)
         page.wait_for_timeout(300)
         film.take(110)

@@ -219,7 +219,8 @@ class FramesExport:
         frames = self.history.recipe.frames
         mask = "no mask"
         if self.mask is not None:
-            mask = f"the mask of step 2{self._outdated('mask')}, {self.mask.masked:,} pixels masked"
+            masked = f"{self.mask.masked:,}".replace(",", "\u202f")
+            mask = f"the mask of step 2{self._outdated('mask')}, {masked} pixels masked"
         geometry = "the geometry deployed for the run (no offsets are found yet)"
         if self.geometry is not None:
             geometry = f"the corrected geometry of step 3{self._outdated('alignment')}"
