@@ -1,50 +1,29 @@
 """A live figure of matplotlib in a panel: drawn on the worker, as wide as its place, to zoom into.
 
-Messages of the browser (the mouse, a new size, a wish to be drawn) become work for the worker too,
-and one lock is held while anything is drawn: callbacks of widgets may come on several threads.
+matplotlib and ipympl are loaded when a figure is drawn first, not before the page is seen.
 """
 
 from __future__ import annotations
 
-import itertools
+import threading
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets as widgets
 import traitlets as t
-from ipympl.backend_nbagg import Canvas, FigureManager
-from matplotlib.figure import Figure
 
-from workbench.figures.live import DRAWING
-from workbench.figures.style import themed
 from workbench.ui.widgets.bundles import bundle
 from workbench.ui.widgets.styles import classed
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from workbench.ui.widgets.worker_canvas import WorkerCanvas
+
 Later = Callable[[str, Callable[[], None]], None]
 """Runs ``act()`` on the worker as ``later(key, act)``; it replaces waiting work with that key."""
-
-REPLACED = ("draw", "refresh", "resize", "motion_notify", "ack")
-"""Messages of which only the last counts."""
-
-
-class WorkerCanvas(Canvas):
-    """Canvas whose messages are worked off by the worker."""
-
-    def __init__(self, figure: Figure, later: Later) -> None:
-        self._later = later
-        self._numbers = itertools.count()
-        super().__init__(figure)
-
-    def _handle_message(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
-        kind = str(content["type"])
-        key = kind if kind in REPLACED else f"{kind} {next(self._numbers)}"
-
-        def act() -> None:
-            with DRAWING:
-                super(WorkerCanvas, self)._handle_message(self, content, buffers)
-
-        self._later(f"{self.model_id} {key}", act)
 
 
 class FigurePlace(anywidget.AnyWidget):
@@ -67,25 +46,43 @@ class LiveFigure:
 
     Attributes
     ----------
-    widget : what to display. canvas : of ipympl. figure : of matplotlib.
+    widget : what to display; empty until something is drawn.
     """
 
     def __init__(self, later: Later, height_px: int) -> None:
-        self._later = later
+        self._later, self._height_px = later, height_px
         self._fill: Callable[[Figure], object] | None = None
         self._homes: list[tuple[Any, Any]] = []  # limits of the axes as they were drawn
-        self.figure = Figure(figsize=(6.0, height_px / 100), layout="constrained")
-        with DRAWING:
-            self.canvas = WorkerCanvas(self.figure, later)
-            self.canvas.header_visible = False
-            self.canvas._size = (600, height_px)  # ipympl draws from a canvas of no size else
-            self.canvas.resizable = False
-            self.canvas.toolbar_position = "right"
-            manager = FigureManager(self.canvas, 0)  # hangs itself on the canvas
-        self.canvas.mpl_disconnect(manager.key_press_handler_id)
-        self.place = FigurePlace(canvas=f"IPY_MODEL_{self.canvas.model_id}", height=height_px)
-        self.place.observe(lambda change: self._again(), "dark")
-        self.widget = classed(widgets.VBox([self.place, self.canvas]), "cw-live")
+        self._making = threading.Lock()
+        self.widget = classed(widgets.VBox([]), "cw-live")
+
+    @cached_property
+    def _made(self) -> tuple[FigurePlace, WorkerCanvas]:
+        from workbench.ui.widgets.worker_canvas import make_canvas
+
+        canvas = make_canvas(self._later, self._height_px)
+        place = FigurePlace(canvas=f"IPY_MODEL_{canvas.model_id}", height=self._height_px)
+        place.observe(lambda change: self._again(), "dark")
+        self.widget.children = [place, canvas]
+        return place, canvas
+
+    @property
+    def place(self) -> FigurePlace:
+        """Keeps the figure as wide as its place."""
+        with self._making:
+            return self._made[0]
+
+    @property
+    def canvas(self) -> WorkerCanvas:
+        """Canvas of ipympl."""
+        with self._making:
+            return self._made[1]
+
+    @property
+    def figure(self) -> Figure:
+        """Figure of matplotlib."""
+        figure: Figure = self.canvas.figure
+        return figure
 
     def draw(self, fill: Callable[[Figure], object]) -> None:
         """Draw by ``fill(figure)`` on the worker; where a person zoomed, the place stays."""
@@ -93,9 +90,12 @@ class LiveFigure:
         self._again()
 
     def _again(self) -> None:
-        self._later(f"{self.canvas.model_id} fill", self._redraw)
+        self._later(f"live figure {id(self)} fill", self._redraw)
 
     def _redraw(self) -> None:
+        from workbench.figures.live import DRAWING
+        from workbench.figures.style import themed
+
         fill, toolbar = self._fill, self.canvas.toolbar
         if fill is None:
             return
