@@ -6,6 +6,7 @@ do next. The command line prints it without a traceback; a panel shows it beside
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -53,6 +54,19 @@ class AlignmentError(WorkbenchError):
 
 class Cancelled(WorkbenchError):
     """The user cancelled a long operation that has nothing valid to return."""
+
+
+_WHAT_TO_DO = {
+    errno.ENOENT: "; check the path",
+    errno.EISDIR: "; name a file in it",
+    errno.EACCES: "; ask its owner to let you read it",
+}
+
+
+def cannot_read(kind: str, error: OSError) -> str:
+    """Sentence for a file of some kind that the system does not read, with what to do next."""
+    advice = _WHAT_TO_DO.get(error.errno or 0, "")
+    return f"cannot read this {kind} ({error.strerror}){advice}."
 
 
 class FileFormatError(WorkbenchError):

@@ -125,3 +125,25 @@ def test_events_belong_to_a_run(folder, capsys):
     status, _, err = ran(capsys, "-x", "cxim1416", "--xtc-dir", folder, "--events")
     assert status == 1
     assert "give --experiment and --run" in err
+
+
+def test_an_experiment_needs_no_option_and_what_is_not_understood_names_the_verb(folder, capsys):
+    named = ran(capsys, "cxim1416", "--xtc-dir", folder)
+    assert named == ran(capsys, "--experiment", "cxim1416", "--xtc-dir", folder)
+    with pytest.raises(SystemExit):
+        ran(capsys, "cxim1416", "74")
+    assert capsys.readouterr().err == (
+        "workbench inspect: unrecognized arguments: 74 (see workbench inspect --help)\n"
+    )
+
+
+@pytest.mark.parametrize("verb", ["average", "dump"])
+def test_runs_of_an_experiment_are_named_in_the_same_way(verb, folder, capsys, monkeypatch):
+    status = main([verb, "cxim1416", "-r", "9", "--psdm-dir", str(folder.parents[2])])
+    assert status == 1
+    assert "no run 9" in capsys.readouterr().err.lower().replace("has no", "no")
+    monkeypatch.chdir(folder)
+    assert main([verb, "cxim1416.cbf", "-r", "9"]) == 1
+    assert "cannot read this file (No such file or directory); check the path." in (
+        capsys.readouterr().err
+    )

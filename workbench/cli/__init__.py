@@ -117,5 +117,7 @@ def _run(arguments: list[str], wanted: str | None) -> int:
             module = import_module(f"workbench.cli.{verb}")
             module.add_arguments(subparser)
             subparser.set_defaults(verb_function=module.run)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)  # type: ignore[no-untyped-call]
+    if unknown:
+        verbs.choices[options.verb].error(f"unrecognized arguments: {' '.join(unknown)}")
     return options.verb_function(options) or 0

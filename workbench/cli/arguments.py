@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +32,14 @@ def add_experiment_arguments(
         "-a", "--address", default=address, help=f"detector, e.g. {DEFAULT_ADDRESS} {shown}"
     )
     add_folder_arguments(parser)
+
+
+def name_experiment(args: argparse.Namespace) -> None:
+    """Take a single word that is no file for the experiment, as ``workbench lab`` does."""
+    if args.experiment is None and len(args.frames) == 1:
+        word = args.frames[0]
+        if re.fullmatch(r"\w+", word) and not os.path.lexists(word):
+            args.experiment, args.frames = word, []
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.arguments import add_event_arguments, add_folder_arguments
+from workbench.cli.arguments import add_event_arguments, add_folder_arguments, name_experiment
 from workbench.cli.average_settings import (
     RunSpan,
     check,
@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add(
-        "frames", nargs="*", metavar="FILE",
-        help="instead of a run, files of detector frames: npy, HDF5, CXI (FILE:/dataset), CBF, "
-        "EDF, TIFF …, or XTC2 files of an LCLS-II run; frames are averaged as they are unless "
-        "--calib-dir and --run are given",
+        "frames", nargs="*", metavar="EXPERIMENT|FILE",
+        help="the experiment (as --experiment), or, instead of a run, files of detector frames: "
+        "npy, HDF5, CXI (FILE:/dataset), CBF, EDF, TIFF …, or XTC2 files of an LCLS-II run; "
+        "frames are averaged as they are unless --calib-dir and --run are given",
     )  # fmt: skip
     add("-x", "--experiment", help="experiment, e.g. cxim1416")
     add(
@@ -120,6 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Average each run, write its images and print their paths."""
+    name_experiment(args)
     check(args)
     results: list[dict[str, Any]] = []
     merged: RunImages | None = None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.cli.arguments import add_event_arguments, add_folder_arguments
+from workbench.cli.arguments import add_event_arguments, add_folder_arguments, name_experiment
 from workbench.cli.average_settings import (
     corrections_of,
     runner_of,
@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add(
-        "frames", nargs="*", metavar="FILE",
-        help="instead of a run, files of detector frames: npy, HDF5, CXI, CBF, EDF, TIFF; or "
-        "XTC2 files of an LCLS-II run",
+        "frames", nargs="*", metavar="EXPERIMENT|FILE",
+        help="the experiment (as --experiment), or, instead of a run, files of detector frames: "
+        "npy, HDF5, CXI, CBF, EDF, TIFF; or XTC2 files of an LCLS-II run",
     )  # fmt: skip
     add("-x", "--experiment", help="experiment, e.g. cxim1416")
     add("-r", "--run", type=int, help="number of the run")
@@ -104,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from workbench.geometry import Geometry
     from workbench.mask import read_mask
 
+    name_experiment(args)
     opened = _open(args)
     hits = None if args.hits is None else Hits(args.hits, args.peak_threshold)
     _tell_space(args, opened)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
+    parser.add_argument("name", nargs="?", metavar="EXPERIMENT", help="the same as --experiment")
     add_experiment_arguments(parser, experiment_required=False, run_required=False, address=None)
     parser.add_argument(
         "--sizes-only", action="store_true", help="list runs without counting their events"
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the experiments, the runs of one, or the summary of one run."""
+    args.experiment = args.experiment or args.name
     if args.experiment is None:
         if args.run is not None:
             raise WorkbenchError("Name the experiment of that run with --experiment.")

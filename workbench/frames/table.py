@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.errors import FileFormatError
+from workbench.errors import FileFormatError, cannot_read
 from workbench.files import read_regular, replacing
 
 LARGEST_TABLE = 1 << 30
@@ -85,7 +85,7 @@ def read_table(path: str | os.PathLike[str]) -> list[FrameRow]:
     try:
         text = read_regular(Path(path), LARGEST_TABLE).decode("utf-8")
     except OSError as error:
-        raise FileFormatError(path, f"cannot read this table ({error.strerror}).") from error
+        raise FileFormatError(path, cannot_read("table", error)) from error
     except UnicodeDecodeError as error:
         raise FileFormatError(path, "is no table of frames (no text).") from error
     lines = csv.reader(text.splitlines())

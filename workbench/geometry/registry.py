@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from workbench.errors import FileFormatError, GeometryError
+from workbench.errors import FileFormatError, GeometryError, cannot_read
 from workbench.files import read_regular
 
 G = TypeVar("G")
@@ -105,7 +105,7 @@ class FormatTable(Generic[G]):
                 if format_entry.read and format_entry.recognises and format_entry.recognises(start):
                     return format_entry.read(Path(path))
         except OSError as error:
-            raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
+            raise FileFormatError(path, cannot_read("geometry", error)) from error
         raise FileFormatError(path, "this is not a known geometry format.")
 
     def of_path(self, path: str | os.PathLike[str], format: str | None = None) -> GeometryFormat[G]:

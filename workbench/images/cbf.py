@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import Detector
-from workbench.errors import FileFormatError, WorkbenchError
+from workbench.errors import FileFormatError, WorkbenchError, cannot_read
 from workbench.files import parse_json, read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.geometry.formats import cif, imgcif, imgcif_header
@@ -215,7 +215,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     try:
         content = read_regular(path)
     except OSError as error:
-        raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
+        raise FileFormatError(path, cannot_read("image", error)) from error
     parsed = cif.parse_cbf(content, name)
     detector = imgcif.detector_of(parsed)
     if not parsed.binaries:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
-from workbench.errors import FileFormatError, WorkbenchError
+from workbench.errors import FileFormatError, WorkbenchError, cannot_read
 from workbench.files import parse_json, read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
@@ -49,7 +49,7 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     try:
         start = read_regular(file, 16)
     except OSError as error:
-        raise FileFormatError(path, f"cannot read this image ({error.strerror}).") from error
+        raise FileFormatError(path, cannot_read("image", error)) from error
     if not start:
         raise FileFormatError(path, "the file is empty; expected an image.")
     if start.startswith(b"###CBF"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from workbench.detectors import device_name
-from workbench.errors import RecipeError
+from workbench.errors import RecipeError, cannot_read
 from workbench.files import replacing
 from workbench.recipe.model import Recipe
 
@@ -29,7 +29,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise RecipeError(f"{path}: cannot read this recipe ({error.strerror}).") from error
+        raise RecipeError(f"{path}: {cannot_read('recipe', error)}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a recipe (it is not a text file).") from error
     return recipe_from_text(text, os.fspath(path))

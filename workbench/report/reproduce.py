@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import RecipeError, WorkbenchError
+from workbench.errors import RecipeError, WorkbenchError, cannot_read
 from workbench.files import parse_json, replacing
 from workbench.geometry import Geometry
 from workbench.pipeline import geometry_store
@@ -58,7 +58,7 @@ def read_report(path: str | os.PathLike[str]) -> ReportContent:
         text = Path(path).read_text(encoding="utf-8")
         shown = _shown(text) if Path(path).suffix == ".ipynb" else text
     except OSError as error:
-        raise RecipeError(f"{path}: cannot read this report ({error.strerror}).") from error
+        raise RecipeError(f"{path}: {cannot_read('report', error)}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecipeError(f"{path}: not a report (it is not a notebook or a page).") from error
     recipe = _held(shown, RECIPE_ID)

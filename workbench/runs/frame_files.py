@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, recognise
-from workbench.errors import FileFormatError, WorkbenchError
+from workbench.errors import FileFormatError, WorkbenchError, cannot_read
 from workbench.files import only_regular, read_regular
 from workbench.hdf5 import reading_hdf5
 from workbench.hdf5_walk import datasets
@@ -97,7 +97,7 @@ def read_frames(
     try:
         kind = _kind(path)
     except OSError as error:
-        raise FileFormatError(path, f"cannot read this file ({error.strerror}).") from error
+        raise FileFormatError(path, cannot_read("file", error)) from error
     if kind == "hdf5":
         frames = _read_hdf5(path, dataset, wanted)
     elif kind == "npz":

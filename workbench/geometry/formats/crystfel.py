@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, Detector
-from workbench.errors import FileFormatError, GeometryError
+from workbench.errors import FileFormatError, GeometryError, cannot_read
 from workbench.files import read_regular, replacing
 from workbench.geometry.fit import orthonormal, tree_from_modules
 from workbench.geometry.ideal import RAIL_Z_UM
@@ -356,7 +356,7 @@ def _read_text(path: str | os.PathLike[str]) -> str:
     try:
         return decode(read_regular(path), os.fspath(path))
     except OSError as error:
-        raise FileFormatError(path, f"cannot read this geometry ({error.strerror}).") from error
+        raise FileFormatError(path, cannot_read("geometry", error)) from error
 
 
 def _split_line(line: str) -> tuple[str | None, str | None, str]:
