@@ -11,6 +11,7 @@ from workbench.constants import constants_folder
 from workbench.corrections import join_ranges, range_dark
 from workbench.detectors import CSPAD, EPIX10KA_QUAD, JUNGFRAU_05M
 from workbench.errors import ConstantsError
+from workbench.recipe import Events
 
 SHAPE = EPIX10KA_QUAD.shape
 CODES = {"FH": 7, "FM": 3, "FL": 2, "AHL-H": 4, "AML-M": 0}
@@ -24,15 +25,17 @@ class DarkRun:
     address, detector = EPIX10KA_QUAD.address, EPIX10KA_QUAD
 
     def __init__(self, number, mode, value):
-        self.number, self.value, self.problems = number, value, []
+        self.number, self.value, self.problems, self.seen = number, value, [], []
         self.gain_code = np.full(SHAPE, CODES[mode], np.uint8)
         self.raw = np.full(SHAPE, value, np.uint16)
         if mode in ("FL", "AHL-L"):
             self.raw |= 1 << 14
 
     def events(self, corrections, selection):
-        assert (selection.every, selection.limit) == (3, 8)
-        return iter([SimpleNamespace(raw=None), SimpleNamespace(raw=self.raw)])
+        for index in range(24):
+            if selection is None or selection.why_not_index(index) is None:
+                self.seen.append(index)
+                yield SimpleNamespace(raw=None if index == 3 else self.raw)
 
     @property
     def images(self):
@@ -64,6 +67,15 @@ def test_a_pixel_in_another_range_or_in_none_has_bit_64():
     assert np.argwhere(constants.pixel_status).tolist() == [[1, 2, 3], [2, 5, 7]]
     assert set(constants.pixel_status.flat) == {0, 64}
     assert constants.counts["gain bits of no range, or not of the run's"] == 2
+
+
+def test_the_events_that_were_averaged_tell_the_range():
+    run = DarkRun(10, "AHL-H", 2000)
+    range_dark(run.images, run)
+    assert run.seen[::3] == [0, 3, 6, 9, 12, 15, 18, 21]
+    run.seen.clear()
+    range_dark(run.images, run, selection=Events(indices=(5, 9, 20)))
+    assert set(run.seen) <= {5, 9, 20}
 
 
 def test_pixels_in_several_ranges_are_refused():

@@ -225,7 +225,7 @@ def _average(
         if images.partial:
             tell("Constants are not made from a partial average.")
         elif run.detector.gain_ranges is not None:
-            darks.append(range_dark(images, run))
+            darks.append(range_dark(images, run, selection=selection_of(args)))
         else:
             result["constants"] = deploy(args, run, images)
     return images, geometry, result, progress.status

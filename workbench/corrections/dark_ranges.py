@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,12 @@ class AllRanges:
         )
 
 
-def range_dark(images: DarkImages, run: EventSource, limits: DarkLimits | None = None) -> RangeDark:
+def range_dark(
+    images: DarkImages,
+    run: EventSource,
+    limits: DarkLimits | None = None,
+    selection: Events | None = None,
+) -> RangeDark:
     """Constants of the gain range that a dark run shows.
 
     Parameters
@@ -92,6 +98,7 @@ def range_dark(images: DarkImages, run: EventSource, limits: DarkLimits | None =
     images : raw images of the run, e.g. of `workbench.average_run` without corrections.
     run : the run; a few of its events are read to see which range their pixels are in.
     limits : what a good pixel keeps.
+    selection : which events the images are of; None means all.
 
     Raises
     ------
@@ -105,8 +112,8 @@ def range_dark(images: DarkImages, run: EventSource, limits: DarkLimits | None =
     ranges, name = ranges_of(run.detector), f"{run.experiment} run {run.number}"
     code, table = gain_code(run, ranges), np.array(ranges.table, np.int8)
     shares, taken = np.zeros(ranges.count + 1), []
-    every = max(1, (run.event_count or 1) // SAMPLED)
-    for event in run.events(None, Events(every=every, limit=SAMPLED)):
+    every = max(1, images.count // SAMPLED)
+    for event in islice(run.events(None, selection), 0, every * SAMPLED, every):
         raw = event.raw
         if raw is None:
             continue

@@ -125,8 +125,10 @@ class DeployedConstants:
 
         if images.detector.gain_ranges is None:
             return make_constants(images), f"dark run {images.run}, {images.count} events"
-        run = pipeline.open_recipe_run(self.history.recipe, images.run)
-        joined = join_ranges([range_dark(images, run)], store.calib_dir, store.address, first_run)
+        recipe = self.history.recipe
+        run = pipeline.open_recipe_run(recipe, images.run)
+        dark = range_dark(images, run, selection=recipe.events)
+        joined = join_ranges([dark], store.calib_dir, store.address, first_run)
         return joined.constants, f"gain range {joined.describe()}"
 
     def deploy(self, plan: ConstantsPlan, comment: str = "") -> dict[str, Path]:
