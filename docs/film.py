@@ -49,9 +49,8 @@ class Film:
 
     def save(self, path):
         """Write the frames with one palette, each as its difference from the one before."""
-        sheet = Image.new("RGB", (SIZE[0], SIZE[1] * 4))
-        for number in range(4):
-            frame = self.frames[number * (len(self.frames) - 1) // 3]
+        sheet = Image.new("RGB", (SIZE[0], SIZE[1] * len(self.frames)))
+        for number, frame in enumerate(self.frames):
             sheet.paste(frame, (0, number * SIZE[1]))
         palette = sheet.quantize(COLOURS)
         drawn = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self.frames]
