@@ -1,5 +1,6 @@
 """The judgement, the ring profiles and the tables of a report."""
 
+import dataclasses
 import re
 import subprocess
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from workbench.alignment.result import Measures
+from workbench.alignment.result import Measures, QuadrantAlignment
 from workbench.detectors import CSPAD
 from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
@@ -30,6 +31,7 @@ from workbench.report.versions_table import (
     version_made_by,
     versions_table,
 )
+from workbench.ui.widgets.maps_view import title
 
 
 def quadrant(verdict="good", sigma=0.05, offset=(3.0, 1.0), accepted=True, warnings=()):
@@ -271,18 +273,22 @@ def test_the_same_warning_of_several_quadrants_is_told_once():
     assert judge(made).reasons == ("Quadrants 0 and 1: Peak at the edge.",)
 
 
-def test_correlation_before_and_after_is_read_from_the_map():
+def test_correlation_before_and_after_is_read_from_the_map_as_in_the_panel():
     trials = np.arange(-5.0, 6.0)
     x, y = np.meshgrid(trials, trials, indexing="ij")
-    one = quadrant(offset=(2.5, -1.0))
-    one.trials_px, one.map = trials, 0.9 - 0.01 * ((x - 2.5) ** 2 + (y + 1) ** 2)
+    one = QuadrantAlignment(
+        quadrant=0, offset_px=np.array([2.5, -1.0]), covariance_px2=np.eye(2), cc=0.8975,
+        map=0.9 - 0.01 * ((x - 2.5) ** 2 + (y + 1) ** 2), trials_px=trials, peak_px=np.zeros(2),
+        pairs=9, verdict="good", accepted=True,
+    )  # fmt: skip
     before, after = correlations(one)
     assert before == pytest.approx(0.9 - 0.01 * 7.25, abs=1e-4)
     assert after == pytest.approx(0.9, abs=1e-4)
-    one.accepted = False
-    assert correlations(one)[1] == before
-    one.map = np.full_like(one.map, np.nan)
-    assert np.isnan(correlations(one)).all()
+    assert title(one, "Q0").endswith("CC 0.9000")
+    assert correlations(dataclasses.replace(one, accepted=False))[1] == before
+    unknown = dataclasses.replace(one, map=np.full_like(one.map, np.nan))
+    assert np.isnan(correlations(unknown)).all()
+    assert title(unknown, "Q0").endswith("CC 0.8975")
 
 
 def test_border_and_layers_are_told_beside_the_thresholds():

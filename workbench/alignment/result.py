@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import RectBivariateSpline, RegularGridInterpolator
 
 from workbench.alignment.calibrant import CalibrantFit
 from workbench.alignment.degeneracies import degeneracy_notes, middles_px, turns_alike_deg
@@ -125,17 +126,18 @@ class QuadrantAlignment:
         return f"halves of the events {apart:.2f} px apart" if known else ""
 
     def cc_at(self, offset_px: Iterable[float]) -> float:
-        """Correlation of the map at an offset (x, y), bilinear; NaN outside or where unknown."""
-        first, count = self.trials_px[0], len(self.trials_px)
-        if count < 2:
+        """Correlation of the map at an offset (x, y), cubic; NaN outside or where unknown.
+
+        Next to trials without a value it is linear.
+        """
+        trials, grid = self.trials_px, np.asarray(self.map, dtype=float)
+        x, y = (float(value) for value in offset_px)
+        inside = len(trials) > 1 and all(trials[0] <= at <= trials[-1] for at in (x, y))
+        if not inside:
             return np.nan
-        step = (self.trials_px[-1] - first) / (count - 1)
-        place = (np.array([float(value) for value in offset_px]) - first) / step
-        if not ((place >= 0) & (place <= count - 1)).all():
-            return np.nan
-        i, j = np.minimum(place.astype(int), count - 2)
-        x, y = place - (i, j)
-        return float([1 - x, x] @ self.map[i : i + 2, j : j + 2] @ [1 - y, y])
+        if len(trials) > 3 and np.isfinite(grid).all():
+            return float(RectBivariateSpline(trials, trials, grid)(x, y)[0, 0])
+        return float(RegularGridInterpolator((trials, trials), grid)((x, y)))
 
     def to_dict(self, maps: bool = False) -> dict[str, Any]:
         """Plain values for JSON; unknown numbers become None. `maps` adds the map."""

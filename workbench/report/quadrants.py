@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.alignment import in_words_of
 from workbench.report.text import Shown, count, known, sentence, signed, table, together
@@ -51,25 +50,8 @@ def correlations(quadrant: QuadrantAlignment) -> tuple[float, float]:
     Read from its map, between trial offsets by cubic interpolation; NaN where the map has no
     value.
     """
-    offset = quadrant.offset_px if quadrant.accepted else np.zeros(2)
-    return _at(quadrant, np.zeros(2)), _at(quadrant, np.asarray(offset, dtype=float))
-
-
-def _at(quadrant: QuadrantAlignment, offset_px: NDArray[np.float64]) -> float:
-    from scipy.interpolate import RegularGridInterpolator
-
-    trials, grid = (
-        np.asarray(quadrant.trials_px, dtype=float),
-        np.asarray(quadrant.map, dtype=float),
-    )
-    if len(trials) < 2 or not np.isfinite(grid).any():
-        return math.nan
-    whole = len(trials) > 3 and bool(np.isfinite(grid).all())
-    interpolated = RegularGridInterpolator(
-        (trials, trials), grid, method="cubic" if whole else "linear",
-        bounds_error=False, fill_value=math.nan,
-    )  # fmt: skip
-    return float(interpolated(offset_px)[0])
+    offset = quadrant.offset_px if quadrant.accepted else (0.0, 0.0)
+    return quadrant.cc_at((0.0, 0.0)), quadrant.cc_at(offset)
 
 
 def measures(alignment: Alignment) -> Shown:

@@ -449,9 +449,10 @@ class QuadrantsPanel(Panel):
         line, word = alignment.calibrant_line, alignment.detector.group_word
         calibrated = note_text(line) if line else ""
         self.verdict.value = (
-            f"<b>Mean CC {alignment.mean_cc:.4f}</b>, method {alignment.method}. An offset is the "
-            f"displacement of the ring centre in pixels of lab x, y; the {word} is moved by "
-            f"minus the offset. {calibrated}{warning_text(alignment.warnings)}"
+            f"Method {alignment.method}; mean of the largest correlations "
+            f"<b>{alignment.mean_cc:.4f}</b>. An offset is the displacement of the ring centre in "
+            f"pixels of lab x, y; the {word} is moved by minus the offset. "
+            f"{calibrated}{warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
         self._offer_maximum(alignment)

@@ -97,10 +97,10 @@ def title(quadrant: QuadrantAlignment, name: str) -> str:
 
 
 def correlation(quadrant: QuadrantAlignment) -> str:
-    """Largest correlation; where a person set the offset, that of the map at this place too."""
-    here = quadrant.measures.cc_here
-    if here is None:
-        return f"CC {quadrant.cc:.4f}"
+    """Correlation of the map at the offset; where a person set it, the largest too."""
+    here = quadrant.cc_at(quadrant.offset_px)
+    if quadrant.verdict != "overruled":
+        return f"CC {here if np.isfinite(here) else quadrant.cc:.4f}"
     text = f"{here:.4f}" if np.isfinite(here) else "–"
     return f"CC {text} of {quadrant.cc:.4f}"
 
