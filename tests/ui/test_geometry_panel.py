@@ -194,6 +194,17 @@ def aligned(session, store):
     return GeometryPanel(session)
 
 
+def test_what_no_ring_can_tell_from_the_current_version_is_not_to_be_deployed(aligned, store):
+    session = aligned.session
+    for step_px, state in ((0.005, State.DONE), (0.02, State.NOT_STARTED)):
+        store.deploy(session.results.corrected.move_quadrants(np.full((4, 2), step_px)))
+        aligned.refresh.click()
+        assert session.status("geometry").state == state
+        aligned.plan.click()
+        already = "psana reads this geometry already, to 0.01 px." in aligned.plan_text.value
+        assert already == (state == State.DONE)
+
+
 def judged(monkeypatch, level, *reasons):
     """Let the report judge every calibration alike."""
     made = Verdict(level, (), reasons, (Check("pixels masked", "2 %", "at most 30 %"),))

@@ -1,6 +1,6 @@
 """Detector geometry: the tree, its file formats, pixel positions and the versioned store."""
 
-from workbench.geometry.compare import GeometryDiff, ObjectChange, compare
+from workbench.geometry.compare import GeometryDiff, ObjectChange, compare, hardly_differ
 from workbench.geometry.formats import FORMATS
 from workbench.geometry.objects import GeometryObject, ObjectKey, Transform
 from workbench.geometry.overlap import overlapping_modules
@@ -26,5 +26,6 @@ __all__ = [
     "Transform",
     "Version",
     "compare",
+    "hardly_differ",
     "overlapping_modules",
 ]

@@ -13,6 +13,8 @@ from workbench.geometry.tree import Geometry
 
 NEGLIGIBLE_UM = 1e-7
 NEGLIGIBLE_DEG = 1e-10
+SAME_PX = 0.01
+"""Where no pixel is farther apart, two geometries are the same for all that rings can tell."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,17 @@ def compare(older: Geometry, newer: Geometry) -> GeometryDiff:
         tuple(key for key in before if key not in after),
         shifts,
     )
+
+
+def hardly_differ(one: Geometry, other: Geometry) -> bool:
+    """Whether both have the same objects and each pixel within a hundredth of a pixel."""
+    if one == other:
+        return True
+    difference = compare(one, other)
+    if one.detector is not other.detector or difference.added or difference.removed:
+        return False
+    apart = one.pixel_positions_um() - other.pixel_positions_um()
+    return bool(np.abs(apart).max() < SAME_PX * one.detector.pixel_um)
 
 
 def _rotation_vector_deg(rotation: NDArray[np.float64]) -> NDArray[np.float64]:

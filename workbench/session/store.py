@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench import pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
+from workbench.geometry import hardly_differ
 from workbench.session.history import History
 from workbench.session.notifier import Notifier
 from workbench.session.results import Results
@@ -49,6 +50,7 @@ class DeployedVersions:
     def __init__(self, history: History, results: Results, notifier: Notifier) -> None:
         self.history, self.results = history, results
         self._notifier = notifier
+        self.is_current = False  # psana reads the corrected geometry, as last looked at
         self._refusal = ""  # why the directory cannot be written, when it was last looked at
         notifier.subscribe("search", self.recognise)
 
@@ -178,7 +180,7 @@ class DeployedVersions:
 
     def recognise(self) -> None:
         """The last step is done where psana reads the corrected geometry, whoever deployed it."""
-        done = False
+        corrected, self.is_current = self.results.corrected, False
         try:
             store = self.open()
         except (WorkbenchError, OSError) as error:
@@ -187,8 +189,9 @@ class DeployedVersions:
             self._refusal = why_not_writable(store)
             with contextlib.suppress(WorkbenchError, OSError):
                 current = store.current()
-                done = current is not None and current.geometry() == self.results.corrected
-        self.results.set_done("geometry", done)
+                if current is not None and corrected is not None:
+                    self.is_current = hardly_differ(current.geometry(), corrected)
+        self.results.set_done("geometry", self.is_current)
 
     def look_again(self) -> None:
         """Have whoever shows what is, or may be, deployed look at the directory again."""

@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from workbench import pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry import Geometry
+from workbench.geometry.compare import SAME_PX
 from workbench.session import Session
 from workbench.session.store import CORRECTED, PRESENT, Choice, RollbackPlan, why_not_writable
 from workbench.ui.accordion import Accordion
@@ -160,6 +161,8 @@ class GeometryPanel(Panel):
             f"{plan.link.name}, which psana reads, will lead to it.",
             f"Files made or changed in {plan.link.parent}: {', '.join(plan.writes)}.",
         ]
+        if self.session.store.is_current:
+            lines.insert(0, f"psana reads this geometry already, to {SAME_PX:g} px.")
         comment = self.session.store.comment()
         self._preview(plan, plan, lines, comment, "Write this version")
         self.verdict_text.value = note_text("The checks of the report are being made …")
