@@ -130,7 +130,7 @@ def test_a_range_without_pedestals_is_refused_and_two_runs_of_one_range():
     with pytest.raises(ConstantsError, match="Runs 0 and 8 both show FH"):
         join_ranges([*darks, dark(8, "FH", 2000)], nothing, EPIX10KA_QUAD.address, 0)
     other = dataclasses.replace(darks[1], detector=JUNGFRAU_05M)
-    with pytest.raises(ConstantsError, match=r"Run 1 is of a Jungfrau 0\.5M, run 0 of a ePix"):
+    with pytest.raises(ConstantsError, match=r"Run 1 is of a Jungfrau 0\.5M, run 0 of an ePix"):
         join_ranges([darks[0], other], nothing, EPIX10KA_QUAD.address, 0)
     with pytest.raises(ConstantsError, match="no dark runs"):
         join_ranges([], nothing, EPIX10KA_QUAD.address, 0)

@@ -150,7 +150,7 @@ def test_a_geometry_without_a_template_comes_back_with_its_groups(tmp_path):
     ("old", "new", "problem"),
     [
         ("p3a0/dim1 = 3", "p3a0/dim1 = 2", r"p3a0 is of module 3, but its data are of module 2"),
-        ("p3a0/max_ss = 63", "p3a0/max_ss = 62", r"128 × 63 pixels, an ASIC of a AGIPD-1M"),
+        ("p3a0/max_ss = 63", "p3a0/max_ss = 62", r"128 × 63 pixels, an ASIC of an AGIPD-1M"),
         ("p15", "p16", r"p15a0 is not there"),
     ],
 )
@@ -163,7 +163,7 @@ def test_modules_reordered_or_missing_are_refused(tmp_path, old, new, problem):
 
 
 def test_a_geometry_of_another_detector_is_refused(tmp_path):
-    with pytest.raises(WorkbenchError, match="the image is of a AGIPD-1M, its geometry"):
+    with pytest.raises(WorkbenchError, match="the image is of an AGIPD-1M, its geometry"):
         DetectorImage(FRAME, Geometry.ideal())
 
 

@@ -219,8 +219,8 @@ def geometry_of(image: ImageLike, geometry: Geometry | None = None) -> Geometry:
     detector = detector_data(image)[0]
     if geometry.detector is not detector:
         raise AlignmentError(
-            f"The image is of a {detector.name}, the geometry ({geometry.source}) of a "
-            f"{geometry.detector.name}; give the geometry of the {detector.name}."
+            f"The image is of {detector.a_name}, the geometry ({geometry.source}) of "
+            f"{geometry.detector.a_name}; give the geometry of the {detector.name}."
         )
     return geometry
 

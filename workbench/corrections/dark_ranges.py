@@ -173,8 +173,8 @@ def join_ranges(
     for dark in darks:
         if dark.detector is not detector:
             raise ConstantsError(
-                f"Run {dark.run} is of a {dark.detector.name}, run {darks[0].run} of a "
-                f"{detector.name}."
+                f"Run {dark.run} is of {dark.detector.a_name}, run {darks[0].run} of "
+                f"{detector.a_name}."
             )
         if dark.gain_range in by_range:
             raise ConstantsError(

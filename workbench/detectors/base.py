@@ -205,6 +205,11 @@ class Detector:
     # ---- sizes -------------------------------------------------------------------------------
 
     @property
+    def a_name(self) -> str:
+        """Its name after ``a`` or ``an``."""
+        return f"{'an' if self.name[0] in 'AEIOUaeiou' else 'a'} {self.name}"
+
+    @property
     def modules(self) -> int:
         """Number of modules."""
         return self.groups[-1].modules.stop

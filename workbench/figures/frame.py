@@ -129,8 +129,8 @@ def detector_array(
         raise WorkbenchError(f"{what} cannot be drawn: {error}") from error
     if detector is not None and of_detector != detector:
         raise WorkbenchError(
-            f"{what} is of a {of_detector.name} ({of_detector.shape_text}); the picture is of "
-            f"a {detector.name} ({detector.shape_text})."
+            f"{what} is of {of_detector.a_name} ({of_detector.shape_text}); the picture is of "
+            f"{detector.a_name} ({detector.shape_text})."
         )
     return of_detector, array
 

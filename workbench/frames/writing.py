@@ -177,13 +177,13 @@ def write_frames(
         )
     if located.detector is not run.detector:
         raise WorkbenchError(
-            f"{located.source} is the geometry of a {located.detector.name}, the run is of a "
-            f"{run.detector.name}."
+            f"{located.source} is the geometry of {located.detector.a_name}, the run is of "
+            f"{run.detector.a_name}."
         )
     of_pixels = mask if mask is None or isinstance(mask, Mask) else Mask.from_good(mask)
     if of_pixels is not None and of_pixels.detector is not run.detector:
         raise WorkbenchError(
-            f"The mask is of a {of_pixels.detector.name}, the run of a {run.detector.name}."
+            f"The mask is of {of_pixels.detector.a_name}, the run of {run.detector.a_name}."
         )
     job = _Job(
         run=run,

@@ -149,7 +149,7 @@ def _check_groups(detector: Detector, modules: Sequence[GeometryObject], source:
         groups.setdefault(module.parent_name, []).append(module.index)
     if len(groups) not in (1, len(detector.groups)):
         raise GeometryError(
-            f"{source}: expected the {detector.modules} modules of a {detector.name} below "
+            f"{source}: expected the {detector.modules} modules of {detector.a_name} below "
             f"{len(detector.groups)} groups or below one object, found them below {len(groups)}."
         )
     many = len(modules) // len(groups)

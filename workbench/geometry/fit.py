@@ -75,8 +75,8 @@ def modules_from_positions(
         for direction in (fast, slow):
             if not abs(float(np.linalg.norm(direction)) - 1) <= 0.01:  # NaN of sums too large
                 raise GeometryError(
-                    f"{source}: module {module} does not have the size of those of a "
-                    f"{detector.name}."
+                    f"{source}: module {module} does not have the size of those of "
+                    f"{detector.a_name}."
                 )
         frame = Transform(orthonormal(fast, slow), origin)
         frames.append(frame)

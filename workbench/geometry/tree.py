@@ -324,7 +324,7 @@ class Geometry:
         offsets = np.asarray(offsets_px, dtype=float)
         if offsets.shape != (len(self.groups), 2) or not np.isfinite(offsets).all():
             raise GeometryError(
-                f"{self.source}: offsets of a {self.detector.name} are finite numbers of shape "
+                f"{self.source}: offsets of {self.detector.a_name} are finite numbers of shape "
                 f"({len(self.groups)}, 2), found {offsets.shape}."
             )
         changed = {}

@@ -128,8 +128,8 @@ def crystfel_text(
     if like is not None and template is not None:
         if template.geometry.detector is not detector:
             raise GeometryError(
-                f"{geometry.source}: the template is of a {template.geometry.detector.name}, the "
-                f"geometry of a {detector.name}."
+                f"{geometry.source}: the template is of {template.geometry.detector.a_name}, the "
+                f"geometry of {detector.a_name}."
             )
         offset = template.offset_mm
         panels = _panel_lines(geometry, FRAMES[frame], offset)
@@ -428,14 +428,14 @@ class _Settings(dict[str, tuple[str, int]]):
         rows, columns = detector.asic_shape
         size = self.size()
         if size != [columns, rows]:
-            problem = f"{self.panel} has {size[0]:g} × {size[1]:g} pixels, an ASIC of a "
-            raise self.refusal("min_fs", f"{problem}{detector.name} {columns} × {rows}.")
+            problem = f"{self.panel} has {size[0]:g} × {size[1]:g} pixels, an ASIC of "
+            raise self.refusal("min_fs", f"{problem}{detector.a_name} {columns} × {rows}.")
         resolution = self.number("res")
         if not 0 < resolution < 1e9:
             raise self.refusal("res", "res should be pixels per metre.")
         pixel = 1e6 / resolution
         if abs(pixel - detector.pixel_um) > 0.05:
-            problem = f"its pixels are {pixel:.3f} µm, those of a {detector.name} "
+            problem = f"its pixels are {pixel:.3f} µm, those of {detector.a_name} "
             raise self.refusal("res", f"{problem}{detector.pixel_um} µm.")
         corner = [
             self.number("corner_x") * pixel,
@@ -467,7 +467,7 @@ def _modules(
             raise FileFormatError(
                 name,
                 f"the ASICs {panels[first]} to {panels[first + asics - 1]} are not side by side as "
-                f"on a module of a {detector.name}; such a geometry has no place in a SLAC file.",
+                f"on a module of {detector.a_name}; such a geometry has no place in a SLAC file.",
             )
         rotation = orthonormal(fast[own].mean(axis=0), -slow[own].mean(axis=0))
         middle = centres.mean(axis=0)

@@ -111,7 +111,7 @@ class JungfrauDecoder:
             each = MODULE_BYTES[xtc.version] + 2 * detector.pixels // detector.modules
             modules = (len(payload) - HEADER_BYTES[xtc.version]) / each
             raise PayloadError(
-                f"expected {detector.modules} modules of a {detector.name} ({size} bytes), found "
+                f"expected {detector.modules} modules of {detector.a_name} ({size} bytes), found "
                 f"{len(payload)} bytes ({modules:.3g} modules)."
             )
         pixels = np.frombuffer(payload, "<u2", detector.pixels, start)
