@@ -72,6 +72,7 @@ class GeometryPanel(Panel):
             "Put content back", "Give changed versions the content they were deployed with; what "
             "was found there is kept as a new version", self.put_back, "warning",
         )  # fmt: skip
+        self.repair.layout.display = "none"
         self._make_preview()
         self.done = widgets.HTML()
         self.versions = widgets.HTML()
