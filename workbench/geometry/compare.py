@@ -113,15 +113,15 @@ def compare(older: Geometry, newer: Geometry) -> GeometryDiff:
     )
 
 
-def hardly_differ(one: Geometry, other: Geometry) -> bool:
+def hardly_differ(older: Geometry, newer: Geometry) -> bool:
     """Whether both have the same objects and each pixel within a hundredth of a pixel."""
-    if one == other:
+    if older == newer:
         return True
-    difference = compare(one, other)
-    if one.detector is not other.detector or difference.added or difference.removed:
+    difference = compare(older, newer)
+    if older.detector is not newer.detector or difference.added or difference.removed:
         return False
-    apart = one.pixel_positions_um() - other.pixel_positions_um()
-    return bool(np.abs(apart).max() < SAME_PX * one.detector.pixel_um)
+    apart = older.pixel_positions_um() - newer.pixel_positions_um()
+    return bool(np.abs(apart).max() < SAME_PX * older.detector.pixel_um)
 
 
 def _rotation_vector_deg(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
