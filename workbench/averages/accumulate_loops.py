@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from workbench.corrections.correction_loops import correct, module_common_mode
-from workbench.corrections.gain_range_loops import correct_ranges
+from workbench.corrections.gain_range_loops import correct_ranges, correct_stretch
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
@@ -312,6 +312,23 @@ def finish_corrected(n, sums, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _add_known(corrected, count, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    """Add corrected pixels that are not NaN; a pixel's first value is its shift."""
+    for i in range(corrected.size):  # without branches, which compilers vectorise
+        value = corrected[i]
+        known = value == value
+        wide = np.float64(value)
+        k = wide if known and count[i] == 0 else shift[i]
+        away = wide - k if known else 0.0
+        shift[i] = k
+        count[i] += known
+        sums[i] += away
+        squares[i] += away * away
+        maximum[i] = value if known and value > maximum[i] else maximum[i]
+        minimum[i] = value if known and value < minimum[i] else minimum[i]
+
+
+@njit(nogil=True, cache=True)
 def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-untyped-def]
     """Correct the pixels of one module of a detector with gain ranges and add them.
 
@@ -323,24 +340,33 @@ def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-unt
     arrays : `CorrectedArrays`; `shift` is set where the count is 0.
     """
     pixels = arrays.sums.shape[1]
-    corrected = np.empty(pixels, np.float32)
-    count, shift, sums = count[module], arrays.shift[module], arrays.sums[module]
-    squares = arrays.squares[module]
-    maximum, minimum = arrays.maximum[module], arrays.minimum[module]
-    for event in range(addresses.size):
-        raw = _tile(addresses, event, 0, pixels).view(np.uint16)
-        correct_ranges(raw, tables, module, corrected)
-        for i in range(pixels):
-            value = corrected[i]
-            if value == value:  # not NaN
-                if count[i] == 0:
-                    shift[i] = value
-                count[i] += 1
-                away = np.float64(value) - shift[i]
-                sums[i] += away
-                squares[i] += away * away
-                maximum[i] = max(maximum[i], value)
-                minimum[i] = min(minimum[i], value)
+    # a common mode is that of a module, so only without it is a tile of all events done at once
+    size = pixels if tables.mode else min(pixels, TILE // 2)
+    corrected, ranges = np.empty(size, np.float32), np.empty(size, np.int8)
+    for start in range(0, pixels, size):
+        stop = min(pixels, start + size)
+        for event in range(addresses.size):
+            raw = _tile(addresses, event, start, stop - start).view(np.uint16)
+            tile = corrected[: stop - start]
+            if tables.mode:
+                correct_ranges(raw, tables, module, tile)
+            else:
+                correct_stretch(raw, tables, module, start, ranges, tile)
+            _add_known(
+                tile, count[module, start:stop], arrays.shift[module, start:stop],
+                arrays.sums[module, start:stop], arrays.squares[module, start:stop],
+                arrays.maximum[module, start:stop], arrays.minimum[module, start:stop],
+            )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def finish_known(count, sums, out):  # type: ignore[no-untyped-def]
+    """Statistics of pixels with a count each; arguments as for `finish_corrected`."""
+    for i in range(count.size):
+        mean = sums.sums[i] / max(count[i], 1)
+        out.mean[i] = sums.shift[i] + mean
+        out.m2[i] = max(sums.squares[i] - sums.sums[i] * mean, 0.0)
+        out.maximum[i], out.minimum[i] = sums.maximum[i], sums.minimum[i]
 
 
 @njit(nogil=True, cache=True)

@@ -21,6 +21,7 @@ from workbench.averages.accumulate_loops import (
     add_ranges,
     add_raw,
     finish_corrected,
+    finish_known,
     finish_raw,
 )
 from workbench.averages.statistics import Statistics
@@ -232,16 +233,16 @@ class RangeSums:
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
-        arrays, count = self._arrays, self._pixel_count.reshape(self.shape)
-        mean = arrays.sums / np.maximum(self._pixel_count, 1)
-        return Statistics(
-            self._count,
-            count.copy(),
-            (arrays.shift + mean).reshape(self.shape),
-            np.maximum(arrays.squares - arrays.sums * mean, 0.0).reshape(self.shape),
-            arrays.maximum.astype(np.float64).reshape(self.shape),
-            arrays.minimum.astype(np.float64).reshape(self.shape),
-        )
+        result = Statistics.empty(self.shape)
+        result.count = self._count
+        result.pixel_count[:] = self._pixel_count.reshape(self.shape)
+        for module in range(self.shape[0]):
+            finish_known(
+                self._pixel_count[module],
+                CorrectedArrays(*(array[module] for array in self._arrays)),
+                _of_module(result, module),
+            )
+        return result
 
 
 class FrameSums:

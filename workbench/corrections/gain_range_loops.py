@@ -72,6 +72,25 @@ def subtract_common_mode(values, member, shape, banks, mode, limit, least):  # t
 
 
 @njit(nogil=True, cache=True)
+def correct_stretch(raw, tables, module, start, ranges, out):  # type: ignore[no-untyped-def]
+    """Correct pixels of a module from `start` on, without common mode, as `correct_ranges`.
+
+    One pass over them for each range: compilers vectorise that, where looking a constant up for
+    each pixel they do not. `ranges` is int8 of the size of `raw`; written.
+    """
+    code = tables.code[module]
+    for i in range(raw.size):
+        ranges[i] = tables.table[code[start + i], raw[i] >> 14]
+        out[i] = np.nan
+    for gain_range in range(tables.offset.shape[0]):
+        offset = tables.offset[gain_range, module, start : start + raw.size]
+        factor = tables.factor[gain_range, module, start : start + raw.size]
+        for i in range(raw.size):
+            value = (np.float32(raw[i] & tables.value_mask) - offset[i]) * factor[i]
+            out[i] = value if ranges[i] == gain_range else out[i]
+
+
+@njit(nogil=True, cache=True)
 def correct_ranges(raw, tables, module, out):  # type: ignore[no-untyped-def]
     """Correct one module; NaN where the gain bits stand for no range.
 
