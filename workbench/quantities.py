@@ -9,6 +9,11 @@ MAD_TO_SIGMA = 1.4826
 """Standard deviation of normal noise over the median of its absolute deviations."""
 
 
+def thousands(value: float) -> str:
+    """Whole number as people read it, ``12 345``, with narrow spaces at which no line ends."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
 def size_text(octets: float) -> str:
     """File size for people: ``18.4 MB``."""
     if octets < 1000:

@@ -303,12 +303,16 @@ def residuals(
     plain = AsicModel(model.offset, model.knot_px, model.profile, 1.0)
     rings = ring_values(pixels, plain, profiles, False)
     # what is smooth in the profile is background, whose strength is another one
-    smooth = smooth_part(rings, weight, background)
+    field = np.empty((*value.shape, 1))
+    for row in range(value.shape[0]):
+        for column in range(value.shape[1]):
+            field[row, column, 0] = rings[row, column, 1]
+    smooth = smooth_part(field, weight, background)
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
             sharp = rings[row, column, 1]
             broad = rings[row, column, 0] - sharp
-            beside = weight[row, column] * (sharp - smooth[row, column, 1])
+            beside = weight[row, column] * (sharp - smooth[row, column, 0])
             power += beside * sharp
             overlap += beside * (value[row, column] - strength * broad)
     if np.isfinite(prior):
@@ -316,12 +320,12 @@ def residuals(
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
             rings[row, column, 0] *= strength
-            rings[row, column, 1] = value[row, column] - rings[row, column, 0]
-    smooth = smooth_part(rings, weight, background)
+            field[row, column, 0] = value[row, column] - rings[row, column, 0]
+    smooth = smooth_part(field, weight, background)
     left = np.empty(value.shape)
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
-            explained = rings[row, column, 0] + smooth[row, column, 1]
+            explained = rings[row, column, 0] + smooth[row, column, 0]
             left[row, column] = raw[row, column] - explained
     return left, strength, power
 

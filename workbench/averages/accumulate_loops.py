@@ -302,16 +302,6 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True)
-def finish_corrected(n, sums, out):  # type: ignore[no-untyped-def]
-    """Statistics of `n` events from a row of `CorrectedArrays`; `out` as for `finish_raw`."""
-    for i in range(sums.sums.size):
-        mean = sums.sums[i] / n
-        out.mean[i] = sums.shift[i] + mean
-        out.m2[i] = max(sums.squares[i] - sums.sums[i] * mean, 0.0)
-        out.maximum[i], out.minimum[i] = sums.maximum[i], sums.minimum[i]
-
-
-@njit(nogil=True, cache=True)
 def _add_known(corrected, count, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
     """Add corrected pixels that are not NaN; a pixel's first value is its shift."""
     for i in range(corrected.size):  # without branches, which compilers vectorise
@@ -360,8 +350,15 @@ def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def finish_known(count, sums, out):  # type: ignore[no-untyped-def]
-    """Statistics of pixels with a count each; arguments as for `finish_corrected`."""
+def finish_corrected(count, sums, out):  # type: ignore[no-untyped-def]
+    """Statistics from a row of `CorrectedArrays`.
+
+    Parameters
+    ----------
+    count : int64, flat, events in which each pixel had a value.
+    sums : `CorrectedArrays` of one module.
+    out : as for `finish_raw`.
+    """
     for i in range(count.size):
         mean = sums.sums[i] / max(count[i], 1)
         out.mean[i] = sums.shift[i] + mean

@@ -21,7 +21,6 @@ from workbench.averages.accumulate_loops import (
     add_ranges,
     add_raw,
     finish_corrected,
-    finish_known,
     finish_raw,
 )
 from workbench.averages.statistics import Statistics
@@ -199,7 +198,7 @@ class CorrectedSums:
         result.pixel_count[:] = self._module_count[:, None, None]
         for module in np.flatnonzero(self._module_count):
             finish_corrected(
-                self._module_count[module],
+                result.pixel_count[module].reshape(-1),
                 CorrectedArrays(*(array[module] for array in self._arrays)),
                 _of_module(result, int(module)),
             )
@@ -237,7 +236,7 @@ class RangeSums:
         result.count = self._count
         result.pixel_count[:] = self._pixel_count.reshape(self.shape)
         for module in range(self.shape[0]):
-            finish_known(
+            finish_corrected(
                 self._pixel_count[module],
                 CorrectedArrays(*(array[module] for array in self._arrays)),
                 _of_module(result, module),

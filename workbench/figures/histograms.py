@@ -18,8 +18,8 @@ from workbench.figures.style import (
     empty,
     note,
     styled,
-    thousands,
 )
+from workbench.quantities import thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -32,10 +32,10 @@ from workbench.figures.style import (
     empty,
     note,
     styled,
-    thousands,
     with_gap,
 )
 from workbench.mask.suggest import pixels_masked
+from workbench.quantities import thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -144,8 +144,3 @@ def note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def thousands(value: float) -> str:
-    """Give a count as people read it: ``12 345``."""
-    return f"{value:,.0f}".replace(",", "\u202f")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import figures
+from workbench.alignment.refine import Refinement
 from workbench.averages import RunImages
 from workbench.figures import Picture
 from workbench.figures.histograms import ThresholdView
@@ -300,17 +301,23 @@ class CalibrationReport:
 
     def residuals(self) -> Picture | Shown:
         """How far each sensor's rings lie from where those of the others put them."""
-        alignment = self.calibration.alignment
-        if alignment is None or alignment.refinement is None or not alignment.applied_px.any():
+        alignment, refinement = self.calibration.alignment, self._refinement
+        if alignment is None or refinement is None:
             return sentence("")
-        return Picture(figures.ring_residuals(alignment.refinement.held_out, alignment.present))
+        return Picture(figures.ring_residuals(refinement.held_out, alignment.present))
 
     def uncertainty(self) -> Picture | Shown:
         """How well each offset is known, and in which direction it is not."""
-        alignment = self.calibration.alignment
-        if alignment is None or alignment.refinement is None or not alignment.applied_px.any():
+        alignment, refinement = self.calibration.alignment, self._refinement
+        if alignment is None or refinement is None:
             return sentence("")
-        return Picture(figures.offset_uncertainty(alignment.refinement, alignment.names))
+        return Picture(figures.offset_uncertainty(refinement, alignment.names))
+
+    @property
+    def _refinement(self) -> Refinement | None:
+        """The joint refinement, where some of it is applied."""
+        alignment = self.calibration.alignment
+        return None if alignment is None or not alignment.applied_px.any() else alignment.refinement
 
     # Geometry
 

@@ -11,7 +11,7 @@ from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.frames import FramesWritten, RunPeaks, survey_peaks, write_frames
 from workbench.frames.writing import estimate_bytes
-from workbench.quantities import size_text
+from workbench.quantities import size_text, thousands
 from workbench.recipe import Events
 from workbench.session.frame_lines import GEOMETRY, MASK, arguments, command_line, python_line
 from workbench.session.history import History
@@ -219,7 +219,7 @@ class FramesExport:
         frames = self.history.recipe.frames
         mask = "no mask"
         if self.mask is not None:
-            masked = f"{self.mask.masked:,}".replace(",", "\u202f")
+            masked = thousands(self.mask.masked)
             mask = f"the mask of step 2{self._outdated('mask')}, {masked} pixels masked"
         geometry = "the geometry deployed for the run (no offsets are found yet)"
         if self.geometry is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as widgets
 import traitlets
 
+from workbench.quantities import thousands
 from workbench.session import Session, State, Step
 from workbench.session.notifier import Topic
 from workbench.ui.widgets.image_view import ImageView
@@ -235,7 +236,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
 
     def cell(value: object) -> str:
         kind = "" if isinstance(value, str) else ' class="cw-number"'
-        text = number(value) if isinstance(value, int) else str(value)
+        text = thousands(value) if isinstance(value, int) else str(value)
         return f"<td{kind}>{html.escape(text)}</td>"
 
     titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
@@ -243,11 +244,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
     top = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     head_row = f"<thead><tr>{titles}</tr></thead>"
     return f'<table class="cw-table">{top}{head_row}<tbody>{body}</tbody></table>'
-
-
-def number(value: int) -> str:
-    """Whole number with narrow spaces, at which no line ends, between thousands."""
-    return f"{value:,}".replace(",", "\u202f")
 
 
 def labelled(

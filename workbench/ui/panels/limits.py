@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from workbench.mask.rules import LIMITS
+from workbench.quantities import thousands
 from workbench.session import Session
-from workbench.ui.panels.base import number, row
+from workbench.ui.panels.base import row
 from workbench.ui.widgets.image_view import ImageView, low_gain_trait
 from workbench.ui.widgets.limit_control import LimitControl
 from workbench.ui.widgets.styles import classed
@@ -145,8 +146,8 @@ class LimitRow:
 
 
 def _removes(total: int, alone: int) -> str:
-    return f"Removes {number(total)} pixels; {number(alone)} no other rule removes."
+    return f"Removes {thousands(total)} pixels; {thousands(alone)} no other rule removes."
 
 
 def _change(value: int) -> str:
-    return f"{number(abs(value))} {'more' if value > 0 else 'fewer'}" if value else "no change"
+    return f"{thousands(abs(value))} {'more' if value > 0 else 'fewer'}" if value else "no change"

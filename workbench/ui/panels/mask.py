@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask.rules import IMAGES, LIMITS
+from workbench.quantities import thousands
 from workbench.session import Session
 from workbench.ui.accordion import Accordion
 from workbench.ui.panels.base import (
@@ -19,7 +20,6 @@ from workbench.ui.panels.base import (
     WholeNumber,
     in_words,
     note_text,
-    number,
     picture,
     row,
     show_picture,
@@ -268,8 +268,9 @@ class MaskPanel(Panel):
         percent = 100 * masked / mask.pixels
         by_image = zip(IMAGES.values(), mask.cctbx_counts or (), strict=False)
         self.counts.value = (
-            f"<b>Masked {number(masked)} of {number(mask.pixels)} pixels ({percent:.2f} %)</b>"
-            + "".join(f" · {image.words} {number(pixels)}" for image, pixels in by_image)
+            f"<b>Masked {thousands(masked)} of {thousands(mask.pixels)} pixels "
+            f"({percent:.2f} %)</b>"
+            + "".join(f" · {image.words} {thousands(pixels)}" for image, pixels in by_image)
         )
         self.high.show_counts()
         self.layers.show_counts()

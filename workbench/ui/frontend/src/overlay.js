@@ -16,6 +16,19 @@ const AXES_LENGTH = 70; // CSS pixels, at most
 const AXES_WIDTH = 240; // CSS pixels; narrower pictures have no axes
 const RING_DISTANCE = 22; // CSS pixels; rings closer than that would hide the picture: zoom in
 
+/**
+ * White letters with a black edge, for `label`.
+ * @param {Context} context @param {number} size CSS pixels @param {CanvasTextAlign} align
+ * @param {number} ratio
+ */
+function setLabels(context, size, align, ratio) {
+  context.font = `bold ${size * ratio}px sans-serif`;
+  context.textAlign = align;
+  context.lineWidth = 3 * ratio;
+  context.strokeStyle = "#000";
+  context.fillStyle = "#fff";
+}
+
 /** @param {Context} context @param {string} text @param {number} x @param {number} y */
 function label(context, text, x, y) {
   context.strokeText(text, x, y);
@@ -54,11 +67,7 @@ function drawOutline(context, path, name, x, y, ratio) {
   context.strokeStyle = "rgba(255,255,255,0.75)";
   context.lineWidth = ratio;
   context.stroke(path);
-  context.font = `bold ${14 * ratio}px sans-serif`;
-  context.textAlign = "center";
-  context.lineWidth = 3 * ratio;
-  context.strokeStyle = "#000";
-  context.fillStyle = "#fff";
+  setLabels(context, 14, "center", ratio);
   label(context, name, x, y);
 }
 
@@ -174,9 +183,7 @@ function drawShape(view, tile, context, shape, ratio) {
     context.fillRect(x - side / 2, y - side / 2, side, side);
     context.strokeRect(x - side / 2, y - side / 2, side, side);
   }
-  context.font = `bold ${12 * ratio}px sans-serif`;
-  context.textAlign = "left";
-  context.lineWidth = 3 * ratio;
+  setLabels(context, 12, "left", ratio);
   const [x, y] = line.reduce((top, point) => (point[1] < top[1] ? point : top));
   label(context, shape.name, x + 6 * ratio, y - 6 * ratio);
 }
@@ -228,11 +235,7 @@ function drawAxes(view, tile, context, pitch, ratio) {
     context.lineWidth = width * ratio;
     context.stroke(path);
   }
-  context.font = `bold ${12 * ratio}px sans-serif`;
-  context.textAlign = "left";
-  context.lineWidth = 3 * ratio;
-  context.strokeStyle = "#000";
-  context.fillStyle = "#fff";
+  setLabels(context, 12, "left", ratio);
   label(context, "y", right + 5 * ratio, high + 4 * ratio);
   label(context, "x", left - 3 * ratio, low + 13 * ratio);
   const pixels = Number((mm / pitch).toPrecision(3));
