@@ -9,6 +9,18 @@ from workbench.session.history import MERGE_SECONDS
 pytestmark = pytest.mark.browser
 
 
+def confirm_and_write(notebook):
+    """Write the version shown, once the checks are made; what they say is confirmed if it must be."""
+    write = notebook.page.get_by_role("button", name="Write this version")
+    confirm = notebook.page.get_by_label("Deploy although", exact=False)
+    notebook.wait_text(".cw-panel", "Checked: ")
+    notebook.until(lambda: confirm.is_visible() or write.is_enabled(), what="checks that are made")
+    if confirm.is_visible():
+        confirm.check()
+    notebook.until(write.is_enabled, what="leave to write")
+    write.click()
+
+
 def test_calibration_by_mouse(notebook, experiment):
     """Average, move the slider, align, nudge, deploy, roll back."""
     page = notebook.workbench(experiment, "bench.ipynb", refine="rings")
@@ -76,11 +88,7 @@ def test_calibration_by_mouse(notebook, experiment):
     folder = next(experiment[1].rglob("geometry"))
     assert not (folder / "0-end.data.v1").exists()
     notebook.screenshot("5-plan")
-    notebook.wait_text(".cw-panel", "Checked: ")
-    confirm = page.get_by_label("Deploy although", exact=False)
-    if confirm.is_visible():
-        confirm.check()
-    page.get_by_role("button", name="Write this version").click()
+    confirm_and_write(notebook)
     notebook.wait_text(".cw-versions", "v1, current")
     assert (folder / "0-end.data").readlink().name == "0-end.data.v1"
     notebook.screenshot("6-deployed")
@@ -132,11 +140,7 @@ def test_from_opening_to_deployment_takes_few_clicks_and_no_typing(notebook, exp
     press("Find offsets")
     press("Next: Geometry →")
     press("Deploy…")
-    notebook.wait_text(".cw-panel", "Checked: ")
-    confirm = page.get_by_label("Deploy although", exact=False)
-    if confirm.is_visible():
-        confirm.check()
-    press("Write this version")
+    confirm_and_write(notebook)
     notebook.wait_text(".cw-versions", "v1, current")
     acts = page.evaluate("window.cwActs")
     assert acts["keydown"] == 0

@@ -238,15 +238,15 @@ class GeometryPanel(Panel):
         if self.previewed is not plan:
             return
         self.verdict = verdict
+        if verdict.level != "good":
+            self.confirm.description = f"Deploy although: {verdict.word}"
+            self.confirm.layout.display = ""
         checked = [f"{check.what}: {check.value}" for check in verdict.checks]
         self.verdict_text.value = (
             f"<b>{html.escape(verdict.word)}</b>"
             + note_text("Checked: " + "; ".join(checked) if checked else "")
             + warning_text(verdict.reasons)
         )
-        if verdict.level != "good":
-            self.confirm.description = f"Deploy although: {verdict.word}"
-            self.confirm.layout.display = ""
         self.update_buttons()
 
     def _why_not_write(self) -> str:
