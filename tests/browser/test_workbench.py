@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 
 def confirm_and_write(notebook):
-    """Write the version shown, once the checks are made; what they say is confirmed if it must be."""
+    """Write the version shown once it is checked; what the checks say is confirmed if need be."""
     write = notebook.page.get_by_role("button", name="Write this version")
     confirm = notebook.page.get_by_label("Deploy although", exact=False)
     notebook.wait_text(".cw-panel", "Checked: ")
