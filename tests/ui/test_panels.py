@@ -7,12 +7,14 @@ import re
 import numpy as np
 import pytest
 
+from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.geometry import GeometryStore
 from workbench.recipe import mask as layers
 from workbench.session import State
 from workbench.ui import GeometryPanel, MaskPanel, QuadrantsPanel, RunPanel
 from workbench.ui.bridge import ring_radii_mm
+from workbench.ui.panels.quadrants import RANKING, RESIDUALS, UNCERTAINTY
 from workbench.ui.widgets import static_page
 from workbench.ui.widgets.limit_control import nice
 
@@ -272,7 +274,7 @@ def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
     assert {one.verdict for one in session.alignment.quadrants} == {"not determined"}
     assert panel.rows[0].accepted.disabled, "there is no offset to use"
     assert panel.brighter.layout.display == ""
-    panel.details.selected_index = 4
+    panel.details.selected_index = RANKING
     session.wait(120)
     assert panel.ranking.value.index("maximum of") < panel.ranking.value.index("average of")
     panel.brighter.click()
@@ -281,6 +283,26 @@ def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
     assert {one.verdict for one in session.alignment.quadrants} == {"good"}
     assert panel.brighter.layout.display == "none"
     assert not panel.rows[0].accepted.disabled
+
+
+def test_how_well_offsets_are_known_can_be_zoomed_into(quadrants, session):
+    for part, live in ((UNCERTAINTY, quadrants.uncertainty), (RESIDUALS, quadrants.residuals)):
+        quadrants.details.selected_index = part
+        session.wait(60)
+        assert quadrants.unrefined.value == ""
+        assert live.figure.axes
+    residuals, held_out = quadrants.residuals.figure.axes[0], session.alignment.refinement.held_out
+    module, ring = np.argwhere(np.isfinite(held_out.residual_px))[0]
+    middle = session.alignment.present.pixel_positions_um()[module, ..., :2].mean(axis=(0, 1))
+    azimuth = np.degrees(np.arctan2(middle[1], middle[0]))
+    reading = residuals.format_coord(held_out.ring_radius_px[ring], azimuth)
+    assert reading.startswith(CSPAD.module_name(module))
+    assert f"{held_out.residual_px[module, ring]:+.3f}".replace("-", "−") in reading
+    session.change("alignment", dataclasses.replace(session.recipe.alignment, refine="none"))
+    session.compute_alignment()
+    session.wait(60)
+    assert "Only the joint refinement" in quadrants.unrefined.value
+    assert quadrants.residuals.widget.layout.display == "none"
 
 
 def test_before_and_after(quadrants, session):

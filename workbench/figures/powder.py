@@ -262,6 +262,16 @@ def ring_residuals(
     )  # fmt: skip
     bar = figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.01, extend="both")
     bar.set_label("residual outwards (px)")
+    radius_px, angle = held_out.ring_radius_px[ring], azimuth[module]
+
+    def read(x: float, y: float) -> str:
+        """The mark nearest to the cursor."""
+        nearest = int(np.argmin(np.hypot((radius_px - x) / radius_px.max(), (angle - y) / 360)))
+        name = geometry.detector.module_name(int(module[nearest]))
+        place = f"{name} · radius {radius_px[nearest]:.0f} px"
+        return f"{place} · {values[nearest]:+.3f} px outwards".replace("-", "−")
+
+    axes.format_coord = read  # type: ignore[method-assign]
     axes.set_title(
         f"rings of each sensor against those of the others, RMS {held_out.rms_px:.2f} px"
     )

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from workbench.figures import Profile
     from workbench.ui.bridge import Bridge
 
-RANKING = 4  # number of that part of the details
+PROFILES, UNCERTAINTY, RESIDUALS, COMPARISON, RANKING = 1, 2, 3, 4, 6  # parts of the details
+UNREFINED = (
+    "Only the joint refinement of the rings tells this; these offsets are of the maps alone. Set "
+    "“refine” to “rings” in the settings of the search."
+)
 
 
 class QuadrantRow:
@@ -214,11 +218,24 @@ class QuadrantsPanel(Panel):
         self.ranking = widgets.HTML()
         self.comparison = picture()
         self.profiles = picture()
+        self.uncertainty = LiveFigure(session.later, 360)
+        self.residuals = LiveFigure(session.later, 330)
+        self.unrefined = widgets.HTML()
         self.details = Accordion(
-            [self.form.widget, self.profiles, self.comparison, self.notes, self.ranking],
+            [
+                self.form.widget,
+                self.profiles,
+                widgets.VBox([self.unrefined, self.uncertainty.widget]),
+                widgets.VBox([self.unrefined, self.residuals.widget]),
+                self.comparison,
+                self.notes,
+                self.ranking,
+            ],
             titles=[
                 "Settings of the search",
                 "Radial profiles before and after",
+                "How well each offset is known",
+                "How well the rings of each sensor fit",
                 "Powder picture",
                 "What rings cannot tell",
                 "Which image has the clearest rings",
@@ -470,10 +487,26 @@ class QuadrantsPanel(Panel):
             return
         good = None if mask is None else mask.good
         before, after = alignment.present, alignment.geometry
-        if self.details.selected_index == 1:
+        chosen, refinement = self.details.selected_index, alignment.refinement
+        self.unrefined.value = "" if refinement else note_text(UNREFINED)
+        for live in (self.uncertainty, self.residuals):
+            live.widget.layout.display = "" if refinement else "none"
+        if chosen == UNCERTAINTY and refinement is not None:
+            self.uncertainty.draw(
+                lambda figure: figures.offset_uncertainty(
+                    refinement, alignment.names, figure=figure
+                )
+            )
+        elif chosen == RESIDUALS and refinement is not None:
+            self.residuals.draw(
+                lambda figure: figures.ring_residuals(
+                    refinement.held_out, alignment.present, figure=figure
+                )
+            )
+        elif chosen == PROFILES:
             profiles = [figures.radial_profile(image.data, g, good=good) for g in (before, after)]
             show_picture(self.profiles, lambda: figures.radial_profiles(*profiles))
-        elif self.details.selected_index == 2:
+        elif chosen == COMPARISON:
             show_picture(
                 self.comparison,
                 lambda: figures.powder_comparison(image.data, before, after, good=good),
