@@ -141,7 +141,8 @@ def offset_uncertainty(
     from matplotlib.patches import Ellipse
 
     used = np.flatnonzero(refinement.used)
-    columns = min(max(len(used), 1), 4)
+    wide = 4 if figure is None else max(int(figure.get_figwidth() / 2.2), 1)
+    columns = min(max(len(used), 1), wide, 4)
     rows = max(-(-len(used) // columns), 1)
     figure = empty(figure, 2.4 * columns + 0.4, 2.6 * rows + 0.8)
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -178,14 +179,16 @@ def offset_uncertainty(
     panels[0, 0].set_ylabel("x (px)")
     if not len(used):
         return describe(figure, "No group took part in the joint refinement.")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=columns
+    )
     words = "One group is held where it is."
     if weak is not None:
         words = (
             f"outwards in common (dotted): {weak.offset_px:+.2f} ± {weak.sigma_px:.2f} px as "
             f"fitted, {weak.applied_px:+.2f} px applied"
         ).replace("-", "−")
-    figure.suptitle(words)
+    figure.suptitle(words.replace(": ", ":\n"), fontsize="medium")
     return describe(figure, f"Uncertainty of the offset of each group; {words}.")
 
 

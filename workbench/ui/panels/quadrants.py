@@ -218,7 +218,7 @@ class QuadrantsPanel(Panel):
         self.ranking = widgets.HTML()
         self.comparison = picture()
         self.profiles = picture()
-        self.uncertainty = LiveFigure(session.later, 360)
+        self.uncertainty = LiveFigure(session.later, 480)
         self.residuals = LiveFigure(session.later, 330)
         self.unrefined = widgets.HTML()
         self.details = Accordion(
