@@ -16,20 +16,22 @@ from workbench.ui.widgets.bundles import bundle
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.alignment.result import QuadrantAlignment
+    from workbench.geometry import Geometry
 
 
 class MapsView(anywidget.AnyWidget):
     """Correlation maps with the peak (white, at half height a contour) and the offset in force
     (orange, 1 σ ellipse).
 
-    Maps are drawn as the detector is: offset x downwards, y to the right. Below each map its
-    cross-sections through the peak: x solid blue, y dashed orange.
+    Maps are drawn and stand as the detector is: offset x downwards, y to the right. Beside each map
+    its cross-sections through the peak: x solid blue, y dashed orange.
     """
 
     _esm = t.Unicode(bundle("maps_view.js")).tag(sync=True)
     _css = t.Unicode(bundle("maps_view.css")).tag(sync=True)
     maps: t.List = t.List(help="one entry per group").tag(sync=True)
     groups: t.List = t.List(t.Unicode(), help="names of the detector's groups").tag(sync=True)
+    places: t.List = t.List(help="row and column of each group, from 1").tag(sync=True)
 
     def __init__(self, detector: Detector = DETECTORS[0], **traits: Any) -> None:
         super().__init__(**{"groups": [group.name for group in detector.groups], **traits})
@@ -44,6 +46,7 @@ class MapsView(anywidget.AnyWidget):
         named = zip(alignment.names, alignment.quadrants, strict=True)
         with self.hold_sync():
             self.groups = list(alignment.names)
+            self.places = places(alignment.detector, alignment.present)
             self.maps = [entry(quadrant, name) for name, quadrant in named]
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
@@ -56,6 +59,27 @@ class MapsView(anywidget.AnyWidget):
         act = self._acts.get(str(content.get("type")))
         if act is not None:
             act(int(content["quadrant"]), float(content["x"]), float(content["y"]))
+
+
+def places(detector: Detector, geometry: Geometry) -> list[tuple[int, int]]:
+    """Row and column of each group, from 1, as drawn: x downwards, y to the right."""
+    positions = geometry.pixel_positions_um()[..., :2]
+    middles = np.array(
+        [
+            positions[group.modules.start : group.modules.stop].reshape(-1, 2).mean(axis=0)
+            for group in detector.groups
+        ]
+    )
+    down, across = middles.T
+    order = np.argsort(down)
+    # groups of one row are less than half a module above each other
+    half_um = 0.5 * min(detector.module_shape) * detector.pixel_um
+    row = np.empty(len(down), int)
+    row[order] = 1 + np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_um)
+    column = [
+        1 + int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
+    ]
+    return list(zip(row.tolist(), column, strict=True))
 
 
 def entry(quadrant: QuadrantAlignment, name: str) -> dict[str, Any]:

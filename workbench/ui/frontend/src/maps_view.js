@@ -7,7 +7,7 @@ import { signed } from "./numbers.js";
 
 /** @import { CorrelationMap } from "./correlation.js" */
 /** @import { Model, Point } from "./types" */
-/** @typedef {{ maps: CorrelationMap[], groups: string[] }} Traits */
+/** @typedef {{ maps: CorrelationMap[], groups: string[], places: Point[] }} Traits */
 /**
  * @typedef {object} Card
  * @property {number} group
@@ -55,12 +55,12 @@ function makeCard(group, name) {
   const node = element(
     "div",
     { class: "cw-map-card", "data-quadrant": group },
-    title,
-    enlarge,
     down,
     canvas,
+    title,
     across,
     section,
+    enlarge,
   );
   return { group, node, title, enlarge, canvas, section, down, across };
 }
@@ -261,7 +261,13 @@ function render({ model, el }) {
   function draw() {
     const ratio = deviceRatio();
     const maps = model.get("maps");
+    const places = model.get("places");
+    const columns = Math.max(2, ...places.map(([, column]) => column));
+    root.style.setProperty("--columns", String(columns));
+    root.classList.toggle("cw-many", columns > 2);
     cards.forEach((card, n) => {
+      const [row, column] = places[n] ?? [];
+      Object.assign(card.node.style, { gridRow: row ?? "auto", gridColumn: column ?? "auto" });
       const map = maps[n];
       card.node.classList.toggle("cw-absent", !map);
       card.title.textContent = map ? map.title : model.get("groups")[n];
@@ -289,7 +295,7 @@ function render({ model, el }) {
   }
 
   const traits = subscriptions(model);
-  traits.when(["maps"], draw);
+  traits.when(["maps", "places"], draw);
   traits.when(["groups"], rebuild);
   const watcher = new ResizeObserver(draw);
   watcher.observe(root);
