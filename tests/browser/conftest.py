@@ -302,6 +302,17 @@ class Notebook:
         text = self.page.locator(".cw-count").nth(number).inner_text()
         return int(re.sub(r"\D", "", re.search(r"Masked ([\d\s\u2009]+) of", text)[1]))
 
+    def confirm_and_write(self) -> None:
+        """Write the version shown once it is checked; confirm what the checks say if need be."""
+        write = self.page.get_by_role("button", name="Write this version")
+        confirm = self.page.get_by_label("Deploy although", exact=False)
+        self.wait_text(".cw-panel", "Checked: ")
+        self.until(lambda: confirm.is_visible() or write.is_enabled(), what="checks that are made")
+        if confirm.is_visible():
+            confirm.check()
+        self.until(write.is_enabled, what="leave to write")
+        write.click()
+
     def screenshot(self, name: str) -> Path:
         ARTIFACTS.mkdir(exist_ok=True)
         path = ARTIFACTS / f"{name}.png"

@@ -9,18 +9,6 @@ from workbench.session.history import MERGE_SECONDS
 pytestmark = pytest.mark.browser
 
 
-def confirm_and_write(notebook):
-    """Write the version shown once it is checked; what the checks say is confirmed if need be."""
-    write = notebook.page.get_by_role("button", name="Write this version")
-    confirm = notebook.page.get_by_label("Deploy although", exact=False)
-    notebook.wait_text(".cw-panel", "Checked: ")
-    notebook.until(lambda: confirm.is_visible() or write.is_enabled(), what="checks that are made")
-    if confirm.is_visible():
-        confirm.check()
-    notebook.until(write.is_enabled, what="leave to write")
-    write.click()
-
-
 def test_calibration_by_mouse(notebook, experiment):
     """Average, move the slider, align, nudge, deploy, roll back."""
     page = notebook.workbench(experiment, "bench.ipynb", refine="rings")
@@ -88,7 +76,7 @@ def test_calibration_by_mouse(notebook, experiment):
     folder = next(experiment[1].rglob("geometry"))
     assert not (folder / "0-end.data.v1").exists()
     notebook.screenshot("5-plan")
-    confirm_and_write(notebook)
+    notebook.confirm_and_write()
     notebook.wait_text(".cw-versions", "v1, current")
     assert (folder / "0-end.data").readlink().name == "0-end.data.v1"
     notebook.screenshot("6-deployed")
@@ -140,7 +128,7 @@ def test_from_opening_to_deployment_takes_few_clicks_and_no_typing(notebook, exp
     press("Find offsets")
     press("Next: Geometry →")
     press("Deploy…")
-    confirm_and_write(notebook)
+    notebook.confirm_and_write()
     notebook.wait_text(".cw-versions", "v1, current")
     acts = page.evaluate("window.cwActs")
     assert acts["keydown"] == 0
