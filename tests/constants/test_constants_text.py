@@ -122,3 +122,9 @@ def test_a_comment_that_is_no_unicode_and_a_pipe_in_place_of_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileFormatError, match="not a regular file"):
         read_constants_file(tmp_path / "pipe")
+
+
+def test_words_of_more_than_32_bits_are_read_back(tmp_path):
+    words = np.array([[0, 1 << 40], [3, 5]], np.int64)
+    write_constants_file(words, tmp_path / "x.data")
+    assert np.array_equal(read_constants_file(tmp_path / "x.data"), words.reshape(-1))

@@ -28,6 +28,7 @@ VERBS = {
     "geometry": "convert, deploy, compare and roll back geometry files",
     "dump": "write single events as frames for DIALS or CrystFEL",
     "report": "run a recipe and write an executed notebook and HTML",
+    "constants": "copy constants of an LCLS-II run from psana's database",
     "simulate": "write a realistic sample experiment as XTC files",
     "lab": "open the workbench in JupyterLab",
 }

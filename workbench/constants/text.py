@@ -138,11 +138,13 @@ def write_constants_file(
     """
     lines = [f"{key} {value}" for key, value in header.items()] if isinstance(
         header, Mapping) else list(header)  # fmt: skip
-    kind = "int32" if np.issubdtype(values.dtype, np.integer) else "float32"
+    kind = "float32"
+    if np.issubdtype(values.dtype, np.integer):
+        kind = "int32" if not values.size or np.abs(values).max() < 2**31 else "int64"
     lines += [f"DTYPE {kind}", f"NDIM {values.ndim}"]
     lines += [f"DIM:{axis + 1} {size}" for axis, size in enumerate(values.shape)]
     table = values.reshape(-1, values.shape[-1])
-    form = " ".join(["%d" if kind == "int32" else "%.9g"] * table.shape[1])
+    form = " ".join(["%.9g" if kind == "float32" else "%d"] * table.shape[1])
     with (
         replacing(path, overwrite=overwrite) as temporary,
         temporary.open("w", encoding="utf-8", errors="replace") as file,

@@ -151,6 +151,7 @@ class PsanaRun:
     ----------
     name : of the detector in the run, e.g. ``jungfrau``.
     aliases : empty; psana knows the detectors by their names.
+    unique_id : serial numbers of the detector, by which psana's database knows it.
     """
 
     source: Literal["XTC"] = "XTC"
@@ -177,7 +178,9 @@ class PsanaRun:
         self.name = _detector_name(run, address)
         self.detector = self._recognise(run)
         self.address = address if _is_device(address) else f"{self.name}.0:{self.detector.device}.0"
-        self._gain_code = _gain_code(run.Detector(self.name).raw, self.detector)
+        raw = run.Detector(self.name).raw
+        self.unique_id = str(raw._uniqueid)
+        self._gain_code = _gain_code(raw, self.detector)
 
     def _recognise(self, run: Any) -> Detector:
         """Detector whose shape the first event with its pixels has."""
