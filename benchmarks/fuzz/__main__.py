@@ -25,7 +25,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
-    parser.add_argument("--seconds", type=float, default=60, help="for all targets together")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="CPU time for all targets together"
+    )
+    parser.add_argument(
+        "--most", type=int, default=10**9, help="executions past the header for each target"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-falls"), help="folder for files")
     parser.add_argument("--list", action="store_true", help="names of the targets")
@@ -37,7 +42,7 @@ def main() -> int:
     total = fallen = 0
     print("   executions  past header  falls  target", flush=True)
     for name in names:
-        outcome = run(TARGETS[name], args.seconds / len(names), args.seed, args.keep)
+        outcome = run(TARGETS[name], args.seconds / len(names), args.seed, args.keep, args.most)
         falls = sum(outcome.times.values())
         print(f"{outcome.executions:13,d}{outcome.behind:13,d}{falls:7d}  {name}", flush=True)
         for why, place in outcome.falls.items():

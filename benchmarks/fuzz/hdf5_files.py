@@ -10,10 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from workbench.detectors import CSPAD_2X2, EPIX10KA_QUAD
+from workbench.detectors import AGIPD_1M, CSPAD_2X2, EPIX10KA_QUAD, JUNGFRAU_05M
 
 FRAMES = 3
 _SHAPE = CSPAD_2X2.shape
+_OTHER_SHAPES = (
+    EPIX10KA_QUAD.shape, JUNGFRAU_05M.shape, AGIPD_1M.shape, (8192, 128), (16, 2, 512, 128),
+)  # fmt: skip
 _TIME = np.dtype([("seconds", "<u4"), ("nanoseconds", "<u4"), ("fiducials", "<u4")])
 _ODD_TIMES = (
     np.dtype([("seconds", "<f8"), ("nanoseconds", "<i8"), ("fiducials", "S4")]),
@@ -120,11 +123,12 @@ def _filled(usual: dict[str, Put], marked: str, rng: random.Random, odd: int) ->
 def frames_file(rng: random.Random, odd: int) -> bytes:
     """Stack of frames with times, energies, encoder and mask, as Cheetah and psana write them."""
     numbers = np.arange(1, FRAMES + 1)
+    shape = _SHAPE if rng.random() < 0.7 else rng.choice(_OTHER_SHAPES)
     data = rng.choice(("entry_1/data_1/data", "entry/data"))
     parent = data.rpartition("/")[0]
     usual: dict[str, Put] = {
-        data: lambda file, name: file.create_dataset(name, (FRAMES, *_SHAPE), "<i2"),
-        f"{parent}/mask": lambda file, name: file.create_dataset(name, (FRAMES, *_SHAPE), "u1"),
+        data: lambda file, name: file.create_dataset(name, (FRAMES, *shape), "<i2"),
+        f"{parent}/mask": lambda file, name: file.create_dataset(name, (FRAMES, *shape), "u1"),
         f"{parent}/time": _column(np.ones(FRAMES, _TIME)),
         "LCLS/machineTime": _column(numbers + 10**9),
         "LCLS/machineTimeNanoSeconds": _column(numbers),

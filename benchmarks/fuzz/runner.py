@@ -18,8 +18,10 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import import_module
+from math import inf
 from pathlib import Path
 
+from benchmarks.fuzz import guards
 from benchmarks.fuzz.damage import damaged
 from benchmarks.fuzz.targets import Target
 from workbench.errors import WorkbenchError
@@ -28,6 +30,8 @@ SECONDS = 5.0
 BYTES = 1 << 30
 _STATE = struct.Struct("<QQdd")
 """Executions, of these behind the header, time and CPU time at the start of the present one."""
+_START = struct.Struct("<d")
+"""CPU time when everything was imported."""
 _PAGE = 4096
 
 
@@ -48,31 +52,39 @@ class Outcome:
     times: Counter[str] = field(default_factory=Counter)
 
 
-def run(target: Target, seconds: float, seed: int, keep: Path) -> Outcome:
-    """Read damaged files for some time; those that a reader falls over are put into `keep`."""
+def run(target: Target, seconds: float, seed: int, keep: Path, most: float = inf) -> Outcome:
+    """Read damaged files; those that a reader falls over are put into `keep`.
+
+    Parameters
+    ----------
+    seconds : CPU time, without that of starting.
+    most : executions past the header after which it is enough.
+    """
     outcome = Outcome()
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm")
                                    else None))  # fmt: skip
     shared = mmap.mmap(-1, _PAGE * 2)
     try:
         files = target.seeds(folder / "seeds")
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            _one_process(target, files, folder, shared, end, seed, outcome, keep)
+        left = seconds
+        while left > 0 and outcome.behind < most:
+            left -= _one_process(
+                target, files, folder, shared, left, seed, outcome, keep, most - outcome.behind
+            )
             seed += 1_000_003
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
 
 
-def _one_process(target, files, folder, shared, end, seed, outcome, keep):  # type: ignore[no-untyped-def]
-    """Let one process read until it falls or the time is over."""
+def _one_process(target, files, folder, shared, left, seed, outcome, keep, most):  # type: ignore[no-untyped-def]
+    """Let one process read until it falls or its time is over; gives the CPU time it took."""
     shared[:] = bytes(len(shared))
-    _STATE.pack_into(shared, 0, 0, 0, time.monotonic() + 60, 1e9)  # it may import and compile first
+    _STATE.pack_into(shared, 0, 0, 0, time.monotonic() + 600, 1e9)  # first it imports
     pid = os.fork()
     if pid == 0:
         try:
-            _child(target, files, folder, shared, end, seed)
+            _child(target, files, folder, shared, left, seed, most)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -82,7 +94,7 @@ def _one_process(target, files, folder, shared, end, seed, outcome, keep):  # ty
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             break
-        _, _, started, used = _STATE.unpack_from(shared)
+        _, _, started, used = _settled(shared)
         waited = time.monotonic() - started
         if waited > SECONDS and (_cpu_seconds(pid) - used > SECONDS or waited > 10 * SECONDS):
             why = f"hangs for more than {SECONDS:.0f} s"
@@ -90,13 +102,14 @@ def _one_process(target, files, folder, shared, end, seed, outcome, keep):  # ty
             _, status = os.waitpid(pid, 0)
             break
         time.sleep(0.05)
-    executions, behind, *_ = _STATE.unpack_from(shared)
+    executions, behind, _, used = _STATE.unpack_from(shared)
+    took = used - _START.unpack_from(shared, _STATE.size)[0] if executions else 1.0
     outcome.executions += executions
     outcome.behind += behind
     told = bytes(shared[_PAGE:]).split(b"\0")[0].decode("utf-8", "replace")
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
-        return
+        return took
     why = why or told or f"ends with status {code}"
     outcome.times[why] += 1
     inputs = [path for path in folder.iterdir() if path.name != "seeds"]
@@ -108,9 +121,10 @@ def _one_process(target, files, folder, shared, end, seed, outcome, keep):  # ty
             if path.is_file():
                 shutil.copyfile(path, place / path.name)
         outcome.falls[why] = place
+    return took
 
 
-def _child(target, files, folder, shared, end, seed):  # type: ignore[no-untyped-def]
+def _child(target, files, folder, shared, left, seed, most):  # type: ignore[no-untyped-def]
     rng = random.Random(seed)
     passed = False
     warnings.simplefilter("ignore")
@@ -126,6 +140,8 @@ def _child(target, files, folder, shared, end, seed):  # type: ignore[no-untyped
     printed = os.open(folder / "seeds" / "printed", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
+    if target.guarded:
+        guards.use(guards.start())
     for path in files:  # what is imported and compiled once is no part of an execution
         with contextlib.suppress(WorkbenchError):
             target.read(path)
@@ -134,7 +150,9 @@ def _child(target, files, folder, shared, end, seed):  # type: ignore[no-untyped
     resource.setrlimit(resource.RLIMIT_AS, (size + 2 * BYTES, size + 2 * BYTES))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     executions = behind = 0
-    while time.monotonic() < end:
+    start = time.process_time()
+    _START.pack_into(shared, _STATE.size, start)
+    while time.process_time() - start < left and behind < most:
         which = rng.randrange(len(files))
         if target.change is not None:
             content = target.change(contents[which], rng)
@@ -178,6 +196,15 @@ def _child(target, files, folder, shared, end, seed):  # type: ignore[no-untyped
                 name.unlink()
     _STATE.pack_into(shared, 0, executions, behind, time.monotonic(), time.process_time())
     os._exit(0)
+
+
+def _settled(shared: mmap.mmap) -> tuple[int, int, float, float]:
+    """What the child said last; what it is just writing is zero for a moment."""
+    while True:
+        seen = _STATE.unpack_from(shared)
+        time.sleep(0.001)
+        if seen == _STATE.unpack_from(shared):
+            return seen
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -22,6 +22,7 @@ from workbench.detectors import (
     CSPAD,
     CSPAD_2X2,
     EPIX10KA_QUAD,
+    JUNGFRAU_05M,
     JUNGFRAU_4M,
     Detector,
 )
@@ -54,6 +55,7 @@ class Target:
     places : where in a file damage tells most.
     beside : names of files that `read` leaves beside its own.
     change : makes a file to read of a good one; empty damages its bytes.
+    guarded : whether the reader looks through files in a process of its own.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Target:
     places: Callable[[bytes], Sequence[int]] = lambda content: ()
     beside: tuple[str, ...] = ()
     change: Change | None = None
+    guarded: bool = False
 
 
 TARGETS: dict[str, Target] = {}
@@ -75,12 +78,13 @@ def _add(
     behind: str = "",
     places: Callable[[bytes], Sequence[int]] = lambda content: telling_places(content, _HEADINGS),
     change: Change | None = None,
+    guarded: bool = False,
 ) -> None:
     def made(folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         return seeds(folder)
 
-    TARGETS[name] = Target(name, made, read, behind, places, change=change)
+    TARGETS[name] = Target(name, made, read, behind, places, (), change, guarded)
 
 
 def _files(**contents: bytes | str) -> Callable[[Path], list[Path]]:
@@ -114,7 +118,7 @@ def _runs() -> list[bytes]:
             x.epics_control(7, "CXI:DS1:MMS:06.RBV", -500.0),
         ]
         events = [[x.data(quads), *extra], [x.xtc(0x8002001C, packed), *extra], extra]
-        runs.append(x.run_bytes(events * 2, cfg))
+        runs.append(x.run_bytes(events, cfg))
     cfg = [x.config(quad_mask=1, roi=1)]
     events = [[x.xtc(0x8002001C, payload), *extra] for payload in _packed()]
     runs.append(x.run_bytes(events, cfg))
@@ -366,7 +370,14 @@ def _images(array: np.ndarray, *endings: str) -> Callable[[Path], list[Path]]:
     return write
 
 
-_add("cbf", _images(_FULL, ".cbf"), wb.read_image, "workbench.images.cbf:_pixel_data")
+def _cbf_seeds(folder: Path) -> list[Path]:
+    """Of the CSPAD and of a detector with a fifth of the pixels."""
+    (folder / "small").mkdir()
+    pixels = np.zeros(JUNGFRAU_05M.shape, np.int16)
+    return _images(_FULL, ".cbf")(folder) + _images(pixels, ".cbf")(folder / "small")
+
+
+_add("cbf", _cbf_seeds, wb.read_image, "workbench.images.cbf:_pixel_data")
 
 
 def _packed_cbf(folder: Path) -> list[Path]:
@@ -392,13 +403,14 @@ def _packed_cbf(folder: Path) -> list[Path]:
     return paths
 
 
-_add("cbf-compressed", _packed_cbf, wb.read_image, "workbench.images.cbflib:decode")
+_add("cbf-compressed", _packed_cbf, wb.read_image, "workbench.images.cbflib:decode", guarded=True)
 _add(
     "hdf5",
     _images(_SMALL, ".h5"),
     wb.read_image,
     "workbench.images.files:_find_dataset",
     lambda content: telling_places(content, rb"TREE|HEAP|SNOD|OHDR|GCOL|BTHD|FRHP|\x00\x08\x00"),
+    guarded=True,
 )
 
 
@@ -461,6 +473,7 @@ _add(
     _read_frames,
     "workbench.runs.frame_files:_find_dataset",
     lambda content: telling_places(content, rb"TREE|HEAP|SNOD|OHDR|GCOL|BTHD|FRHP|\x00\x08\x00"),
+    guarded=True,
 )
 
 
@@ -519,7 +532,10 @@ for _name, _ending, _behind in (
         wb.write_mask(_MASK, path, name)
         return [path]
 
-    _add(f"mask-{_name}", _mask_seeds, lambda path, name=_name: wb.read_mask(path, name), _behind)
+    _add(
+        f"mask-{_name}", _mask_seeds, lambda path, name=_name: wb.read_mask(path, name), _behind,
+        guarded=_ending in (".cxi", ".nxs", ".h5"),
+    )  # fmt: skip
 
 
 def _any_masks(folder: Path) -> list[Path]:
@@ -539,10 +555,12 @@ _add("mask-pickle-operations", _files(x__pickle=pickled(random.Random(0))), wb.r
 # ---- geometry, constants -------------------------------------------------------------------------
 
 
-def _geometry(name: str) -> Callable[[Path], list[Path]]:
+def _geometry(name: str, small: Detector) -> Callable[[Path], list[Path]]:
     def write(folder: Path) -> list[Path]:
         wb.Geometry.ideal().move_quadrants([(1.5, -2), (0, 0), (3, 4), (0, 0)]).write(folder / name)
-        return [folder / name]
+        (folder / "small").mkdir()
+        wb.Geometry.ideal(small).write(folder / "small" / name)
+        return [folder / name, folder / "small" / name, folder / "small" / name]
 
     return write
 
@@ -551,10 +569,15 @@ def _geometries(path: Path) -> object:
     return wb.Geometry.read(path).pixel_positions_um()
 
 
-_add("cif", _geometry("x.def"), _geometries, "workbench.geometry.formats.imgcif:geometry_of")
-_add("slac", _geometry("0-end.data"), _geometries, "workbench.geometry.tree:parse_rows",
+_add(
+    "cif",
+    _geometry("x.def", JUNGFRAU_05M),
+    _geometries,
+    "workbench.geometry.formats.imgcif:geometry_of",
+)
+_add("slac", _geometry("0-end.data", CSPAD_2X2), _geometries, "workbench.geometry.tree:parse_rows",
      lambda content: telling_places(content, rb"\n"))  # fmt: skip
-_add("crystfel", _geometry("x.geom"), _geometries,
+_add("crystfel", _geometry("x.geom", CSPAD_2X2), _geometries,
      "workbench.geometry.formats.crystfel:parse_crystfel",
      lambda content: telling_places(content, rb"\n|="))  # fmt: skip
 
