@@ -96,7 +96,7 @@ def _one_process(target, files, folder, shared, left, seed, outcome, keep, most)
             break
         _, _, started, used = _settled(shared)
         waited = time.monotonic() - started
-        if waited > SECONDS and (_cpu_seconds(pid) - used > SECONDS or waited > 10 * SECONDS):
+        if waited > SECONDS and (_cpu_seconds(pid) - used > SECONDS or waited > 60 * SECONDS):
             why = f"hangs for more than {SECONDS:.0f} s"
             os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)

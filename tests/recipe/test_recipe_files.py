@@ -53,8 +53,15 @@ def test_what_is_written_is_read_back(recipe):
     assert recipe_from_text(recipe_to_text(recipe)) == recipe
 
 
-def test_an_empty_file_is_the_default_recipe():
+def test_an_empty_text_is_the_default_recipe():
     assert recipe_from_text("") == Recipe()
+
+
+@pytest.mark.parametrize("text", ["", "# tomorrow\n", "[experiment]\n[mask]\n"])
+def test_a_file_without_a_setting_is_named_with_what_is_missing(tmp_path, text):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"x\.toml: this recipe is empty; set experiment\.name"):
+        read_recipe(tmp_path / "x.toml")
 
 
 def test_the_file_tells_the_unit_of_a_setting():

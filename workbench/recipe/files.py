@@ -6,12 +6,11 @@ import dataclasses
 import os
 import tomllib
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 from workbench.detectors import device_name
 from workbench.errors import RecipeError, cannot_read
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.recipe.model import Recipe
 
 SUFFIX = ".calibration.toml"
@@ -23,28 +22,41 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     Raises
     ------
     RecipeError
-        If the file cannot be read, is not TOML, or holds an unknown or unusable setting; the
-        message names the setting.
+        If the file cannot be read, is not TOML, holds no setting, or an unknown or unusable one,
+        which the message names.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
     except OSError as error:
         raise RecipeError(f"{path}: {cannot_read('recipe', error)}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not a recipe (it is not a text file).") from error
-    return recipe_from_text(text, os.fspath(path))
+    settings = _settings(text, os.fspath(path))
+    if not any(settings.values()):
+        raise RecipeError(
+            f"{path}: this recipe is empty; set experiment.name, experiment.dark and "
+            "experiment.bright in it, or images.average, images.stddev and images.maximum."
+        )
+    return _recipe(settings, os.fspath(path))
 
 
 def recipe_from_text(text: str, name: str = "recipe") -> Recipe:
     """Recipe from TOML text; `name` is used in error messages."""
+    return _recipe(_settings(text, name), name)
+
+
+def _settings(text: str, name: str) -> dict[str, Any]:
     try:
-        settings = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name}: not a recipe, the TOML is faulty: {error}.") from error
     except RecursionError:
         raise RecipeError(
             f"{name}: not a recipe, it has too many lists or tables within one another."
         ) from None
+
+
+def _recipe(settings: dict[str, Any], name: str) -> Recipe:
     try:
         result: Recipe = _converter().structure(settings, Recipe)
         return result

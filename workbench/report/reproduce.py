@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import RecipeError, WorkbenchError, cannot_read
-from workbench.files import parse_json, replacing
+from workbench.files import parse_json, read_regular, replacing
 from workbench.geometry import Geometry
 from workbench.pipeline import geometry_store
 from workbench.recipe import Recipe
@@ -55,7 +55,7 @@ def read_report(path: str | os.PathLike[str]) -> ReportContent:
         If the file cannot be read or is not a report of a calibration.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
         shown = _shown(text) if Path(path).suffix == ".ipynb" else text
     except OSError as error:
         raise RecipeError(f"{path}: {cannot_read('report', error)}") from error

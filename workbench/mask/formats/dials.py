@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, Detector
 from workbench.errors import FileFormatError
-from workbench.files import replacing
+from workbench.files import read_regular, replacing
 from workbench.mask.formats.unpickle import FLEX, FlexBool, Grid, PickleRefused, unpickle
 from workbench.mask.mask import Mask
 
@@ -50,8 +50,7 @@ def read(path: str | os.PathLike[str]) -> Mask:
         If it cannot be read, is not a mask, or is the mask of another detector.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
     if data.startswith(GZIP_MAGIC):

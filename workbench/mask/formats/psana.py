@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from workbench.constants import deploy_constants, read_constants_file, write_constants
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
+from workbench.files import read_regular
 from workbench.mask.formats.bits import translated
 from workbench.mask.mask import Mask
 
@@ -99,8 +100,7 @@ def deploy_mask(
 
 def _head(path: str | os.PathLike[str]) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(4096)
+        return read_regular(path, 4096)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
 
