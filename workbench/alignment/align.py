@@ -214,6 +214,7 @@ def align_quadrants(
         settings.method,
         settings,
         warnings=in_words_of(detector, _open_combinations(refined, judged) + joint.warnings)
+        + (() if refined is None else refined.tilted(settings.tilt))
         + ((swapped,) if swapped else ())
         + ((event_halves.UNUSED,) if unused else ()),
         notes=in_words_of(detector, _notes(refined, judged, middles))

@@ -90,6 +90,8 @@ class Prepared:
         Transformed intensity, spots pulled in, 0 where not good; the background is still in it.
     width : int
         Width of the running means that make up the background, pixels.
+    distance_px : float or None
+        Distance of the detector's mean plane from the sample.
     """
 
     detector: Detector
@@ -101,6 +103,7 @@ class Prepared:
     saturated: int
     despiked: NDArray[np.float32]
     width: int
+    distance_px: float | None = None
 
     @property
     def groups(self) -> int:
@@ -154,7 +157,9 @@ def prepare(
     width = settings.background_px
     detector = detector.grouped(settings.groups)
     despiked, value = flatten(detector, data, good, settings.transform, width)
-    return Prepared(detector, *positions, value, good, saturated, despiked, width)
+    distance = known_distance_mm(image)
+    distance_px = None if distance is None else distance * 1e3 / detector.pixel_um
+    return Prepared(detector, *positions, value, good, saturated, despiked, width, distance_px)
 
 
 def detector_data(image: ImageLike) -> tuple[Detector, NDArray[Any]]:
@@ -230,6 +235,12 @@ def distance_mm(image: ImageLike) -> float | None:
     return image.distance_mm if isinstance(image, DetectorImage) else None
 
 
+def known_distance_mm(image: ImageLike) -> float | None:
+    """Distance of the detector; None if the image does not tell, or nonsense."""
+    distance = distance_mm(image)
+    return distance if distance is not None and np.isfinite(distance) and distance > 10 else None
+
+
 def wavelength_angstrom(image: ImageLike) -> float | None:
     """Wavelength, None if the image does not tell."""
     return image.wavelength_angstrom if isinstance(image, DetectorImage) else None
@@ -247,8 +258,8 @@ def pixel_positions(
     positions = geometry_of(image, geometry).pixel_positions_um()
     x = (positions[..., 0] / pixel_um).astype(np.float32)
     y = (positions[..., 1] / pixel_um).astype(np.float32)
-    distance = distance_mm(image)
-    if distance is not None and np.isfinite(distance) and distance > 10:
+    distance = known_distance_mm(image)
+    if distance is not None:
         height = positions[..., 2] - positions[..., 2].mean()
         stretch = (distance * 1e3 / (distance * 1e3 - height)).astype(np.float32)
     else:

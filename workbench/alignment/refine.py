@@ -44,6 +44,7 @@ class ErrorSettings:
         alone: finite pixels, the stiffness of the background (simulations without noise).
     displaced_px, displaced_sigmas : a module farther from its place than both is named.
     unsettled_steps : a fit that did not settle is wrong by this many of its last steps.
+    tilt_deg, tilt_sigmas : a detector turned by more than both about either axis is said to be.
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
@@ -52,6 +53,8 @@ class ErrorSettings:
     displaced_px: float = 0.15
     displaced_sigmas: float = 4.0
     unsettled_steps: float = 10.0
+    tilt_deg: float = 0.005
+    tilt_sigmas: float = 4.0
     open_sigma_px: float = 0.5
 
 
@@ -90,6 +93,8 @@ class Refinement:
         would like, outwards and along the rings, and its standard deviation; NaN if it says
         nothing.
     held_out : how far rings lie from where the other modules put them.
+    tilt_deg, tilt_sigma_deg : float64 ``(2,)``, turn of the whole detector about lab x and y that
+        the geometry lacks, and its standard deviation; NaN without the distance.
     division : what was left out in turn for the covariance: ``ASICs``, ``sensors`` or ``radii``.
     excess : variance from that over the one for independent errors of the pixels.
     radius_px, profile : float64 ``(n,)``, the common radial profile (transformed, flattened).
@@ -108,6 +113,8 @@ class Refinement:
     sensor_offset_px: NDArray[np.float64]
     sensor_sigma_px: NDArray[np.float64]
     held_out: HeldOut
+    tilt_deg: NDArray[np.float64]
+    tilt_sigma_deg: NDArray[np.float64]
     division: str
     excess: float
     radius_px: NDArray[np.float64]
@@ -121,6 +128,14 @@ class Refinement:
     def sigmas_px(self) -> NDArray[np.float64]:
         """Standard deviations of the offsets, float64 ``(groups, 2)``."""
         return np.asarray(np.sqrt(np.diag(self.covariance_px2)).reshape(-1, 2))
+
+    @property
+    def clear_tilt_deg(self) -> NDArray[np.float64] | None:
+        """The tilt as float64 ``(2,)``; None where it is small or the rings leave it open."""
+        size = np.abs(self.tilt_deg)
+        with np.errstate(invalid="ignore"):
+            clear = (size > ERRORS.tilt_deg) & (size > ERRORS.tilt_sigmas * self.tilt_sigma_deg)
+        return self.tilt_deg if clear.any() else None
 
     @property
     def outward_row(self) -> NDArray[np.float64]:
@@ -180,6 +195,24 @@ class Refinement:
             sentences.append(text)
         return tuple(sentences)
 
+    def tilted(self, applied: bool) -> tuple[str, ...]:
+        """Sentence about a tilt that the rings clearly ask for; none otherwise."""
+        if self.clear_tilt_deg is None:
+            return ()
+        about_x, about_y = (
+            f"{tilt:+.2f} ± {sigma:.2f}°"
+            for tilt, sigma in zip(self.tilt_deg, self.tilt_sigma_deg, strict=True)
+        )
+        what = (
+            "The corrected geometry has it; align the image again in that geometry."
+            if applied
+            else "Until the geometry has it, offsets are less certain; set “tilt” (--tilt)."
+        )
+        return (
+            f"The rings fit better with the whole detector tilted by {about_x} about x and "
+            f"{about_y} about y. {what}",
+        )
+
     def _displaced(self) -> str:
         """Sentence about modules that are clearly not in their place."""
         offset, sigma = self.sensor_offset_px[:, 0], self.sensor_sigma_px[:, 0]
@@ -204,7 +237,8 @@ class Refinement:
             name: plain(getattr(self, name))
             for name in (
                 "offsets_px", "sigmas_px", "covariance_px2", "used", "weak", "sensor_split_px",
-                "sensor_offset_px", "sensor_sigma_px", "held_out", "division", "excess",
+                "sensor_offset_px", "sensor_sigma_px", "held_out", "tilt_deg", "tilt_sigma_deg",
+                "division", "excess",
                 "iterations", "converged", "explained", "undetermined",
             )
         }  # fmt: skip
@@ -293,6 +327,8 @@ def _finish(
         sensor_offset_px=known.module_offset_px,
         sensor_sigma_px=known.module_sigma_px,
         held_out=known.held_out,
+        tilt_deg=known.tilt_deg,
+        tilt_sigma_deg=known.tilt_sigma_deg,
         division=known.division,
         excess=known.excess,
         radius_px=radius,

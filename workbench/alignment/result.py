@@ -20,6 +20,7 @@ from workbench.alignment.sharpness import RingSharpness
 from workbench.detectors import Detector
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
+from workbench.geometry.fit import turned
 from workbench.recipe import AlignmentSettings, Decisions
 
 Verdict = Literal["good", "uncertain", "not determined", "overruled"]
@@ -230,9 +231,14 @@ class Alignment:
     def geometry(self) -> Geometry:
         """Corrected Geometry: accepted quadrants moved by minus their offset.
 
-        With ``settings.sensors`` each sensor is moved too, as far as the rings support it.
+        With ``settings.tilt`` the whole detector is turned if the rings clearly ask for it, with
+        ``settings.sensors`` each sensor is moved, as far as the rings support it.
         """
         moved = moved_groups(self.present, self.detector, self.applied_px)
+        if self.settings.tilt and self.refinement is not None:
+            tilt_deg = self.refinement.clear_tilt_deg
+            if tilt_deg is not None:
+                moved = turned(moved, *tilt_deg.tolist())
         return self._with_sensors(moved) if self.settings.sensors else moved
 
     def _with_sensors(self, geometry: Geometry) -> Geometry:

@@ -38,6 +38,7 @@ class UncertaintySettings:
     most_leverage : a piece counts as having at most this share of the curvature.
     least_share : a piece with less of the information of the largest one is not counted.
     blurred_share : of the shift of a module, and of the usual shift, that it may be wrong by.
+    tilt_blurred_share : of a tilt of the detector that it may be wrong by.
     least_curvature : the curvature counts as at least this share of that from slopes alone; where
         modules are off their place their misfit makes it smaller still.
     """
@@ -47,6 +48,7 @@ class UncertaintySettings:
     least_share: float = 1e-3
     blurred_share: float = 0.25
     least_curvature: float = 0.5
+    tilt_blurred_share: float = 0.2
 
 
 UNCERTAINTY = UncertaintySettings()
@@ -89,6 +91,8 @@ class Uncertainty:
         alone would like, outwards from the beam and along the rings (anticlockwise), and its
         standard deviation; NaN if it says nothing.
     held_out : residual of the rings.
+    tilt_deg, tilt_sigma_deg : ``(2,)``, turn of the whole detector about lab x and y that the rings
+        ask for, and its standard deviation; NaN where the distance is not known.
     """
 
     model: NDArray[np.float64]
@@ -99,6 +103,8 @@ class Uncertainty:
     module_offset_px: NDArray[np.float64]
     module_sigma_px: NDArray[np.float64]
     held_out: HeldOut
+    tilt_deg: NDArray[np.float64]
+    tilt_sigma_deg: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,8 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     covariance = widening @ (back * np.maximum(values, 1.0) @ back.T) @ widening.T
     excess = float(np.trace(white[division])) / m
     shift, sigma = _module_shifts(fit, cells, excess, settings)
+    table = _residuals(fit, cells, settings)
+    tilt_deg, tilt_sigma_deg = _tilt(fit, table, settings)
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
@@ -154,7 +162,9 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
         split_px=np.array([_half(cells, cells.asic // each_module % 2 == h) for h in (0, 1)]),
         module_offset_px=shift,
         module_sigma_px=sigma,
-        held_out=_held_out(fit, cells, settings),
+        held_out=_held_out(table),
+        tilt_deg=tilt_deg,
+        tilt_sigma_deg=tilt_sigma_deg,
     )
 
 
@@ -309,8 +319,28 @@ def _module_shifts(
     return shift, sigma
 
 
-def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> HeldOut:
-    """Residual of the rings, each module against the profile of the others."""
+@dataclass(frozen=True)
+class Residuals:
+    """Residual of the rings, each module against the profile of the others; by band of radii.
+
+    Attributes
+    ----------
+    residual_px, information : ``(modules, bands)``, positive outwards, and what it is known by.
+    radius_px : ``(bands,)``, mean radius.
+    """
+
+    residual_px: NDArray[np.float64]
+    information: NDArray[np.float64]
+    radius_px: NDArray[np.float64]
+
+    @property
+    def says(self) -> NDArray[np.bool_]:
+        """Modules that say something of a ring, bool ``(modules, bands)``."""
+        least = 0.02 * self.information.max(axis=0, initial=0.0)
+        return np.asarray(self.information > least)
+
+
+def _residuals(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> Residuals:
     count = fit.detector.modules
     module = cells.asic // fit.detector.asics_per_module
     bands = int(cells.band.max()) + 1
@@ -319,15 +349,67 @@ def _held_out(fit: RingFit, cells: Cells, settings: UncertaintySettings) -> Held
     score = np.bincount(place, cells.shift_score[:, 0], size).reshape(count, bands)
     information = np.bincount(place, cells.shift_information[:, 0, 0], size).reshape(count, bands)
     radius = np.bincount(place, cells.shift_information[:, 0, 0] * cells.radius, size)
-    information_sum = information.sum(axis=0)
-    share = np.clip(information / np.maximum(information_sum, 1e-300), 0.0, settings.most_leverage)
+    total = information.sum(axis=0)
+    share = np.clip(information / np.maximum(total, 1e-300), 0.0, settings.most_leverage)
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = np.where(information > 0, score / information / (1 - share), 0.0)
+        where = radius.reshape(count, bands).sum(axis=0) / total
+    return Residuals(residual, information.astype(np.float64), where)
+
+
+def _held_out(table: Residuals) -> HeldOut:
+    """Residual of the rings, each module against the profile of the others."""
+    residual, information = table.residual_px, table.information
+    total = information.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
         by_module = np.sum(information * residual, axis=1) / information.sum(axis=1)
-        ring = np.sqrt(np.sum(information * residual**2, axis=0) / information_sum)
-        where = radius.reshape(count, bands).sum(axis=0) / information_sum
-    rings = information_sum > 0.02 * information_sum.max(initial=0.0)
+        ring = np.sqrt(np.sum(information * residual**2, axis=0) / total)
+    rings = total > 0.02 * total.max(initial=0.0)
     rms = float(np.sqrt(np.sum(information * residual**2) / max(float(information.sum()), 1e-300)))
-    says = information > 0.02 * information.max(axis=0, initial=0.0)
-    picture = np.where(says, residual, np.nan)[:, rings]
-    return HeldOut(rms, where[rings], ring[rings], picture, by_module)
+    picture = np.where(table.says, residual, np.nan)[:, rings]
+    return HeldOut(rms, table.radius_px[rings], ring[rings], picture, by_module)
+
+
+def _tilt(
+    fit: RingFit, table: Residuals, settings: UncertaintySettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turn ``(2,)`` of the detector about lab x and y, degrees, and its standard deviation.
+
+    A pixel that is h closer to the sample than thought sees a ring of radius r by ``r h / D``
+    farther in. Heights of a turn a about x and b about y are ``a y - b x``, so the residual of a
+    module in the direction n is ``r² (b n_x - a n_y) / D``; beside it offsets of the groups and
+    the radius of each ring are free. The deviation is from the scatter between modules, as each may
+    be off its place (K.-Y. Liang, S. L. Zeger, Biometrika 73 (1986) 13), widened by a share of
+    the tilt, which blurs the profile.
+    """
+    unknown = np.full(2, np.nan)
+    distance_px = fit.prepared.distance_px
+    module, band = np.nonzero(table.says & (table.information > 0))
+    if distance_px is None or not module.size:
+        return unknown, unknown
+    radius, out = table.radius_px[band], fit.module_outwards[module]
+    group = fit.detector.by_module(np.arange(len(fit.detector.groups)))[module]
+    lever = np.radians(radius**2 / distance_px)
+    terms = np.column_stack(
+        [
+            -lever * out[:, 1],
+            lever * out[:, 0],
+            *((group == g) * out[:, axis] for g in fit.free for axis in (0, 1)),
+            *((band == ring).astype(float) for ring in np.unique(band)),
+        ]
+    )
+    weight = table.information[module, band]
+    residual = table.residual_px[module, band]
+    # nothing is known beforehand but that no pixel is farther off than the fit looks for
+    widest = np.full(terms.shape[1], fit.settings.widest_px)
+    widest[:2] /= lever.max()
+    curvature = (terms * weight[:, None]).T @ terms + np.diag(widest**-2.0)
+    covariance = np.linalg.inv(curvature)
+    answer = covariance @ (terms.T @ (weight * residual))
+    left = weight * (residual - terms @ answer)
+    changes = np.zeros((fit.detector.modules, 2))
+    np.add.at(changes, module, left[:, None] * (terms @ covariance[:, :2]))
+    free, modules = 2 + 2 * len(fit.free), np.unique(module).size
+    scatter = np.sum(changes**2, axis=0) * modules / max(modules - free, 1)
+    variance = np.maximum(scatter, np.diag(covariance)[:2])
+    return answer[:2], np.sqrt(variance + (settings.tilt_blurred_share * answer[:2]) ** 2)

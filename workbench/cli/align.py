@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also move each sensor within its quadrant as far as the rings support it",
     )  # fmt: skip
     parser.add_argument(
+        "--tilt", action="store_true",
+        help="also turn the whole detector about lab x and y if the rings clearly ask for it; "
+        "then align the result again",
+    )  # fmt: skip
+    parser.add_argument(
         "--single-angle", action="store_true",
         help="method cctbx: 45 degrees only, instead of the maximum over 21 angles",
     )  # fmt: skip
@@ -200,6 +205,7 @@ def _settings(args: argparse.Namespace) -> AlignmentSettings:
         "outward": args.outward,
         "fixed": tuple(args.fixed),
         "sensors": args.sensors,
+        "tilt": args.tilt,
         "multi_angle": not args.single_angle,
     }
     if args.calibrant:

@@ -9,8 +9,16 @@ from numpy.typing import NDArray
 
 from workbench.detectors import Detector
 from workbench.errors import GeometryError
-from workbench.geometry.objects import TOP_FRAME, GeometryObject, ObjectKey, Transform, upright
-from workbench.geometry.rotations import angles_deg
+from workbench.geometry.objects import (
+    ANGLES,
+    POSITIONS,
+    TOP_FRAME,
+    GeometryObject,
+    ObjectKey,
+    Transform,
+    upright,
+)
+from workbench.geometry.rotations import angles_deg, rotation_matrix
 from workbench.geometry.slac import standard_layout
 from workbench.geometry.tree import Geometry
 
@@ -47,6 +55,22 @@ def tree_from_modules(
         placed[module] = placed_object(frame.relative_to(above), module.key)
     rows = tuple(placed.get(row, row) for row in design.objects)
     return Geometry(rows, standard_layout(rows, detector, comments), source)
+
+
+def turned(geometry: Geometry, x_deg: float, y_deg: float) -> Geometry:
+    """Copy with the whole detector turned about lab x and y (right-handed).
+
+    The beam meets the detector's mean plane where it did.
+    """
+    pivot_um = np.array([0.0, 0.0, geometry.pixel_positions_um()[..., 2].mean()])
+    rotation = rotation_matrix(x_deg, y_deg, 0.0)
+    for row in geometry.children():
+        old = geometry.transform(row)
+        origin_um = pivot_um + rotation @ (old.origin_um - pivot_um)
+        placed = placed_object(Transform(rotation @ old.rotation, origin_um), row.key)
+        changes = {name: getattr(placed, name) for name in (*POSITIONS, *ANGLES)}
+        geometry = geometry.replace(row, **changes)
+    return geometry
 
 
 def modules_from_positions(

@@ -41,6 +41,9 @@ class AlignmentSettings:
     sensors: bool = setting(
         False, "also move each sensor within its quadrant as far as the rings support it"
     )
+    tilt: bool = setting(
+        False, "also turn the whole detector about lab x and y if the rings clearly ask for it"
+    )
     range_px: int = setting(20, "trial offsets from -range to +range pixels in x and y")
     step_px: float = setting(1.0, "pixels between trial offsets")
     angles_deg: tuple[float, ...] = setting(
