@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from workbench.corrections.correction_loops import correct, module_common_mode
-from workbench.corrections.gain_range_loops import correct_ranges, correct_stretch
+from workbench.corrections.gain_range_loops import constants_by_bits, correct_ranges
 
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
@@ -302,20 +302,63 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True)
-def _add_known(corrected, count, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
-    """Add corrected pixels that are not NaN; a pixel's first value is its shift."""
-    for i in range(corrected.size):  # without branches, which compilers vectorise
-        value = corrected[i]
-        known = value == value
-        wide = np.float64(value)
-        k = wide if known and count[i] == 0 else shift[i]
-        away = wide - k if known else 0.0
+def _by_bits(word, first, second, third, fourth):  # type: ignore[no-untyped-def]
+    # by comparing, which compilers vectorise, and not looked up
+    value = second if word >= 1 << 14 else first
+    value = third if word >= 2 << 14 else value
+    return fourth if word >= 3 << 14 else value
+
+
+@njit(nogil=True, cache=True)
+def _corrected(word, mask, offset, factor):  # type: ignore[no-untyped-def]
+    return (np.float32(np.int32(word & mask)) - offset) * factor
+
+
+@njit(nogil=True, cache=True)
+def _correct_four_by_bits(a, b, c, d, mask, offset, factor, out):  # type: ignore[no-untyped-def]
+    # four events per pass: constants are loaded once for them
+    first, other, third, last = out[0], out[1], out[2], out[3]
+    zero, one, two, three = offset[0], offset[1], offset[2], offset[3]
+    by, by_one, by_two, by_three = factor[0], factor[1], factor[2], factor[3]
+    for i in range(a.size):
+        e, f, g, h = zero[i], one[i], two[i], three[i]
+        p, q, r, s = by[i], by_one[i], by_two[i], by_three[i]
+        k, u, v, w = a[i], b[i], c[i], d[i]
+        first[i] = _corrected(k, mask, _by_bits(k, e, f, g, h), _by_bits(k, p, q, r, s))
+        other[i] = _corrected(u, mask, _by_bits(u, e, f, g, h), _by_bits(u, p, q, r, s))
+        third[i] = _corrected(v, mask, _by_bits(v, e, f, g, h), _by_bits(v, p, q, r, s))
+        last[i] = _corrected(w, mask, _by_bits(w, e, f, g, h), _by_bits(w, p, q, r, s))
+
+
+@njit(nogil=True, cache=True)
+def _away(value, shift):  # type: ignore[no-untyped-def]
+    return np.float64(value) - shift if value == value else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _add_four_known(corrected, count, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    """Add four events' corrected pixels where they are not NaN; a first value is the shift."""
+    a, b, c, d = corrected[0], corrected[1], corrected[2], corrected[3]
+    for i in range(count.size):
+        p, q, r, s = a[i], b[i], c[i], d[i]
+        high, low = maximum[i], minimum[i]
+        high = p if p > high else high  # false for NaN
+        high = q if q > high else high
+        high = r if r > high else high
+        maximum[i] = s if s > high else high
+        low = p if p < low else low
+        low = q if q < low else low
+        low = r if r < low else low
+        minimum[i] = s if s < low else low
+    for i in range(count.size):
+        p, q, r, s = a[i], b[i], c[i], d[i]
+        first = p if p == p else (q if q == q else (r if r == r else s))
+        k = np.float64(first) if count[i] == 0 and first == first else shift[i]
+        t, u, v, w = _away(p, k), _away(q, k), _away(r, k), _away(s, k)
         shift[i] = k
-        count[i] += known
-        sums[i] += away
-        squares[i] += away * away
-        maximum[i] = value if known and value > maximum[i] else maximum[i]
-        minimum[i] = value if known and value < minimum[i] else minimum[i]
+        sums[i] = sums[i] + t + u + v + w
+        squares[i] = squares[i] + t * t + u * u + v * v + w * w
+        count[i] += (p == p) + (q == q) + (r == r) + (s == s)
 
 
 @njit(nogil=True, cache=True)
@@ -329,24 +372,40 @@ def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-unt
     count : int64 ``(modules, pixels)``, events in which a pixel had a value; added to.
     arrays : `CorrectedArrays`; `shift` is set where the count is 0.
     """
-    pixels = arrays.sums.shape[1]
+    pixels, size = arrays.sums.shape[1], TILE // 2
+    events = addresses.size
     # a common mode is that of a module, so only without it is a tile of all events done at once
-    size = pixels if tables.mode else min(pixels, TILE // 2)
-    corrected, ranges = np.empty(size, np.float32), np.empty(size, np.int8)
-    for start in range(0, pixels, size):
-        stop = min(pixels, start + size)
-        for event in range(addresses.size):
-            raw = _tile(addresses, event, start, stop - start).view(np.uint16)
-            tile = corrected[: stop - start]
+    width = pixels if tables.mode else size
+    corrected = np.empty((4, width), np.float32)
+    offset, factor = np.empty((4, size), np.float32), np.empty((4, size), np.float32)
+    for place in range(0, pixels, width):
+        end = min(pixels, place + width)
+        if not tables.mode:
+            constants_by_bits(
+                tables, module, place, offset[:, : end - place], factor[:, : end - place]
+            )
+        for event in range(0, events, 4):
             if tables.mode:
-                correct_ranges(raw, tables, module, tile)
+                for k in range(4):
+                    if event + k < events:
+                        raw = _tile(addresses, event + k, 0, pixels).view(np.uint16)
+                        correct_ranges(raw, tables, module, corrected[k])
             else:
-                correct_stretch(raw, tables, module, start, ranges, tile)
-            _add_known(
-                tile, count[module, start:stop], arrays.shift[module, start:stop],
-                arrays.sums[module, start:stop], arrays.squares[module, start:stop],
-                arrays.maximum[module, start:stop], arrays.minimum[module, start:stop],
-            )  # fmt: skip
+                # the last event again where there are fewer than four, and then left out
+                a = _tile(addresses, event, place, end - place).view(np.uint16)
+                b = _tile(addresses, min(event + 1, events - 1), place, end - place).view(np.uint16)
+                c = _tile(addresses, min(event + 2, events - 1), place, end - place).view(np.uint16)
+                d = _tile(addresses, min(event + 3, events - 1), place, end - place).view(np.uint16)
+                _correct_four_by_bits(a, b, c, d, tables.value_mask, offset, factor, corrected)
+            corrected[events - event :] = np.nan
+            for start in range(place, end, size):
+                stop = min(end, start + size)
+                _add_four_known(
+                    corrected[:, start - place : stop - place], count[module, start:stop],
+                    arrays.shift[module, start:stop], arrays.sums[module, start:stop],
+                    arrays.squares[module, start:stop], arrays.maximum[module, start:stop],
+                    arrays.minimum[module, start:stop],
+                )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)

@@ -320,7 +320,8 @@ def _block_size(job: Job) -> int:
     by_module = not isinstance(job.corrector, Corrector) or job.corrector.by_module
     if job.run.source == "frames" or not by_module:
         return min(max(FRAMES_BYTES // (8 * job.run.detector.pixels), 1), BLOCK)
-    return min(max(BLOCK_BYTES // (2 * job.run.detector.pixels), 1), BLOCK)
+    size = min(max(BLOCK_BYTES // (2 * job.run.detector.pixels), 1), BLOCK)
+    return size - size % 4 if size > 4 else size  # the loops take four events at a time
 
 
 class _Buffers:

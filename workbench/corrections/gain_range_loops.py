@@ -72,22 +72,31 @@ def subtract_common_mode(values, member, shape, banks, mode, limit, least):  # t
 
 
 @njit(nogil=True, cache=True)
-def correct_stretch(raw, tables, module, start, ranges, out):  # type: ignore[no-untyped-def]
-    """Correct pixels of a module from `start` on, without common mode, as `correct_ranges`.
+def constants_by_bits(tables, module, start, offset, factor):  # type: ignore[no-untyped-def]
+    """Constants of the pixels of a module from `start` on, by the gain bits of the datum.
 
-    One pass over them for each range: compilers vectorise that, where looking a constant up for
-    each pixel they do not. `ranges` is int8 of the size of `raw`; written.
+    `offset` and `factor` are float32 ``(4, pixels)`` and written; NaN where the bits stand for no
+    range.
     """
-    code = tables.code[module]
-    for i in range(raw.size):
-        ranges[i] = tables.table[code[start + i], raw[i] >> 14]
-        out[i] = np.nan
-    for gain_range in range(tables.offset.shape[0]):
-        offset = tables.offset[gain_range, module, start : start + raw.size]
-        factor = tables.factor[gain_range, module, start : start + raw.size]
-        for i in range(raw.size):
-            value = (np.float32(raw[i] & tables.value_mask) - offset[i]) * factor[i]
-            out[i] = value if ranges[i] == gain_range else out[i]
+    stop = start + offset.shape[1]
+    code = tables.code[module, start:stop]
+    alike = True
+    for i in range(code.size):
+        alike &= code[i] == code[0]
+    for bits in range(4):
+        if alike:  # as is usual: a copy of rows
+            gain_range = tables.table[code[0], bits]
+            if gain_range < 0:
+                offset[bits] = factor[bits] = np.nan
+            else:
+                offset[bits] = tables.offset[gain_range, module, start:stop]
+                factor[bits] = tables.factor[gain_range, module, start:stop]
+        else:
+            for i in range(code.size):
+                gain_range = tables.table[code[i], bits]
+                known = gain_range >= 0
+                offset[bits, i] = tables.offset[gain_range, module, start + i] if known else np.nan
+                factor[bits, i] = tables.factor[gain_range, module, start + i] if known else np.nan
 
 
 @njit(nogil=True, cache=True)
