@@ -94,8 +94,8 @@ def _one_process(target, files, folder, shared, left, seed, outcome, keep, most)
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             break
-        _, _, started, used = _settled(shared)
-        waited = time.monotonic() - started
+        _, _, started, used = _STATE.unpack_from(shared)
+        waited = time.monotonic() - started if started else 0  # zero while it is written
         if waited > SECONDS and (_cpu_seconds(pid) - used > SECONDS or waited > 60 * SECONDS):
             why = f"hangs for more than {SECONDS:.0f} s"
             os.kill(pid, signal.SIGKILL)
@@ -196,15 +196,6 @@ def _child(target, files, folder, shared, left, seed, most):  # type: ignore[no-
                 name.unlink()
     _STATE.pack_into(shared, 0, executions, behind, time.monotonic(), time.process_time())
     os._exit(0)
-
-
-def _settled(shared: mmap.mmap) -> tuple[int, int, float, float]:
-    """What the child said last; what it is just writing is zero for a moment."""
-    while True:
-        seen = _STATE.unpack_from(shared)
-        time.sleep(0.001)
-        if seen == _STATE.unpack_from(shared):
-            return seen
 
 
 def _cpu_seconds(pid: int) -> float:
