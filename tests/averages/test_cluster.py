@@ -7,6 +7,7 @@ import sys
 import time
 
 import cloudpickle
+import dask
 import fake_runs
 import numpy as np
 import pytest
@@ -163,6 +164,14 @@ def test_a_missing_scheduler_is_one_clear_error(run, monkeypatch, tmp_path):
         average_run(run, None, Dask(workers=0))
     with pytest.raises(WorkbenchError, match="no runner"):
         average_run(run, None, 3)
+
+
+def test_workers_that_die_as_they_start_are_not_waited_for(run):
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {"PYTHONHOME": "/nowhere"}}),
+        pytest.raises(WorkbenchError, match=r"1 workers of Dask do not start .*--runner threads"),
+    ):
+        average_run(run, None, Dask(workers=1))
 
 
 def test_chunks_depend_on_the_events_alone():
