@@ -81,7 +81,7 @@ docs-version: $(VENV)/.test $(VENV)/.release  ## add this version of the documen
 	$(BIN)/mike deploy --update-aliases "$$($(BIN)/python -c 'import workbench; print(workbench.__version__)')" latest
 
 release: $(VENV)/.test $(VENV)/.release  ## build, check and tag a release here; uploads nothing (DRY_RUN=1: no tag)
-	VENV=$(VENV) packaging/release.sh $(if $(DRY_RUN),--dry-run)
+	VENV=$(VENV) .ci/release $(if $(DRY_RUN),--dry-run)
 
 bench: $(VENV)/.test  ## run all benchmarks, one table after the other
 	$(BIN)/python benchmarks

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("workbench", deadline=None)  # a busy machine is no failure
+# a busy machine is no failure
+settings.register_profile(
+    "workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("workbench")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -238,6 +241,6 @@ def session(image_set):
     quick = AlignmentSettings(range_px=6, angles_deg=(45.0,))
     made = Session(Recipe(alignment=quick))
     made.use_images(image_set)
-    made.wait(60)
+    made.wait(300)
     yield made
-    made.wait(60)
+    made.wait(300)

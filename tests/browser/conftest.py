@@ -35,6 +35,9 @@ DRAWN = """(c) => {
   return sum;
 }"""
 ALL_DRAWN = f"[...document.querySelectorAll('canvas[data-image]')].map({DRAWN})"
+TWO_FRAMES = "new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))"
+PATIENCE = 240.0
+"""Seconds until a state counts as never reached, also where the machine has other work to do."""
 
 
 def free_port() -> int:
@@ -51,21 +54,29 @@ class Lab:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
         self.token = secrets.token_hex(16)
-        self.port = free_port()
-        environment = workbench_environment()
+        self.environment = workbench_environment()
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
                      "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_DATA_DIR",
                      "XDG_STATE_HOME"):  # fmt: skip
             path = folder / name.lower()
             path.mkdir()
-            environment[name] = str(path)
+            self.environment[name] = str(path)
         quiet = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
         quiet.mkdir(parents=True)
         (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-        environment["PYTHONPATH"] = os.pathsep.join(
-            [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        self.environment["PYTHONPATH"] = os.pathsep.join(
+            [str(ROOT), *filter(None, [self.environment.get("PYTHONPATH")])]
         )
-        self.log = (folder / "server.log").open("w")
+        for _ in range(5):  # another process may take a port that was free
+            self.port = free_port()
+            self.start()
+            if self.answers():
+                return
+            self.stop()
+        raise RuntimeError((folder / "server.log").read_text()[-3000:])
+
+    def start(self) -> None:
+        self.log = (self.folder / "server.log").open("a")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1",
              f"--port={self.port}", "--ServerApp.port_retries=0",
@@ -73,17 +84,21 @@ class Lab:
              f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True",
              "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
              "--allow-root"],
-            env=environment, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=self.environment, stdout=self.log, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
-        deadline = time.monotonic() + 90
-        while True:
+
+    def answers(self) -> bool:
+        """Wait for the server; False if it has ended."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
             try:
-                urllib.request.urlopen(self.url("api/status"), timeout=2).close()
-                return
+                # with the token, so that it is this server and no other
+                urllib.request.urlopen(self.url("api/kernels"), timeout=10).close()
+                return True
             except OSError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise RuntimeError((folder / "server.log").read_text()[-3000:]) from None
                 time.sleep(0.3)
+        return False
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}?token={self.token}"
@@ -104,9 +119,10 @@ class Lab:
         return name
 
     def stop(self) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(15)
+            self.process.wait(300)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -124,15 +140,14 @@ class Notebook:
         # a workspace of its own: JupyterLab would bring the tabs of the test before back
         place = f"lab/workspaces/{Path(name).stem}/tree/{name}"
         self.page.goto(self.lab.url(place), wait_until="domcontentloaded")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         self.wait_connected()
         return self
 
     def wait_connected(self) -> None:
         self.page.wait_for_function(
             "() => { const w = window.jupyterapp?.shell.currentWidget;"
-            " return w?.sessionContext?.session?.kernel?.connectionStatus === 'connected'; }",
-            timeout=60_000,
+            " return w?.sessionContext?.session?.kernel?.connectionStatus === 'connected'; }"
         )
 
     def command(self, name: str, **arguments) -> None:
@@ -144,9 +159,12 @@ class Notebook:
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def kernel(self, code: str) -> str:
-        """Run code in the kernel; gives what it prints."""
+        """Run code in the kernel; gives what it prints.
+
+        Afterwards the page has got all messages that widgets had sent by then.
+        """
         return self.page.evaluate(
-            """async (code) => {
+            """async ([code, patience]) => {
               const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
               const future = kernel.requestExecute({ code, store_history: false });
               let out = "";
@@ -154,10 +172,12 @@ class Notebook:
                 if (m.header.msg_type === "stream") out += m.content.text;
                 if (m.header.msg_type === "error") out += "ERROR " + m.content.evalue;
               };
-              await future.done;
+              const late = new Promise((_, fail) =>
+                setTimeout(() => fail(new Error(`no answer to ${code}`)), 1000 * patience));
+              await Promise.race([future.done, late]);
               return out;
             }""",
-            code,
+            [code, PATIENCE],
         ).strip()
 
     # ---- the workbench in it ---------------------------------------------------------------
@@ -188,22 +208,23 @@ class Notebook:
         self.page.set_viewport_size({"width": width, "height": height})
         self.open(name).hide_sidebar()
         self.run_all()
-        self.page.wait_for_selector(".cw-steps button", timeout=90_000)
+        self.page.wait_for_selector(".cw-steps button")
         return self.page
 
-    def until(self, reached, act=None, timeout: float = 90.0, what: str = "", every: float = 1.0):
+    def until(self, reached, act=None, what: str = "", every: float = 1.0):
         """Wait for a state; `act`, which may be done twice, is repeated until it is reached.
 
         Parameters
         ----------
-        reached : gives something true; an error of the page counts as not yet.
+        reached : gives something true; an error of the page counts as not yet, also in `act`.
         every : seconds to wait for each act.
         """
-        end = time.monotonic() + timeout
+        end = time.monotonic() + PATIENCE
         seen: object = None
         while time.monotonic() < end:
             if act is not None:
-                act()
+                with contextlib.suppress(Error):
+                    act()
             again = min(end, time.monotonic() + every)
             while True:
                 try:
@@ -217,7 +238,7 @@ class Notebook:
                 self.page.wait_for_timeout(100)
         self.screenshot("failed")
         raise AssertionError(
-            f"{what or 'the state'} was not reached in {timeout} s; last: {seen!r}"
+            f"{what or 'the state'} was not reached in {PATIENCE} s; last: {seen!r}"
         )
 
     def shut_down(self) -> None:
@@ -233,14 +254,14 @@ class Notebook:
         button.click()
         self.until(lambda: "cw-here" in (button.get_attribute("class") or ""), what="the panel")
 
-    def wait_text(self, selector: str, text: str, timeout: int = 90_000, act=None) -> None:
+    def wait_text(self, selector: str, text: str, act=None) -> None:
         """Wait for a text that can be seen; what is hidden has its text too."""
         seen = self.page.locator(f"{selector} >> visible=true")
 
         def found() -> bool:
             return any(text in one for one in seen.all_inner_texts())
 
-        self.until(found, act, timeout / 1000, f"{text!r} in {selector}")
+        self.until(found, act, f"{text!r} in {selector}")
 
     def point_at(self, x: float, y: float, text: str) -> str:
         """Point at a place until the read-out has a text; the page may have moved meanwhile."""
@@ -255,25 +276,25 @@ class Notebook:
 
     def box(self, locator) -> dict[str, float]:
         """Where something is on the screen, once it no longer moves."""
-        locator.scroll_into_view_if_needed()
-        seen = [locator.bounding_box()]
+        seen: list[dict[str, float] | None] = []
 
         def rests() -> bool:
+            locator.scroll_into_view_if_needed()
+            self.page.evaluate(f"() => {TWO_FRAMES}")
             seen.append(locator.bounding_box())
-            return seen[-1] is not None and seen[-1] == seen[-2]
+            return seen[-1] is not None and len(seen) > 2 and all(b == seen[-1] for b in seen[-3:])
 
-        self.until(rests, what="an element at rest", every=60)
+        self.until(rests, what="an element at rest", every=PATIENCE)
         return seen[-1]
 
     def says(self, code: str, answer: str) -> None:
         """Wait until the kernel prints this."""
         self.until(lambda: self.kernel(f"print({code})") == answer, what=f"{code} == {answer}")
 
-    def idle(self) -> None:
-        """Wait until the kernel has done what was asked of it, and the picture rests."""
-        self.until(
-            lambda: self.kernel("print(bench.session.busy)") != "True", what="an idle kernel"
-        )
+    def idle(self, *benches: str) -> None:
+        """Wait until the kernel has done what was asked, the page has it, and pictures rest."""
+        for bench in benches or ("bench",):
+            self.says(f"not {bench}.session.busy and {bench}.view.keeps_up", "True")
         self.still()
 
     def still(self) -> list[int]:
@@ -281,10 +302,12 @@ class Notebook:
         seen: list[list[int]] = []
 
         def rests() -> bool:
-            seen.append(self.page.evaluate(f"() => {ALL_DRAWN}"))
-            return len(seen) > 3 and all(one == seen[-1] for one in seen[-4:])
+            seen.append(
+                self.page.evaluate(f"async () => {{ await {TWO_FRAMES}; return {ALL_DRAWN}; }}")
+            )
+            return bool(seen[-1]) and len(seen) > 3 and all(one == seen[-1] for one in seen[-4:])
 
-        self.until(rests, what="a picture at rest", every=60)
+        self.until(rests, what="a picture at rest", every=PATIENCE)
         return seen[-1]
 
     def drawn(self, image: str = "maximum", number: int = 0) -> int:
@@ -299,8 +322,11 @@ class Notebook:
 
     def masked(self, number: int = 0) -> int:
         """Masked pixels by the count in the panel."""
-        text = self.page.locator(".cw-count").nth(number).inner_text()
-        return int(re.sub(r"\D", "", re.search(r"Masked ([\d\s\u2009]+) of", text)[1]))
+        count = self.page.locator(".cw-count").nth(number)
+        found = self.until(
+            lambda: re.search(r"Masked ([\d\s\u2009]+) of", count.inner_text()), what="a count"
+        )
+        return int(re.sub(r"\D", "", found[1]))
 
     def confirm_and_write(self) -> None:
         """Write the version shown once it is checked; confirm what the checks say if need be."""
@@ -362,7 +388,9 @@ def browser(chromium):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        program = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        program = playwright.chromium.launch(
+            executable_path=chromium, args=CHROMIUM_FLAGS, timeout=1000 * PATIENCE
+        )
         yield program
         program.close()
 
@@ -371,6 +399,7 @@ def browser(chromium):
 def context(browser):
     """One for all pages: JupyterLab's scripts are fetched and compiled once."""
     made = browser.new_context(viewport={"width": 1440, "height": 1000})
+    made.set_default_timeout(1000 * PATIENCE)
     yield made
     made.close()
 

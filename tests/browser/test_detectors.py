@@ -25,21 +25,24 @@ def test_a_detector_that_switches_its_gain_is_calibrated_by_mouse(notebook, tmp_
     notebook.open(f"{name}.ipynb").hide_sidebar()
     notebook.run_all()
     page = notebook.page
-    page.wait_for_selector(".cw-steps button", timeout=90_000)
+    page.wait_for_selector(".cw-steps button")
     page.get_by_role("button", name="Compute averages").click()
     notebook.says("bench.session.status('mask').state", "done")
     notebook.step(2)
     page.locator(".cw-count").first.wait_for()
     notebook.idle()
     notebook.screenshot(f"{name}-1-mask")
-    assert int(notebook.kernel("print(bench.session.mask.masked)")) == notebook.masked() > 0
+    masked = int(notebook.kernel("print(bench.session.mask.masked)"))
+    assert masked > 0
+    notebook.until(lambda: notebook.masked() == masked, what="the count of the mask")
     notebook.step(3)
     page.get_by_role("button", name="Find offsets").click()
     notebook.says("bench.session.status('alignment').state", "done")
     notebook.idle()
     notebook.screenshot(f"{name}-2-alignment")
     true = np.array(truth["offset_px"])
-    assert page.locator(".cw-map-card:not(.cw-absent)").count() == len(true)
+    maps = page.locator(".cw-map-card:not(.cw-absent)")
+    notebook.until(lambda: maps.count() == len(true), what="a map of each group")
     groups = "[list(map(float, q.offset_px)) for q in bench.session.alignment.quadrants]"
     away = np.array(json.loads(notebook.kernel(f"print({groups})"))) - true
     # where the beam is belongs to the whole detector

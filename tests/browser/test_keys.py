@@ -88,9 +88,9 @@ def test_the_focus_of_a_button_that_is_turned_off_stays_in_the_workbench(page):
 
 def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
     page.get_by_role("button", name="keys").click()
-    assert page.locator(".cw-help").is_visible()
+    page.locator(".cw-help").wait_for()
     page.keyboard.press("Escape")
-    assert not page.locator(".cw-help").is_visible()
+    page.locator(".cw-help").wait_for(state="hidden")
     notebook.step(4)
     page.get_by_role("button", name="Deploy…").click()
     notebook.wait_text(".cw-plan", "0-end.data.v1")

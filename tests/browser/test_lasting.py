@@ -6,15 +6,15 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-# averaging that takes a minute and no processor; its pictures are tested without a browser
+# averaging that goes on until it is cancelled; its pictures are tested without a browser
 SLOW = """
 import time
 from workbench import pipeline
 original = pipeline.gather_images
 def gather(recipe, progress=None, snapshot=None, known=None, **rest):
-    for n in range(600):
+    for n in range(36_000):
         if progress.cancelled: break
-        progress.update(n, 600, 'run 74'); time.sleep(0.1)
+        progress.update(n, 36_000, 'run 74'); time.sleep(0.1)
     return original(recipe, progress=None, snapshot=snapshot, known=known, **rest)
 pipeline.gather_images = gather
 """
@@ -30,6 +30,7 @@ def test_averaging_can_be_cancelled_and_sliders_live_meanwhile(notebook, experim
     page.get_by_role("button", name="Compute averages").click()
     notebook.wait_text(".cw-panel", "events/s")
     notebook.step(2)
+    notebook.still()
     before = notebook.masked()
     maximum_slider(page).focus()
     for _ in range(6):
@@ -65,6 +66,7 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
             .some((v) => v > 0); }"""
     )
     notebook.step(2)
+    notebook.idle()
     slider = maximum_slider(page)
     before = notebook.masked()
     slider.focus()
@@ -81,12 +83,13 @@ def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
     )
     notebook.wait_connected()
-    assert "ERROR" in notebook.kernel("bench")
+    notebook.until(lambda: "ERROR" in notebook.kernel("bench"), what="a kernel without a bench")
     notebook.run_all()
-    notebook.wait_text(".cw-map-title", "Q3", 90_000)
+    notebook.until(lambda: notebook.kernel("bench") == "", what="a bench in the new kernel")
+    notebook.wait_text(".cw-map-title", "Q3")
     notebook.says("bench.session.status('alignment').state", "done")
     assert notebook.kernel("print(bench.session.alignment.offsets_px.tolist())") == offsets
-    assert notebook.kernel("print(bench.panel.title)") == "Quadrants"
+    notebook.says("bench.panel.title", "Quadrants")
     # until the cells run again, widgets of any kind speak to a kernel that is gone
     assert [one for one in notebook.problems if "Cannot send" not in one] == []
 
@@ -105,7 +108,7 @@ def test_two_workbenches_in_one_notebook(notebook, experiment):
     page.wait_for_function(
         "() => [...document.querySelectorAll('.cw-view')].every((one) => one.dataset.limits)"
     )
-    notebook.idle()
+    notebook.idle("bench", "other")
     first, second = (notebook.masked(n) for n in (0, 1))
     pictures = [notebook.drawn("maximum", n) for n in (0, 1)]
     slider = maximum_slider(page, 1)

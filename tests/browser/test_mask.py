@@ -20,10 +20,11 @@ ROW, COLUMN = 500, 300  # of the picture compared, in the assembled detector
 @pytest.fixture
 def page(notebook, experiment):
     """The mask panel in a large window; `first` is the mask's recipe as it was."""
-    prepare = "bench.session.compute_images(); bench.session.wait(60); first = bench.recipe.mask"
+    prepare = "bench.session.compute_images(); bench.session.wait(); first = bench.recipe.mask"
     page = notebook.workbench(experiment, "mask.ipynb", prepare, width=1600, height=1500)
     notebook.step(2)
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    notebook.idle()
     return page
 
 
@@ -52,7 +53,7 @@ def picture_is_the_mask(page, notebook):
     """Show 1 detector pixel per screen pixel and compare with the kernel's mask."""
     notebook.kernel("bench.view.tiles = 'mask'")
     size = page.evaluate(PICTURE)
-    if size is None or notebook.kernel("bench.session.wait(30)"):
+    if size is None or notebook.kernel("bench.session.wait()"):
         return False
     window = [ROW, COLUMN, ROW + size["height"], COLUMN + size["width"]]
     made = notebook.kernel(
@@ -106,6 +107,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     tool("Mask or unmask single pixels")
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
     eventually(kinds, "rectangle circle line polygon pixels")
+    notebook.idle()
     assert notebook.box(canvas) == box  # nothing that is drawn moves the picture away
 
     # ---- by its outline, by its rim, away -----------------------------------------------------
@@ -122,20 +124,26 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     assert said(f"{circle}.centre_mm") == moved
     page.keyboard.press("Delete")
     eventually(kinds, "rectangle line polygon pixels")
+    notebook.idle()
 
     # ---- the table ---------------------------------------------------------------------------
     row = page.locator(".cw-layers tbody tr:not(.cw-rule)")
     eventually(row.count, 4)
     name = row.nth(1).get_by_role("textbox")
-    name.fill("arm of the beam stop")
-    name.press("Enter")
-    eventually(lambda: said("bench.recipe.mask.layers[1].name"), "arm of the beam stop")
+
+    def rename():  # the table may be made anew between the two
+        name.fill("arm of the beam stop")
+        name.press("Enter")
+
+    renamed = "bench.recipe.mask.layers[1].name"
+    eventually(lambda: said(renamed), "arm of the beam stop", act=rename)
     row.nth(2).get_by_role("combobox").select_option("exclude")
     eventually(lambda: "keeps" in row.nth(2).inner_text(), what="the count that a layer keeps")
     notebook.screenshot("mask-layers")
     compare()
     row.nth(3).get_by_title(re.compile("Apply this layer earlier")).click()
     eventually(kinds, "rectangle line pixels polygon")
+    notebook.idle()
     row.nth(0).get_by_role("checkbox").click()
     eventually(lambda: said("bench.recipe.mask.layers[0].on"), "False")
 
@@ -167,5 +175,5 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
             every=0.2,
         )
     compare()
-    assert notebook.kernel("bench.session.wait(30)") == ""
+    assert notebook.kernel("bench.session.wait()") == ""
     assert notebook.problems == []

@@ -35,12 +35,16 @@ def test_calibration_by_mouse(notebook, experiment):
     assert value > 300
     notebook.says("bench.recipe.mask.thresholds.maxproj_min", str(value))
     notebook.idle()
-    assert notebook.masked() > before
-    assert notebook.drawn() != drawn
+    masked = int(notebook.kernel("print(bench.session.mask.masked)"))
+    assert masked > before
+    notebook.until(lambda: notebook.masked() == masked, what="the count of the mask")
+    notebook.until(lambda: notebook.drawn() != drawn, what="another picture")
     assert float(slider.input_value()) == value
-    limits = page.locator(".cw-view").get_attribute("data-limits")
-    assert float(limits.split()[2]) == value
-    assert int(notebook.kernel("print(bench.session.mask.masked)")) == notebook.masked()
+    view = page.locator(".cw-view")
+    notebook.until(
+        lambda: float(view.get_attribute("data-limits").split()[2]) == value,
+        what="a picture of this limit",
+    )
     notebook.screenshot("3-mask")
 
     page.wait_for_timeout(1000 * MERGE_SECONDS)  # sooner, both moves are one step to undo
@@ -53,7 +57,7 @@ def test_calibration_by_mouse(notebook, experiment):
     page.get_by_role("button", name="↶ Undo").click()
     notebook.until(lambda: notebook.masked() == before, what="the count of before")
     notebook.until(lambda: notebook.drawn() == drawn, what="the picture of before")
-    assert float(slider.input_value()) == 300
+    notebook.until(lambda: float(slider.input_value()) == 300, what="the slider as before")
 
     notebook.step(3)
     page.get_by_role("button", name="Find offsets").click()
@@ -100,7 +104,7 @@ def test_calibration_by_mouse(notebook, experiment):
     notebook.wait_text(".cw-panel", "6 frames written")
     notebook.wait_text(".cw-panel", str(experiment[1].parent / "out/frames-r0074"))
     notebook.screenshot("7-frames")
-    assert notebook.kernel("bench.session.wait(30)") == ""
+    assert notebook.kernel("bench.session.wait()") == ""
     assert notebook.problems == []
 
 
@@ -168,7 +172,7 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     notebook.says("[layer.kind for layer in bench.recipe.mask.layers]", "['circle']")
     notebook.idle()
     assert int(notebook.kernel("print(int(bench.session.mask.good.sum()))")) < good
-    assert notebook.drawn() != whole
+    notebook.until(lambda: notebook.drawn() != whole, what="a circle in the picture")
     assert canvas.bounding_box() == box  # the page does not scroll away under the mouse
     notebook.point_at(x + 3, y, "MASKED: layer 1 “drawn circle”")
     for button, text in (("↶ Undo", "ADU · good"), ("↷ Redo", "MASKED: layer 1 “drawn circle”")):
@@ -179,7 +183,7 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     canvas.focus()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    assert page.locator(".cw-help").is_visible()
+    page.locator(".cw-help").wait_for()
     page.keyboard.press("?")
     page.keyboard.press("s")
     notebook.says("bench.view.arrangement", "stack")
@@ -190,11 +194,11 @@ def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     notebook.says("bench.view.colormap", "cividis")
 
     page.reload(wait_until="domcontentloaded")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
     notebook.wait_connected()
     assert notebook.kernel("bench.show()") is not None
     notebook.run_all()
-    page.wait_for_selector(".cw-steps button", timeout=90_000)
+    page.wait_for_selector(".cw-steps button")
     assert notebook.problems == []
 
 
@@ -230,7 +234,7 @@ def test_panels_fit_the_page(notebook, experiment, width, theme):
     notebook.theme(theme)
     for number, name in enumerate(("run", "mask", "quadrants", "geometry", "frames"), 1):
         notebook.step(number)
-        notebook.still()
+        notebook.idle()
         notebook.screenshot(f"{theme.split()[1].lower()}-{width}-{name}")
         out = page.evaluate(
             """() => {
@@ -241,11 +245,11 @@ def test_panels_fit_the_page(notebook, experiment, width, theme):
                 .map((one) => one.outerHTML.slice(0, 120));
             }"""
         )
-        assert out == []
+        assert out == [], name
         cut = page.evaluate(
             """() => [...document.querySelectorAll(".cw-app button, .cw-app .widget-label")]
                 .filter((one) => one.offsetParent && one.scrollWidth > one.clientWidth + 1)
                 .map((one) => one.innerText)"""
         )
-        assert cut == []
+        assert cut == [], name
     assert notebook.problems == []

@@ -179,6 +179,7 @@ def without_locks(request, monkeypatch):
         raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(files.fcntl, "lockf", lockf)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 600)  # a busy machine
 
 
 def test_without_locks_processes_and_threads_deploy_one_after_the_other(store, without_locks):

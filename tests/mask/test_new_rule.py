@@ -85,9 +85,9 @@ assert "maximum of the bright runs ≤" in str(shown.html if hasattr(shown, "htm
 session = Session(Recipe(mask=recipe.mask))
 kinds = zip(("average", "stddev", "maximum"), (average, stddev, maximum), strict=True)
 session.use_images(ImageSet(**{kind: DetectorImage(data, kind=kind) for kind, data in kinds}))
-session.wait(60)
+session.wait(300)
 panel = MaskPanel(session)
-session.wait(60)
+session.wait(300)
 control = panel.limits["maxproj_max"]
 assert (control.label, control.value, control.step) == ("Maximum ≤", 15000.0, 10.0)
 assert control.drives[1] == "maxproj_max"
@@ -96,7 +96,7 @@ assert panel.view.limit_rules[-1] == {
     "rule": "maximum_high", "image": "maximum", "sign": ">", "limit": "maxproj_max", "unit": "ADU",
 }
 control.value = 20000.0
-session.wait(60)
+session.wait(300)
 assert session.recipe.mask.thresholds.maxproj_max == 20000.0
 assert session.mask.masked == 0
 assert control.note.startswith("Removes 0 pixels")

@@ -125,7 +125,7 @@ def test_a_session_takes_the_size_from_the_configuration_before_anything_is_aver
     of_run = Experiment(name="cxitest", address=ADDRESS, dark=74, xtc_dir=str(tmp_path))
     session = Session(Recipe(experiment=of_run))
     panel = QuadrantsPanel(session)
-    assert session.jobs.look.wait(30)
+    assert session.jobs.look.wait(300)
     assert session.detector is JUNGFRAU_4M
     assert panel.title == "Modules"
     assert [row.name for row in panel.rows] == [f"M{module}" for module in range(8)]
@@ -133,7 +133,7 @@ def test_a_session_takes_the_size_from_the_configuration_before_anything_is_aver
     assert panel.title == "Sides"
     assert [row.name for row in panel.rows] == ["SIDE0", "SIDE1"]
     session.change("experiment.dark", 75)  # such a run is not there
-    assert session.jobs.look.wait(30)
+    assert session.jobs.look.wait(300)
     assert session.detector is JUNGFRAU_05M
     session.change("experiment.address", "CxiDs1.0:Cspad.0")
     assert panel.title == "Quadrants"
@@ -205,7 +205,7 @@ def test_dark_runs_of_the_three_ranges_give_the_constants_that_psana_reads(tmp_p
     )
     session = Session(Recipe(experiment=of_run, output=Output(folder=str(tmp_path / "out"))))
     session.compute_images()
-    session.wait(60)
+    session.wait(300)
     plan = session.constants.plan(session.store.open(), 30)
     assert "gain range g1 of run 11 (12 events); g0, g2 as deployed before" in plan.facts[0]
     np.testing.assert_array_equal(plan.dark.pedestals[[0, 2]], read["pedestals"][[0, 2]])

@@ -17,7 +17,7 @@ def session(experiment, tmp_path):
     recipe = recipe.changed("output.folder", str(tmp_path / "out"))
     made = Session(recipe.changed("experiment.bright", (74,)))
     made.compute_images()
-    made.wait(120)
+    made.wait(300)
     return made
 
 

@@ -38,7 +38,7 @@ def test_frames_are_planned_written_and_the_same_by_the_command_in_the_log(sessi
     assert session.status("frames").state == State.NOT_STARTED
 
     session.write_frames()
-    session.wait(120)
+    session.wait(300)
     written = session.frames.written
     assert written.count == 2
     assert session.status("frames").state == State.DONE
@@ -57,20 +57,20 @@ def test_frames_are_planned_written_and_the_same_by_the_command_in_the_log(sessi
 
     session.write_frames()
     with pytest.raises(WorkbenchError, match="exists already"):
-        session.wait(120)
+        session.wait(300)
     assert session.status("frames").state == State.FAILED
 
 
 def test_peaks_of_all_events_tell_the_hits_at_any_higher_threshold(session):
     session.change("frames.corrections", Corrections.none())  # hot pixels are peaks
     session.count_peaks()
-    session.wait(120)
+    session.wait(300)
     survey = session.frames.survey
     assert survey.complete
     assert survey.indices.tolist() == [0, 1]
     counts = [survey.counts(threshold) for threshold in (300.0, 1000.0)]
     session.write_frames()
-    session.wait(120)
+    session.wait(300)
     assert [row.peaks for row in session.frames.written.rows] == counts[0].tolist()
     assert (counts[0] > 0).all()
     assert (counts[1] <= counts[0]).all()
@@ -85,7 +85,7 @@ def test_peaks_of_all_events_tell_the_hits_at_any_higher_threshold(session):
 def test_a_threshold_that_keeps_nothing_is_a_warning(session):
     session.change("frames", FrameSettings(hits=Hits(10**5), events=Events(limit=2)))
     session.write_frames()
-    session.wait(120)
+    session.wait(300)
     assert session.frames.written.count == 0
     assert "No event has 100000 peaks" in session.frames.written.warnings[0]
     assert session.results.shown_state("frames") == State.WARNING

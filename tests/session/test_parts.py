@@ -100,11 +100,11 @@ def test_the_error_of_a_step_is_kept_with_what_it_was_made_with(jobs):
 
     jobs.start("images", fail, lambda step: (step, 1), jobs.slow)
     with pytest.raises(WorkbenchError):
-        jobs.wait(60)
+        jobs.wait(300)
     failure = jobs.failures["images"]
     assert (failure.key, failure.message) == (("images", 1), "No runs.")
     jobs.start("images", lambda task, key: None, lambda step: (step, 2), jobs.slow)
-    jobs.wait(60)
+    jobs.wait(300)
     assert not jobs.failures
 
 
@@ -114,15 +114,15 @@ def test_progress_is_that_of_the_long_work_while_it_runs(jobs):
     def work(task, key):
         task.update(3, 12, "run 74")
         started.set()
-        release.wait(60)
+        release.wait(300)
 
     jobs.start("images", work, lambda step: (), jobs.slow)
-    assert started.wait(60)
+    assert started.wait(300)
     jobs.start("mask", lambda task, key: None, lambda step: (), jobs.quick)
-    assert jobs.quick.wait(60)
+    assert jobs.quick.wait(300)
     assert (jobs.progress.step, jobs.progress.done, jobs.progress.total) == ("images", 3, 12)
     release.set()
-    jobs.wait(60)
+    jobs.wait(300)
     assert jobs.progress is None
 
 
@@ -133,6 +133,6 @@ def test_a_cancelled_step_is_no_failure(jobs):
         raise Cancelled("Stopped.")
 
     jobs.start("images", work, lambda step: (), jobs.slow)
-    jobs.wait(60)
+    jobs.wait(300)
     assert not jobs.failures
     assert not jobs.running

@@ -34,7 +34,7 @@ def test_the_mask_follows_the_images_by_itself(session, image_set):
 def test_a_changed_threshold_gives_the_mask_of_that_threshold(session, image_set):
     for value in range(300, 900, 7):
         session.change("mask.thresholds.maxproj_min", float(value))
-    session.wait(60)
+    session.wait(300)
     expected = build_mask(
         session.recipe.mask, image_set.average, image_set.stddev, image_set.maximum
     )
@@ -45,14 +45,14 @@ def test_a_changed_threshold_gives_the_mask_of_that_threshold(session, image_set
 
 def test_changing_the_mask_makes_the_alignment_stale_and_undo_makes_it_good_again(session):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     assert session.status("alignment").state == State.DONE
     session.change("mask.thresholds.maxproj_min", 500.0)
-    session.wait(60)
+    session.wait(300)
     assert session.status("mask").state == State.DONE
     assert session.status("alignment").state == State.STALE
     session.undo()
-    session.wait(60)
+    session.wait(300)
     assert session.status("alignment").state == State.DONE
 
 
@@ -65,14 +65,14 @@ def test_a_change_taken_back_while_its_mask_is_being_made_leaves_the_mask_of_bef
 
     session.subscribe("counts", take_back)
     session.change("mask.thresholds.maxproj_min", 500.0)
-    session.wait(60)
+    session.wait(300)
     assert session.status("mask").state == State.DONE
     assert np.array_equal(session.mask.good, before)
 
 
 def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offsets):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     assert np.abs(session.alignment.offsets_px - offsets).max() < 0.5
     x, y = session.alignment.quadrants[2].offset_px
     session.nudge(2, 0.1, -0.2)
@@ -95,7 +95,7 @@ def test_alignment_finds_the_offsets_and_a_nudge_is_in_the_recipe(session, offse
 
 def test_a_quadrant_kept_in_place_by_the_search_is_used_if_a_person_says_so(session):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     doubted = session.results.search_result.with_accepted(1, False)
     lost = dataclasses.replace(doubted.quadrants[2], verdict="not determined", accepted=False)
     quadrants = (*doubted.quadrants[:2], lost, doubted.quadrants[3])
@@ -118,13 +118,13 @@ def test_layers_are_added_replaced_moved_and_removed(session):
     good = int(session.mask.good.sum())
     session.add_layer(layers.UnbondedLayer(name="a"))
     session.add_layer(layers.WideLayer(name="b"))
-    session.wait(60)
+    session.wait(300)
     assert int(session.mask.good.sum()) < good
     session.move_layer(1, -1)
     assert [layer.name for layer in session.recipe.mask.layers] == ["b", "a"]
     session.set_layer(0, None)
     session.set_layer(0, layers.UnbondedLayer(name="a", on=False))
-    session.wait(60)
+    session.wait(300)
     assert int(session.mask.good.sum()) == good
     with pytest.raises(WorkbenchError, match="no layer"):
         session.set_layer(5, None)
@@ -134,7 +134,7 @@ def test_an_error_in_the_work_is_the_status_of_its_step():
     session = Session(Recipe())
     session.compute_images()
     with pytest.raises(RecipeError):
-        session.wait(60)
+        session.wait(300)
     status = session.status("images")
     assert status.state == State.FAILED
     assert "experiment" in status.message
@@ -146,7 +146,7 @@ def test_work_before_its_input_says_what_to_do_first():
     session = Session()
     session.compute_alignment()
     with pytest.raises(WorkbenchError, match="average a bright run"):
-        session.wait(60)
+        session.wait(300)
     with pytest.raises(WorkbenchError, match="first"):
         session.nudge(0, 0.1, 0)
     with pytest.raises(WorkbenchError, match="first"):
@@ -157,7 +157,7 @@ def test_work_before_its_input_says_what_to_do_first():
 
 def test_a_stale_alignment_is_not_deployed(session):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     session.change("alignment.range_px", 15)
     with pytest.raises(WorkbenchError, match="alignment step is not up to date"):
         session.store.plan()
@@ -183,15 +183,15 @@ def test_a_listener_that_fails_is_logged_and_the_others_are_told(session):
     session.change("mask.border", 1)
     assert told == [1]
     with pytest.raises(ValueError, match="broken listener"):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_sliders_stay_alive_while_long_work_runs(session):
     done = threading.Event()
-    session.do_slowly("long", lambda: done.wait(120))
+    session.do_slowly("long", lambda: done.wait(300))
     session.change("mask.thresholds.maxproj_min", 450.0)
     try:
-        assert session.jobs.quick.wait(60)
+        assert session.jobs.quick.wait(300)
         assert session.status("mask").state == State.DONE
         assert session.jobs.slow.busy
     finally:
@@ -201,10 +201,10 @@ def test_sliders_stay_alive_while_long_work_runs(session):
 def key_changes(session, path, value):
     """States after a change, and after it is undone."""
     session.change(path, value)
-    session.wait(60)
+    session.wait(300)
     found = states(session)
     session.undo()
-    session.wait(60)
+    session.wait(300)
     assert states(session) == [State.DONE] * 3 + [State.NOT_STARTED]
     return found
 
@@ -214,7 +214,7 @@ DONE, STALE, NOTHING = State.DONE, State.STALE, State.NOT_STARTED
 
 def test_each_input_marks_what_depends_on_it_and_nothing_else(session):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     circle = layers.CircleLayer(name="a", radius_mm=20.0)
     masked = [DONE, DONE, STALE, NOTHING]  # the mask follows by itself
     for path, value, expected in (
@@ -240,28 +240,28 @@ def test_each_input_marks_what_depends_on_it_and_nothing_else(session):
 def test_offsets_found_on_images_out_of_date_are_out_of_date(session):
     session.change("events.skip", 1)
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     assert session.alignment is not None
     assert states(session)[:3] == [STALE] * 3
 
 
 def test_offsets_asked_for_at_once_wait_for_the_mask(session, image_set):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     quick = Session(session.recipe)
     quick.use_images(image_set)
     quick.compute_alignment()
-    quick.wait(120)
+    quick.wait(300)
     assert np.array_equal(quick.alignment.offsets_px, session.alignment.offsets_px)
 
 
 def test_a_new_name_for_a_layer_changes_no_pixel_and_no_alignment(session):
     session.add_layer(layers.CircleLayer(name="a", radius_mm=20.0))
-    session.wait(60)
+    session.wait(300)
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     session.set_layer(0, layers.CircleLayer(name="b", radius_mm=20.0))
-    session.wait(60)
+    session.wait(300)
     assert states(session)[:3] == [DONE] * 3
     assert any(one.name == "b" for one in session.mask.removals) or "b" in str(session.mask.counts)
     session.set_layer(0, layers.CircleLayer(name="b", radius_mm=21.0))

@@ -26,9 +26,9 @@ def test_masks_alignments_and_averages_one_after_the_other(sample, session):
     def work(values):
         for value in values:
             session.change("mask.thresholds.maxproj_min", float(value))
-            session.wait(60)
+            session.wait(300)
         session.compute_alignment()
-        session.wait(120)
+        session.wait(300)
         run = open_run("cxim1416", 74, xtc_dir=sample.xtc_dir)
         average_run(run, Corrections(pedestal=False, common_mode=False))
 

@@ -18,7 +18,7 @@ def bench(image_set, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = Workbench()
     made.session.use_images(image_set)
-    made.session.wait(60)
+    made.session.wait(300)
     return made
 
 
@@ -81,7 +81,7 @@ def test_an_error_in_a_callback_stands_once_in_the_panel_and_in_the_log(bench, m
     bench.drawer.selected_index = 0
     assert "Traceback" in bench.log.value
     with pytest.raises(ZeroDivisionError):
-        bench.session.wait(60)
+        bench.session.wait(300)
 
 
 def test_saving_tells_what_was_written(bench, tmp_path):
@@ -97,7 +97,7 @@ def test_saving_before_there_are_results_says_what_to_do(tmp_path, monkeypatch):
     bench.save_button.click()
     assert "average the runs first" in bench.quadrants.message.value
     with pytest.raises(WorkbenchError):
-        bench.session.wait(60)
+        bench.session.wait(300)
 
 
 def test_the_recipe_drawer_shows_what_a_script_runs(bench):
@@ -112,7 +112,7 @@ def test_a_mask_nobody_looked_at_is_shown_as_a_default(bench):
     bench.open(bench.run)
     assert "2 Mask – looked at" in bench.steps[1].description
     bench.session.change("mask.border", 1)
-    bench.session.wait(60)
+    bench.session.wait(300)
     assert "2 Mask – done" in bench.steps[1].description
 
 
@@ -138,7 +138,7 @@ def test_the_page_says_what_to_do_next_and_leads_there(bench):
     assert bench.panel is bench.quadrants, "the step before is not finished"
     assert "First finish this step" in bench.quadrants.message.value
     with pytest.raises(WorkbenchError):
-        bench.session.wait(60)
+        bench.session.wait(300)
 
 
 def test_every_state_of_every_step_has_its_advice(bench):
@@ -191,7 +191,7 @@ def report(bench, monkeypatch, tmp_path):
     def write(recipe, folder=None, progress=None):
         progress.update(3, 12, "Mask")
         started.set()
-        assert go_on.wait(30)
+        assert go_on.wait(300)
         return ReportFiles(page.with_suffix(".ipynb"), page, notes=("No PDF.",))
 
     monkeypatch.setattr("workbench.report.write_report", write)
@@ -205,13 +205,13 @@ def test_a_report_shows_its_stages_and_at_the_end_a_link(bench, report, monkeypa
         lambda: [{"root_dir": str(tmp_path), "base_url": "/lab/"}],
     )
     bench.report_button.click()
-    assert started.wait(30)
+    assert started.wait(300)
     assert bench.report_button.disabled
     assert "being written" in bench.report_button.tooltip
     assert "Report: Mask (3 of 12)" in bench.status.value
     assert bench.report_link.layout.display == "none"
     go_on.set()
-    bench.session.wait(60)
+    bench.session.wait(300)
     assert not bench.report_button.disabled
     assert 'href="/lab/files/a_report.html"' in bench.report_link.value
     assert "Open report" in bench.report_link.value
@@ -225,7 +225,7 @@ def test_a_report_that_fails_says_so_and_can_be_tried_again(bench, monkeypatch):
     monkeypatch.setattr("workbench.report.write_report", write)
     bench.report_button.click()
     with pytest.raises(WorkbenchError):
-        bench.session.wait(60)
+        bench.session.wait(300)
     assert "cannot be written" in bench.panel.message.value
     assert not bench.report_button.disabled
 
@@ -241,7 +241,7 @@ def test_show_displays_the_page_before_the_last_time_is_brought_back(monkeypatch
     order, displayed = [], threading.Event()
 
     def restore(self):
-        assert displayed.wait(30)
+        assert displayed.wait(300)
         order.append("restored")
 
     monkeypatch.setattr(Workbench, "_restore", restore)
@@ -251,5 +251,5 @@ def test_show_displays_the_page_before_the_last_time_is_brought_back(monkeypatch
     bench = Workbench()
     bench.show()
     assert order[0] == "shown"
-    assert bench.session.jobs.look.wait(30)
+    assert bench.session.jobs.look.wait(300)
     assert order == ["shown", "restored"]

@@ -38,7 +38,7 @@ def spots(monkeypatch):
     monkeypatch.setattr(pipeline, "read_event", read)
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -71,7 +71,7 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     assert session.recipe.frames.hits.min_peaks == 15
     panel.min_peaks.box.value = 0
     panel.count.click()
-    session.wait(120)
+    session.wait(300)
     until(lambda: "2 frames of 2 events" in panel.planned.value)
     assert not panel.browser.next_hit.disabled
     panel.min_peaks.box.value = 1000
@@ -84,10 +84,10 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     panel.browser.next_hit.click()
     assert "There is no hit after event 1." in panel.message.value
     with pytest.raises(Exception, match="no hit after"):
-        session.wait(60)
+        session.wait(300)
 
     panel.write.click()
-    session.wait(120)
+    session.wait(300)
     assert "2 frames written" in panel.result.value
     assert "frames: 2 frames of 2 events: " in bench.status.value
     assert "5 Frames – done" in bench.steps[4].description
@@ -104,14 +104,14 @@ def test_an_event_that_comes_after_its_panel_was_left_is_not_shown(bench, monkey
     def set_image(name, values):
         real(name, values)
         arrived.set()
-        left.wait(30)
+        left.wait(300)
 
     monkeypatch.setattr(bench.view, "set_image", set_image)
     bench.frames.browser.step(1)
-    assert arrived.wait(30)
+    assert arrived.wait(300)
     bench.open(bench.mask)
     left.set()
-    session.wait(30)
+    session.wait(300)
     assert bench.view.tiles == "side by side"
     assert bench.view.event == ""
 

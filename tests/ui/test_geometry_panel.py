@@ -19,7 +19,7 @@ MOVES = np.array([[7.0, -4.0], [0, 0], [0, 0], [0, 0]])
 
 def write(panel):
     """Wait for the checks, confirm what they say, and write."""
-    panel.session.jobs.quick.wait(60)
+    panel.session.jobs.quick.wait(300)
     panel.confirm.value = True
     panel.deploy.click()
 
@@ -28,7 +28,7 @@ def write(panel):
 def store(session, tmp_path):
     session.change("experiment.calib_dir", str(tmp_path))
     session.use_images(session.images)
-    session.wait(60)
+    session.wait(300)
     made = GeometryStore(tmp_path, session.recipe.experiment.address)
     made.deploy(session.images.geometry, comment="first")
     return made
@@ -49,7 +49,7 @@ def test_the_time_line_tells_each_turn_of_a_version(session, store):
 
 def test_lists_to_compare_lead_from_what_psana_reads_to_what_is_new(session, store):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     panel = GeometryPanel(session)
     assert (panel.older.value, panel.newer.value) == (0, "corrected")
     panel.plan.click()
@@ -65,7 +65,7 @@ def test_a_plain_file_is_compared_before_it_is_a_version(session, tmp_path):
     session.change("experiment.calib_dir", str(tmp_path))
     session.use_images(session.images)
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     store = GeometryStore(tmp_path, session.recipe.experiment.address)
     store.folder.mkdir(parents=True)
     session.images.geometry.write(store.link)
@@ -73,7 +73,7 @@ def test_a_plain_file_is_compared_before_it_is_a_version(session, tmp_path):
     assert "No versions yet" in panel.versions.value
     assert (panel.older.value, panel.newer.value) == ("present", "corrected")
     panel.compare.click()
-    session.wait(60)
+    session.wait(300)
     assert [name in panel.diff.value for name in ("Q0", "Q1", "Q2", "Q3")] == [True] * 4
 
 
@@ -97,7 +97,7 @@ def test_comparing_two_versions_gives_table_arrows_and_blink(session, store):
     before = panel.view._messages["assembled"][0]
     panel.older.value, panel.newer.value = 0, 1
     panel.compare.click()
-    session.wait(60)
+    session.wait(300)
     assert "-7.000, +4.000" in panel.diff.value  # origin = present - offset
     assert "Q0" in panel.diff.value
     assert "Q1" not in panel.diff.value
@@ -115,13 +115,13 @@ def test_comparing_two_versions_gives_table_arrows_and_blink(session, store):
 def test_leaving_the_panel_ends_the_comparison(session, store):
     store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="moved")
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     panel = GeometryPanel(session)
     corrected = panel.view._messages["corrected"][1][0].tobytes()
     panel.older.value, panel.newer.value = 0, 1
     panel.compare.click()
     panel.leave()
-    session.wait(60)
+    session.wait(300)
     assert panel.comparison.layout.display == "none"
     assert panel.view._messages["corrected"][1][0].tobytes() == corrected
 
@@ -149,7 +149,7 @@ def test_blinking_geometries_share_a_frame():
 
 def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(session, store):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     panel = GeometryPanel(session)
     panel.plan.click()
     store.deploy(Geometry.ideal().move_quadrants(MOVES), comment="of a colleague")
@@ -160,7 +160,7 @@ def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(ses
     assert panel.preview_box.layout.display == "none"
     assert "of a colleague" in panel.versions.value
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
     panel.plan.click()
     write(panel)
     assert store.current().number == 2
@@ -168,7 +168,7 @@ def test_a_deployment_is_refused_if_somebody_else_deployed_since_the_preview(ses
 
 def test_the_last_step_is_done_while_psana_reads_the_corrected_geometry(session, store):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     assert session.status("geometry").state == State.NOT_STARTED
     version = session.deploy("aligned")
     assert session.status("geometry").state == State.DONE
@@ -182,7 +182,7 @@ def test_the_last_step_is_done_while_psana_reads_the_corrected_geometry(session,
     tomorrow = Session(session.recipe)
     tomorrow.use_images(session.images)
     tomorrow.compute_alignment()
-    tomorrow.wait(120)
+    tomorrow.wait(300)
     assert tomorrow.status("geometry").state == State.DONE
 
 
@@ -190,7 +190,7 @@ def test_the_last_step_is_done_while_psana_reads_the_corrected_geometry(session,
 def aligned(session, store):
     """Geometry panel with offsets to deploy."""
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     return GeometryPanel(session)
 
 
@@ -214,7 +214,7 @@ def judged(monkeypatch, level, *reasons):
 def test_nothing_is_deployed_before_the_checks_are_seen(aligned, store, monkeypatch):
     judged(monkeypatch, "good")
     session, block = aligned.session, threading.Event()
-    session.later("held", lambda: block.wait(30))
+    session.later("held", lambda: block.wait(300))
     aligned.plan.click()
     assert "being made" in aligned.verdict_text.value
     assert aligned.deploy.disabled
@@ -222,20 +222,20 @@ def test_nothing_is_deployed_before_the_checks_are_seen(aligned, store, monkeypa
     assert "still being made" in aligned.message.value
     assert len(store.history()) == 1
     block.set()
-    session.jobs.quick.wait(60)
+    session.jobs.quick.wait(300)
     assert "can be trusted" in aligned.verdict_text.value
     assert "pixels masked: 2 %" in aligned.verdict_text.value
     assert aligned.confirm.layout.display == "none"
     assert not aligned.deploy.disabled
     with pytest.raises(WorkbenchError, match="still being made"):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_a_comment_is_asked_for_and_says_what_was_done(aligned, store, monkeypatch):
     judged(monkeypatch, "good")
     aligned.session.overrule(2, (1.0, 2.0))
     aligned.plan.click()
-    aligned.session.jobs.quick.wait(60)
+    aligned.session.jobs.quick.wait(300)
     assert aligned.comment.value == "aligned on images on file, 1 offset set by hand"
     aligned.comment.value = " "
     assert aligned.deploy.disabled
@@ -248,7 +248,7 @@ def test_a_comment_is_asked_for_and_says_what_was_done(aligned, store, monkeypat
 def test_an_untrusted_calibration_needs_a_confirmation_that_names_it(aligned, store, monkeypatch):
     judged(monkeypatch, "poor", "The rings are no sharper.")
     aligned.plan.click()
-    aligned.session.jobs.quick.wait(60)
+    aligned.session.jobs.quick.wait(300)
     assert "The rings are no sharper." in aligned.verdict_text.value
     assert aligned.confirm.description == ("Deploy although: Do not use this calibration as it is.")
     assert aligned.deploy.disabled
@@ -267,11 +267,11 @@ def test_checks_that_cannot_be_made_speak_against_deploying(aligned, monkeypatch
 
     monkeypatch.setattr("workbench.report.verdict.judge", broken)
     aligned.plan.click()
-    aligned.session.jobs.quick.wait(60)
+    aligned.session.jobs.quick.wait(300)
     assert "could not be made" in aligned.verdict_text.value
     assert aligned.deploy.disabled
     with pytest.raises(ValueError, match="no profile"):
-        aligned.session.wait(60)
+        aligned.session.wait(300)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_with_advice(aligned, store, monkeypatch):
@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be_written_is_refused_with_advice(aligned, store, 
         assert "ask the instrument group" in aligned.message.value
         assert aligned.preview_box.layout.display == "none"
     with pytest.raises(WorkbenchError, match="may not write"):
-        aligned.session.wait(60)
+        aligned.session.wait(300)
 
     aligned.refresh.click()
     assert aligned.plan.disabled
@@ -338,7 +338,7 @@ def test_going_back_is_refused_if_somebody_else_changed_the_store_meanwhile(sess
     assert "somebody else" in panel.message.value
     assert store.current().number == 2
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_parts_of_a_geometry_have_the_names_of_the_panels():
@@ -361,7 +361,7 @@ def test_constants_are_written_only_as_previewed_and_with_a_comment(session, sto
     constants.write.click()
     assert "Write a comment first" in panel.message.value
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
     constants.last.value = "80"  # the preview is no longer what would be written
     assert constants.previewed is None
     constants.plan.click()
@@ -371,4 +371,4 @@ def test_constants_are_written_only_as_previewed_and_with_a_comment(session, sto
     constants.plan.click()
     assert "is deployed already" in panel.message.value
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)

@@ -31,14 +31,14 @@ def test_messages_of_the_browser_are_worked_off_by_the_worker_in_their_order():
     worker, log = Worker("test", Log()), []
     live = LiveFigure(lambda key, act: worker.submit(key, lambda task: act()), 200)
     live.draw(histogram)
-    worker.wait(30)
+    worker.wait(300)
     for name in ("button_press_event", "button_release_event"):
         live.canvas.mpl_connect(name, lambda event: log.append(event.name))
     mouse = {"x": 30, "y": 40, "button": 0, "modifiers": []}
     send(live, type="button_press", buttons=1, **mouse)
     send(live, type="button_release", buttons=0, **mouse)
     send(live, type="draw")
-    worker.wait(30)
+    worker.wait(300)
     assert log == ["button_press_event", "button_release_event"]
 
 

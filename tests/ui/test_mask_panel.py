@@ -24,7 +24,7 @@ from workbench.ui.widgets.limit_control import BINS, LimitControl
 @pytest.fixture
 def panel(session):
     made = MaskPanel(session)
-    session.wait(60)
+    session.wait(300)
     return made
 
 
@@ -32,12 +32,12 @@ def add(panel, *kinds):
     for kind in kinds:
         panel.layers.kind.value = kind
         panel.layers.add.click()
-    panel.session.wait(60)
+    panel.session.wait(300)
 
 
 def say(panel, act, layer, value=None):
     panel.layers.table._handle_custom_msg({"act": act, "layer": layer, "value": value}, [])
-    panel.session.wait(60)
+    panel.session.wait(300)
 
 
 def row(panel, name):
@@ -89,7 +89,7 @@ def test_a_mask_file_becomes_a_layer(panel, session, tmp_path):
     assert panel.layers.path.layout.display == ""
     panel.layers.path.value = str(tmp_path / "old.npy")
     panel.layers.add.click()
-    session.wait(60)
+    session.wait(300)
     assert not session.mask.good[3].any()
     assert row(panel, "old.npy")["total"] == 185 * 388
 
@@ -165,15 +165,15 @@ def test_low_gain_has_limits_of_its_own(session, image_set):
     low[:3] = True
     session.use_images(dataclasses.replace(image_set, low_gain=low))
     panel = MaskPanel(session)
-    session.wait(60)
+    session.wait(300)
     assert panel.low.widget.layout.display == "none"
     panel.two_gains.value = True
-    session.wait(60)
+    session.wait(300)
     assert panel.low.widget.layout.display == ""
     assert panel.low.controls["maxproj_min"].pixels == 3 * 185 * 388
     assert panel.high.controls["maxproj_min"].pixels == 29 * 185 * 388
     panel.low.controls["maxproj_min"].value = 5000.0
-    session.wait(60)
+    session.wait(300)
     assert session.recipe.mask.low_gain.maxproj_min == 5000
     assert session.recipe.mask.thresholds.maxproj_min == 300
     assert not session.mask.good[:3].any()
@@ -183,7 +183,7 @@ def test_low_gain_has_limits_of_its_own(session, image_set):
     panel.show_suggestions()
     assert len(panel.suggestions.children) == 6
     panel.two_gains.value = False
-    session.wait(60)
+    session.wait(300)
     assert session.recipe.mask.low_gain is None
     assert session.mask.good[:3].any()
 
@@ -194,7 +194,7 @@ def test_without_a_gain_map_low_gain_is_refused(panel, session):
     assert not panel.two_gains.value
     assert session.recipe.mask.low_gain is None
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_a_refused_limit_is_told_and_not_shown(panel, session):
@@ -203,7 +203,7 @@ def test_a_refused_limit_is_told_and_not_shown(panel, session):
     assert panel.limits["avg_max"].value == 2000.0
     assert session.recipe.mask.thresholds.avg_max == 2000.0
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_each_limit_says_what_it_removes_and_how_sensitive_it_is(panel, session):
@@ -234,7 +234,7 @@ def test_the_curve_over_a_histogram_counts_pixels(masks):
 def test_the_curves_are_drawn_when_they_are_opened(panel, session):
     assert panel.curves.figure.axes == []
     panel.details.selected_index = 0
-    session.wait(60)
+    session.wait(300)
     titles = [axes.get_title().split("\n")[0] for axes in panel.curves.figure.axes]
     assert titles[:3] == ["average", "standard deviation", "maximum"]
 
@@ -243,7 +243,7 @@ def test_a_history_needs_runs_and_a_pixel(panel, session):
     panel.details.selected_index = HISTORY
     assert "Click a pixel" in panel.history.text.value
     panel.view._received(None, {"type": "pick", "flat": 4000}, None)
-    session.wait(60)
+    session.wait(300)
     assert "Image files hold no events" in panel.history.text.value
 
 
@@ -264,14 +264,14 @@ def test_a_picked_pixel_is_explained_and_follows_the_mask(panel, session):
     assert panel.picked.value.endswith("good</div>")
     add(panel, "quadrant, sensor or ASIC")
     panel.layers.form.controls["parts"].value = "Q0S5"
-    session.wait(60)
+    session.wait(300)
     assert "masked: layer 1 “quadrant, sensor or ASIC”" in panel.picked.value
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_mask_is_saved_in_any_format(panel, session, tmp_path, name):
     session.change("output.folder", str(tmp_path))
-    session.wait(60)
+    session.wait(300)
     panel.file.value = "mask.txt" if "psana" in name else "mask.edf"
     panel.format.value = name
     panel.save.click()
@@ -283,13 +283,13 @@ def test_the_mask_is_saved_in_any_format(panel, session, tmp_path, name):
 
 def test_a_file_of_no_known_kind_is_refused(panel, session, tmp_path):
     session.change("output.folder", str(tmp_path))
-    session.wait(60)
+    session.wait(300)
     panel.file.value = "mask.what"
     panel.save.click()
     assert "ending" in panel.message.value
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_other_images_make_another_mask_with_the_same_layers(panel, session, image_set):
@@ -298,7 +298,7 @@ def test_other_images_make_another_mask_with_the_same_layers(panel, session, ima
     before = session.mask.good
     moved = image_set.geometry.move_quadrants(np.full((4, 2), 30.0))
     session.use_images(dataclasses.replace(image_set, geometry=moved))
-    session.wait(60)
+    session.wait(300)
     (layer,) = session.recipe.mask.layers
     assert isinstance(layer, layers.CircleLayer)
     assert not np.array_equal(session.mask.good, before)
@@ -336,9 +336,9 @@ IMPLAUSIBLE = {
 def test_what_is_implausible_is_seen_in_the_panel(panel, session, image_set, words):
     assert words not in panel.warnings.value
     session.use_images(dataclasses.replace(image_set, **IMPLAUSIBLE[words](image_set)))
-    session.wait(60)
+    session.wait(300)
     assert "cw-warning" in panel.warnings.value
     assert words in panel.warnings.value
     session.use_images(image_set)
-    session.wait(60)
+    session.wait(300)
     assert words not in panel.warnings.value

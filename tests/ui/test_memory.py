@@ -29,7 +29,7 @@ def test_many_masks_leave_no_figures_and_no_memory_behind(image_set):
     bench = Workbench()
     session = bench.session
     session.use_images(image_set)
-    session.wait(60)
+    session.wait(300)
     bench.open(bench.mask)
     made = []
     session.subscribe("mask", lambda: made.append(int(session.mask.good.sum())))
@@ -37,7 +37,7 @@ def test_many_masks_leave_no_figures_and_no_memory_behind(image_set):
     def recompute(values):
         for value in values:
             session.change("mask.thresholds.maxproj_min", float(value))
-            session.wait(60)
+            session.wait(300)
 
     recompute(range(200, 400, 20))  # caches fill, once
     memory, drawn, opened = resident_mb(), figures(), len(matplotlib.pyplot.get_fignums())
@@ -59,7 +59,7 @@ def test_a_closed_workbench_leaves_nothing_behind(image_set, monkeypatch):
         bench.session.use_images(image_set)
         for panel in bench.panels:
             bench.open(panel)
-        bench.session.wait(60)
+        bench.session.wait(300)
         bench.close()
         return weakref.ref(bench), weakref.ref(bench.session)
 
@@ -67,7 +67,7 @@ def test_a_closed_workbench_leaves_nothing_behind(image_set, monkeypatch):
     memory = resident_mb()
     for _ in range(4):
         left += used()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while any(one() is not None for one in left) and time.monotonic() < until:
         time.sleep(0.1)
         gc.collect()

@@ -22,14 +22,14 @@ from workbench.ui.widgets.limit_control import nice
 @pytest.fixture
 def mask_panel(session):
     panel = MaskPanel(session)
-    session.wait(60)
+    session.wait(300)
     return panel
 
 
 def test_moving_a_limit_changes_recipe_counts_and_mask(mask_panel, session):
     before = mask_panel.counts.value
     mask_panel.limits["maxproj_min"].value = 520.0
-    session.wait(60)
+    session.wait(300)
     assert session.recipe.mask.thresholds.maxproj_min == 520
     assert mask_panel.counts.value != before
     number = f"{session.mask.masked:,}".replace(",", "\u202f")
@@ -41,7 +41,7 @@ def test_a_refused_limit_is_told_beside_the_controls(mask_panel, session):
     assert "avg_max" in mask_panel.message.value
     assert session.recipe.mask.thresholds.avg_max == 2000
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
     mask_panel.limits["avg_max"].value = 1500.0
     assert mask_panel.message.value == ""
 
@@ -114,7 +114,7 @@ def test_a_and_b_change_places(mask_panel, session):
 def test_the_view_can_blink_between_a_and_b(mask_panel, session, image_set):
     mask_panel.keep.click()
     mask_panel.limits["maxproj_min"].value = 600.0
-    session.wait(60)
+    session.wait(300)
 
     def other():
         _, buffers = mask_panel.view._messages["other"]
@@ -123,7 +123,7 @@ def test_the_view_can_blink_between_a_and_b(mask_panel, session, image_set):
     masked_b, masked_a = other(), session.mask.masked
     assert masked_b == session.results.mask_of(mask_panel._b).masked < masked_a
     mask_panel.swap.click()
-    session.wait(60)
+    session.wait(300)
     assert (other(), session.mask.masked) == (masked_a, masked_b)
 
 
@@ -143,7 +143,7 @@ def test_a_drawn_circle_masks_what_is_inside(mask_panel, session):
     mask_panel.view._handle_custom_msg(
         {"type": "shape", "kind": "circle", "points": [[20, 20], [30, 20]]}, []
     )
-    session.wait(60)
+    session.wait(300)
     xy = session.images.geometry.pixel_positions_um()[..., :2] / 1000
     inside = np.hypot(xy[..., 0] - 20, xy[..., 1] - 20) < 9.9
     assert not session.mask.good[inside].any()
@@ -155,7 +155,7 @@ def test_a_clicked_pixel_is_masked_and_unmasked(mask_panel, session):
     flat = 3 * 185 * 388 + 100 * 388 + 50
     for expected in (False, True):
         mask_panel.view._handle_custom_msg({"type": "pixel", "flat": flat}, [])
-        session.wait(60)
+        session.wait(300)
         assert session.mask.good[3, 100, 50] == expected
 
 
@@ -163,7 +163,7 @@ def test_the_mask_is_written(mask_panel, session, tmp_path):
     from workbench.mask import read_mask
 
     session.change("output.folder", str(tmp_path))
-    session.wait(60)
+    session.wait(300)
     mask_panel.save.click()
     assert np.array_equal(read_mask(tmp_path / "mask.pickle").good, session.mask.good)
 
@@ -172,7 +172,7 @@ def test_the_mask_is_written(mask_panel, session, tmp_path):
 def quadrants(session):
     panel = QuadrantsPanel(session)
     panel.find.click()
-    session.wait(120)
+    session.wait(300)
     return panel
 
 
@@ -182,11 +182,11 @@ def test_offsets_are_found_shown_nudged_and_put_back(quadrants, session, offsets
     assert len(quadrants.maps.maps) == 4
     found = quadrants.rows[1].x.value
     quadrants.rows[1].x.value = found + 0.1
-    session.wait(60)
+    session.wait(300)
     assert session.alignment.quadrants[1].verdict == "overruled"
     assert "overruled" in quadrants.rows[1].text.value
     quadrants.rows[1].reset.click()
-    session.wait(60)
+    session.wait(300)
     assert quadrants.rows[1].x.value == pytest.approx(found, abs=1e-3)
     assert session.alignment.quadrants[1].verdict != "overruled"
 
@@ -194,24 +194,24 @@ def test_offsets_are_found_shown_nudged_and_put_back(quadrants, session, offsets
 def test_a_click_in_a_map_overrules_and_keys_nudge(quadrants, session):
     quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])
     quadrants.maps._handle_custom_msg({"type": "nudge", "quadrant": 0, "x": 0.1, "y": 0.0}, [])
-    session.wait(60)
+    session.wait(300)
     assert session.alignment.quadrants[0].offset_px == pytest.approx([5.1, -2.0])
     assert quadrants.view.group_offsets_px[0] == pytest.approx([5.1, -2.0])
 
 
 def test_a_quadrant_can_be_left_in_place(quadrants, session):
     quadrants.rows[3].accepted.value = False
-    session.wait(60)
+    session.wait(300)
     assert session.alignment.applied_px[3].tolist() == [0, 0]
 
 
 def test_offsets_older_than_the_mask_are_said_to_be(quadrants, session):
     assert quadrants.stale.value == ""
     session.change("mask.thresholds.stddev_max", 4.5)
-    session.wait(60)
+    session.wait(300)
     assert "changed since" in quadrants.stale.value
     quadrants.find.click()
-    session.wait(120)
+    session.wait(300)
     assert quadrants.stale.value == ""
 
 
@@ -228,7 +228,7 @@ def test_a_refused_setting_is_not_left_beside_offsets_found_without_it(quadrants
     assert "range_px is 500" in quadrants.message.value
     quadrants.find.click()
     assert control.value == session.recipe.alignment.range_px
-    session.wait(120)
+    session.wait(300)
 
 
 def test_a_refused_offset_is_told_and_not_left_in_its_control(quadrants, session):
@@ -238,7 +238,7 @@ def test_a_refused_offset_is_told_and_not_left_in_its_control(quadrants, session
     assert "below 10000 pixels" in quadrants.message.value
     assert control.value == found
     with pytest.raises(WorkbenchError, match="below 10000"):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
@@ -246,7 +246,7 @@ def test_dragging_in_a_map_is_one_step_of_undo(quadrants, session):
     quadrants.maps._handle_custom_msg({"type": "set", "quadrant": 0, "x": 5.0, "y": -2.0}, [])
     for x in (4.9, 4.8, 4.7):
         quadrants.maps._handle_custom_msg({"type": "move", "quadrant": 0, "x": x, "y": -2.0}, [])
-    session.wait(60)
+    session.wait(300)
     assert session.alignment.offsets_px[0] == pytest.approx([4.7, -2.0])
     assert quadrants.view.group_offsets_px[0] == pytest.approx([4.7, -2.0])
     session.undo()
@@ -257,7 +257,7 @@ def test_the_correlation_where_a_person_put_the_offset_is_told(quadrants, sessio
     one = session.alignment.quadrants[0]
     assert "of" not in quadrants.maps.maps[0]["title"]
     session.overrule(0, (float(one.trials_px[1]), float(one.trials_px[2])))
-    session.wait(60)
+    session.wait(300)
     told = f"CC {one.map[1, 2]:.4f} of {one.cc:.4f}"
     assert told in quadrants.maps.maps[0]["title"]
     assert told in quadrants.rows[0].text.value
@@ -270,15 +270,15 @@ def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
     weak = dataclasses.replace(images.bright_average, data=noise)
     session.use_images(dataclasses.replace(images, bright_average=weak))
     panel.find.click()
-    session.wait(120)
+    session.wait(300)
     assert {one.verdict for one in session.alignment.quadrants} == {"not determined"}
     assert panel.rows[0].accepted.disabled, "there is no offset to use"
     assert panel.brighter.layout.display == ""
     panel.details.selected_index = RANKING
-    session.wait(120)
+    session.wait(300)
     assert panel.ranking.value.index("maximum of") < panel.ranking.value.index("average of")
     panel.brighter.click()
-    session.wait(120)
+    session.wait(300)
     assert session.recipe.alignment.image == "maximum"
     assert {one.verdict for one in session.alignment.quadrants} == {"good"}
     assert panel.brighter.layout.display == "none"
@@ -288,7 +288,7 @@ def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
 def test_how_well_offsets_are_known_can_be_zoomed_into(quadrants, session):
     for part, live in ((UNCERTAINTY, quadrants.uncertainty), (RESIDUALS, quadrants.residuals)):
         quadrants.details.selected_index = part
-        session.wait(60)
+        session.wait(300)
         assert quadrants.unrefined.value == ""
         assert live.figure.axes
     residuals, held_out = quadrants.residuals.figure.axes[0], session.alignment.refinement.held_out
@@ -300,7 +300,7 @@ def test_how_well_offsets_are_known_can_be_zoomed_into(quadrants, session):
     assert f"{held_out.residual_px[module, ring]:+.3f}".replace("-", "−") in reading
     session.change("alignment", dataclasses.replace(session.recipe.alignment, refine="none"))
     session.compute_alignment()
-    session.wait(60)
+    session.wait(300)
     assert "Only the joint refinement" in quadrants.unrefined.value
     assert quadrants.residuals.widget.layout.display == "none"
 
@@ -318,7 +318,7 @@ def test_before_and_after_without_offsets_says_what_to_do(session):
     panel.after.click()
     assert "Find the offsets first" in panel.message.value
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
@@ -326,7 +326,7 @@ def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
     session.use_images(dataclasses.replace(image_set, halves={"average": (half, half)}))
     panel = QuadrantsPanel(session)
     panel.find.click()
-    session.wait(120)
+    session.wait(300)
     assert "two halves of the events differ by 0.00 px" in panel.rows[0].text.value
     assert panel.form.controls["halves"].options == ("none", "odd-even", "first-last")
 
@@ -344,7 +344,7 @@ def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_pa
     session.change("experiment.calib_dir", str(tmp_path))
     session.use_images(session.images)
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     store = GeometryStore(tmp_path, session.recipe.experiment.address)
     store.deploy(session.images.geometry, comment="first")
     panel = GeometryPanel(session)
@@ -352,10 +352,10 @@ def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_pa
     assert "0-end.data.v1" in panel.plan_text.value
     assert panel.preview_box.layout.display == ""
     assert [version.number for version in store.history()] == [0]
-    session.wait(60)  # for the checks
+    session.wait(300)  # for the checks
     panel.comment.value, panel.confirm.value = "aligned", True
     panel.deploy.click()
-    session.wait(60)
+    session.wait(300)
     assert [version.number for version in store.history()] == [0, 1]
     assert store.current().number == 1
     assert store.current().comment == "aligned"
@@ -363,7 +363,7 @@ def test_deploy_shows_before_it_writes_and_rolls_back(quadrants, session, tmp_pa
     assert "aligned" in panel.versions.value
     panel.older.value, panel.newer.value = 1, 0
     panel.compare.click()
-    session.wait(60)
+    session.wait(300)
     assert "Q0" in panel.diff.value
     panel.make_current[0].click()
     panel.deploy.click()
@@ -376,16 +376,16 @@ def test_deploying_without_offsets_says_what_to_do(session):
     panel.plan.click()
     assert "find the offsets first" in panel.message.value
     with pytest.raises(WorkbenchError):
-        session.wait(60)
+        session.wait(300)
 
 
 @pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])
 def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_set):
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     panel = kind(session)
     bundle = panel._repr_mimebundle_()
-    session.wait(60)
+    session.wait(300)
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert panel.title in bundle["text/plain"]
@@ -396,9 +396,9 @@ def test_executed_without_a_browser_there_are_text_and_pictures_and_no_dead_widg
 ):
     monkeypatch.setattr(static_page, "nobody_looks", lambda: True)
     session.compute_alignment()
-    session.wait(120)
+    session.wait(300)
     bundle = QuadrantsPanel(session)._repr_mimebundle_()
-    session.wait(60)
+    session.wait(300)
     assert set(bundle) == {"text/plain", "text/html"}
     assert "Quadrants: done" in bundle["text/plain"]
     picture = re.search(

@@ -64,7 +64,7 @@ def test_a_shape_is_drawn_moved_and_removed_on_the_picture(session):
 
     def say(**message):
         view._handle_custom_msg(message, [])
-        session.wait(60)
+        session.wait(300)
         return session.recipe.mask.layers
 
     (line,) = say(type="shape", kind="line", points=[[0, 0], [0, 40]])
