@@ -16,9 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # a busy machine is no failure
-settings.register_profile(
-    "workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("workbench")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

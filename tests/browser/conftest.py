@@ -47,9 +47,9 @@ def free_port() -> int:
 
 
 class Lab:
-    """A JupyterLab server in a temporary folder."""
+    """A JupyterLab server in a temporary folder; `package` is where kernels find the workbench."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, package: Path = ROOT) -> None:
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir(parents=True)
@@ -65,7 +65,7 @@ class Lab:
         quiet.mkdir(parents=True)
         (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
         self.environment["PYTHONPATH"] = os.pathsep.join(
-            [str(ROOT), *filter(None, [self.environment.get("PYTHONPATH")])]
+            [str(package), *filter(None, [self.environment.get("PYTHONPATH")])]
         )
         for _ in range(5):  # another process may take a port that was free
             self.port = free_port()
@@ -135,6 +135,9 @@ class Notebook:
     def __init__(self, page, lab: Lab) -> None:
         self.page = page
         self.lab = lab
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(f"{error}\n{error.stack}"))
+        self._workbench = ""
 
     def open(self, name: str) -> "Notebook":
         # a workspace of its own: JupyterLab would bring the tabs of the test before back
@@ -186,8 +189,14 @@ class Notebook:
     ):
         """Write a notebook on the sample experiment and run it; gives the page.
 
-        Without the joint refinement offsets are found in a tenth of the time.
+        Without the joint refinement offsets are found in a tenth of the time. Where the notebook
+        is open, its cells run once more: page and kernel stay, the workbench is another one.
         """
+        if name == self._workbench:
+            self._close_workbench()
+            self.run_all()
+            self.page.wait_for_selector(".cw-steps button")
+            return self.page
         sample, calib = experiment
         beam_time = (
             f"dark=54, bright={{}}, psdm_dir={str(sample)!r}, calib_dir={str(calib)!r}, "
@@ -209,7 +218,21 @@ class Notebook:
         self.open(name).hide_sidebar()
         self.run_all()
         self.page.wait_for_selector(".cw-steps button")
+        self._workbench = name
         return self.page
+
+    def _close_workbench(self) -> None:
+        """Take it off the page, and what it remembers from the disk."""
+        self.page.mouse.up()
+        self.kernel(
+            "for one in (bench.session.jobs.slow, bench.session.jobs.quick,"
+            " bench.session.jobs.look): one.wait()\n"
+            "bench.close()"
+        )
+        self.command("notebook:clear-all-cell-outputs")
+        self.page.locator(".cw-app").wait_for(state="detached")
+        shutil.rmtree(self.lab.folder / "xdg_state_home" / "cspad-workbench", ignore_errors=True)
+        self.problems.clear()
 
     def until(self, reached, act=None, what: str = "", every: float = 1.0):
         """Wait for a state; `act`, which may be done twice, is repeated until it is reached.
@@ -368,12 +391,21 @@ def small_sample(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def experiment(small_sample, tmp_path):
-    """Its folder, and a copy of its calibration directory to deploy into."""
-    calib = tmp_path / "calib"
+def with_own_calib(small_sample, folder):
+    """The folder of the sample, and a copy of its calibration directory to deploy into."""
+    calib = folder / "calib"
     shutil.copytree(next(small_sample.glob("CXI/*/calib")), calib, symlinks=True)
     return small_sample, calib
+
+
+@pytest.fixture
+def experiment(small_sample, tmp_path):
+    return with_own_calib(small_sample, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def experiment_of_module(small_sample, tmp_path_factory):
+    return with_own_calib(small_sample, tmp_path_factory.mktemp("module"))
 
 
 @pytest.fixture(scope="session")
@@ -381,6 +413,19 @@ def lab(tmp_path_factory):
     server = Lab(tmp_path_factory.mktemp("lab"))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def lab_with(tmp_path):
+    """Start a server whose kernels find the workbench in a folder."""
+    with contextlib.ExitStack() as ends:
+
+        def start(package):
+            server = Lab(tmp_path / "lab", package)
+            ends.callback(server.stop)
+            return server
+
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -404,13 +449,22 @@ def context(browser):
     made.close()
 
 
-@pytest.fixture
-def notebook(context, lab):
-    page = context.new_page()
-    problems = []
-    page.on("pageerror", lambda error: problems.append(f"{error}\n{error.stack}"))
-    book = Notebook(page, lab)
-    book.problems = problems
+@contextlib.contextmanager
+def open_page(context, lab):
+    book = Notebook(context.new_page(), lab)
     yield book
     book.shut_down()
-    page.close()
+    book.page.close()
+
+
+@pytest.fixture
+def notebook(context, lab):
+    with open_page(context, lab) as book:
+        yield book
+
+
+@pytest.fixture(scope="module")
+def notebook_of_module(context, lab):
+    """One page and one kernel for the tests of a module, each with a workbench of its own."""
+    with open_page(context, lab) as book:
+        yield book

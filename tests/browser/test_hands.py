@@ -9,9 +9,15 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(notebook, experiment, request):
-    name = f"{request.node.name.split('[')[0]}.ipynb"
-    page = notebook.workbench(experiment, name, "bench.compute(); bench.open(bench.mask);")
+def notebook(notebook_of_module):
+    return notebook_of_module
+
+
+@pytest.fixture
+def page(notebook, experiment_of_module):
+    page = notebook.workbench(
+        experiment_of_module, "hands.ipynb", "bench.compute(); bench.open(bench.mask);"
+    )
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
     notebook.idle()
     yield page

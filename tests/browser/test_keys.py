@@ -35,9 +35,14 @@ KEYS = [
 
 
 @pytest.fixture
-def page(notebook, experiment):
+def notebook(notebook_of_module):
+    return notebook_of_module
+
+
+@pytest.fixture
+def page(notebook, experiment_of_module):
     page = notebook.workbench(
-        experiment, "keys.ipynb", "bench.compute(); bench.open(bench.mask);",
+        experiment_of_module, "keys.ipynb", "bench.compute(); bench.open(bench.mask);",
         cells=["bench.show();", "after = 'a cell below'"],
     )  # fmt: skip
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
