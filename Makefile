@@ -13,7 +13,8 @@ NPM := npm --prefix $(FRONTEND)
 # With COVERAGE=1 the Python tests also say which lines they reach (see `make coverage`).
 COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
 # Tests of a file stay in one process, so that its fixtures are made once. BLAS takes one core of two.
-UNIT := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(COVERED)
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+UNIT := $(PYTEST) --no-loadscope-reorder $(COVERED)
 
 .PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
   hooks docs film docs-version release bench clean
@@ -37,7 +38,7 @@ unit: $(VENV)/.test  ## run the tests without a browser
 	$(UNIT) -m "not browser and not slow"
 
 browser: $(VENV)/.test  ## run the tests that drive JupyterLab in Chromium
-	$(BIN)/python -m pytest -m "browser and not slow" tests/browser
+	$(PYTEST) -m "browser and not slow" tests/browser
 
 coverage: $(VENV)/.test  ## say which lines of the package the tests reach (after COVERAGE=1)
 	$(BIN)/coverage report --skip-covered --sort=cover

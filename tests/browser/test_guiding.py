@@ -35,7 +35,8 @@ def test_progress_names_the_run_and_a_report_its_stages_and_ends_in_a_link(noteb
     page.get_by_role("button", name="Compute averages").click()
     for number, run in ((54, "run 54, 1 of 2"), (74, "run 74, 2 of 2")):
         notebook.wait_text(".cw-panel", run)
-        notebook.wait_text(".cw-panel", " s left")
+        if number == 74:  # the rate is known
+            notebook.wait_text(".cw-panel", " s left")
         notebook.kernel(f"go_on[{number}].set()")
     notebook.says("bench.session.status('mask').state", "done")
 
