@@ -15,9 +15,8 @@ def notebook(notebook_of_module):
 
 @pytest.fixture
 def page(notebook, experiment_of_module):
-    page = notebook.workbench(
-        experiment_of_module, "hands.ipynb", "bench.compute(); bench.open(bench.mask);"
-    )
+    prepare = "bench.session.compute_images(); bench.session.wait(); bench.open(bench.mask);"
+    page = notebook.workbench(experiment_of_module, "hands.ipynb", prepare)
     page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
     notebook.idle()
     yield page
@@ -193,6 +192,7 @@ def test_a_limit_out_of_range_is_refused_in_its_field(notebook, page):
 
 
 def test_before_after_and_blink_keep_the_place_and_say_which_is_shown(notebook, page):
+    notebook.kernel("bench.compute()")
     notebook.step(3)
     title = page.locator(".cw-title").first
     notebook.until(lambda: title.inner_text() == "Maximum, after", what="the corrected picture")
