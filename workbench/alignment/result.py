@@ -283,6 +283,13 @@ class Alignment:
         return "" if self.calibrant is None else self.calibrant.line()
 
     @property
+    def method_text(self) -> str:
+        """The method in words of the detector, a clause."""
+        if self.method == "cctbx":
+            return "Method: as cspad.quadrants_cbf"
+        return f"Method: each {self.detector.group_word} turned about the beam, sub-pixel"
+
+    @property
     def determined(self) -> bool:
         """Whether every quadrant has an offset."""
         return all(quadrant.verdict != "not determined" for quadrant in self.quadrants)

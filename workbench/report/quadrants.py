@@ -36,7 +36,7 @@ def meaning(alignment: Alignment) -> Shown:
     detector = alignment.detector
     word = detector.group_word
     return sentence(
-        f"Method {alignment.method}; mean of the largest correlations {alignment.mean_cc:.4f}."
+        f"{alignment.method_text}; mean of the largest correlations {alignment.mean_cc:.4f}."
         f" The offset is where the {word} sees the centre of the rings in the deployed geometry,"
         f" in pixels of {detector.pixel_um:g} µm along psana x and y; the corrected geometry moves"
         f" the {word} by minus the offset. CC is the correlation of the {word} with itself, turned"

@@ -466,7 +466,7 @@ class QuadrantsPanel(Panel):
         line, word = alignment.calibrant_line, alignment.detector.group_word
         calibrated = note_text(line) if line else ""
         self.verdict.value = (
-            f"Method {alignment.method}; mean of the largest correlations "
+            f"{alignment.method_text}; mean of the largest correlations "
             f"<b>{alignment.mean_cc:.4f}</b>. An offset is the displacement of the ring centre in "
             f"pixels of lab x, y; the {word} is moved by minus the offset. "
             f"{calibrated}{warning_text(alignment.warnings)}"
