@@ -163,7 +163,7 @@ def test_modules_reordered_or_missing_are_refused(tmp_path, old, new, problem):
 
 
 def test_a_geometry_of_another_detector_is_refused(tmp_path):
-    with pytest.raises(WorkbenchError, match="the image is of an AGIPD-1M, its geometry"):
+    with pytest.raises(WorkbenchError, match="The image is of an AGIPD-1M, its geometry"):
         DetectorImage(FRAME, Geometry.ideal())
 
 

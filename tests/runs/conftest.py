@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
-# tests have no packages: the builder beside this file is loaded by hand
-_spec = importlib.util.spec_from_file_location(
-    "xtc_builder", Path(__file__).with_name("xtc_builder.py")
-)
-build = importlib.util.module_from_spec(_spec)
-sys.modules.setdefault("xtc_builder", build)
-_spec.loader.exec_module(build)
+
+def _load(name):
+    """Tests have no packages: the builders beside this file are loaded by hand."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+build = _load("xtc_builder")
+_load("jungfrau_builder")
 
 
 @pytest.fixture(autouse=True)

@@ -74,8 +74,8 @@ class DetectorImage:
         detector, data = recognise(self.data)
         if self.geometry is not None and self.geometry.detector is not detector:
             raise WorkbenchError(
-                f"the image is of {detector.a_name}, its geometry ({self.geometry.source}) of "
-                f"{self.geometry.detector.a_name}."
+                f"The image is of {detector.a_name}, its geometry ({self.geometry.source}) of "
+                f"{self.geometry.detector.a_name}; give or deploy a geometry of {detector.a_name}."
             )
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "detector", detector)
