@@ -317,17 +317,17 @@ def _corrected(word, mask, offset, factor):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _correct_four_by_bits(a, b, c, d, mask, offset, factor, out):  # type: ignore[no-untyped-def]
     # four events per pass: constants are loaded once for them
-    first, other, third, last = out[0], out[1], out[2], out[3]
-    zero, one, two, three = offset[0], offset[1], offset[2], offset[3]
-    by, by_one, by_two, by_three = factor[0], factor[1], factor[2], factor[3]
+    out_a, out_b, out_c, out_d = out[0], out[1], out[2], out[3]
+    offset_0, offset_1, offset_2, offset_3 = offset[0], offset[1], offset[2], offset[3]
+    factor_0, factor_1, factor_2, factor_3 = factor[0], factor[1], factor[2], factor[3]
     for i in range(a.size):
-        e, f, g, h = zero[i], one[i], two[i], three[i]
-        p, q, r, s = by[i], by_one[i], by_two[i], by_three[i]
+        e, f, g, h = offset_0[i], offset_1[i], offset_2[i], offset_3[i]
+        p, q, r, s = factor_0[i], factor_1[i], factor_2[i], factor_3[i]
         k, u, v, w = a[i], b[i], c[i], d[i]
-        first[i] = _corrected(k, mask, _by_bits(k, e, f, g, h), _by_bits(k, p, q, r, s))
-        other[i] = _corrected(u, mask, _by_bits(u, e, f, g, h), _by_bits(u, p, q, r, s))
-        third[i] = _corrected(v, mask, _by_bits(v, e, f, g, h), _by_bits(v, p, q, r, s))
-        last[i] = _corrected(w, mask, _by_bits(w, e, f, g, h), _by_bits(w, p, q, r, s))
+        out_a[i] = _corrected(k, mask, _by_bits(k, e, f, g, h), _by_bits(k, p, q, r, s))
+        out_b[i] = _corrected(u, mask, _by_bits(u, e, f, g, h), _by_bits(u, p, q, r, s))
+        out_c[i] = _corrected(v, mask, _by_bits(v, e, f, g, h), _by_bits(v, p, q, r, s))
+        out_d[i] = _corrected(w, mask, _by_bits(w, e, f, g, h), _by_bits(w, p, q, r, s))
 
 
 @njit(nogil=True, cache=True)
