@@ -35,7 +35,11 @@ DRAWN = """(c) => {
   return sum;
 }"""
 ALL_DRAWN = f"[...document.querySelectorAll('canvas[data-image]')].map({DRAWN})"
-TWO_FRAMES = "new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))"
+# a page that nobody sees draws no frames
+TWO_FRAMES = """new Promise((f) => {
+  setTimeout(f, 1000);
+  requestAnimationFrame(() => requestAnimationFrame(f));
+})"""
 PATIENCE = 240.0
 """Seconds until a state counts as never reached, also where the machine has other work to do."""
 
@@ -134,6 +138,7 @@ class Notebook:
 
     def __init__(self, page, lab: Lab) -> None:
         self.page = page
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.lab = lab
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(f"{error}\n{error.stack}"))
@@ -444,7 +449,6 @@ def browser(chromium):
 def context(browser):
     """One for all pages: JupyterLab's scripts are fetched and compiled once."""
     made = browser.new_context(viewport={"width": 1440, "height": 1000})
-    made.set_default_timeout(1000 * PATIENCE)
     yield made
     made.close()
 
