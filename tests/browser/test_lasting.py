@@ -165,3 +165,79 @@ def test_many_masks_cost_no_memory(notebook, experiment):
     assert heap_after - heap < 10, "MB of the page; an image is 9 MB"
     assert nodes_after - nodes < 500
     assert notebook.problems == []
+
+
+@pytest.mark.slow
+def test_two_browsers_on_one_kernel(notebook, experiment, browser, lab):
+    """What is done in one is seen in the other; neither draws or keeps more for it."""
+    prepare = (
+        "import gc, os, pathlib, threading\n"
+        "def used():\n"
+        "    gc.collect()\n"
+        "    pages = int(pathlib.Path('/proc/self/statm').read_text().split()[1])\n"
+        "    print(pages * os.sysconf('SC_PAGE_SIZE') // 1_000_000, threading.active_count())\n"
+        "bench.compute(); bench.open(bench.mask)\n"
+    )
+    notebook.workbench(experiment, "shared.ipynb", prepare)
+    notebook.idle()
+    notebook.command("docmanager:save")
+    notebook.until(lambda: notebook.page.evaluate(
+        "() => !window.jupyterapp.shell.currentWidget.context.model.dirty"
+    ), what="a notebook saved")  # fmt: skip
+    context = browser.new_context(viewport={"width": 1440, "height": 1150})
+    other = type(notebook)(context.new_page(), lab)
+    other.problems = []
+    other.page.on("pageerror", lambda error: other.problems.append(str(error)))
+    other.open("shared.ipynb").hide_sidebar()
+    books = (notebook, other)
+    for book in books:
+        book.until(maximum_slider(book.page).is_visible, what="the slider")
+        book.page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    assert notebook.kernel("print(os.getpid())") == other.kernel("print(os.getpid())")
+    counts = [book.masked() for book in books]
+    assert counts[0] == counts[1]
+    assert other.still() == notebook.still()
+
+    def move(book, key):
+        """Move the slider in one; both follow."""
+        before, drawn = book.masked(), [each.drawn() for each in books]
+        maximum_slider(book.page).focus()
+        book.page.keyboard.press(key)
+        book.until(lambda: book.masked() != before, what="another count")
+        book.idle()
+        value = book.kernel("print(bench.recipe.mask.thresholds.maxproj_min)")
+        for each, old in zip(books, drawn, strict=True):
+            each.until(lambda each=each: each.masked() == book.masked(), what="the same count")
+            each.until(
+                lambda each=each: float(maximum_slider(each.page).input_value()) == float(value),
+                what="the same value",
+            )
+            each.until(lambda each=each, old=old: each.drawn() != old, what="another picture")
+        assert other.still() == notebook.still()
+
+    move(notebook, "Shift+ArrowRight")
+    move(other, "Shift+ArrowRight")
+    memory, threads = map(int, notebook.kernel("used()").split())
+    for number in range(6):
+        move(books[number % 2], "Shift+ArrowRight" if number < 3 else "Shift+ArrowLeft")
+    after, threads_after = map(int, notebook.kernel("used()").split())
+    assert after - memory < 60, "MB of the kernel; a mask and its reasons are 11 MB"
+    assert threads_after <= threads + 1
+
+    other.step(3)
+    other.page.get_by_role("button", name="Find offsets").click()
+    for book in books:
+        book.wait_text(".cw-map-title", "Q3")
+    notebook.step(4)
+    notebook.page.get_by_role("button", name="Deploy…").click()
+    for book in books:
+        book.wait_text(".cw-plan", "0-end.data.v1")
+    other.confirm_and_write()
+    for book in books:
+        book.wait_text(".cw-versions", "v1, current")
+    link = next(experiment[1].rglob("geometry")) / "0-end.data"
+    assert link.readlink().name == "0-end.data.v1"
+    for number, book in enumerate(books):
+        book.screenshot(f"two-browsers-{number}")
+        assert book.problems == []
+    context.close()

@@ -24,7 +24,7 @@ class LimitControl(anywidget.AnyWidget):
     _esm = t.Unicode(bundle("limit_control.js")).tag(sync=True)
     _css = t.Unicode(bundle("limit_control.css")).tag(sync=True)
 
-    value = t.Float(0.0).tag(sync=True, echo_update=False)  # an echo would push the slider back
+    value = t.Float(0.0).tag(sync=True)
     min = t.Float(0.0).tag(sync=True)
     max = t.Float(1000.0, help="end of the slider").tag(sync=True)
     usual_max = t.Float(help="end of the slider that the image needs").tag(sync=True)

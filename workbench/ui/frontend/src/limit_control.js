@@ -74,6 +74,7 @@ function sender(model) {
       timer ||= setTimeout(send, Math.max(0, sent + SEND_EVERY - performance.now()));
     },
     drive: () => driven?.set(trait, model.get("value")),
+    waits: () => timer !== 0,
     end: () => {
       if (timer) send();
     },
@@ -83,11 +84,13 @@ function sender(model) {
 /** @param {{ model: Model<Traits>, el: HTMLElement }} place */
 function render({ model, el }) {
   const kernel = sender(model);
+  let own = model.get("value"); // last set here
   const round = (/** @type {number} */ value) => rounded(value, model.get("step"));
   const set = (/** @type {number} */ wanted) => {
     // an upper limit of 0 is none
     const value = Math.max(masks === "above" ? model.get("step") : 0, wanted);
     if (!Number.isFinite(value) || value === model.get("value")) return;
+    own = value;
     model.set("value", value);
     kernel.soon();
   };
@@ -318,6 +321,8 @@ function render({ model, el }) {
   // ---- following the model -------------------------------------------------------------------
   const traits = subscriptions(model);
   traits.when(["value"], () => {
+    // the kernel's answer, by which other pages follow, is older than what is still to be sent
+    if (kernel.waits() && model.get("value") !== own) model.set("value", own);
     kernel.drive();
     refuse("");
     if (!held && !slider.matches(":active")) fitAxis();
