@@ -196,7 +196,7 @@ def test_two_browsers_on_one_kernel(notebook, experiment, browser, lab):
     assert notebook.kernel("print(os.getpid())") == other.kernel("print(os.getpid())")
     counts = [book.masked() for book in books]
     assert counts[0] == counts[1]
-    assert other.still() == notebook.still()
+    other.until(lambda: other.still() == notebook.still(), what="the same pictures")
 
     def move(book, key):
         """Move the slider in one; both follow."""
@@ -213,7 +213,7 @@ def test_two_browsers_on_one_kernel(notebook, experiment, browser, lab):
                 what="the same value",
             )
             each.until(lambda each=each, old=old: each.drawn() != old, what="another picture")
-        assert other.still() == notebook.still()
+        other.until(lambda: other.still() == notebook.still(), what="the same pictures")
 
     move(notebook, "Shift+ArrowRight")
     move(other, "Shift+ArrowRight")
