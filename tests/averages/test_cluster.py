@@ -1,10 +1,12 @@
 """Averages on a Dask cluster: a real scheduler and workers on the loopback interface."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import cloudpickle
 import dask
@@ -168,6 +170,7 @@ def test_a_missing_scheduler_is_one_clear_error(run, monkeypatch, tmp_path):
 
 def test_workers_that_die_as_they_start_are_not_waited_for(run):
     with (
+        mock.patch.dict(os.environ),  # in which a nanny that fails leaves what it set
         dask.config.set({"distributed.nanny.pre-spawn-environ": {"PYTHONHOME": "/nowhere"}}),
         pytest.raises(WorkbenchError, match=r"1 workers of Dask do not start .*--runner threads"),
     ):
