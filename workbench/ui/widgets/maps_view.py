@@ -63,19 +63,14 @@ class MapsView(anywidget.AnyWidget):
 
 def places(detector: Detector, geometry: Geometry) -> list[tuple[int, int]]:
     """Row and column of each group, from 1, as drawn: x downwards, y to the right."""
-    positions = geometry.pixel_positions_um()[..., :2]
-    middles = np.array(
-        [
-            positions[group.modules.start : group.modules.stop].reshape(-1, 2).mean(axis=0)
-            for group in detector.groups
-        ]
-    )
-    down, across = middles.T
+    from workbench.alignment.degeneracies import middles_px
+
+    down, across = middles_px(geometry, detector).T
     order = np.argsort(down)
     # groups of one row are less than half a module above each other
-    half_um = 0.5 * min(detector.module_shape) * detector.pixel_um
+    half_px = 0.5 * min(detector.module_shape)
     row = np.empty(len(down), int)
-    row[order] = 1 + np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_um)
+    row[order] = 1 + np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_px)
     column = [
         1 + int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
     ]
