@@ -46,7 +46,6 @@ NUMBERS_OF_A_DETECTOR = re.compile(
     r"|\b0?\.?(109\.92|10992|274\.80?|2748)\b|SENS2X1"
 )
 NAMES_THAT_SAY_NOTHING = {"found", "one", "told"}
-ROOMS_TO_RENAME = {"averages", "runs"}
 HOLD_NUMBERS = ("detectors/", "runs/xtc/", "simulate/")
 
 
@@ -157,7 +156,6 @@ def test_names_say_what_they_hold_and_stay_the_same_on_import():
     wrong = {
         path.relative_to(PACKAGE).as_posix(): names
         for path in MODULES
-        if room_of(path) not in ROOMS_TO_RENAME
         for tree in [ast.parse(path.read_text())]
         if (names := names_bound(tree) & NAMES_THAT_SAY_NOTHING | own_names_changed(tree))
     }

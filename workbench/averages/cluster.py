@@ -235,10 +235,10 @@ def check_workers(client: Any) -> None:
         except Exception:
             return None
 
-    for worker, found in client.run(version).items():
-        if found != __version__:
+    for worker, installed in client.run(version).items():
+        if installed != __version__:
             raise WorkbenchError(
-                f"The worker {worker} has {'version ' + found if found else 'no version'} of "
+                f"The worker {worker} has {'version ' + installed if installed else 'no version'} of "
                 f"cspad-workbench; install version {__version__} where the workers run."
             )
 

@@ -85,8 +85,8 @@ class PsanaEvent:
         if pixels is None:
             return None, "no data of the detector"
         if pixels.shape != self._detector.shape:
-            found = " × ".join(map(str, pixels.shape))
-            return None, f"expected {self._detector.shape_text} pixels, found {found}"
+            shape = " × ".join(map(str, pixels.shape))
+            return None, f"expected {self._detector.shape_text} pixels, found {shape}"
         return pixels, ""
 
     @property
@@ -305,12 +305,12 @@ def open_psana(
 def find_files(folder: Path, run: int) -> list[Path]:
     """XTC2 files of a run in a folder, by stream and chunk."""
     pattern = re.compile(rf".+-r0*{run}-s(\d+)-c(\d+)\.xtc2", re.ASCII)
-    found = []
+    files = []
     for path in folder.glob("*.xtc2"):
         match = pattern.fullmatch(path.name)
         if match:
-            found.append((int(match[1]), int(match[2]), path))
-    return [path for _, _, path in sorted(found)]
+            files.append((int(match[1]), int(match[2]), path))
+    return [path for _, _, path in sorted(files)]
 
 
 def count_events(path: Path) -> int:

@@ -315,10 +315,10 @@ def read_datagrams(file: XtcFile) -> Iterator[Datagram]:
         fields = HEADER.unpack_from(window, offset - start)
         extent, contains = fields[9], fields[8]
         if extent < XTC.size or extent > MAX_DATAGRAM or (offset == 0 and not _plausible(fields)):
-            found = f"extent {extent}, type 0x{contains:08X}, {fields[0]} ns"
+            header = f"extent {extent}, type 0x{contains:08X}, {fields[0]} ns"
             raise FileFormatError(
                 file.path,
-                f"expected an XTC datagram (extent 20 to {MAX_DATAGRAM}), found {found}.",
+                f"expected an XTC datagram (extent 20 to {MAX_DATAGRAM}), found {header}.",
                 offset=offset,
                 hint="It is not an XTC file." if offset == 0 else "The file is damaged here.",
             )
