@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench import provenance
 from workbench.averages.cluster import Dask
@@ -23,6 +23,9 @@ from workbench.geometry import Geometry
 from workbench.progress import Progress
 from workbench.recipe import Corrections, Events
 from workbench.runs import EventSource, Run
+
+if TYPE_CHECKING:
+    from distributed.deploy import Cluster
 
 LEAST_WITHOUT = 1e-3
 """Share of the values without a gain range above which it is said."""
@@ -130,7 +133,7 @@ def find_runner(runner: object) -> Runner:
     if isinstance(runner, Threads | Dask) or hasattr(runner, "collect"):
         return cast(Runner, runner)
     if hasattr(runner, "scheduler_address") or hasattr(runner, "scheduler"):
-        return Dask(runner)
+        return Dask(cast("Cluster", runner))
     raise WorkbenchError(
         f"{runner!r} is no runner; use None, 'threads', 'dask', a scheduler's address "
         "(tcp://host:port) or its file (scheduler.json)."

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench import __version__
 from workbench.averages.collect import Collected, Job, Snapshot, available_cores, collect
@@ -28,6 +28,10 @@ from workbench.errors import WorkbenchError
 from workbench.files import parse_json
 from workbench.progress import Progress, Silent
 from workbench.runs import Event
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+    from distributed.deploy import Cluster
 
 LEAST_CHUNK, MOST_CHUNKS = 250, 64
 """A part costs as much as summing 200 events, to send and to merge: smaller chunks do not pay."""
@@ -51,7 +55,7 @@ class Dask:
     chunk_events : events per chunk; default by the number of events.
     """
 
-    cluster: Any = None
+    cluster: str | Client | Cluster | None = None
     workers: int | None = None
     chunk_events: int | None = None
 
@@ -125,7 +129,7 @@ class Dask:
         return f"Dask, {self.cluster if isinstance(self.cluster, str) else 'given cluster'}"
 
     @contextmanager
-    def connected(self) -> Iterator[Any]:
+    def connected(self) -> Iterator[Client]:
         """Give a ``distributed.Client`` of the cluster; a local one is started for it.
 
         Raises
@@ -220,7 +224,7 @@ def chunk_size(events: int | None) -> int:
     return max(LEAST_CHUNK, math.ceil((events or 0) / MOST_CHUNKS))
 
 
-def check_workers(client: Any) -> None:
+def check_workers(client: Client) -> None:
     """Refuse workers without this version of the workbench: they would fail again and again.
 
     Raises
@@ -237,8 +241,9 @@ def check_workers(client: Any) -> None:
 
     for worker, installed in client.run(version).items():
         if installed != __version__:
+            what = f"version {installed}" if installed else "no version"
             raise WorkbenchError(
-                f"The worker {worker} has {'version ' + installed if installed else 'no version'} of "
+                f"The worker {worker} has {what} of "
                 f"cspad-workbench; install version {__version__} where the workers run."
             )
 
@@ -258,7 +263,7 @@ def merge_two(first: Collected, second: Collected) -> Collected:
 class _Node:
     """A future part: a chunk, or two parts merged."""
 
-    future: Any
+    future: Future[Collected]
     events: int = 0
     children: tuple[_Node, ...] = ()
     done: bool = False
@@ -270,7 +275,7 @@ class _Tree:
     Chunks are merged by their number: two chunks, then two of these pairs, and so on.
     """
 
-    def __init__(self, client: Any, job: Job) -> None:
+    def __init__(self, client: Client, job: Job) -> None:
         self.client, self.job = client, job
         self.nodes: list[_Node] = []
         self.events = self.events_done = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class _Cbf:
     def add(self, frame: Frame) -> None:
         data, mask = frame.data, self._setting.mask
         if mask is not None:
-            masked: Any = np.nan if data.dtype.kind == "f" else UNDERLOAD - 1
+            masked = np.nan if data.dtype.kind == "f" else UNDERLOAD - 1
             data = np.where(mask.good, data, data.dtype.type(masked))
         image = DetectorImage(
             data,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +72,18 @@ class FrameFile(Protocol):
         ...
 
 
-OpenFile = Callable[[Path, Setting, bool], AbstractContextManager[FrameFile]]
-"""Opens a file to write (``path, setting, overwrite``); it appears when the context ends well."""
+class FormatModule(Protocol):
+    """A module of this package that writes a format.
+
+    It may also have ``write_beside(folder, base, setting, distance_mm, files, overwrite)``, which
+    writes what a program needs beside the frames and gives the paths.
+    """
+
+    def opened(
+        self, path: Path, setting: Setting, overwrite: bool
+    ) -> AbstractContextManager[FrameFile]:
+        """Open a file to write; it appears when the context ends well."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,9 +92,7 @@ class Format:
 
     Attributes
     ----------
-    module : of this package; has ``opened``, an `OpenFile`, and may have
-        ``write_beside(folder, base, setting, distance_mm, files, overwrite)``, which writes what a
-        program needs beside the frames and gives the paths.
+    module : name of the `FormatModule`.
     ending : of its files.
     single : True if each event is a file.
     text : for people.
@@ -96,9 +103,9 @@ class Format:
     single: bool
     text: str
 
-    def load(self) -> Any:
+    def load(self) -> FormatModule:
         """Module that writes the format."""
-        return import_module(f"workbench.frames.{self.module}")
+        return cast("FormatModule", import_module(f"workbench.frames.{self.module}"))
 
 
 FORMATS: dict[str, Format] = {

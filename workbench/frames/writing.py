@@ -9,13 +9,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from workbench.files import in_calibration_directory, parse_json, replacing
 from workbench.frames.formats import (
     COMPRESSIONS,
     Format,
+    FormatModule,
     Frame,
     FrameFile,
     Setting,
@@ -43,6 +44,9 @@ from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events, Hits
 from workbench.runs import Event, EventSource, Run
 
+if TYPE_CHECKING:
+    from distributed import Future as DaskFuture
+
 DISTANCE_SPREAD_MM = 0.05
 """Formats that hold one distance say so where the detector moved by more than this."""
 BATCH_EVENTS = 100
@@ -52,6 +56,7 @@ TABLE_SECONDS = 10.0
 FILE_EVENTS = 500
 """Events of an HDF5 file of a longer run, so that a stopped job can be gone on with."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -204,16 +209,15 @@ def write_frames(
         overwrite=overwrite or resume,
     )
     on_cluster = isinstance(chosen, Dask)
-    size = frames_per_file
+    size, expected = frames_per_file, Job(run, selection=selection).expected
     if size is None and kind.single and not on_cluster:
         size = BATCH_EVENTS
     elif size is None:
-        expected = Job(run, selection=selection).expected
         few = expected is not None and expected <= FILE_EVENTS
         size = None if few and not on_cluster else FILE_EVENTS
     before = _begin(job, selection, resume, overwrite)
     _ = job.corrector  # missing constants are told before anything is written
-    batches = _Batches(run, selection, size)
+    batches = _Batches(run, selection, size, expected)
     parts = (
         _on_cluster(job, batches, chosen, before, progress)
         if isinstance(chosen, Dask)
@@ -439,9 +443,11 @@ def _begin(
 class _Batches:
     """The selected events of a run in batches, each with its number; None if there is one only."""
 
-    def __init__(self, run: Run, selection: Events | None, size: int | None) -> None:
+    def __init__(
+        self, run: Run, selection: Events | None, size: int | None, expected: int | None
+    ) -> None:
         self._run, self._selection, self._size = run, selection, size
-        self.expected = Job(run, selection=selection).expected
+        self.expected = expected
 
     def __iter__(self) -> Iterator[tuple[int | None, Iterator[Event] | deque[Event]]]:
         events: Iterator[Event] = self._run.events(None, self._selection)
@@ -514,8 +520,8 @@ def _done_before(
 
 def in_order(
     pool: ThreadPoolExecutor,
-    function: Callable[[Any], Result],
-    items: Iterable[Any],
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
     ahead: int,
 ) -> Iterator[Result]:
     """Results in the order of the items, at most `ahead` of them computed beforehand."""
@@ -565,7 +571,7 @@ def _write_batch(
 def _write_together(
     job: _Job,
     kind: Format,
-    module: Any,
+    module: FormatModule,
     number: int | None,
     events: Iterable[Event],
     pool: ThreadPoolExecutor,
@@ -580,9 +586,7 @@ def _write_together(
         for row, frame in in_order(pool, job.frame, events, threads):
             if frame is not None:
                 if file is None:
-                    opening: AbstractContextManager[FrameFile] = module.opened(
-                        job.folder / name, job.setting, job.overwrite
-                    )
+                    opening = module.opened(job.folder / name, job.setting, job.overwrite)
                     file = stack.enter_context(opening)
                 file.add(frame)
                 row = dataclasses.replace(row, file=name, frame=frames)
@@ -600,7 +604,7 @@ def _on_cluster(
     progress: Progress,
 ) -> Iterator[list[FrameRow]]:
     """Let the workers of a cluster write the batches; they see the same files and folder."""
-    waiting: deque[tuple[Any, list[FrameRow]]] = deque()
+    waiting: deque[tuple[DaskFuture[list[FrameRow]] | None, list[FrameRow]]] = deque()
     done = 0
     with runner.connected() as client:
         import cloudpickle
@@ -635,7 +639,11 @@ def _on_cluster(
 
 
 def _result(
-    future: Any, progress: Progress, done: int, expected: int | None, folder: Path
+    future: DaskFuture[list[FrameRow]],
+    progress: Progress,
+    done: int,
+    expected: int | None,
+    folder: Path,
 ) -> list[FrameRow]:
     from distributed import TimeoutError as StillWorking
 

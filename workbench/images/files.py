@@ -204,7 +204,7 @@ def _of_smalldata(file: h5py.File, path: str, name: str) -> DetectorImage:
     return DetectorImage(image.data, kind=image.kind, name=name, provenance=provenance)
 
 
-def _find_dataset(file: Any, path: str, dataset: str) -> Any:
+def _find_dataset(file: h5py.File, path: str, dataset: str) -> h5py.Dataset:
     """Dataset asked for, or the only one in the file that is a detector image."""
     import h5py
 

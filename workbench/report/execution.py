@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import workbench
 from workbench import errors
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
+    from nbformat import NotebookNode
+    from papermill.exceptions import PapermillExecutionError
 
 TEMPLATES = files("workbench.report") / "templates"
 
@@ -29,7 +34,9 @@ def refuse_without_tools() -> None:
             )
 
 
-def execute(template: str, parameters: Mapping[str, Any], progress: Progress | None = None) -> Any:
+def execute(
+    template: str, parameters: Mapping[str, Any], progress: Progress | None = None
+) -> NotebookNode:
     """Execute a notebook of this package and give it back with its outputs.
 
     Parameters
@@ -40,7 +47,7 @@ def execute(template: str, parameters: Mapping[str, Any], progress: Progress | N
 
     Returns
     -------
-    nbformat.NotebookNode, without widget state.
+    The notebook, without widget state.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def execute(template: str, parameters: Mapping[str, Any], progress: Progress | N
     return _tidy(notebook)
 
 
-def own_kernel(folder: str) -> Any:
+def own_kernel(folder: str) -> AsyncKernelManager:
     """Kernel manager that starts this interpreter, whatever kernels are installed.
 
     The package is importable in the kernel from the same place as here; the kernel's sockets and
@@ -117,7 +124,7 @@ def own_kernel(folder: str) -> Any:
     )
 
 
-def _shut_down(kernel: Any) -> None:
+def _shut_down(kernel: AsyncKernelManager) -> None:
     from jupyter_core.utils import run_sync
 
     if kernel.has_kernel:
@@ -134,18 +141,18 @@ class _Watcher:
         self.title = "starting a kernel"
         progress.update(0, total, self.title)
 
-    def started(self, cell: Any, cell_index: int) -> None:
+    def started(self, cell: NotebookNode, cell_index: int) -> None:
         if self.progress.cancelled:
             raise Cancelled("The report was cancelled; nothing was written.")
         self.title = cell.metadata.get("title", self.title)
         self.progress.update(self.done, self.total, self.title)
 
-    def finished(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+    def finished(self, cell: NotebookNode, cell_index: int, execute_reply: object) -> None:
         self.done += 1
         self.progress.update(min(self.done, self.total), self.total, self.title)
 
 
-def _as_ours(error: Any, template: str) -> WorkbenchError:
+def _as_ours(error: PapermillExecutionError, template: str) -> WorkbenchError:
     """Give the error that a cell raised, in one sentence."""
     kind = getattr(errors, str(error.ename).rpartition(".")[2], None)
     sentence = str(error.evalue)
@@ -161,7 +168,7 @@ def _first_line(problem: object) -> str:
     return (str(problem).strip().splitlines() or [""])[0].rstrip(".")
 
 
-def _tidy(notebook: Any) -> Any:
+def _tidy(notebook: NotebookNode) -> NotebookNode:
     """Remove widget state and stray output on standard error; name a portable kernel."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = {

@@ -26,6 +26,7 @@ from workbench.numpy_files import MOST_EXPANDED, read_header, read_only_array
 from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
+    import h5py
     from fabio.fabioimage import FabioImage
 
 
@@ -40,6 +41,14 @@ class FrameImage(Protocol):
     def distance_mm(self) -> float | None: ...
     @property
     def wavelength_angstrom(self) -> float | None: ...
+
+
+class Stack(Protocol):
+    """One frame, or a stack of them along the first axis: an array, or a dataset of a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, place: int | tuple[()], /) -> NDArray[Any]: ...
 
 
 ReadCbf = Callable[[Path], FrameImage]
@@ -130,7 +139,7 @@ def count_frames(path: Path, dataset: str = "") -> int:
     return 1
 
 
-def _length(stack: Any) -> int:
+def _length(stack: Stack) -> int:
     return 1 if is_image(stack.shape) else int(stack.shape[0])
 
 
@@ -191,8 +200,8 @@ class _NpyStack:
             _fail(path, error)
         self.shape, self.dtype, self._by_columns, self._start = header
 
-    def __getitem__(self, place: Any) -> NDArray[Any]:
-        if place == () or self._by_columns:
+    def __getitem__(self, place: int | tuple[()], /) -> NDArray[Any]:
+        if isinstance(place, tuple) or self._by_columns:
             whole = self._read(0, math.prod(self.shape))
             result: NDArray[Any] = whole.reshape(
                 self.shape, order="F" if self._by_columns else "C"
@@ -309,7 +318,7 @@ def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
             yield Frame(_as_array(pixels))
 
 
-def _split(stack: Any, path: Path, wanted: Wanted) -> Iterator[Any]:
+def _split(stack: Stack, path: Path, wanted: Wanted) -> Iterator[NDArray[Any] | None]:
     """Single frames of an array or dataset: one frame, or a stack of them along the first axis.
 
     None stands for one that is not wanted.
@@ -362,7 +371,7 @@ def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
         _fail(path, error, hint)
 
 
-def _find_dataset(file: Any, path: Path, named: str) -> Any:
+def _find_dataset(file: h5py.File, path: Path, named: str) -> h5py.Dataset:
     import h5py
 
     if named:
@@ -370,7 +379,7 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
         if not isinstance(dataset, h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {named}.")
         return dataset
-    usable: list[Any] = []
+    usable: list[h5py.Dataset] = []
 
     for item in datasets(file):
         if item.dtype.kind not in "iuf" or os.path.basename(item.name) in _MASK_NAMES:
@@ -389,7 +398,9 @@ def _find_dataset(file: Any, path: Path, named: str) -> Any:
     )
 
 
-def _find_mask(dataset: Any, path: Path) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
+def _find_mask(
+    dataset: h5py.Dataset, path: Path
+) -> Callable[[int, NDArray[Any]], NDArray[Any]] | None:
     """Mask beside the data (CXI: 0 is good), for all frames or for each."""
     import h5py
 
@@ -419,7 +430,7 @@ def _find_mask(dataset: Any, path: Path) -> Callable[[int, NDArray[Any]], NDArra
 class _Tells:
     """Beam line values that LCLS's HDF5 files (Cheetah, psana) hold beside the frames."""
 
-    def __init__(self, file: Any, dataset: Any) -> None:
+    def __init__(self, file: h5py.File, dataset: h5py.Dataset) -> None:
         count = dataset.shape[0]
 
         def column(*paths: str) -> NDArray[Any] | None:

@@ -16,14 +16,14 @@ import copy
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from struct import Struct
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,38 @@ _CONFIGURE, _EVENT = 2, 12
 _XTC_BYTES = 12
 _GAIN_BITS = 0b11100
 """Bits of an ePix10ka pixel's configuration that choose its gain: g, ga and the ASIC's trbit."""
+
+
+class OfPsana(Protocol):
+    """An event as psana gives it."""
+
+    timestamp: int
+
+
+class Pixels(Protocol):
+    """Interface of psana to the pixels of a detector."""
+
+    _uniqueid: str
+
+    def raw(self, event: OfPsana, /) -> NDArray[np.uint16] | None: ...
+
+
+class DetectorOfPsana(Protocol):
+    """A detector as psana gives it."""
+
+    raw: Pixels
+
+
+class RunOfPsana(Protocol):
+    """A run as psana gives it."""
+
+    expt: str
+    runnum: int
+    detinfo: Mapping[tuple[str, str], object]
+    workbench_source: object
+
+    def events(self) -> Iterator[OfPsana]: ...
+    def Detector(self, name: str, /) -> DetectorOfPsana: ...
 
 
 class PsanaEvent:
@@ -137,13 +169,6 @@ class PsanaEvent:
         return f"<Event {self.index}, {self.seconds}.{self.nanoseconds:09d} s>"
 
 
-class _Opened(NamedTuple):
-    """A run of psana and the interface of its detector."""
-
-    run: Any
-    raw: Any
-
-
 class PsanaRun:
     """An LCLS-II run; made by `open_psana`. See `workbench.runs.Run`.
 
@@ -172,8 +197,8 @@ class PsanaRun:
         self._only: frozenset[int] | None = None
         self._counts = [count_events(path) for path in self.files]
         run = _run_of(self.files)
-        self.experiment: str = run.expt
-        self.number: int = run.runnum
+        self.experiment = run.expt
+        self.number = run.runnum
         self.file_number = self.number
         self.name = _detector_name(run, address)
         self.detector = self._recognise(run)
@@ -182,7 +207,7 @@ class PsanaRun:
         self.unique_id = str(raw._uniqueid)
         self._gain_code = _gain_code(raw, self.detector)
 
-    def _recognise(self, run: Any) -> Detector:
+    def _recognise(self, run: RunOfPsana) -> Detector:
         """Detector whose shape the first event with its pixels has."""
         raw = run.Detector(self.name).raw
         for event in run.events():
@@ -233,11 +258,10 @@ class PsanaRun:
         run = _run_of(self.files)
         raw, lock = run.Detector(self.name).raw, Lock()
 
-        def reader(event: Any) -> Callable[[], NDArray[np.uint16] | None]:
+        def reader(event: OfPsana) -> Callable[[], NDArray[np.uint16] | None]:
             def read() -> NDArray[np.uint16] | None:
                 with lock:  # psana puts the modules together in memory of its own
-                    pixels: NDArray[np.uint16] | None = raw.raw(event)
-                return pixels
+                    return raw.raw(event)
 
             return read
 
@@ -346,7 +370,7 @@ def count_events(path: Path) -> int:
     return events
 
 
-def _run_of(files: Sequence[Path]) -> Any:
+def _run_of(files: Sequence[Path]) -> RunOfPsana:
     """The run as psana gives it."""
     os.environ.setdefault("PS_PARALLEL", "none")
     try:
@@ -369,7 +393,7 @@ def _run_of(files: Sequence[Path]) -> Any:
         source = DataSource(
             exp=match[1], run=int(match[2]), dir=os.fspath(folder), skip_calib_load="all"
         )
-    run = next(iter(source.runs()), None)
+    run: RunOfPsana | None = next(iter(source.runs()), None)
     if run is None:
         raise NoEventsError(f"{files[0]} holds no run.")
     run.workbench_source = source  # psana closes the files with it
@@ -380,9 +404,9 @@ def _is_device(address: str) -> bool:
     return ":" in address and address != DEFAULT_ADDRESS
 
 
-def _detector_name(run: Any, address: str) -> str:
+def _detector_name(run: RunOfPsana, address: str) -> str:
     """Name in the run of the detector asked for, or of the only one with pixels."""
-    cameras: list[str] = sorted({name for name, kind in run.detinfo if kind == "raw"})
+    cameras = sorted({name for name, kind in run.detinfo if kind == "raw"})
     asked = address.partition(".")[0] if _is_device(address) else address
     if asked in cameras:
         return asked
@@ -395,7 +419,7 @@ def _detector_name(run: Any, address: str) -> str:
     raise DetectorNotFoundError(f"{address} is not in {name}; {listed}.")
 
 
-def _gain_code(raw: Any, detector: Detector) -> NDArray[np.uint8] | None:
+def _gain_code(raw: Pixels, detector: Detector) -> NDArray[np.uint8] | None:
     """Gain code of each pixel: g + 2 ga + 4 trbit of an ePix10ka, 0 where none is configured."""
     if detector.gain_ranges is None:
         return None
