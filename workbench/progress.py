@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from workbench.errors import Cancelled
 
@@ -49,7 +49,7 @@ class Terminal:
 
         self._name, self._unit = description, unit
         self._lines, self._told = not sys.stderr.isatty(), time.monotonic()
-        self._bar: Any = tqdm(
+        self._bar: tqdm[None] = tqdm(
             desc=description, unit=unit, delay=0.5, leave=False, mininterval=0.2,
             disable=self._lines,
         )  # fmt: skip

@@ -277,7 +277,7 @@ class RunImages:
 class _Formatter(string.Formatter):
     """Formatter with the conversions ``!l`` and ``!u``."""
 
-    def convert_field(self, value: Any, conversion: Any) -> Any:
+    def convert_field(self, value: object, conversion: str | None) -> object:
         if conversion == "l":
             return str(value).lower()
         if conversion == "u":

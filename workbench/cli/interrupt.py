@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable
+from types import FrameType
 
 from workbench.progress import Terminal
 
+Handler = Callable[[int, FrameType | None], object] | int | None
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,7 +27,7 @@ class Interruptible(Terminal):
     def __init__(self, description: str = "", unit: str = "event") -> None:
         super().__init__(description, unit)
         self.signal: int | None = None
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> Interruptible:
         if threading.current_thread() is threading.main_thread():

@@ -23,7 +23,7 @@ _LIVE = ("widget", "ipympl", "module://ipympl.backend_nbagg")
 class NotebookFigure(Figure):
     """A figure without pyplot that a notebook shows as the last value of a cell."""
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         with DRAWING:
             backend = _live_backend()
             if backend is not None:

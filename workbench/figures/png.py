@@ -47,7 +47,7 @@ class Picture:
         return f"<picture: {self.alt}>"
 
     def _repr_mimebundle_(
-        self, include: Any = None, exclude: Any = None
+        self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         data = {"image/png": self.png, "text/plain": self.alt or "picture"}
         return data, {"image/png": {"alt": self.alt}}

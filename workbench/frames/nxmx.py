@@ -13,10 +13,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.frames.columns import GrowingFrames
@@ -112,7 +112,7 @@ def group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
     return made
 
 
-def with_unit(parent: h5py.Group, name: str, value: Any, unit: str) -> h5py.Dataset:
+def with_unit(parent: h5py.Group, name: str, value: ArrayLike, unit: str) -> h5py.Dataset:
     """Write a quantity."""
     parent[name] = value
     parent[name].attrs["units"] = unit

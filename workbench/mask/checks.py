@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +130,7 @@ def _runs(images: MaskImages) -> list[str]:
     return warnings
 
 
-def _origins(fact: Any) -> set[tuple[str, int]]:
+def _origins(fact: object) -> set[tuple[str, int]]:
     """Experiments and runs in the provenance of an average, or of several merged."""
     if not isinstance(fact, Mapping):
         return set()

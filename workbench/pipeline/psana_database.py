@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from workbench.constants import (
     append_history,
@@ -28,6 +29,8 @@ from workbench.files import replacing
 from workbench.geometry import Geometry
 from workbench.runs import PsanaRun
 
+Document = Mapping[str, Any]
+"""What psana's database says about some constants."""
 KINDS = ("pedestals", "pixel_gain", "pixel_rms", "pixel_status", "pixel_mask", "common_mode")
 """Numbers that are copied; the geometry's text is too."""
 
@@ -79,7 +82,7 @@ def fetch_constants(run: PsanaRun, calib_dir: str | os.PathLike[str]) -> list[Co
     return copied
 
 
-def _ask(run: PsanaRun) -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
+def _ask(run: PsanaRun) -> Mapping[str, tuple[Any, Document]]:
     """Values and their document by kind, as psana chooses them."""
     import requests
     from psana.pscalib.calib import CalibConstants, MDBWebUtils
@@ -104,20 +107,25 @@ def _ask(run: PsanaRun) -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
     return {kind: answer for kind, answer in (answers or {}).items() if answer[0] is not None}
 
 
-def _origin(document: Mapping[str, Any]) -> str:
+def _origin(document: Document) -> str:
     """Where constants are from, for their comment."""
     facts = " ".join(str(document.get(name, "?")) for name in ("experiment", "time_stamp", "_id"))
     return f"psana database: {facts}; runs {document.get('run', '?')}-{_last(document) or 'end'}"
 
 
-def _last(document: Mapping[str, Any]) -> int | None:
+def _last(document: Document) -> int | None:
     """Last run that a document serves; None for ``end``."""
     text = str(document.get("run_end", "end"))
     return int(text) if text.isdecimal() else None
 
 
 def _copy_numbers(
-    kind: str, values: Any, document: Mapping[str, Any], calib_dir: Path, run: PsanaRun, origin: str
+    kind: str,
+    values: ArrayLike,
+    document: Document,
+    calib_dir: Path,
+    run: PsanaRun,
+    origin: str,
 ) -> tuple[Path, bool]:
     first, last = int(document["run"]), _last(document)
     folder = constants_folder(calib_dir, run.address, kind)
@@ -139,7 +147,12 @@ def _copy_numbers(
 
 
 def _copy_geometry(
-    kind: str, text: Any, document: Mapping[str, Any], calib_dir: Path, run: PsanaRun, origin: str
+    kind: str,
+    text: object,
+    document: Document,
+    calib_dir: Path,
+    run: PsanaRun,
+    origin: str,
 ) -> tuple[Path, bool]:
     try:
         geometry = Geometry.parse(str(text))

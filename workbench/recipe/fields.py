@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from typing import TypeVar
 
 from workbench.errors import RecipeError
 
+Value = TypeVar("Value")
 
-def setting(default: Any, doc: str) -> Any:
+
+def setting(default: Value, doc: str) -> Value:
     """Give a dataclass field with a default and its comment (units included)."""
     return field(default=default, metadata={"doc": doc})
 
 
-def section(factory: Any, doc: str = "") -> Any:
+def section(factory: Callable[[], Value], doc: str = "") -> Value:
     """Give a dataclass field that is a whole section of the file."""
     return field(default_factory=factory, metadata={"doc": doc})
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
+from collections.abc import Callable
 from functools import cache
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from workbench.detectors import device_name
 from workbench.errors import RecipeError, cannot_read
 from workbench.files import read_regular, replacing
 from workbench.recipe.model import Recipe
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 SUFFIX = ".calibration.toml"
 
@@ -139,13 +143,13 @@ def _write_section(table: Any, section: Any, values: dict[str, Any]) -> None:
 
 
 @cache
-def _converter() -> Any:
+def _converter() -> Converter:
     import cattrs
 
     converter = cattrs.Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
 
-    def exactly(kinds: tuple[type, ...], wanted: str) -> Any:
-        def structure(value: Any, target: type) -> Any:
+    def exactly(kinds: tuple[type, ...], wanted: str) -> Callable[[object, type], object]:
+        def structure(value: object, target: type) -> object:
             if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
                 raise ValueError(f"expected {wanted}, found {value!r}")
             return target(value)
@@ -162,10 +166,10 @@ def _converter() -> Any:
     return converter
 
 
-def _know_layers(converter: Any, kinds: dict[str, type], union: Any) -> None:
+def _know_layers(converter: Converter, kinds: dict[str, type], union: object) -> None:
     """Read and write a union of layers by the setting ``kind`` of each."""
 
-    def structure(value: Any, _: Any) -> Any:
+    def structure(value: object, _: object) -> object:
         if not isinstance(value, dict):
             raise ValueError(f"expected the table of a layer, found {value!r}")
         settings = dict(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from workbench.recipe.fields import require, section, setting
 from workbench.recipe.rules import Thresholds
@@ -31,10 +31,10 @@ class _Layer:
         self.check()
 
 
-def _freeze(settings: Any) -> None:
+def _freeze(settings: _Layer | MaskSettings) -> None:
     """Turn lists, also nested, into tuples: settings are compared and used as keys."""
 
-    def frozen(value: Any) -> Any:
+    def frozen(value: object) -> object:
         return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
     for entry in fields(settings):

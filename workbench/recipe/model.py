@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.recipe.alignment import AlignmentSettings, Decisions
@@ -13,6 +13,11 @@ from workbench.recipe.events import Events
 from workbench.recipe.fields import section, setting
 from workbench.recipe.frames import FrameSettings
 from workbench.recipe.mask import MaskSettings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Section = TypeVar("Section", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Recipe:
         return value
 
 
-def _changed(section: Any, names: list[str], value: object) -> Any:
+def _changed(section: Section, names: list[str], value: object) -> Section:
     name, *rest = names
     if name not in {field.name for field in dataclasses.fields(section)}:
         raise KeyError(f"{type(section).__name__} has no setting {name!r}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Literal
 
 from workbench.recipe.fields import require
 
@@ -123,7 +123,7 @@ class ThresholdRule(Rule):
         require(not math.isnan(value), f"{self.limit} is not a number; {usual}")
 
 
-def _limit(rule: ThresholdRule) -> Any:
+def _limit(rule: ThresholdRule) -> float:
     sign = "<=" if rule.side == "above" else ">="
     good = f"{rule.lowest}{rule.image} {sign} this ({IMAGES[rule.image].runs})"
     doc = f"{rule.unit}; a good pixel has {good}"

@@ -398,7 +398,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     """Settings by their dotted names, without those of the output."""
     settings: dict[str, Any] = {}
 
-    def walk(value: Any, place: str) -> None:
+    def walk(value: object, place: str) -> None:
         if dataclasses.is_dataclass(value):
             for field in dataclasses.fields(value):
                 walk(getattr(value, field.name), f"{place}.{field.name}" if place else field.name)

@@ -10,16 +10,19 @@ import subprocess
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PDF_SECONDS = 120
 
 
-def to_html(notebook: Any, title: str) -> str:
+def to_html(notebook: NotebookNode, title: str) -> str:
     """One self-contained page: pictures inside, no scripts, nothing loaded from elsewhere.
 
     The code of the cells is left out; the notebook itself has it.

@@ -124,7 +124,7 @@ def _described(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {"path": os.fspath(path)}
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, list):
         return f"{len(value)} entries"
     if isinstance(value, dict):

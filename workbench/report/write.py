@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
@@ -21,6 +21,9 @@ from workbench.report.export import find_browser, to_html, to_pdf
 from workbench.report.reproduce import is_report, read_report, starting_file
 from workbench.report.verdict import SUMMARY_TYPE
 from workbench.report.versions_table import geometry_before
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def recipe_name(recipe: Recipe) -> str:
     return f"{recipe.experiment.name.lower() or 'calibration'}{runs}"
 
 
-def summary_of(notebook: Any) -> dict[str, Any]:
+def summary_of(notebook: NotebookNode) -> dict[str, Any]:
     """Plain values that the verdict of an executed report carries."""
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
@@ -214,7 +217,12 @@ def summary_of(notebook: Any) -> dict[str, Any]:
 
 
 def _write(
-    notebook: Any, folder: Path, stem: str, title: str, pdf: bool, progress: Progress | None
+    notebook: NotebookNode,
+    folder: Path,
+    stem: str,
+    title: str,
+    pdf: bool,
+    progress: Progress | None,
 ) -> ReportFiles:
     import nbformat
 

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.session.notifier import Notifier
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 CALL = ">>>"
 """Place of an entry that is a line of Python."""
@@ -125,7 +128,7 @@ class Recorder:
         self.log, self.name = log, name
         self._inside = threading.local()
 
-    def run(self, line: str, act: Callable[[], Any], merges: str = "") -> Any:
+    def run(self, line: str, act: Callable[[], Result], merges: str = "") -> Result:
         """Log a line and do what it says; what is done within it is not logged again."""
         if getattr(self._inside, "call", False):
             return act()
@@ -138,10 +141,20 @@ class Recorder:
 
 
 LEFT_OUT = ("origin", "previewed")
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def recorded(method: Method) -> Method:
+class Recorded(Protocol):
+    """An object whose calls are logged."""
+
+    recorder: Recorder
+
+
+Owner = TypeVar("Owner", bound=Recorded)
+
+
+def recorded(
+    method: Callable[Concatenate[Owner, Given], Result],
+) -> Callable[Concatenate[Owner, Given], Result]:
     """Log calls of a method of an object with a `recorder`; not those within another such call.
 
     Keyword arguments ``origin`` (a control) and ``previewed`` are left out; calls with an origin
@@ -149,14 +162,14 @@ def recorded(method: Method) -> Method:
     """
 
     @functools.wraps(method)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(self: Owner, /, *args: Given.args, **kwargs: Given.kwargs) -> Result:
         shown = {name: value for name, value in kwargs.items() if name not in LEFT_OUT}
         given = [*map(literal, args), *(f"{name}={literal(v)}" for name, v in shown.items())]
         merges = f"{method.__name__} {args[:1]}" if kwargs.get("origin") is not None else ""
         line = f"{method.__name__}({', '.join(given)})"
         return self.recorder.run(line, lambda: method(self, *args, **kwargs), merges)
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 def literal(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from workbench.geometry.registry import NO_OPTIONS, WriteOptions
 from workbench.geometry.tree import Geometry
 from workbench.hdf5 import replacing_hdf5
+
+if TYPE_CHECKING:
+    import h5py
 
 PYFAI_AXES = np.array([[0.0, 0, -1], [-1, 0, 0], [0, 1, 0]])
 """Rows: pyFAI's z (along the beam), y (up) and x of a psana vector."""
@@ -75,7 +78,7 @@ def write_pyfai(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIO
         group["geometry_slac"] = geometry.to_text().encode("utf-8", "replace")
 
 
-def _group(parent: Any, name: str, kind: str) -> Any:
+def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
     group = parent.create_group(name)
     group.attrs["NX_class"] = kind
     return group

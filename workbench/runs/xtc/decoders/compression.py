@@ -6,6 +6,7 @@ then the compressed pixels with the sizes before and after.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from struct import Struct, unpack_from
 from typing import Any
@@ -165,7 +166,7 @@ def _stream_and_bitmap(
 
 
 @cache
-def _kernels() -> tuple[Any, Any]:
+def _kernels() -> tuple[Callable[..., bool], Callable[..., bool]]:
     from numba import njit
 
     @njit(nogil=True)
