@@ -97,7 +97,9 @@ class FileFormatError(WorkbenchError):
         self.hint = hint
         place = f", line {line}" if line is not None else ""
         place += f", byte {offset}" if offset is not None else ""
-        super().__init__(f"{path}{place}: {problem}" + (f" {hint}" if hint else ""))
+        message = f"{path}{place}: {problem}" + (f" {hint}" if hint else "")
+        # names out of the file may hold line breaks and orders to the terminal
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a worker of a cluster raises it elsewhere: without this it could not be unpickled

@@ -371,36 +371,44 @@ def _images(array: np.ndarray, *endings: str) -> Callable[[Path], list[Path]]:
 
 
 def _cbf_seeds(folder: Path) -> list[Path]:
-    """Of the CSPAD and of a detector with a fifth of the pixels."""
+    """Of the CSPAD, and more often of a detector with a fifth of the pixels."""
     (folder / "small").mkdir()
-    pixels = np.zeros(JUNGFRAU_05M.shape, np.int16)
-    return _images(_FULL, ".cbf")(folder) + _images(pixels, ".cbf")(folder / "small")
+    small = _images(np.zeros(JUNGFRAU_05M.shape, np.int16), ".cbf")(folder / "small")
+    return _images(_FULL, ".cbf")(folder) + 9 * small
 
 
 _add("cbf", _cbf_seeds, wb.read_image, "workbench.images.cbf:_pixel_data")
 
 
 def _packed_cbf(folder: Path) -> list[Path]:
-    import pycbf
-
-    (plain,) = _images(_FULL, ".cbf")(folder)
+    """Packed in each way, of a detector of one module; one of the CSPAD."""
+    module = np.arange(JUNGFRAU_05M.pixels).reshape(JUNGFRAU_05M.shape) % 1000
     paths = []
     for name in ("CBF_PACKED", "CBF_PACKED_V2", "CBF_BYTE_OFFSET"):
-        handle = pycbf.cbf_handle_struct()
-        handle.read_widefile(str(plain).encode(), pycbf.MSG_NODIGEST)
-        handle.find_category(b"array_data")
-        handle.find_column(b"data")
-        for row, group in enumerate(CSPAD.groups):
-            handle.select_row(row)
-            part = np.ascontiguousarray(_FULL[group.slice], "<i4")
-            handle.set_integerarray_wdims_fs(
-                getattr(pycbf, name), row + 1, part.tobytes(), 4, 1, part.size,
-                b"little_endian", 388, 185, 8, 0,
-            )  # fmt: skip
-        paths.append(folder / f"{name}.cbf")
-        how = pycbf.MIME_HEADERS | pycbf.PAD_4K
-        handle.write_widefile(str(paths[-1]).encode(), pycbf.CBF, how, 0)
-    return paths
+        paths += 4 * [_packed_file(folder / name, JUNGFRAU_05M, module, name)]
+    return [*paths, _packed_file(folder / "full", CSPAD, _FULL, "CBF_PACKED")]
+
+
+def _packed_file(folder: Path, detector: Detector, pixels: np.ndarray, name: str) -> Path:
+    import pycbf
+
+    folder.mkdir()
+    (plain,) = _images(pixels, ".cbf")(folder)
+    handle = pycbf.cbf_handle_struct()
+    handle.read_widefile(str(plain).encode(), pycbf.MSG_NODIGEST)
+    handle.find_category(b"array_data")
+    handle.find_column(b"data")
+    for row, group in enumerate(detector.groups):
+        handle.select_row(row)
+        part = np.ascontiguousarray(pixels[group.slice], "<i4")
+        handle.set_integerarray_wdims_fs(
+            getattr(pycbf, name), row + 1, part.tobytes(), 4, 1, part.size,
+            b"little_endian", *part.shape[::-1], 0,
+        )  # fmt: skip
+    path = folder / "x.cbf"
+    how = pycbf.MIME_HEADERS | pycbf.PAD_4K
+    handle.write_widefile(str(path).encode(), pycbf.CBF, how, 0)
+    return path
 
 
 _add("cbf-compressed", _packed_cbf, wb.read_image, "workbench.images.cbflib:decode", guarded=True)
@@ -478,12 +486,18 @@ _add(
 
 
 def _frame_cbf(folder: Path) -> list[Path]:
-    image = DetectorImage(
-        _FULL.astype(np.float32), geometry=wb.Geometry.ideal(), distance_mm=120.0,
-        wavelength_angstrom=1.3, timestamp=1.4e9, provenance={"event": 7, "peaks": 12},
-    )  # fmt: skip
-    wb.write_image(image, folder / "cxim1416-r0074-e000007.cbf")
-    return [folder / "cxim1416-r0074-e000007.cbf"]
+    """A frame of the CSPAD, and more often of a detector with a fifth of the pixels."""
+    paths = []
+    for detector in (CSPAD, JUNGFRAU_05M):
+        image = DetectorImage(
+            np.ones(detector.shape, np.float32), geometry=wb.Geometry.ideal(detector),
+            distance_mm=120.0, wavelength_angstrom=1.3, timestamp=1.4e9,
+            provenance={"event": 7, "peaks": 12},
+        )  # fmt: skip
+        paths.append(folder / detector.name.replace(" ", "") / "cxim1416-r0074-e000007.cbf")
+        paths[-1].parent.mkdir()
+        wb.write_image(image, paths[-1])
+    return [paths[0], *9 * paths[1:]]
 
 
 def _read_frame_cbf(path: Path) -> None:

@@ -126,6 +126,16 @@ def test_unusable_files_are_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+def test_names_in_a_file_cannot_break_the_line_or_order_the_terminal(tmp_path):
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        for name in ("a\nb", "\x1b[2Jc"):
+            file.create_dataset(name, CSPAD.shape, "<i2")
+    with pytest.raises(FileFormatError) as refusal:
+        read_image(tmp_path / "odd.h5")
+    assert str(refusal.value).isprintable()
+    assert "/a\\nb)" in str(refusal.value)
+
+
 @pytest.mark.parametrize("name", ["crash", "endless-search", "asks-for-a-gigabyte"])
 @pytest.mark.parametrize("read", [read_image, lambda path: next(open_frames(path).events())])
 def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
