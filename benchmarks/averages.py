@@ -11,6 +11,9 @@ Each figure stands beside references of the same run of this script:
 - *psana*: what psana 1 with the loop of ``cxi.mpi_average`` was measured to take on the same files
   (`PSANA_MS`), scaled by a loop in numpy (`numpy_loop`) that tells how quick this machine is now.
 
+A second table has the detectors with gain ranges beside the CSPAD, both with pedestal and gain from
+files, a million pixels each.
+
 Processor time leaves out waiting for other programs, yet not what they take of caches and memory
 bandwidth: lines above and below each table say how busy the machine was, and mark figures of a busy
 one. Without a folder a sample experiment is written to a temporary one. ``--growth`` also averages
@@ -39,17 +42,20 @@ from workbench.averages.collect import BLOCK, Job, collect
 from workbench.pipeline import open_run
 from workbench.recipe import Corrections
 from workbench.runs import Run
+from workbench.simulate.switching import BRIGHT_RUN, SAMPLES, write_switching_experiment
 
+GAIN = "pedestal + gain"
+MEGAPIXELS = 32 * 185 * 388 / 1e6
 EVENTS = 520
 """Events of a measurement; a shorter run is gone through several times."""
 CHUNK_EVENTS = 200
 COPIED = 20
 CASES = {
     "raw": None,
-    "pedestal + gain": Corrections(gain=6.85),
+    GAIN: Corrections(gain=6.85),
     "psana's calibration": Corrections.psana(),
 }
-PSANA_MS = {"raw": 20.0, "pedestal + gain": 28.0, "psana's calibration": 35.0}
+PSANA_MS = {"raw": 20.0, GAIN: 28.0, "psana's calibration": 35.0}
 """Processor time per event of psana 1 with cctbx's loop: the difference of 110 and 10 events."""
 NUMPY_LOOP_MS = 9.0
 """What `numpy_loop` took in that hour: 16 times as long as adding raw events in memory, 0.56 ms."""
@@ -157,8 +163,33 @@ def measure(folder: str, repeats: int) -> None:
             f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{psana:8.1f}{psana / ours:11.1f}"
             f"{one:10.2f}{two:11.2f} {one / two:4.2f}"
         )
+        if name == GAIN:
+            cspad_ms = ours / MEGAPIXELS
     print(f"\n{others}\n")
+    gain_ranges(cspad_ms, repeats)
     fixed_costs(folder)
+
+
+def gain_ranges(cspad_ms: float, repeats: int) -> None:
+    """Detectors with gain ranges, beside what the CSPAD takes for a million pixels."""
+    others = OtherPrograms()
+    print("pedestal + gain       ms an event  ms a million pixels  x CSPAD")
+    for name, sample in SAMPLES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            made = write_switching_experiment(folder, name, events=26)
+            run = open_run(
+                sample.experiment, BRIGHT_RUN, address=sample.detector.address, psdm_dir=made.folder
+            )
+            times = EVENTS // 4 // 26
+            job = Job(Repeated(run, times), CASES[GAIN])
+            collect(job, 1)  # constants are read, loops compiled
+            ours = best(lambda job=job: collect(job, 1), repeats)[0] / (times * 26) * 1e3
+            million = ours * 1e6 / sample.detector.pixels
+            print(
+                f"{sample.detector.name:22}{ours:11.1f}{million:21.2f}{million / cspad_ms:9.2f}",
+                flush=True,
+            )
+    print(f"\n{others}\n")
 
 
 CALLS = """

@@ -148,6 +148,40 @@ def test_averages_leave_out_a_pixel_whose_gain_bits_stand_for_no_range(data):
     np.testing.assert_array_equal(statistics.minimum[there], stack.min(axis=0)[there])
 
 
+def test_a_pixel_is_averaged_over_the_events_in_which_it_has_a_value():
+    """Tiles of the compiled loops with and without such pixels, in blocks of any size."""
+    detector = dataclasses.replace(JUNGFRAU_05M, name="small", module_shape=(64, 192))
+    random = np.random.default_rng(8)
+    frames = random.integers(2900, 3100, (11, *detector.shape)).astype(np.uint16)
+    frames[:, :, 8:40] |= random.integers(0, 2, (11, 1, 32, 192), np.uint16) * 3 << 14
+    frames[[0, 6], 0, 3, 5] |= 2 << 14
+    frames[:5, 0, 50, 7] |= 2 << 14
+    frames[:, 0, 63, 191] |= 2 << 14
+    offset = random.normal(3000, 9, (3, *detector.shape)).astype(np.float32)
+    factor = np.array([1, -30, -400], np.float32)[:, None, None, None]
+    tables = range_tables(detector, np.zeros(detector.shape, np.uint8), offset, factor, None, None)
+    whole = RangeCorrector(detector, tables)
+    events = [SimpleNamespace(modules=(ModulePixels((0,), frame),)) for frame in frames]
+    sums = None
+    for part in (events[:1], events[1:6], events[6:]):
+        sums = make_accumulator(part, detector.shape, whole, sums)
+        pending = sums.load(part)
+        pending.add()
+        pending.added()
+    statistics = sums.statistics()
+    there = frames >> 14 != 2
+    stack = np.where(there, [whole.apply(frame).astype(np.float64) for frame in frames], np.nan)
+    some = there.any(axis=0)
+    np.testing.assert_array_equal(statistics.pixel_count, there.sum(axis=0))
+    assert statistics.pixel_count[0, 50, 7] == 6
+    assert statistics.mean[0, 63, 191] == 0
+    mean, stddev = np.nanmean(stack[:, some], axis=0), np.nanstd(stack[:, some], axis=0)
+    np.testing.assert_allclose(statistics.mean[some], mean, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(np.sqrt(statistics.variance()[some]), stddev, rtol=1e-9)
+    np.testing.assert_array_equal(statistics.maximum[some], np.nanmax(stack[:, some], axis=0))
+    np.testing.assert_array_equal(statistics.minimum[some], np.nanmin(stack[:, some], axis=0))
+
+
 # ---- from a calibration directory -------------------------------------------------------------
 
 

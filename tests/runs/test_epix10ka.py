@@ -10,6 +10,7 @@ import pytest
 from xtc_builder import run_bytes, write, xtc
 
 import workbench as wb
+from workbench.averages.collect import BESIDE_PIXELS_BYTES
 from workbench.errors import DetectorNotFoundError, FileFormatError
 
 MFX_2M, MFX_QUAD = 0x30003000, 0x30003200  # MfxEndstation 48, devices 48 and 50
@@ -144,6 +145,14 @@ def test_data_that_contradict_their_configuration_are_left_out_and_said(tmp_path
     first, second = run.events()
     assert [event.raw is None for event in (first, second)] == [True, False]
     assert message in " ".join(run.problems)
+
+
+def test_averages_read_an_event_into_memory_that_is_used_again(tmp_path):
+    run = open_run(tmp_path, [[data(frame(16))]], [config(16)])
+    memory = np.empty(2 * run.detector.pixels + BESIDE_PIXELS_BYTES, np.uint8)
+    event = next(iter(run.events()))
+    assert event.load(memoryview(memory))
+    assert np.shares_memory(event.modules[0].pixels, memory)
 
 
 def test_of_two_detectors_in_a_run_each_is_read_by_its_address(tmp_path):

@@ -303,10 +303,10 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
 
 @njit(nogil=True, cache=True)
 def _by_bits(word, first, second, third, fourth):  # type: ignore[no-untyped-def]
-    # by comparing, which compilers vectorise, and not looked up
-    value = second if word >= 1 << 14 else first
-    value = third if word >= 2 << 14 else value
-    return fourth if word >= 3 << 14 else value
+    # by comparing, which compilers vectorise, and not looked up; equal choices are left out
+    value = fourth if word >= 3 << 14 else third
+    value = value if word >= 2 << 14 else second
+    return value if word >= 1 << 14 else first
 
 
 @njit(nogil=True, cache=True)
@@ -315,14 +315,15 @@ def _corrected(word, mask, offset, factor):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _correct_four_by_bits(a, b, c, d, mask, offset, factor, out):  # type: ignore[no-untyped-def]
-    # four events per pass: constants are loaded once for them
-    out_a, out_b, out_c, out_d = out[0], out[1], out[2], out[3]
-    offset_0, offset_1, offset_2, offset_3 = offset[0], offset[1], offset[2], offset[3]
-    factor_0, factor_1, factor_2, factor_3 = factor[0], factor[1], factor[2], factor[3]
+def _correct_with(a, b, c, d, mask, first, second, others, out):  # type: ignore[no-untyped-def]
+    # four events per pass: constants are loaded once for them; `second` and `others` may be None,
+    # which numba compiles to a loop without them
+    out_a, out_b, out_c, out_d = out
     for i in range(a.size):
-        e, f, g, h = offset_0[i], offset_1[i], offset_2[i], offset_3[i]
-        p, q, r, s = factor_0[i], factor_1[i], factor_2[i], factor_3[i]
+        e, p = first[0][i], first[1][i]
+        f, q = (e, p) if second is None else (second[0][i], second[1][i])
+        g, r = (f, q) if others is None else (others[0][i], others[1][i])
+        h, s = (f, q) if others is None else (others[2][i], others[3][i])
         k, u, v, w = a[i], b[i], c[i], d[i]
         out_a[i] = _corrected(k, mask, _by_bits(k, e, f, g, h), _by_bits(k, p, q, r, s))
         out_b[i] = _corrected(u, mask, _by_bits(u, e, f, g, h), _by_bits(u, p, q, r, s))
@@ -331,16 +332,35 @@ def _correct_four_by_bits(a, b, c, d, mask, offset, factor, out):  # type: ignor
 
 
 @njit(nogil=True, cache=True)
-def _away(value, shift):  # type: ignore[no-untyped-def]
-    return np.float64(value) - shift if value == value else 0.0
+def _largest(a, b, c, d):  # type: ignore[no-untyped-def]
+    most = np.uint16(0)
+    for i in range(a.size):
+        most = max(most, max(max(a[i], b[i]), max(c[i], d[i])))
+    return most
 
 
 @njit(nogil=True, cache=True)
-def _add_four_known(corrected, count, shift, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
-    """Add four events' corrected pixels where they are not NaN; a first value is the shift."""
-    a, b, c, d = corrected[0], corrected[1], corrected[2], corrected[3]
-    for i in range(count.size):
+def _correct_four_by_bits(a, b, c, d, mask, offset, factor, out):  # type: ignore[no-untyped-def]
+    """Correct four events' pixels with the constants of their gain bits."""
+    most = _largest(a, b, c, d)
+    first, second = (offset[0], factor[0]), (offset[1], factor[1])
+    if most < 1 << 14:
+        _correct_with(a, b, c, d, mask, first, None, None, out)
+    elif most < 2 << 14:
+        _correct_with(a, b, c, d, mask, first, second, None, out)
+    else:
+        others = (offset[2], factor[2], offset[3], factor[3])
+        _correct_with(a, b, c, d, mask, first, second, others, out)
+
+
+@njit(nogil=True, cache=True)
+def _limits_of_four(a, b, c, d, maximum, minimum):  # type: ignore[no-untyped-def]
+    """Maximum and minimum with four events' corrected pixels; True if one of these is NaN."""
+    unknown = np.int32(0)
+    for i in range(maximum.size):
         p, q, r, s = a[i], b[i], c[i], d[i]
+        total = (p + q) + (r + s)
+        unknown |= np.int32(total != total)
         high, low = maximum[i], minimum[i]
         high = p if p > high else high  # false for NaN
         high = q if q > high else high
@@ -350,62 +370,106 @@ def _add_four_known(corrected, count, shift, sums, squares, maximum, minimum):  
         low = q if q < low else low
         low = r if r < low else low
         minimum[i] = s if s < low else low
-    for i in range(count.size):
+    return unknown != 0
+
+
+@njit(nogil=True, cache=True)
+def _sum_four_known(a, b, c, d, shift, sums, squares):  # type: ignore[no-untyped-def]
+    for i in range(sums.size):
+        k = shift[i]
+        t, u = np.float64(a[i]) - k, np.float64(b[i]) - k
+        v, w = np.float64(c[i]) - k, np.float64(d[i]) - k
+        sums[i] = sums[i] + t + u + v + w
+        squares[i] = squares[i] + t * t + u * u + v * v + w * w
+
+
+@njit(nogil=True, cache=True)
+def _away(value, shift):  # type: ignore[no-untyped-def]
+    return np.float64(value) - shift if value == value else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _sum_where_known(a, b, c, d, events, lacking, shift, sums, squares):  # type: ignore[no-untyped-def]
+    """Add the corrected pixels of up to four events where they are not NaN."""
+    for i in range(sums.size):
         p, q, r, s = a[i], b[i], c[i], d[i]
         first = p if p == p else (q if q == q else (r if r == r else s))
-        k = np.float64(first) if count[i] == 0 and first == first else shift[i]
+        k = shift[i] if shift[i] == shift[i] else np.float64(first)
         t, u, v, w = _away(p, k), _away(q, k), _away(r, k), _away(s, k)
         shift[i] = k
         sums[i] = sums[i] + t + u + v + w
         squares[i] = squares[i] + t * t + u * u + v * v + w * w
-        count[i] += (p == p) + (q == q) + (r == r) + (s == s)
+        lacking[i] += events - ((p == p) + (q == q) + (r == r) + (s == s))
 
 
 @njit(nogil=True, cache=True)
-def add_ranges(addresses, module, tables, count, arrays):  # type: ignore[no-untyped-def]
+def _begun(shift):  # type: ignore[no-untyped-def]
+    unknown = np.int32(0)
+    for i in range(shift.size):
+        unknown |= np.int32(shift[i] != shift[i])
+    return unknown == 0
+
+
+@njit(nogil=True, cache=True)
+def _four_rows(values, start, stop):  # type: ignore[no-untyped-def]
+    # each by itself: of a slice of two dimensions numba does not know that its steps are 1
+    return (
+        values[0, start:stop],
+        values[1, start:stop],
+        values[2, start:stop],
+        values[3, start:stop],
+    )
+
+
+@njit(nogil=True, cache=True)
+def add_ranges(addresses, module, tables, lacking, arrays):  # type: ignore[no-untyped-def]
     """Correct the pixels of one module of a detector with gain ranges and add them.
 
     Parameters
     ----------
     addresses : as for `add_raw`; the pixels are uint16.
     tables : `workbench.corrections.gain_ranges.RangeTables`.
-    count : int64 ``(modules, pixels)``, events in which a pixel had a value; added to.
-    arrays : `CorrectedArrays`; `shift` is set where the count is 0.
+    lacking : int32 ``(modules, pixels)``, events in which a pixel had no value; added to.
+    arrays : `CorrectedArrays`; `shift` is NaN where there was no value yet.
     """
     pixels, size = arrays.sums.shape[1], TILE // 2
     events = addresses.size
     # a common mode is that of a module, so only without it is a tile of all events done at once
     width = pixels if tables.mode else size
     corrected = np.empty((4, width), np.float32)
-    offset, factor = np.empty((4, size), np.float32), np.empty((4, size), np.float32)
+    own = np.empty((8, 0 if tables.mode else width), np.float32)
     for place in range(0, pixels, width):
         end = min(pixels, place + width)
-        if not tables.mode:
-            constants_by_bits(
-                tables, module, place, offset[:, : end - place], factor[:, : end - place]
-            )
+        offset, factor = constants_by_bits(
+            tables, module, place, place if tables.mode else end, own
+        )
         for event in range(0, events, 4):
+            there = min(4, events - event)
             if tables.mode:
-                for k in range(4):
-                    if event + k < events:
-                        raw = _tile(addresses, event + k, 0, pixels).view(np.uint16)
-                        correct_ranges(raw, tables, module, corrected[k])
+                for k in range(there):
+                    raw = _tile(addresses, event + k, 0, pixels).view(np.uint16)
+                    correct_ranges(raw, tables, module, corrected[k])
             else:
                 # the last event again where there are fewer than four, and then left out
                 a = _tile(addresses, event, place, end - place).view(np.uint16)
                 b = _tile(addresses, min(event + 1, events - 1), place, end - place).view(np.uint16)
                 c = _tile(addresses, min(event + 2, events - 1), place, end - place).view(np.uint16)
                 d = _tile(addresses, min(event + 3, events - 1), place, end - place).view(np.uint16)
-                _correct_four_by_bits(a, b, c, d, tables.value_mask, offset, factor, corrected)
-            corrected[events - event :] = np.nan
+                four = _four_rows(corrected, 0, end - place)
+                _correct_four_by_bits(a, b, c, d, tables.value_mask, offset, factor, four)
+            corrected[there:] = np.nan
             for start in range(place, end, size):
                 stop = min(end, start + size)
-                _add_four_known(
-                    corrected[:, start - place : stop - place], count[module, start:stop],
-                    arrays.shift[module, start:stop], arrays.sums[module, start:stop],
-                    arrays.squares[module, start:stop], arrays.maximum[module, start:stop],
-                    arrays.minimum[module, start:stop],
-                )  # fmt: skip
+                p, q, r, s = _four_rows(corrected, start - place, stop - place)
+                shift, sums = arrays.shift[module, start:stop], arrays.sums[module, start:stop]
+                squares = arrays.squares[module, start:stop]
+                high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
+                if _limits_of_four(p, q, r, s, high, low) or not _begun(shift):
+                    _sum_where_known(
+                        p, q, r, s, there, lacking[module, start:stop], shift, sums, squares
+                    )
+                else:
+                    _sum_four_known(p, q, r, s, shift, sums, squares)
 
 
 @njit(nogil=True, cache=True)
@@ -420,7 +484,7 @@ def finish_corrected(count, sums, out):  # type: ignore[no-untyped-def]
     """
     for i in range(count.size):
         mean = sums.sums[i] / max(count[i], 1)
-        out.mean[i] = sums.shift[i] + mean
+        out.mean[i] = sums.shift[i] + mean if count[i] else 0.0
         out.m2[i] = max(sums.squares[i] - sums.sums[i] * mean, 0.0)
         out.maximum[i], out.minimum[i] = sums.maximum[i], sums.minimum[i]
 

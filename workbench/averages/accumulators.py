@@ -215,7 +215,9 @@ class RangeSums:
         self.shape = corrector.shape
         self._tables = corrector.tables
         self._arrays = _empty_sums(corrector.shape)
-        self._pixel_count = np.zeros(self._arrays.sums.shape, np.int64)
+        self._arrays.shift[:] = np.nan
+        self._lacking = np.zeros(self._arrays.sums.shape, np.int32)
+        self._module_count = np.zeros(corrector.shape[0], np.int64)
         self._count = 0
 
     def load(self, events: Sequence[Event]) -> Pending:
@@ -225,19 +227,21 @@ class RangeSums:
 
     def _add(self, block: Block) -> None:
         for module, addresses in block.modules():
-            add_ranges(addresses, module, self._tables, self._pixel_count, self._arrays)
+            add_ranges(addresses, module, self._tables, self._lacking, self._arrays)
 
     def _added(self, block: Block) -> None:
+        self._module_count += block.present
         self._count += block.events
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
         result = Statistics.empty(self.shape)
         result.count = self._count
-        result.pixel_count[:] = self._pixel_count.reshape(self.shape)
+        result.pixel_count[:] = self._module_count[:, None, None]
+        result.pixel_count -= self._lacking.reshape(self.shape)
         for module in range(self.shape[0]):
             finish_corrected(
-                self._pixel_count[module],
+                result.pixel_count[module].reshape(-1),
                 CorrectedArrays(*(array[module] for array in self._arrays)),
                 _of_module(result, module),
             )

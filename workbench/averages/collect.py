@@ -29,8 +29,9 @@ BLOCK = 32
 block, so a much smaller one is slower; two are in memory where several threads work."""
 BLOCK_BYTES = 150_000_000
 """Pixels of a block take at most this much: of a larger detector there are fewer events in it."""
-HEADERS_BYTES = 4096
-"""What an uncompressed event needs beside its pixels, at most."""
+BESIDE_PIXELS_BYTES = 1 << 17
+"""What an uncompressed event has beside its pixels, at most: headers, and calibration rows of an
+ePix10k2M (73 860 bytes)."""
 FRAMES_BYTES = 100 << 20
 """Of frames, which are copies in memory, at most this much is taken at once."""
 LOOK_EVERY = 8
@@ -329,7 +330,7 @@ class _Buffers:
 
     def __init__(self, job: Job, events: int, blocks: int) -> None:
         frames = job.run.source == "frames"  # are in memory already
-        self._size = 0 if frames else 2 * job.run.detector.pixels + HEADERS_BYTES
+        self._size = 0 if frames else 2 * job.run.detector.pixels + BESIDE_PIXELS_BYTES
         self._events, self._blocks = events, [np.empty(0, np.uint8)] * blocks
         self._block = self._event = 0
 

@@ -72,31 +72,50 @@ def subtract_common_mode(values, member, shape, banks, mode, limit, least):  # t
 
 
 @njit(nogil=True, cache=True)
-def constants_by_bits(tables, module, start, offset, factor):  # type: ignore[no-untyped-def]
-    """Constants of the pixels of a module from `start` on, by the gain bits of the datum.
+def _rows_by_bits(values, ranges, module, start, stop, nothing):  # type: ignore[no-untyped-def]
+    a, b, c, d = ranges[0], ranges[1], ranges[2], ranges[3]
+    nothing = nothing[: stop - start]
+    return (
+        values[a, module, start:stop] if a >= 0 else nothing,
+        values[b, module, start:stop] if b >= 0 else nothing,
+        values[c, module, start:stop] if c >= 0 else nothing,
+        values[d, module, start:stop] if d >= 0 else nothing,
+    )
 
-    `offset` and `factor` are float32 ``(4, pixels)`` and written; NaN where the bits stand for no
-    range.
+
+@njit(nogil=True, cache=True)
+def constants_by_bits(tables, module, start, stop, own):  # type: ignore[no-untyped-def]
+    """Offsets and factors of some pixels of a module, four rows each, by gain bits of the datum.
+
+    Float32; NaN where the bits stand for no range. They are those of `tables` where all pixels are
+    configured alike, as is usual, else they are written to `own`, float32
+    ``(8, at least so many pixels)``.
     """
-    stop = start + offset.shape[1]
     code = tables.code[module, start:stop]
-    alike = True
-    for i in range(code.size):
-        alike &= code[i] == code[0]
+    size = code.size
+    least, most = np.uint8(255), np.uint8(0)
+    for i in range(size):
+        least, most = min(least, code[i]), max(most, code[i])
+    if least == most:
+        ranges = tables.table[most]
+        nothing = own[0]
+        for bits in range(4):
+            if ranges[bits] < 0:
+                nothing[:size] = np.nan
+        return (
+            _rows_by_bits(tables.offset, ranges, module, start, stop, nothing),
+            _rows_by_bits(tables.factor, ranges, module, start, stop, nothing),
+        )
     for bits in range(4):
-        if alike:  # as is usual: a copy of rows
-            gain_range = tables.table[code[0], bits]
-            if gain_range < 0:
-                offset[bits] = factor[bits] = np.nan
-            else:
-                offset[bits] = tables.offset[gain_range, module, start:stop]
-                factor[bits] = tables.factor[gain_range, module, start:stop]
-        else:
-            for i in range(code.size):
-                gain_range = tables.table[code[i], bits]
-                known = gain_range >= 0
-                offset[bits, i] = tables.offset[gain_range, module, start + i] if known else np.nan
-                factor[bits, i] = tables.factor[gain_range, module, start + i] if known else np.nan
+        for i in range(size):
+            gain_range = tables.table[code[i], bits]
+            known = gain_range >= 0
+            own[bits, i] = tables.offset[gain_range, module, start + i] if known else np.nan
+            own[bits + 4, i] = tables.factor[gain_range, module, start + i] if known else np.nan
+    return (
+        (own[0, :size], own[1, :size], own[2, :size], own[3, :size]),
+        (own[4, :size], own[5, :size], own[6, :size], own[7, :size]),
+    )
 
 
 @njit(nogil=True, cache=True)

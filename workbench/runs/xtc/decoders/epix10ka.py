@@ -106,14 +106,17 @@ class Epix10kaDecoder:
                 f"expected {size} bytes of {self.name}V{xtc.version}, found {len(payload)}."
             )
         codes = np.empty(self.detector.shape, np.uint8)
-        asic_of_pixel = self.detector.asic_of_pixel()
+        # quarters of the modules, ``(modules, down, rows, across, columns)``: no copy
+        down, across = self.detector.asic_grid
+        quarters = codes.reshape(modules, down, ROWS // down, across, COLUMNS // across)
         for module in range(modules):
             element = start + module * ELEMENT_BYTES
             pixels = np.frombuffer(payload, "<u2", ROWS * COLUMNS, element + PIXELS)
             codes[module] = (pixels.reshape(ROWS, COLUMNS) & GAIN_BITS) >> GAIN_SHIFT
             for quarter, asic in enumerate(ASIC_OF_QUARTER):
                 register = payload[element + 12 + asic * ASIC_BYTES + TRBIT]
-                codes[module, asic_of_pixel == quarter] |= np.uint8((register >> 4 & 1) << 2)
+                of_quarter = quarters[module, quarter // across, :, quarter % across]
+                of_quarter |= np.uint8((register >> 4 & 1) << 2)
         codes.flags.writeable = False
         return Epix10kaConfig(self.detector, self.name, xtc.version, codes)
 
