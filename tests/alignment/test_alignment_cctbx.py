@@ -45,6 +45,7 @@ def pinned_image():
     return DetectorImage(data, seen, distance_mm=121.0, wavelength_angstrom=1.3051)
 
 
+@pytest.mark.slow
 def test_scores_and_lines_are_those_of_the_real_program():
     """Pinned to cspad.quadrants_cbf itself.
 

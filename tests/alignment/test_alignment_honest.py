@@ -56,6 +56,7 @@ def turned(geometry, quadrant, degrees, about_px):
     return geometry.move(geometry.quadrants[quadrant], [*(turn @ away - away), 0.0])
 
 
+@pytest.mark.slow
 def test_turns_about_the_beam_are_invisible_and_about_the_middle_look_like_offsets(traced):
     true, data = traced
     degrees = np.array([0.3, -0.2, 0.25, -0.3])

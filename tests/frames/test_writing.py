@@ -113,6 +113,7 @@ def test_the_table_tells_each_event(dumped):
     assert rows[0].peaks is not None
 
 
+@pytest.mark.slow
 def test_dxtbx_sees_the_same_detector_and_pixels_in_cbf_and_nxmx(
     dumped, run, mask, dials, tmp_path
 ):

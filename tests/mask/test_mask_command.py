@@ -253,7 +253,13 @@ def test_the_image_of_another_detector_is_refused(command, folder, shared_data):
 
 
 @pytest.mark.dials
-@pytest.mark.parametrize("limits", [("2000", "10", "300", "0"), ("1250.5", "4.25", "901", "2")])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        ("1250.5", "4.25", "901", "2"),
+        pytest.param(("2000", "10", "300", "0"), marks=pytest.mark.slow),
+    ],
+)
 def test_equals_the_real_program_on_the_same_files(command, folder, dials, tmp_path, limits):
     words = [f"-{letter}{value}" for letter, value in zip("asmb", limits, strict=True)]
     said = dials(
@@ -269,6 +275,7 @@ def test_equals_the_real_program_on_the_same_files(command, folder, dials, tmp_p
     np.testing.assert_array_equal(ours.good, theirs.good)
 
 
+@pytest.mark.slow
 @pytest.mark.dials
 def test_equals_the_real_program_on_real_images(command, dials, tmp_path, shared_data):
     """Two stills stand in for dark and bright: not sensible, but a real detector's values.
@@ -296,6 +303,7 @@ def test_equals_the_real_program_on_real_images(command, dials, tmp_path, shared
     np.testing.assert_array_equal(ours.good, theirs.good)
 
 
+@pytest.mark.slow
 @pytest.mark.dials
 def test_find_spots_uses_the_mask(folder, dials, tmp_path, runs):
     """DIALS takes the file as spotfinder.lookup.mask and finds no spot where it is masked."""

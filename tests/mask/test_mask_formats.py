@@ -60,7 +60,7 @@ def test_round_trip(tmp_path, mask, name):
 
 
 @pytest.mark.parametrize("name", REASONED)
-@pytest.mark.parametrize("further", [0, 70])
+@pytest.mark.parametrize("further", [0, pytest.param(70, marks=pytest.mark.slow)])
 def test_files_with_reasons_name_the_layers(tmp_path, name, further):
     """Who removed a pixel and who kept it survives, however many layers there are."""
     layers = (

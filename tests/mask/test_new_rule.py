@@ -117,6 +117,7 @@ def package(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_new_entry_in_the_table_is_found_everywhere(package, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", EVERYWHERE, str(tmp_path)],

@@ -68,6 +68,7 @@ def test_notebook_prints_what_it_should(name, copies, environment):
     nbval(path, environment, "--nbval", "--nbval-sanitize-with", str(SANITISE))
 
 
+@pytest.mark.slow
 def test_notebook_with_widgets_runs(copies, environment):
     nbval(copies / "calibration.ipynb", environment, "--nbval-lax")
 

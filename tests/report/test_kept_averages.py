@@ -7,6 +7,7 @@ from workbench.recipe import write_recipe
 from workbench.report import CalibrationReport
 
 
+@pytest.mark.slow
 def test_a_report_reads_no_run_whose_averages_are_kept(sample, tmp_path, monkeypatch):
     recipe = (
         load_recipe(sample.recipe)

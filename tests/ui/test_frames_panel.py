@@ -45,6 +45,7 @@ def until(condition, seconds=300):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_hits_are_chosen_by_eye_and_written(spots, bench):
     panel, session = bench.frames, bench.session
     until(lambda: "This event" in panel.threshold.note)

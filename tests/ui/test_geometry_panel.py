@@ -47,6 +47,7 @@ def test_the_time_line_tells_each_turn_of_a_version(session, store):
     assert "until now" not in turns[1] + turns[2]
 
 
+@pytest.mark.slow
 def test_lists_to_compare_lead_from_what_psana_reads_to_what_is_new(session, store):
     session.compute_alignment()
     session.wait(300)

@@ -20,6 +20,17 @@ from workbench.ui.panels.mask import HISTORY
 from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.limit_control import BINS, LimitControl
 
+QUICK = {
+    "circle", "grow masked regions", "outliers of the maximum", "rarely with data (occupancy)",
+    "cxi", "dials", "of different runs",
+}  # fmt: skip
+"""Cases of a kind each; the others of their tests are slow."""
+
+
+def cases(names):
+    """Parameters of a test, slow but for those of `QUICK`."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
 
 @pytest.fixture
 def panel(session):
@@ -66,7 +77,7 @@ def test_two_parts_of_a_layer_are_counted_as_one(panel):
     assert row(panel, "unbonded pixels")["alone"] == sum(one.exclusive for one in parts)
 
 
-@pytest.mark.parametrize("kind", sorted(NEW_LAYERS.keys() - {MASK_FILE, BEAM_STOP}))
+@pytest.mark.parametrize("kind", cases(sorted(NEW_LAYERS.keys() - {MASK_FILE, BEAM_STOP})))
 def test_every_kind_of_layer_can_be_added(panel, session, kind):
     if "occupancy" in kind:
         with pytest.raises(WorkbenchError, match="average the run here"):
@@ -268,7 +279,7 @@ def test_a_picked_pixel_is_explained_and_follows_the_mask(panel, session):
     assert "masked: layer 1 “quadrant, sensor or ASIC”" in panel.picked.value
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", cases(FORMATS))
 def test_the_mask_is_saved_in_any_format(panel, session, tmp_path, name):
     session.change("output.folder", str(tmp_path))
     session.wait(300)
@@ -332,7 +343,7 @@ IMPLAUSIBLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", IMPLAUSIBLE)
+@pytest.mark.parametrize("words", cases(IMPLAUSIBLE))
 def test_what_is_implausible_is_seen_in_the_panel(panel, session, image_set, words):
     assert words not in panel.warnings.value
     session.use_images(dataclasses.replace(image_set, **IMPLAUSIBLE[words](image_set)))

@@ -7,10 +7,13 @@ import weakref
 from pathlib import Path
 
 import matplotlib.pyplot
+import pytest
 from matplotlib.figure import Figure
 
 from workbench.memory import give_back
 from workbench.ui.app import Workbench
+
+pytestmark = pytest.mark.slow
 
 
 def resident_mb():

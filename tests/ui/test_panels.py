@@ -263,6 +263,7 @@ def test_the_correlation_where_a_person_put_the_offset_is_told(quadrants, sessio
     assert told in quadrants.rows[0].text.value
 
 
+@pytest.mark.slow
 def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
     panel = QuadrantsPanel(session)
     images = session.images
@@ -321,6 +322,7 @@ def test_before_and_after_without_offsets_says_what_to_do(session):
         session.wait(300)
 
 
+@pytest.mark.slow
 def test_halves_of_the_events_are_told_beside_the_offset(session, image_set):
     half = image_set.bright_average
     session.use_images(dataclasses.replace(image_set, halves={"average": (half, half)}))

@@ -211,6 +211,7 @@ def test_later_settings_of_the_same_runs_are_offered(recipe):
     assert bench.recipe.mask.border == 2
 
 
+@pytest.mark.slow
 def test_after_a_restart_show_brings_back_images_alignment_and_panel(recipe):
     first = Workbench(recipe.changed("alignment.range_px", 12))
     first.compute()

@@ -227,7 +227,8 @@ def draw_curve(
     low, high = histogram_range(values, view.limit)
     limits = np.linspace(low, high, _CURVE_POINTS)
     positive = view.positive and view.removes == "above"
-    removed = pixels_masked(values, limits, view.removes, positive).astype(np.float64)
+    numbers = np.sort(values, axis=None)
+    removed = pixels_masked(numbers, limits, view.removes, positive).astype(np.float64)
     steep = axes.twinx()
     slope = np.abs(np.gradient(removed, limits))
     steep.fill_between(limits, _FLAT, np.maximum(slope, _FLAT), color=FAINT, alpha=0.35, lw=0)

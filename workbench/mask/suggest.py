@@ -157,23 +157,24 @@ def pixels_beyond(
 
 
 def pixels_masked(
-    values: ArrayLike, limits: ArrayLike, side: Literal["above", "below"], positive: bool
+    values: NDArray[np.floating],
+    limits: ArrayLike,
+    side: Literal["above", "below"],
+    positive: bool,
 ) -> NDArray[np.int64]:
     """How many values a rule with each of the limits leaves not good.
 
     Parameters
     ----------
-    values : any shape; what is not a number is never good.
+    values : sorted, ``(n,)``; what is not a number, at the end, is never good.
     side : side of the limit that is masked.
     positive : values at or below 0 are masked too.
     """
-    flat = np.asarray(values).reshape(-1)
-    numbers = np.sort(flat)
-    numbers = numbers[: np.searchsorted(numbers, np.nan)]
+    numbers = values[: np.searchsorted(values, np.nan)]
     zeros = np.searchsorted(numbers, 0.0, side="right") if positive else 0
     good = numbers.size - pixels_beyond(numbers, limits, side)
     good = good - zeros if side == "above" else np.minimum(good, numbers.size - zeros)
-    return np.asarray(flat.size - np.maximum(good, 0), np.int64)
+    return np.asarray(values.size - np.maximum(good, 0), np.int64)
 
 
 def sensitivity(

@@ -369,9 +369,11 @@ def asic_vectors_mm(detector: Detector, positions_um: NDArray) -> NDArray[np.flo
     ----------
     positions_um : lab x, y (z) of all pixels, ``(modules, rows, columns, 2 or 3)``.
     """
-    by_asic = np.stack([detector.asic_stack(positions_um[..., axis]) for axis in (0, 1)], axis=-1)
-    origin = by_asic[:, 0, 0]
-    vectors = [origin, by_asic[:, 0, 1] - origin, by_asic[:, 1, 0] - origin]
+    rows, columns = detector.asic_shape
+    xy = positions_um[..., :2]
+    firsts = (xy[:, ::rows, ::columns], xy[:, ::rows, 1::columns], xy[:, 1::rows, ::columns])
+    origin, right, below = (pixels.reshape(-1, 2) for pixels in firsts)
+    vectors = [origin, right - origin, below - origin]
     return np.ascontiguousarray(np.concatenate(vectors, axis=1) / 1000, dtype=np.float32)
 
 

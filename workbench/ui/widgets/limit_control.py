@@ -61,23 +61,27 @@ class LimitControl(anywidget.AnyWidget):
         Over it lies the curve of pixels masked against the limit: those beyond it, those that are
         not a number, and if `positive` those at or below 0 where the upper side is masked.
         """
-        flat = np.asarray([] if values is None else values, dtype=np.float32).reshape(-1)
-        finite = flat[np.isfinite(flat)]
+        # sorted once, for all that is counted; double, or each count would convert it again
+        flat = np.sort(np.asarray([] if values is None else values, np.float32), axis=None)
+        flat = flat.astype(np.float64)
+        first, last = flat.searchsorted(-np.inf, "right"), flat.searchsorted(np.inf, "left")
+        finite = flat[first:last]
         if finite.size == 0:
             self.counts, self.removed, self.highest = [], [], None
             return
-        usual = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5))
+        usual = float(finite[int(0.995 * (finite.size - 1))])
         usual_max = nice(max(self._least_max, 1.3 * usual))
         top = nice(max(usual_max, 1.1 * self.value))
-        counts, _ = np.histogram(finite, bins=BINS, range=(self.min, top))
         edges = np.linspace(self.min, top, BINS + 1)
+        below = finite.searchsorted(edges)
+        below[-1] = finite.searchsorted(top, "right")
         above = self.masks == "above"
         masked = pixels_masked(flat, edges, "above" if above else "below", positive and above)
         with self.hold_sync():
             self.usual_max, self.max = usual_max, max(usual_max, self.value)
-            self.highest = float(finite.max())
+            self.highest = float(finite[-1])
             self.counts_range = [self.min, top]
-            self.counts = counts.astype(float).tolist()
+            self.counts = np.diff(below).astype(float).tolist()
             self.removed = masked.tolist()
             self.pixels = int(flat.size)
 
