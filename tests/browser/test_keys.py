@@ -39,35 +39,22 @@ def notebook(notebook_of_module):
     return notebook_of_module
 
 
-@pytest.fixture
-def page(notebook, experiment_of_module):
-    page = notebook.workbench(
+@pytest.fixture(scope="module")
+def opened(notebook_of_module, experiment_of_module):
+    """A calibrated workbench, the same for all tests: none but the last changes a setting."""
+    return notebook_of_module.workbench(
         experiment_of_module, "keys.ipynb", "bench.compute(); bench.open(bench.mask);",
         cells=["bench.show();", "after = 'a cell below'"],
     )  # fmt: skip
-    page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+
+
+@pytest.fixture
+def page(notebook, opened):
+    opened.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+    notebook.step(2)
     notebook.idle()
-    yield page
+    yield opened
     assert notebook.problems == []
-
-
-def test_no_key_on_any_kind_of_element_reaches_the_notebook(notebook, page):
-    before = page.evaluate(NOTEBOOK)
-    assert before["shown"]
-    known = set()
-    for step in (2, 3, 4, 1):
-        notebook.step(step)
-        notebook.idle()
-        for kind in page.evaluate(ELEMENTS):
-            if kind in known or not page.evaluate(FOCUS, kind):
-                continue
-            known.add(kind)
-            for key in KEYS:
-                page.keyboard.press(key)
-            assert page.evaluate(NOTEBOOK) == before, kind
-    assert len(known) > 8, known
-    assert any("canvas" in kind.lower() for kind in known)
-    assert any(kind.startswith("DIV") for kind in known)  # a figure of matplotlib
 
 
 def test_the_focus_is_kept_where_a_key_replaces_the_pictures(notebook, page):
@@ -112,3 +99,22 @@ def test_save_still_saves_the_notebook(notebook, page):
     page.locator(".cw-lines").nth(2).click()
     page.keyboard.press("Control+s")
     page.wait_for_function(f"() => !{model}.dirty")
+
+
+def test_no_key_on_any_kind_of_element_reaches_the_notebook(notebook, page):
+    before = page.evaluate(NOTEBOOK)
+    assert before["shown"]
+    known = set()
+    for step in (2, 3, 4, 1):
+        notebook.step(step)
+        notebook.idle()
+        for kind in page.evaluate(ELEMENTS):
+            if kind in known or not page.evaluate(FOCUS, kind):
+                continue
+            known.add(kind)
+            for key in KEYS:
+                page.keyboard.press(key)
+            assert page.evaluate(NOTEBOOK) == before, kind
+    assert len(known) > 8, known
+    assert any("canvas" in kind.lower() for kind in known)
+    assert any(kind.startswith("DIV") for kind in known)  # a figure of matplotlib

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PICTURE = """() => {
   const c = document.querySelector('canvas[data-image="mask"]');

@@ -141,6 +141,7 @@ def test_from_opening_to_deployment_takes_few_clicks_and_no_typing(notebook, exp
     assert notebook.problems == []
 
 
+@pytest.mark.slow
 def test_view_zoom_draw_read_out_and_reload(notebook, experiment):
     """What the detector view itself can do, and that a reload brings everything back."""
     page = notebook.workbench(experiment, "view.ipynb", "bench.compute(); bench.open(bench.mask);")
@@ -221,12 +222,9 @@ print((column + 4.5 + (side - index.shape[1]) / 2) / side,
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("width", "theme"),
-    [
-        (1280, "JupyterLab Light"),
-        pytest.param(1920, "JupyterLab Dark", marks=pytest.mark.slow),
-    ],
+    ("width", "theme"), [(1280, "JupyterLab Light"), (1920, "JupyterLab Dark")]
 )
 def test_panels_fit_the_page(notebook, experiment, width, theme):
     """Nothing sticks out of the page in either theme, narrow or wide."""
