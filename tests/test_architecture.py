@@ -162,6 +162,19 @@ def test_names_say_what_they_hold_and_stay_the_same_on_import():
     assert not wrong
 
 
+def test_the_ways_told_in_the_documentation_are_short_and_name_what_there_is():
+    """A table each: the files on the way of an event and of a limit, with what is called there."""
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    ways = [part for part in text.split("\n## ") if part.startswith("The way of")]
+    assert len(ways) == 2
+    for way in ways:
+        steps = re.findall(r"^\| `([\w/]+\.\w+)` \| (.*?) \|", way, re.MULTILINE)
+        assert 8 <= len({file for file, _ in steps}) == len(steps) <= 12
+        for file, calls in steps:
+            words = {*re.findall(r"\w+", (PACKAGE / file).read_text())}
+            assert {*re.findall(r"\w+", calls)} <= words, file
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, workbench;"
