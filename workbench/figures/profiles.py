@@ -73,13 +73,14 @@ def radial_profile(
     """
     detector, data, chosen, x, y = _usable(image, geometry, good)
     bins = (np.hypot(x, y) / step_px).astype(np.int64)
-    count = int(bins.max()) + 1 if bins.size else 1
-    groups = len(detector.groups)
-    sizes = [len(group.modules) * detector.rows * detector.columns for group in detector.groups]
-    group = np.repeat(np.arange(groups), sizes)[chosen]
-    sums = np.bincount(bins + count * group, data[chosen], groups * count)
-    pixels = np.bincount(bins + count * group, minlength=groups * count)
-    sums, pixels = sums.reshape(groups, count), pixels.reshape(groups, count)
+    count = int(bins.max(where=chosen, initial=0)) + 1
+    bins[~chosen] = count  # one bin more, for what is left out
+    sums, pixels = np.zeros((2, len(detector.groups), count))
+    for number, group in enumerate(detector.groups):
+        modules = list(group.modules)
+        inside = bins[modules].ravel()
+        sums[number] = np.bincount(inside, data[modules].ravel(), count + 1)[:count]
+        pixels[number] = np.bincount(inside, minlength=count + 1)[:count]
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = np.asarray(sums.sum(axis=0) / pixels.sum(axis=0), dtype=np.float64)
         each = np.asarray(sums / pixels, dtype=np.float64)
@@ -97,11 +98,12 @@ def cake_of(
 ) -> Cake:
     """Azimuth–radius picture of an image about the beam; parameters as for `radial_profile`."""
     _, data, chosen, x, y = _usable(image, geometry, good)
+    data, x, y = data[chosen], x[chosen], y[chosen]
     radius = (np.hypot(x, y) / step_px).astype(np.int64)
     angle = np.degrees(np.arctan2(y, x))
     around = np.minimum(((angle + 180) / 360 * azimuths).astype(np.int64), azimuths - 1)
     count = int(radius.max()) + 1 if radius.size else 1
-    sums = np.bincount(around * count + radius, data[chosen], azimuths * count)
+    sums = np.bincount(around * count + radius, data, azimuths * count)
     pixels = np.bincount(around * count + radius, minlength=azimuths * count)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = (sums / pixels).reshape(azimuths, count)
@@ -133,9 +135,9 @@ def ring_radii(profile: Profile, most: int = 6) -> list[float]:
 def _usable(
     image: ImageLike, geometry: Geometry, good: ArrayLike | None
 ) -> tuple[Detector, NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Detector, flat values, which are used, and lab x and y of those in pixels."""
+    """Detector, values, which are used, and lab x and y in pixels, as the detector's array."""
     detector, values = detector_array(image, "the image")
-    data = values.astype(np.float64, copy=False).ravel()
+    data = values.astype(np.float64, copy=False)
     chosen = np.isfinite(data)
     if good is not None:
         allowed = np.asarray(good, dtype=bool)
@@ -143,6 +145,6 @@ def _usable(
             raise WorkbenchError(
                 f"the mask has the shape {allowed.shape}; the image needs {detector.shape}."
             )
-        chosen &= allowed.ravel()
-    positions = geometry.pixel_positions_um().reshape(-1, 3)[chosen] / detector.pixel_um
-    return detector, data, chosen, positions[:, 0], positions[:, 1]
+        chosen &= allowed
+    x, y = (geometry.pixel_positions_um()[..., axis] / detector.pixel_um for axis in (0, 1))
+    return detector, data, chosen, x, y

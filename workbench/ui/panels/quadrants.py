@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from workbench.alignment import Alignment, QuadrantAlignment
     from workbench.figures import Profile
+    from workbench.geometry import Geometry
+    from workbench.images import DetectorImage
+    from workbench.mask import Mask
     from workbench.ui.bridge import Bridge
 
 PROFILES, UNCERTAINTY, RESIDUALS, COMPARISON, RANKING = 1, 2, 3, 4, 6  # parts of the details
@@ -168,7 +171,7 @@ class QuadrantsPanel(Panel):
         self.maps.on_offset("enlarge", lambda quadrant, x, y: self.enlarge(quadrant))
         self.profile = LiveFigure(session.later, 170)
         self.under = (self.profile.widget,)
-        self._profiled: tuple[object, Profile] | None = None  # of the present geometry
+        self._known_profiles: dict[str, tuple[tuple[object, ...], Profile]] = {}  # before, after
         self.enlarged = LiveFigure(session.later, 330)
         self._enlarged: int | None = None
         self.smaller = classed(
@@ -392,6 +395,22 @@ class QuadrantsPanel(Panel):
         if self._is_open:
             self.session.later("radial profile", self._draw_profile)
 
+    def _profile_of(
+        self, which: str, image: DetectorImage, geometry: Geometry, mask: Mask | None
+    ) -> Profile:
+        """Profile of this image, as it was computed if nothing has changed."""
+        from workbench import figures
+
+        known = self._known_profiles.get(which)
+        if known is not None:
+            seen, seen_geometry, seen_mask = known[0]
+            if seen is image.data and seen_geometry == geometry and seen_mask is mask:
+                return known[1]
+        good = None if mask is None else mask.good
+        profile = figures.radial_profile(image, geometry, good)
+        self._known_profiles[which] = (image.data, geometry, mask), profile
+        return profile
+
     def _draw_profile(self) -> None:
         """Mean intensity against radius, before and after, with the rings of the calibrant."""
         from workbench import figures, pipeline
@@ -405,13 +424,9 @@ class QuadrantsPanel(Panel):
         present = image.geometry if alignment is None else alignment.present
         if present is None:
             return
-        good = None if mask is None else mask.good
-        of = (id(image.data), id(present), id(mask))
-        if self._profiled is None or self._profiled[0] != of:
-            self._profiled = of, figures.radial_profile(image, present, good)
-        before, after = self._profiled[1], None
+        before, after = self._profile_of("before", image, present, mask), None
         if alignment is not None:
-            after = figures.radial_profile(image, alignment.geometry, good)
+            after = self._profile_of("after", image, alignment.geometry, mask)
         pixel_um = view.detector.pixel_um
         rings = [(1000 * radius / pixel_um, label) for radius, label in view.rings]
         reading = figures.radius_reading(pixel_um, view.distance_mm, view.wavelength)
@@ -485,8 +500,6 @@ class QuadrantsPanel(Panel):
         image = pipeline.alignment_image(images, alignment.settings.image)
         if image is None:
             return
-        good = None if mask is None else mask.good
-        before, after = alignment.present, alignment.geometry
         chosen, refinement = self.details.selected_index, alignment.refinement
         self.unrefined.value = "" if refinement else note_text(UNREFINED)
         for live in (self.uncertainty, self.residuals):
@@ -504,12 +517,17 @@ class QuadrantsPanel(Panel):
                 )
             )
         elif chosen == PROFILES:
-            profiles = [figures.radial_profile(image.data, g, good=good) for g in (before, after)]
+            profiles = [
+                self._profile_of("before", image, alignment.present, mask),
+                self._profile_of("after", image, alignment.geometry, mask),
+            ]
             show_picture(self.profiles, lambda: figures.radial_profiles(*profiles))
         elif chosen == COMPARISON:
+            good = None if mask is None else mask.good
+            geometries = alignment.present, alignment.geometry
             show_picture(
                 self.comparison,
-                lambda: figures.powder_comparison(image.data, before, after, good=good),
+                lambda: figures.powder_comparison(image.data, *geometries, good=good),
             )
 
     def summary(self) -> str:
