@@ -24,7 +24,7 @@ help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 lab: $(VENV)/.lab $(SAMPLE)  ## open the workbench in JupyterLab on the sample experiment
-	$(BIN)/workbench lab notebooks/calibration.ipynb
+	$(BIN)/workbench lab
 
 report: $(VENV)/.lab $(SAMPLE)  ## write the report of the sample experiment
 	$(BIN)/workbench report $(RECIPE)

@@ -71,6 +71,7 @@ class Lab:
         self.environment["PYTHONPATH"] = os.pathsep.join(
             [str(package), *filter(None, [self.environment.get("PYTHONPATH")])]
         )
+        self.extensions = package / "workbench" / "ui" / "static" / "lab"
         for _ in range(5):  # another process may take a port that was free
             self.port = free_port()
             self.start()
@@ -87,6 +88,7 @@ class Lab:
              f"--ServerApp.root_dir={self.work}",
              f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True",
              "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+             f"--LabApp.extra_labextensions_path={self.extensions}",
              "--allow-root"],
             env=self.environment, stdout=self.log, stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -7,11 +7,21 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from workbench.cli import lab
 from workbench.errors import WorkbenchError
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "calibration.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def _own_signatures(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path_factory.mktemp("jupyter")))
+
+
+def is_trusted(path):
+    return NotebookNotary().check_signature(nbformat.read(path, as_version=4))
 
 
 def test_the_calibration_notebook_is_a_heading_and_two_cells_without_outputs():
@@ -33,6 +43,29 @@ def test_without_a_name_the_notebook_of_the_folder_is_opened(tmp_path, monkeypat
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "calibration.ipynb").write_text("{}")
     assert lab.choose(None) == Path("notebooks/calibration.ipynb")
+
+
+def test_what_is_written_here_may_run_as_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = lab.choose(None)
+    assert nbformat.read(path, as_version=4).metadata.workbench.runs_on_opening
+    assert nbformat.read(NOTEBOOK, as_version=4).metadata.workbench.runs_on_opening
+    assert is_trusted(path)
+
+
+def test_a_notebook_of_somebody_else_may_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = nbformat.read(NOTEBOOK, as_version=4)
+    content.cells[1].source = "evil = True"
+    nbformat.write(content, "calibration.ipynb")
+    lab.choose("calibration.ipynb")  # named: whatever it is
+    assert not is_trusted("calibration.ipynb")
+    with monkeypatch.context() as patched:
+        patched.setattr(lab.os, "getuid", lambda: 12345)
+        lab.choose(None)
+    assert not is_trusted("calibration.ipynb")
+    lab.choose(None)  # the user's own
+    assert is_trusted("calibration.ipynb")
 
 
 def test_a_recipe_gets_a_notebook_beside_it(tmp_path):

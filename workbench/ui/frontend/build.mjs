@@ -1,8 +1,9 @@
-// Writes the bundles that Python sends to the browser: one module and one style sheet per widget.
+// Writes the bundles that Python sends to the browser: one module and one style sheet per widget, and
+// what `workbench lab` adds to JupyterLab.
 // With --check nothing is written; the exit status is 1 if a bundle is not what the sources give.
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -22,21 +23,44 @@ const names = [
   "maps_view.css",
 ];
 
-const { outputFiles } = await build({
+const options = {
   absWorkingDir: here,
-  entryPoints: names.map((name) => join("src", name)),
   outdir: target,
   bundle: true,
-  format: "esm",
   target: "es2022",
   charset: "utf8",
   minify: true,
   write: false,
+};
+const widgets = await build({
+  ...options,
+  format: "esm",
+  entryPoints: names.map((name) => join("src", name)),
 });
-const made = new Map(outputFiles.map((file) => [basename(file.path), file.text]));
+
+// a folder of extensions, as JupyterLab reads them
+const lab = join("lab", "cspad-workbench");
+const load = "lab_extension.js";
+const extension = await build({
+  ...options,
+  outdir: join(target, lab),
+  format: "iife",
+  entryPoints: [join("src", load)],
+});
+const about = {
+  name: "cspad-workbench",
+  version: "1.0.0",
+  description: "Runs a notebook of the workbench when it is opened",
+  jupyterlab: { extension: true, _build: { load, extension: "./extension" } },
+};
+
+const outputs = [...widgets.outputFiles, ...extension.outputFiles];
+const made = new Map(outputs.map((file) => [relative(target, file.path), file.text]));
+made.set(join(lab, "package.json"), `${JSON.stringify(about, null, 2)}\n`);
 
 if (process.argv.includes("--check")) {
-  const present = existsSync(target) ? readdirSync(target) : [];
+  const all = existsSync(target) ? readdirSync(target, { recursive: true }) : [];
+  const present = all.filter((name) => statSync(join(target, name)).isFile());
   const wrong = [...new Set([...made.keys(), ...present])].filter(
     (name) => !present.includes(name) || readFileSync(join(target, name), "utf8") !== made.get(name),
   );
@@ -47,6 +71,9 @@ if (process.argv.includes("--check")) {
     process.exit(1);
   }
 } else {
-  for (const name of existsSync(target) ? readdirSync(target) : []) rmSync(join(target, name));
-  for (const [name, text] of made) writeFileSync(join(target, name), text);
+  rmSync(target, { recursive: true, force: true });
+  for (const [name, text] of made) {
+    mkdirSync(dirname(join(target, name)), { recursive: true });
+    writeFileSync(join(target, name), text);
+  }
 }

@@ -109,7 +109,7 @@ class LiveFigure:
                 for axes, (x, y) in zip(self.figure.axes, seen, strict=True):
                     axes.set(xlim=x, ylim=y)
             self._homes = homes
-            self.canvas.draw_idle()
+            self.canvas.draw()
 
     def _limits(self) -> list[tuple[Any, Any]]:
         return [(axes.get_xlim(), axes.get_ylim()) for axes in self.figure.axes]
