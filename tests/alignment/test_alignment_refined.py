@@ -94,6 +94,7 @@ def test_water_and_bragg_spots_without_rings_are_not_taken_for_rings():
     assert wrong < 1 or not found.applied_px.any()
 
 
+@pytest.mark.slow
 def test_an_offset_that_puts_sensors_on_one_another_is_not_accepted():
     true = Geometry.ideal()
     assert overlaps_px(true) == {}
@@ -252,6 +253,7 @@ def test_a_wrong_wavelength_is_found_and_does_not_move_the_quadrants(many):
     assert rms(held.offsets_px - TRUTH) < 0.05
 
 
+@pytest.mark.slow
 def test_rings_of_another_substance_are_not_forced_to_fit(many):
     image, free = many
     found = align_quadrants(image, settings=AlignmentSettings(calibrant="LaB6"))
@@ -277,6 +279,7 @@ def test_the_distance_is_found_within_its_uncertainty(many, of_others, wrong):
             assert abs(fit.wavelength_angstrom - 1.3051) < 2.5 * fit.wavelength_sigma_angstrom
 
 
+@pytest.mark.slow
 def test_few_rings_give_the_distance_and_say_what_they_leave_open(of_others):
     refined = of_others["CeO2"].refinement
     fit = fit_calibrant(refined, "CeO2", 121.0, 1.3051, CSPAD.pixel_um)
@@ -295,6 +298,7 @@ def test_one_ring_settles_neither_distance_nor_a_common_move():
         fit_calibrant(refined, "Si", 200.0, 1.3, CSPAD.pixel_um)
 
 
+@pytest.mark.slow
 def test_a_wrong_calibrant_is_told(many, of_others):
     for name, found in (("AgBeh", many[1]), *of_others.items()):
         for other in {"AgBeh", "LaB6", "CeO2", "Si"} - {name}:
