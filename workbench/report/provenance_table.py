@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from workbench.alignment.plain import plain
 from workbench.constants import constants_folder, file_for_run
 from workbench.errors import WorkbenchError
 from workbench.files import sha256
@@ -113,7 +112,7 @@ def provenance_table(provenance: Mapping[str, Any]) -> Shown:
     """Short table of a provenance; all of it as JSON, folded."""
     values = {key: value for key, value in plain(provenance).items() if key != "recipe"}
     rows = [[key, _short(value)] for key, value in values.items()]
-    text = json.dumps(values, indent=1, ensure_ascii=False)
+    text = json.dumps(values, indent=1, ensure_ascii=False, default=str)
     return together(table(["", ""], rows), folded("All of it, as JSON (not printed)", text))
 
 
@@ -136,16 +135,3 @@ def _short(value: object) -> str:
 def content_sha256(content: bytes | NDArray[Any]) -> str:
     """SHA-256 of bytes or of an array."""
     return hashlib.sha256(content).hexdigest()
-
-
-def plain(value: Any) -> Any:
-    """Values as JSON knows them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
