@@ -193,11 +193,11 @@ def test_limits_and_border_equal_their_definition(small, high, low, border):
     np.testing.assert_array_equal(kept.good, good)
 
 
-def test_a_limit_that_is_the_value_of_a_pixel_is_exact(evaluator):
-    average = evaluator.images.average
+def test_a_limit_that_is_the_value_of_a_pixel_is_exact(small):
+    average = small.images.average
     for value in average[average > 0][:2]:
         for limit in (value, np.nextafter(value, 0), np.nextafter(value, 1e9)):
-            agrees(evaluator, MaskSettings(Thresholds(avg_max=limit)))
+            agrees(small, MaskSettings(Thresholds(avg_max=limit)))
 
 
 STACKS = {
@@ -273,9 +273,9 @@ def test_layers_that_overlap_in_too_many_ways_are_still_exact(tmp_path):
     ]
 
 
-def test_many_grow_layers(evaluator):
+def test_many_grow_layers(small):
     wanted = MaskSettings(Thresholds(maxproj_min=200), layers=(GrowLayer(),) * 6)
-    agrees(evaluator, wanted)
+    agrees(small, wanted)
 
 
 def test_each_layer_is_counted_by_name(evaluator):
