@@ -93,6 +93,15 @@ def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
     )
 
 
+def test_enter_saves_the_recipe_under_the_whole_name(notebook, page):
+    page.get_by_text("Recipe (a script or the report runs it)").click()
+    page.get_by_placeholder("name.calibration.toml").click()
+    page.keyboard.type("written in a hurry", delay=5)
+    page.keyboard.press("Enter")
+    notebook.wait_text(".cw-said", "/written in a hurry.calibration.toml")
+    page.get_by_text("Recipe (a script or the report runs it)").click()
+
+
 def test_save_still_saves_the_notebook(notebook, page):
     model = "window.jupyterapp.shell.currentWidget.context.model"
     page.evaluate(f"() => {{ {model}.dirty = true; }}")

@@ -284,12 +284,16 @@ class Workbench:
             placeholder="name.calibration.toml",
             tooltip="File for the recipe; without a folder it goes into the output folder",
             layout={"width": "420px"},
+            continuous_update=False,
         )
         self.save_recipe = self._button(
             "Save recipe as…", "Write the recipe into this file", self._save_recipe
         )
         recipe = widgets.VBox(
-            [widgets.HBox([self.recipe_file, self.save_recipe]), self.recipe_text]
+            [
+                classed(widgets.HBox([self.recipe_file, self.save_recipe]), "cw-enter-clicks"),
+                self.recipe_text,
+            ]
         )
         self.drawer = Accordion(
             [self.log, recipe],

@@ -37,6 +37,12 @@ function render({ model, el }) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (!root?.contains(target)) return;
     const act = meaning(event, target.matches(TEXT));
+    const button = target.closest(".cw-enter-clicks")?.querySelector("button");
+    if (button && event.key === "Enter" && target.matches(TEXT)) {
+      target.blur(); // what is written reaches the kernel before the click
+      target.focus();
+      button.click();
+    }
     // a figure of matplotlib would act on every key, and keep Tab from leading on
     if (act !== "save" && target.closest(".jupyter-matplotlib")) event.stopPropagation();
     if (act === "save") {
