@@ -184,7 +184,7 @@ def test_a_missing_or_unnamed_file_is_refused(tmp_path, good):
     with pytest.raises(FileFormatError, match="cannot be read"):
         wb.read_mask(tmp_path / "none.pickle")
     with pytest.raises(MaskError, match="ending"):
-        wb.write_mask(wb.Mask.from_good(good), tmp_path / "mask.what")
+        wb.write_mask(good, tmp_path / "mask.what")
     with pytest.raises(MaskError, match="no mask format 'gif'"):
         wb.write_mask(wb.Mask.from_good(good), tmp_path / "mask", format="gif")
 

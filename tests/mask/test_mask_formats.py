@@ -59,6 +59,14 @@ def test_round_trip(tmp_path, mask, name):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_an_array_of_good_pixels_is_written_as_a_mask_is(tmp_path, mask):
+    wb.write_mask(mask.good, tmp_path / "mask.pickle")
+    np.testing.assert_array_equal(wb.read_mask(tmp_path / "mask.pickle").good, mask.good)
+    with pytest.raises(MaskError, match="mask"):
+        wb.write_mask(np.ones((3, 4), bool), tmp_path / "other.pickle")
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.pickle"]
+
+
 @pytest.mark.parametrize("name", REASONED)
 @pytest.mark.parametrize("further", [0, pytest.param(70, marks=pytest.mark.slow)])
 def test_files_with_reasons_name_the_layers(tmp_path, name, further):

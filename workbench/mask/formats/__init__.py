@@ -21,6 +21,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
+from numpy.typing import ArrayLike
+
 from workbench.errors import FileFormatError, MaskError
 from workbench.mask.mask import Mask
 
@@ -62,7 +64,7 @@ FORMATS: dict[str, Format] = {
 
 
 def write_mask(
-    mask: Mask,
+    mask: Mask | ArrayLike,
     path: str | os.PathLike[str],
     format: str | None = None,
     *,
@@ -72,6 +74,7 @@ def write_mask(
 
     Parameters
     ----------
+    mask : a mask, or an array that is True where a pixel is good (see `Mask.from_good`).
     path : where; its ending decides the format if `format` is None.
     format : a name of `FORMATS`.
     force : write it even if it was made from images that seem swapped.
@@ -79,11 +82,13 @@ def write_mask(
     Raises
     ------
     MaskError
-        If the format is unknown or the images seem swapped.
+        If the format is unknown, the images seem swapped, or an array is that of no known detector.
     WorkbenchError
         If the file cannot be written.
     """
     name = check_format(path, format)
+    if not isinstance(mask, Mask):
+        mask = Mask.from_good(mask)
     if not force:
         mask.refuse_mix_up()
     arguments = (name,) if FORMATS[name].module == "psana" else ()
