@@ -94,6 +94,7 @@ def test_events_of_equal_time_are_events_of_their_own():
     assert average_run(run, resume=begun.state).count == 6
 
 
+@pytest.mark.slow
 def test_a_cluster_goes_on_too(tmp_path):
     run = FakeRun(frames_with_gaps(30))
     begun = average_run(run, selection=Events(limit=11))

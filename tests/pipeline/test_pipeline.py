@@ -125,8 +125,8 @@ def divided(calibration, tmp_path_factory):
     ), folder / "kept"
 
 
+@pytest.mark.slow
 class TestHalvesOfTheEvents:
-    @pytest.mark.slow
     def test_are_compared_where_the_recipe_asks_for_it(self, divided, calibration):
         recipe = divided[0].recipe.changed("alignment.refine", "rings")
         found = pipeline.align_recipe(recipe, divided[0].images, divided[0].mask)
