@@ -108,6 +108,7 @@ def test_an_offset_that_puts_sensors_on_one_another_is_not_accepted():
     assert all("overlap" in " ".join(one.warnings) for one in found.quadrants)
 
 
+@pytest.mark.slow
 def test_images_are_ranked_by_the_clarity_of_their_rings(many):
     image, _ = many
     weak = seen(photons_per_pixel=0.5, background=5.0)
@@ -165,7 +166,9 @@ def test_unequal_halves_may_be_further_apart():
     assert origin([np.zeros(3), np.zeros(3)]).factor == 2
 
 
-@pytest.mark.parametrize("settings", [{"refine": "none"}, {"method": "cctbx"}])
+@pytest.mark.parametrize(
+    "settings", [pytest.param({"refine": "none"}, marks=pytest.mark.slow), {"method": "cctbx"}]
+)
 def test_halves_that_are_not_compared_are_told(many, settings):
     image, _ = many
     quick = AlignmentSettings(range_px=2, multi_angle=False, **settings)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def read_at(notebook, figure, x, y, pattern):
@@ -48,7 +48,6 @@ def test_values_are_read_from_the_profile_and_from_an_enlarged_map(notebook, exp
     assert notebook.problems == []
 
 
-@pytest.mark.slow
 def test_events_are_stepped_through_and_a_pixel_is_followed_over_them(notebook, experiment):
     page = notebook.workbench(experiment, "events.ipynb", "bench.compute();")
     page.get_by_role("button", name="Single events").click()

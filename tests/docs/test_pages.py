@@ -78,7 +78,7 @@ def type_commands(text):
 
 
 LONG = ("howto/hand-over.md", "howto/weak-rings.md", "howto/at-slac-and-nersc.md",
-        "howto/many-runs.md", "reference/python/alignment.md",
+        "howto/many-runs.md", "howto/mask-by-eye.md", "reference/python/alignment.md",
         "reference/python/recipes.md")  # fmt: skip
 PAGES = [
     pytest.param(page, id=name, marks=[pytest.mark.slow] if name in LONG else [])

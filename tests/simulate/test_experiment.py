@@ -206,6 +206,7 @@ def test_a_real_experiment_is_never_replaced(tmp_path):
     assert real.read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_a_data_tree_keeps_its_other_experiments_and_its_database(tmp_path):
     other = tmp_path / "CXI/cxih8015/xtc/e500-r0001-s00-c00.xtc"
     other.parent.mkdir(parents=True)
@@ -223,6 +224,7 @@ def test_a_data_tree_keeps_its_other_experiments_and_its_database(tmp_path):
     assert other.read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 def test_the_committed_texts_may_be_there_already(tmp_path):
     for name, text in sample_texts(make_truth(), 4).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -205,6 +205,7 @@ def test_a_quadrant_can_be_left_in_place(quadrants, session):
     assert session.alignment.applied_px[3].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_offsets_older_than_the_mask_are_said_to_be(quadrants, session):
     assert quadrants.stale.value == ""
     session.change("mask.thresholds.stddev_max", 4.5)
