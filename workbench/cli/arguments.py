@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 from collections.abc import Callable
-from typing import Any
 
 from workbench.cli.average_settings import numbers
 from workbench.detectors import DEFAULT_ADDRESS
@@ -55,7 +54,7 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., Any]:
+def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
     """Add the options that choose events; gives what adds further ones to their group."""
     events = parser.add_argument_group("events").add_argument
     events(

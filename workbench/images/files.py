@@ -181,7 +181,7 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
         return float(number) if isinstance(number, float | np.floating) else None
 
     try:
-        provenance: Any = parse_json(facts.get("provenance", "{}"))
+        provenance = parse_json(facts.get("provenance", "{}"))
     except (TypeError, ValueError):
         provenance = {}
     return DetectorImage(

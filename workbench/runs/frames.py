@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from struct import unpack
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,10 +178,10 @@ class Frames:
         def wanted(index: int) -> bool:
             return selection is None or selection.why_not_index(index) is None
 
-        events: Iterator[Any] = (
+        events = (
             FrameEvent(index, frame, corrector, place, self.files[place[0]])
             if frame.pixels is not None
-            else _Unread(index)
+            else cast("FrameEvent", _Unread(index))  # its index leaves it out
             for index, frame, place in self._frames(wanted)
         )
         return selected(events, selection, self.skipped)
@@ -211,7 +211,9 @@ class Frames:
             if only == {}:
                 continue
 
-            def read(inside: int, before: int = index + 1, only: Any = only) -> bool:
+            def read(
+                inside: int, before: int = index + 1, only: dict[int, int] | None = only
+            ) -> bool:
                 return wanted(before + inside) if only is None else inside in only
 
             frames = read_frames(file.path, file.dataset, self._read_cbf, read)
