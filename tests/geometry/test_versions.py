@@ -276,7 +276,34 @@ def test_run_ranges_have_versions_of_their_own_and_psanas_choice_is_shown(store)
     assert store.file_for_run(54) == early.link
     assert store.file_for_run(81).name == "0-end.data"
     assert [one.number for one in store.history()] == [0]
-    assert any("54-80" in warning for warning in store.preview(NEW).warnings)
+    assert store.preview(NEW).warnings == (
+        "For runs 54-80 psana reads 54-80.data, and not 0-end.data.",
+    )
+    assert store.verify() == []
+
+
+def test_a_file_of_another_program_that_psana_reads_instead_is_told(store, tmp_path):
+    store.deploy(OLD)
+    (store.folder / "5-end.data").write_text(NEW.to_text())
+    (store.folder / "54-80.data").write_text(NEW.to_text())
+    (store.folder / "54-54.data").write_text(NEW.to_text())
+    no_version = "of which no version was ever deployed here, and not 0-end.data."
+    told = [
+        f"For runs 5-53, 81-end psana reads 5-end.data, {no_version}",
+        f"For run 54 psana reads 54-54.data, {no_version}",
+        f"For runs 55-80 psana reads 54-80.data, {no_version}",
+    ]
+    for said in (store.preview(NEW).warnings, store.deploy(NEW).record["warnings"]):
+        assert list(said) == told
+    assert store.verify() == told == store.read_instead()
+    for run in (4, 5, 53, 54, 55, 80, 81):  # as psana chooses
+        name = store.file_for_run(run).name
+        assert name == "0-end.data" or any(name in sentence for sentence in told)
+    early = store.for_range("54-54")
+    assert early.read_instead() == []
+    early.deploy(NEW)  # now somebody meant it
+    assert store.verify() == [told[0], told[2]]
+    assert "For run 54 psana reads 54-54.data, and not 0-end.data." in store.read_instead()
 
 
 @pytest.mark.parametrize("text", ["", "end", "80-54", "0-end.data.v1", "../0-end", "-1-3", "0–end"])

@@ -214,7 +214,8 @@ def _deploy(options: argparse.Namespace) -> None:
         options.file, options.comment, inputs=[options.file], recipe_sha256=made_with
     )
     if options.json:
-        print(json.dumps(_version_facts(version)))
+        warnings = version.record.get("warnings", [])
+        print(json.dumps(_version_facts(version) | {"warnings": warnings}))
         return
     for warning in version.record.get("warnings", []):
         print(f"note: {warning}")
@@ -235,6 +236,8 @@ def _history(options: argparse.Namespace) -> None:
         print(
             f"{mark} v{version.number:<3d} {version.when:<25s} {who:<16s} {version.comment}{intact}"
         )
+    for sentence in store.read_instead():
+        print(f"note: {sentence}")
 
 
 def _diff(options: argparse.Namespace) -> None:

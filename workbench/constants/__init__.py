@@ -1,6 +1,6 @@
 """Calibration directories: which file serves which run, and the text of constants."""
 
-from workbench.constants.choice import constants_folder, file_for_run, run_range
+from workbench.constants.choice import constants_folder, file_for_run, run_range, served_instead
 from workbench.constants.store import (
     append_history,
     deploy_constants,
@@ -20,6 +20,7 @@ __all__ = [
     "read_constants",
     "read_constants_file",
     "run_range",
+    "served_instead",
     "write_constants",
     "write_constants_file",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from workbench.detectors import find
@@ -70,9 +71,46 @@ def file_for_run(folder: str | os.PathLike[str], run: int) -> Path | None:
         raise ConstantsError(
             f"{folder}: cannot list this folder of constants ({error.strerror})."
         ) from error
+    name = serving_file(names, run)
+    return None if name is None else Path(folder) / name
+
+
+def serving_file(names: Iterable[str], run: int) -> str | None:
+    """Which of these file names serves `run`; None if none does. See `file_for_run`."""
     serving = []
     for name in names:
         runs = run_range(name)
         if runs is not None and runs[0] <= run <= runs[1]:
             serving.append((-runs[0], runs[1], name))
-    return Path(folder) / min(serving)[2] if serving else None
+    return min(serving)[2] if serving else None
+
+
+def served_instead(names: Iterable[str], name: str) -> dict[str, list[str]]:
+    """Runs of the file `name` for which psana reads another one of `names`.
+
+    Returns
+    -------
+    Ranges of runs, e.g. ``["5-53", "81-end"]``, by the file that is read for them.
+    """
+    files = {*names, name}
+    ranges = {file: runs for file in files if (runs := run_range(file)) is not None}
+    first, last = ranges[name]
+    begins = {begin for begin, _ in ranges.values()} | {end + 1 for _, end in ranges.values()}
+    starts = sorted(begin for begin in begins if first <= begin <= last and begin != math.inf)
+    instead: dict[str, list[tuple[int, float]]] = {}
+    for start, following in zip(starts, [*starts[1:], last + 1], strict=True):
+        file = serving_file(files, int(start))
+        if file is None or file == name:
+            continue
+        parts = instead.setdefault(file, [])
+        begin = parts.pop()[0] if parts and parts[-1][1] + 1 == start else int(start)
+        parts.append((begin, following - 1))
+    return {
+        file: [_range_text(begin, end) for begin, end in parts] for file, parts in instead.items()
+    }
+
+
+def _range_text(begin: int, end: float) -> str:
+    if end == math.inf:
+        return f"{begin}-end"
+    return f"{begin}" if begin == end else f"{begin}-{end:.0f}"

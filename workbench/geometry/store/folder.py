@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from workbench.constants import served_instead
 from workbench.errors import VersionStoreError
 from workbench.files import read_regular
 from workbench.geometry.slac import decode
@@ -100,6 +101,22 @@ class VersionFolder:
             raise VersionStoreError(
                 f"{self.folder}: cannot list the versions ({error.strerror})."
             ) from error
+
+    def read_instead(self) -> dict[str, str]:
+        """Sentences about files that psana reads for some of the runs of this one, by their names.
+
+        Of the files that serve a run it reads the one whose range begins last.
+        """
+        names = self.names()
+        sentences = {}
+        for name, runs in served_instead(names, self.file).items():
+            versions = VersionFolder(self.folder, name)
+            unknown = "" if versions.numbers() else ", of which no version was ever deployed here"
+            sentences[name] = (
+                f"For run{'s' if '-' in runs[0] or len(runs) > 1 else ''} {', '.join(runs)} psana "
+                f"reads {name}{unknown}, and not {self.file}."
+            )
+        return sentences
 
     # ---- contents ----------------------------------------------------------------------------
 

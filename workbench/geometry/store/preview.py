@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry.compare import compare
 from workbench.geometry.overlap import overlapping_modules
@@ -31,11 +29,8 @@ def content_of(geometry: Geometry) -> tuple[bytes, list[str]]:
     return text.encode("utf-8", "surrogateescape"), warnings
 
 
-def preview(versions: VersionFolder, geometry: Geometry, other_ranges: Sequence[str]) -> Deployment:
-    """What deploying a geometry would write; writes nothing.
-
-    `other_ranges` are the run ranges that have a file beside this one.
-    """
+def preview(versions: VersionFolder, geometry: Geometry) -> Deployment:
+    """What deploying a geometry would write; writes nothing."""
     content, warnings = content_of(geometry)
     text = content.decode("utf-8", "surrogateescape")
     new = Geometry.parse(text, "new geometry")
@@ -60,8 +55,7 @@ def preview(versions: VersionFolder, geometry: Geometry, other_ranges: Sequence[
         warnings.append(f"{versions.describe(state)}.")
     if state.version is not None and adopts:
         warnings.append(f"v{state.version} was changed after it was deployed.")
-    if other_ranges:
-        warnings.append(f"runs in {', '.join(other_ranges)} may be served by those files instead.")
+    warnings += versions.read_instead().values()
     made = [number - 1, number] if adopts else [number]
     paths = [path for n in made for path in (versions.side_car(n), versions.path(n))]
     names = [path.name for path in paths] + [HISTORY, versions.file]

@@ -116,6 +116,10 @@ class GeometryStore:
         """File that psana reads for a run, whatever its range; None if there is none."""
         return file_for_run(self.folder, run)
 
+    def read_instead(self) -> list[str]:
+        """Files that psana reads for some of these runs instead, one sentence each."""
+        return list(self._versions.read_instead().values())
+
     def for_range(self, run_range: str) -> GeometryStore:
         """Store of another run range of the same detector."""
         return GeometryStore(self.calib_dir, self.address, run_range)
@@ -126,8 +130,7 @@ class GeometryStore:
 
     def preview(self, geometry: Geometry | str | os.PathLike[str]) -> Deployment:
         """What `deploy` would write; writes nothing."""
-        others = [name for name in self.ranges() if name != self.run_range]
-        return preview.preview(self._versions, self._of_this_detector(geometry), others)
+        return preview.preview(self._versions, self._of_this_detector(geometry))
 
     # ---- changing ----------------------------------------------------------------------------
 
@@ -157,6 +160,7 @@ class GeometryStore:
             If it cannot be done; then everything is as it was.
         """
         content, warnings = preview.content_of(self._of_this_detector(geometry))
+        warnings += self.read_instead()
         record = deployment_record(comment, warnings, recipe_sha256, inputs, quality)
         with locked_folder(self.folder), Changes(self.folder) as changes:
             writer = self._prepared(changes)

@@ -8,11 +8,17 @@ from workbench.geometry.store.model import Version
 
 
 def problems(versions: VersionFolder) -> list[str]:
-    """Everything that is not as it was deployed, one sentence each; empty if all is well."""
+    """Everything that is not as it was deployed, one sentence each; empty if all is well.
+
+    A file of another range that psana reads instead, and that is no version, is among them.
+    """
     state = versions.state()
     sentences: list[str] = []
     if state.kind != "version" and (state.kind != "absent" or versions.numbers()):
         sentences.append(f"{versions.describe(state)}.")
+    for name, sentence in versions.read_instead().items():
+        if not VersionFolder(versions.folder, name).numbers():  # else somebody meant it
+            sentences.append(sentence)
     for version in versions.versions():
         sentences += _of_version(version)
     for number in versions.missing():
