@@ -17,7 +17,7 @@ mkdir empty && cd empty
 
 workbench simulate sample_data --events 12
 D=sample_data/CXI/cxim1416
-common=(--experiment cxim1416 --xtc-dir $D/xtc --calib-dir $D/calib --detz-offset 585.5)
+common=(--experiment cxim1416 --xtc-dir "$D/xtc" --calib-dir "$D/calib" --detz-offset 585.5)
 workbench average "${common[@]}" --run 54 --raw-data --outputdir out
 workbench average "${common[@]}" --run 74 --gain-mask-value 6.85 --outputdir out
 workbench mask out/cxim1416_avg-r0054.cbf out/cxim1416_stddev-r0054.cbf out/cxim1416_max-r0074.cbf \
@@ -29,7 +29,7 @@ workbench geometry verify --calib-dir $D/calib --address CxiDs1.0:Cspad.0
 
 # Reports and JupyterLab are extras; before they are installed, their verbs name them.
 recipe=sample_data/cxim1416_r0074.calibration.toml
-! workbench report "$recipe" 2>message
+if workbench report "$recipe" 2>message; then exit 1; fi
 grep -q "cspad-workbench\[report\]" message
 env=$place/env
 "$env/bin/python" -m pip install --quiet "${package}[lab]"

@@ -26,7 +26,7 @@ def names(requirements):
 
 EXTRAS = {
     extra: names(PROJECT["optional-dependencies"][extra])
-    for extra in ("report", "lab", "cluster", "psana")
+    for extra in ("report", "lab", "cbf", "cluster", "psana")
 }
 
 

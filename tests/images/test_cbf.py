@@ -259,6 +259,14 @@ def test_a_death_of_cbflib_is_a_refusal(packed, tmp_path, monkeypatch, library):
     assert "\n" not in str(caught.value)
 
 
+def test_compressed_sections_without_cbflib_name_the_extra(packed, tmp_path, monkeypatch):
+    (tmp_path / "pycbf.py").write_text("raise ModuleNotFoundError")
+    (tmp_path / "x.cbf").write_bytes(packed)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(FileFormatError, match=r"pip install 'cspad-workbench\[cbf\]'"):
+        read_image(tmp_path / "x.cbf")
+
+
 @pytest.mark.parametrize("name", ["evil.cbf", "predictor.cbf"])
 def test_files_that_end_the_process_inside_cbflib_are_refused(shared_data, name):
     with pytest.raises(FileFormatError, match=name):

@@ -31,7 +31,10 @@ def decode(path: str, sections: Mapping[int, str]) -> bytes:
 
 
 def _main(path: str, *words: str) -> None:
-    import pycbf
+    try:
+        import pycbf
+    except ModuleNotFoundError:
+        sys.exit("without pycbf: pip install 'cspad-workbench[cbf]' (needs a C compiler)")
 
     with os.fdopen(os.dup(1), "wb") as result:
         os.dup2(2, 1)  # what CBFlib prints must not get among the pixels
