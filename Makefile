@@ -73,13 +73,13 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 	touch $@
 
 docs: $(VENV)/.test  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	$(BIN)/mkdocs build --strict --config-file .ci/mkdocs.yml
 
 film: $(VENV)/.test  ## record the moving picture of the documentation (needs Chromium)
 	$(BIN)/python docs/film.py
 
 docs-version: $(VENV)/.test $(VENV)/.release  ## add this version of the documentation to the branch gh-pages, here
-	$(BIN)/mike deploy --update-aliases "$$($(BIN)/python -c 'import workbench; print(workbench.__version__)')" latest
+	$(BIN)/mike deploy --config-file .ci/mkdocs.yml --update-aliases "$$($(BIN)/python -c 'import workbench; print(workbench.__version__)')" latest
 
 release: $(VENV)/.test $(VENV)/.release  ## build, check and tag a release here; uploads nothing (DRY_RUN=1: no tag)
 	VENV=$(VENV) .ci/release $(if $(DRY_RUN),--dry-run)
@@ -91,8 +91,8 @@ $(SAMPLE): | $(VENV)/.lab
 	$(BIN)/workbench simulate sample_data
 
 # One stamp per set of extras; a change of the dependencies installs again.
-$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+$(VENV)/.%: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[$*]'
 	touch $@
 
 $(BIN)/python:

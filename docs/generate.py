@@ -34,7 +34,7 @@ def on_files(files, config):
         "reference/recipe.md": recipe(),
         "reference/mask.md": mask(),
         "reference/geometry.md": geometry(),
-        "changelog.md": Path(config["config_file_path"]).with_name("CHANGELOG.md").read_text(),
+        "changelog.md": Path(__file__).parents[1].joinpath("CHANGELOG.md").read_text("utf-8"),
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))

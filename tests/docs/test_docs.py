@@ -19,7 +19,7 @@ def site(tmp_path_factory):
     from mkdocs.config import load_config
 
     folder = tmp_path_factory.mktemp("site")
-    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder)))  # strict: warnings fail
+    build(load_config(str(ROOT / ".ci/mkdocs.yml"), site_dir=str(folder)))  # strict: warnings fail
     return folder
 
 
