@@ -8,6 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+import workbench
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -53,6 +56,34 @@ def test_every_import_is_declared():
         if PROVIDES.get(module, module.lower()).replace("_", "-") not in known
     }
     assert not missing
+
+
+def at_least(requirements):
+    """Lowest version by package, as conda-forge spells the names."""
+    text = "\n".join(requirements).replace("_", "-").replace("matplotlib-base", "matplotlib")
+    return dict(re.findall(r"^([\w-]+)(?:\[\w+\])? ?>=([\d.]+)", text, re.M))
+
+
+def test_the_recipe_for_conda_forge_asks_for_the_same_versions():
+    recipe = yaml.safe_load((ROOT / ".ci/packaging/recipe.yaml").read_text(encoding="utf-8"))
+    extras = PROJECT["optional-dependencies"]
+    asked = at_least(recipe["requirements"]["run"])
+    assert asked == at_least(PROJECT["dependencies"] + extras["report"] + extras["lab"])
+    assert at_least(recipe["requirements"]["run_constraints"]).items() <= (
+        at_least(extras["cluster"]).items()
+    )
+    assert PROJECT["requires-python"] == f">={recipe['context']['python_min']}"
+    assert recipe["context"]["version"] == workbench.__version__
+
+
+def test_the_environment_of_binder_installs_extras_that_exist():
+    folder = ROOT / ".binder"
+    environment = yaml.safe_load((folder / "environment.yml").read_text(encoding="utf-8"))
+    constraint, package = environment["dependencies"][-1]["pip"]
+    assert (folder / constraint.removeprefix("--constraint ")).is_file()
+    place, extras = re.fullmatch(r"(.*)\[(.*)\]", package).groups()
+    assert (folder / place / "pyproject.toml").is_file()
+    assert set(extras.split(",")) <= set(EXTRAS)
 
 
 WITHOUT = """
