@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import workbench
+from workbench.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -74,6 +75,14 @@ def test_the_recipe_for_conda_forge_asks_for_the_same_versions():
     )
     assert PROJECT["requires-python"] == f">={recipe['context']['python_min']}"
     assert recipe["context"]["version"] == workbench.__version__
+
+
+def test_the_commands_that_conda_forge_would_try_work(tmp_path, monkeypatch):
+    recipe = yaml.safe_load((ROOT / ".ci/packaging/recipe.yaml").read_text(encoding="utf-8"))
+    _, simulate = recipe["tests"][1]["script"]
+    monkeypatch.chdir(tmp_path)
+    assert main(simulate.split()[1:]) == 0
+    assert list(tmp_path.rglob("*.xtc"))
 
 
 def test_the_environment_of_binder_installs_extras_that_exist():
