@@ -3,7 +3,7 @@
 #   tests/from_pip.sh dist/*.whl [PYTHON]        (or the .tar.gz)
 set -euo pipefail
 package=$(realpath "$1")
-python=${2:-python3}
+python=$(realpath -s "$(command -v "${2:-python3}")")  # seen from another folder
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place"
