@@ -69,6 +69,11 @@ def cannot_read(kind: str, error: OSError) -> str:
     return f"cannot read this {kind} ({error.strerror}){advice}."
 
 
+def one_line(message: str) -> str:
+    """Message in which what a file holds cannot break the line or order the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+
+
 class FileFormatError(WorkbenchError):
     """A file is not what it should be.
 
@@ -98,8 +103,7 @@ class FileFormatError(WorkbenchError):
         place = f", line {line}" if line is not None else ""
         place += f", byte {offset}" if offset is not None else ""
         message = f"{path}{place}: {problem}" + (f" {hint}" if hint else "")
-        # names out of the file may hold line breaks and orders to the terminal
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+        super().__init__(one_line(message))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a worker of a cluster raises it elsewhere: without this it could not be unpickled

@@ -150,3 +150,10 @@ def test_the_head_of_the_file_names_the_detector_as_far_as_the_recipe_tells_it()
     ]  # fmt: skip
     of_images = recipe_to_text(Recipe(images=Images(maximum="agipd_max.h5")))
     assert of_images.startswith("# Calibration recipe.")
+
+
+def test_a_value_of_several_lines_does_not_break_the_message():
+    text = '[[mask.layers]]\nkind = "wide"\nmode = """union\nor so"""\n'
+    with pytest.raises(RecipeError, match=r"union\\nor so") as refusal:
+        recipe_from_text(text)
+    assert str(refusal.value).isprintable()

@@ -1,17 +1,19 @@
 """Every call of averaging and of writing fails once: lost events are counted, old files stand."""
 
 from contextlib import suppress
+from itertools import product
 
 import numpy as np
 import pytest
 import xtc_builder as x
-from faults import ERRNOS, at_call, fail
+from faults import ERRNOS, at_call, fail, in_child, kill
 
 import workbench as wb
 from workbench import provenance
-from workbench.averages import Threads
+from workbench.averages import Threads, read_state
 from workbench.errors import WorkbenchError
 from workbench.mask import Mask
+from workbench.recipe import Events
 
 EVENTS = 4
 
@@ -37,9 +39,9 @@ def test_each_call_of_averaging_fails_once(folder, monkeypatch):
     with at_call(0, None) as calls:
         averaged(folder)
     lost = refused = 0
-    for number in range(1, calls[0] + 1):
+    for number, error in product(range(1, calls[0] + 1), ERRNOS):
         try:
-            with at_call(number, fail(ERRNOS[number % len(ERRNOS)])):
+            with at_call(number, fail(error)):
                 run, images = averaged(folder)
         except WorkbenchError:
             refused += 1
@@ -55,6 +57,43 @@ def test_each_call_of_averaging_fails_once(folder, monkeypatch):
     assert lost
     assert refused
     assert averaged(folder)[1].count == EVENTS
+
+
+@pytest.mark.slow
+def test_killed_at_each_call_of_averaging_and_saving(folder, tmp_path, monkeypatch):
+    """The state from before stands or the new one; going on from either gives every event."""
+    monkeypatch.setattr("workbench.provenance.software", dict)
+    state = tmp_path / "state.npz"
+
+    def go_on():
+        run = wb.open_run("cxim1416", 74, xtc_dir=folder)
+        images = wb.average_run(run, runner=Threads(1), resume=state)
+        images.save_state(state)
+        return images.count
+
+    run = wb.open_run("cxim1416", 74, xtc_dir=folder)
+    begun = wb.average_run(run, runner=Threads(1), selection=Events(limit=2))
+    begun.save_state(state)
+    before = state.read_bytes()
+    assert go_on() == EVENTS  # imports and compiles
+    number, status, counts = 0, -9, set()
+    while status:
+        number += 1
+        state.write_bytes(before)
+
+        def work(number=number):
+            with at_call(number, kill):
+                go_on()
+
+        status = in_child(work)
+        assert status in (0, -9)
+        counts.add(read_state(state).collected.counts.used)
+        for left in tmp_path.glob(".state.npz.*"):
+            left.unlink()
+    assert number > 30
+    assert counts == {2, EVENTS}
+    state.write_bytes(before)
+    assert go_on() == EVENTS
 
 
 def test_versions_of_software_that_cannot_be_read_cost_no_result():
@@ -76,10 +115,10 @@ def test_each_call_of_writing_fails_once(tmp_path, ending):
     wb.write_mask(old, path)
     with at_call(0, None) as calls:
         wb.write_mask(new, path)
-    for number in range(1, calls[0] + 1):
+    for number, error in product(range(1, calls[0] + 1), ERRNOS):
         wb.write_mask(old, path)
         before = {file.name for file in tmp_path.iterdir()}
-        with suppress(WorkbenchError), at_call(number, fail(ERRNOS[number % len(ERRNOS)])):
+        with suppress(WorkbenchError), at_call(number, fail(error)):
             wb.write_mask(new, path)
         good = wb.read_mask(path, format="psana-mask" if ending == ".txt" else None).good
         assert good.all() or not good.any()

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from workbench.detectors import device_name
-from workbench.errors import RecipeError, cannot_read
+from workbench.errors import RecipeError, cannot_read, one_line
 from workbench.files import read_regular, replacing
 from workbench.recipe.model import Recipe
 
@@ -65,7 +65,7 @@ def _recipe(settings: dict[str, Any], name: str) -> Recipe:
         result: Recipe = _converter().structure(settings, Recipe)
         return result
     except Exception as error:  # cattrs raises groups of many kinds
-        raise RecipeError(f"{name}: {_first_complaint(error)}.") from error
+        raise RecipeError(one_line(f"{name}: {_first_complaint(error)}.")) from error
 
 
 def write_recipe(recipe: Recipe, path: str | os.PathLike[str]) -> None:
