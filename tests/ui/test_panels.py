@@ -226,7 +226,7 @@ def test_where_the_images_are_too_old_to_follow_the_panel_says_so(quadrants, ses
 def test_a_refused_setting_is_not_left_beside_offsets_found_without_it(quadrants, session):
     control = quadrants.form.controls["range_px"]
     control.value = 500
-    assert "range_px is 500" in quadrants.message.value
+    assert "“range (± px)” is 500" in quadrants.message.value
     quadrants.find.click()
     assert control.value == session.recipe.alignment.range_px
     session.wait(300)

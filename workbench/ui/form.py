@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -109,11 +110,17 @@ class Form(Generic[Settings]):
             self._changed(new)
         except (WorkbenchError, ValueError, TypeError) as error:
             marked(self.controls[name], "cw-refused", True)
-            self._complain(str(error))
+            self._complain(self._with_labels(str(error)))
         else:
             marked(self.controls[name], "cw-refused", False)
             self.value = new
             self._complain("")
+
+    def _with_labels(self, text: str) -> str:
+        """Text of an error with what stands beside the controls in place of the fields' names."""
+        for name in self.controls:
+            text = re.sub(rf"\b{name}\b", f"“{label(name)}”", text) if "_" in name else text
+        return text
 
 
 def label(name: str) -> str:
