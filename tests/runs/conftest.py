@@ -18,6 +18,7 @@ def _load(name):
 
 build = _load("xtc_builder")
 _load("jungfrau_builder")
+_load("epix10ka_builder")
 
 
 @pytest.fixture(autouse=True)
