@@ -1,12 +1,13 @@
 """Correlation maps of whole quadrants find known offsets, and say so where there are none."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from workbench.alignment import align_quadrants
-from workbench.detectors import CSPAD
+from workbench.alignment import Alignment, align_quadrants
+from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
@@ -139,3 +140,12 @@ def test_printed_lines_carry_those_of_quadrants_cbf(sharp):
     assert "Searching a grid with dimensions (41, 41)" in lines
     assert sum(line.startswith("max cc ") and " is at (" in line for line in lines) == 4
     assert any(line.startswith("Average CC: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("detector", "said"),
+    [(CSPAD, "each quadrant turned about the beam"), (JUNGFRAU_4M, "rings of all modules")],
+)
+def test_the_method_is_said_in_words_of_the_detector(detector, said):
+    result = SimpleNamespace(method="self", refinement=object(), detector=detector)
+    assert said in Alignment.method_text.fget(result)

@@ -287,6 +287,8 @@ class Alignment:
         """The method in words of the detector, a clause."""
         if self.method == "cctbx":
             return "Method: as cspad.quadrants_cbf"
+        if self.refinement is not None and not self.detector.self_rotation:
+            return f"Method: one fit of the rings of all {self.detector.group_word}s, sub-pixel"
         return f"Method: each {self.detector.group_word} turned about the beam, sub-pixel"
 
     @property
