@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ MOST_OBJECTS = 20_000
 MOST_BYTES = 64 * 2**20
 """Bytes read of the values; of a dataset that is longer the first frame is."""
 MOST_MEMORY = 512 * 2**20
+_TOO_MUCH = f"the HDF5 library asks for more than {MOST_MEMORY >> 20} MB"
 
 
 def datasets(file: h5py.Group) -> Iterator[h5py.Dataset]:
@@ -52,6 +53,19 @@ def _objects(file: h5py.Group) -> Iterator[h5py.Group | h5py.Dataset]:
             waiting += [(item[name], depth + 1) for name in reversed(names)]
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Leave what the library refuses for the reader to say, but not that memory ended.
+
+    A reader has more memory than this process, and would ask for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error):
+            sys.exit(_TOO_MUCH)
+
+
 def _read_all(path: str) -> None:
     """Read attributes and values; what the library itself refuses is for the reader to say."""
     import h5py
@@ -59,14 +73,14 @@ def _read_all(path: str) -> None:
     with suppress(ImportError):  # filters of compressed files, where installed
         import hdf5plugin  # noqa: F401
     left = MOST_BYTES
-    with suppress(Exception), h5py.File(path, "r") as file:
+    with _refusals(), h5py.File(path, "r") as file:
         for item in _objects(file):
-            with suppress(Exception):
+            with _refusals():
                 for name in item.attrs:
-                    with suppress(Exception):
+                    with _refusals():
                         item.attrs[name]
             if isinstance(item, h5py.Dataset) and left > 0:
-                with suppress(Exception):
+                with _refusals():
                     left -= _read_dataset(item, left)
 
 
@@ -95,7 +109,7 @@ def _main(path: str) -> None:
     before = peak_bytes()
     _read_all(path)
     if peak_bytes() - before > MOST_MEMORY:
-        sys.exit(f"the HDF5 library asks for more than {MOST_MEMORY >> 20} MB")
+        sys.exit(_TOO_MUCH)
 
 
 if __name__ == "__main__":

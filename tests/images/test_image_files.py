@@ -13,6 +13,7 @@ from workbench.detectors import CSPAD
 from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, as_detector_array, read_image, write_image
+from workbench.mask import read_mask
 from workbench.runs import open_frames
 
 VALUES = np.arange(np.prod(CSPAD.shape)).reshape(CSPAD.shape)
@@ -156,6 +157,13 @@ def test_memory_of_a_large_kernel_does_not_hide_that_of_a_damaged_file(tmp_path)
     with pytest.raises(FileFormatError, match="more than 512 MB"):
         next(open_frames(tmp_path / "x.h5").events())
     assert large
+
+
+def test_memory_that_the_guarded_process_is_refused_is_not_asked_for_in_this_one(tmp_path):
+    content = (Path(__file__).parent / "damaged" / "asks-for-two-gigabytes.h5.gz").read_bytes()
+    (tmp_path / "x.h5").write_bytes(gzip.decompress(content))
+    with pytest.raises(FileFormatError, match=r"damaged .* more than 512 MB"):
+        read_mask(tmp_path / "x.h5", "crystfel")
 
 
 @pytest.mark.parametrize("ending", [".edf", ".tif"])
