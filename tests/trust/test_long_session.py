@@ -8,6 +8,7 @@ import pytest
 from workbench.averages import average_run
 from workbench.memory import give_back
 from workbench.recipe import Corrections
+from workbench.report import write_report
 from workbench.runs import open_run
 
 
@@ -40,5 +41,18 @@ def test_masks_alignments_and_averages_one_after_the_other(sample, session):
     print(f"{resident_mb() - memory:+.0f} MB, {threading.active_count() - threads:+d} threads")
     # a mask and its reasons are 11 MB, an average 90 MB: were each kept, it would be 4 GB
     assert resident_mb() - memory < 150
+    assert threading.active_count() <= threads + 1
+    assert open_files() <= files + 2
+
+
+@pytest.mark.slow
+def test_reports_one_after_the_other(experiment, tmp_path):
+    write_report(experiment.recipe, tmp_path / "first", pdf=False)  # imports and caches, once
+    memory, threads, files = resident_mb(), threading.active_count(), open_files()
+    for number in range(5):
+        written = write_report(experiment.recipe, tmp_path / str(number), pdf=False)
+        assert written.html.is_file()
+    print(f"{resident_mb() - memory:+.0f} MB, {threading.active_count() - threads:+d} threads")
+    assert resident_mb() - memory < 100  # a page is 5 MB, what it is made from several times that
     assert threading.active_count() <= threads + 1
     assert open_files() <= files + 2

@@ -120,7 +120,10 @@ def _store_arguments(parser: argparse.ArgumentParser, *, required: bool = True) 
 
 def _store(options: argparse.Namespace) -> GeometryStore:
     if not Path(options.calib_dir).is_dir():
-        raise GeometryError(f"{options.calib_dir}: there is no such calibration directory.")
+        raise GeometryError(
+            f"{options.calib_dir}: there is no such calibration directory; make it first, or "
+            "check the path."
+        )
     return GeometryStore(options.calib_dir, options.address, options.run_range)
 
 
