@@ -17,6 +17,7 @@ from workbench.errors import Cancelled, WorkbenchError
 from workbench.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.manager import AsyncKernelManager
     from nbformat import NotebookNode
     from papermill.exceptions import PapermillExecutionError
@@ -65,7 +66,8 @@ def execute(
         total = sum(cell.cell_type == "code" for cell in nbformat.read(path, 4).cells) + 1
         target = Path(folder, f"{template}.ipynb")
         watcher = _Watcher(reporter, total)
-        kernel = own_kernel(folder)
+        clients: list[AsyncKernelClient] = []
+        kernel = own_kernel(folder, clients)
         try:
             notebook = papermill.execute_notebook(
                 path,
@@ -87,15 +89,16 @@ def execute(
                 f" {_first_line(error)}; check that ipykernel works in this environment."
             ) from error
         finally:
-            _shut_down(kernel)
+            _shut_down(kernel, clients)
     return _tidy(notebook)
 
 
-def own_kernel(folder: str) -> AsyncKernelManager:
+def own_kernel(folder: str, clients: list[AsyncKernelClient]) -> AsyncKernelManager:
     """Kernel manager that starts this interpreter, whatever kernels are installed.
 
     The package is importable in the kernel from the same place as here; the kernel's sockets and
-    its connection file are in `folder`, which only this user should be able to enter.
+    its connection file are in `folder`, which only this user should be able to enter. `clients`
+    gets its clients.
     """
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -116,7 +119,12 @@ def own_kernel(folder: str) -> AsyncKernelManager:
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             return specification
 
-    return AsyncKernelManager(
+    class Manager(AsyncKernelManager):
+        def client(self, **options: Any) -> Any:
+            clients.append(super().client(**options))
+            return clients[-1]
+
+    return Manager(
         kernel_name="python3",
         kernel_spec_manager=ThisInterpreter(),
         connection_file=str(Path(folder, "kernel.json")),
@@ -124,11 +132,14 @@ def own_kernel(folder: str) -> AsyncKernelManager:
     )
 
 
-def _shut_down(kernel: AsyncKernelManager) -> None:
+def _shut_down(kernel: AsyncKernelManager, clients: list[AsyncKernelClient]) -> None:
     from jupyter_core.utils import run_sync
 
     if kernel.has_kernel:
         run_sync(kernel.shutdown_kernel)(now=True)
+    for client in clients:  # nbclient leaves that of a manager it was given open
+        client.stop_channels()
+        client.context.destroy(linger=0)
 
 
 class _Watcher:
