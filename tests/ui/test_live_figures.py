@@ -9,6 +9,7 @@ from workbench import figures
 from workbench.session.log import Log
 from workbench.session.worker import Worker
 from workbench.ui.closing import close_widgets
+from workbench.ui.panels.quadrants import PROFILE_MARGINS_PX
 from workbench.ui.widgets.live_figure import LiveFigure
 
 VALUES = np.random.default_rng(3).normal(50, 9, 4000)
@@ -73,3 +74,19 @@ def test_keys_do_nothing_in_it_and_closing_leaves_nothing(live):
     close_widgets(live)
     assert live.canvas.comm is None
     assert live.canvas.toolbar.comm is None
+
+
+@pytest.mark.parametrize("width_px", [400, 900])
+@pytest.mark.parametrize("brightest", [3.0, 60000.0])
+def test_the_texts_of_the_radial_profile_stand_inside_its_fixed_margins(width_px, brightest):
+    live = LiveFigure(lambda key, act: act(), 170, PROFILE_MARGINS_PX)
+    live.figure.set_size_inches(width_px / 100, 1.7)
+    radius = np.arange(1200.0)
+    mean = brightest * np.exp(-((radius - 500) ** 2) / 200)
+    profile = figures.Profile(radius, mean, mean[None], ("Q0",))
+    live.draw(lambda figure: figures.ring_profile(profile, rings=[(500, "5.8 Å")], figure=figure))
+    texts, page = live.figure.axes[0].get_tightbbox(), live.figure.bbox
+    assert texts.x0 >= page.x0
+    assert texts.y0 >= page.y0
+    assert texts.x1 <= page.x1
+    assert texts.y1 <= page.y1

@@ -46,6 +46,9 @@ UNREFINED = (
     "“refine” to “rings” in the settings of the search."
 )
 
+PROFILE_MARGINS_PX = (72, 44, 12, 24)
+"""Left, bottom, right and top of the radial profile, for its texts."""
+
 
 class QuadrantRow:
     """Offset of one quadrant: two numbers, whether it is used, back to the one of the search.
@@ -169,7 +172,7 @@ class QuadrantsPanel(Panel):
         for kind in ("set", "move", "nudge", "found"):
             self.maps.on_offset(kind, partial(self._from_map, kind))
         self.maps.on_offset("enlarge", lambda quadrant, x, y: self.enlarge(quadrant))
-        self.profile = LiveFigure(session.later, 170)
+        self.profile = LiveFigure(session.later, 170, PROFILE_MARGINS_PX)
         self.under = (self.profile.widget,)
         self._known_profiles: dict[str, tuple[tuple[object, ...], Profile]] = {}  # before, after
         self.enlarged = LiveFigure(session.later, 330)

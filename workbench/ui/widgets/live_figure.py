@@ -43,14 +43,18 @@ class LiveFigure:
     ----------
     later : runs work on the worker, as `Session.later`.
     height_px : of the figure, CSS pixels.
+    margins_px : left, bottom, right and top of a figure of one pair of axes that is redrawn while
+        somebody waits; None: as much as the texts need.
 
     Attributes
     ----------
     widget : what to display; empty until something is drawn.
     """
 
-    def __init__(self, later: Later, height_px: int) -> None:
-        self._later, self._height_px = later, height_px
+    def __init__(
+        self, later: Later, height_px: int, margins_px: tuple[int, int, int, int] | None = None
+    ) -> None:
+        self._later, self._height_px, self._margins_px = later, height_px, margins_px
         self._fill: Callable[[Figure], object] | None = None
         self._homes: list[tuple[Any, Any]] = []  # limits of the axes as they were drawn
         self._making = threading.Lock()
@@ -95,6 +99,7 @@ class LiveFigure:
     def _redraw(self) -> None:
         from workbench.figures.live import DRAWING
         from workbench.figures.style import themed
+        from workbench.ui.widgets.worker_canvas import FixedMargins
 
         fill, toolbar = self._fill, self.canvas.toolbar
         if fill is None:
@@ -102,6 +107,8 @@ class LiveFigure:
         with DRAWING, themed(self.place.dark):
             seen = self._limits()
             fill(self.figure)
+            if self._margins_px is not None:
+                self.figure.set_layout_engine(FixedMargins(self._margins_px))
             homes = self._limits()
             toolbar.update()  # forgets where one was
             if len(seen) == len(homes) and seen != self._homes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
 
 from workbench.figures.live import DRAWING
 
@@ -52,3 +53,26 @@ class WorkerCanvas(Canvas):
                 super(WorkerCanvas, self)._handle_message(self, content, buffers)
 
         self._later(f"{self.model_id} {key}", act)
+
+
+class FixedMargins(LayoutEngine):
+    """Margins of the one pair of axes in CSS pixels: left, bottom, right, top.
+
+    matplotlib's own layout measures every text, which takes as long as drawing it.
+    """
+
+    _adjust_compatible = True
+    _colorbar_gridspec = True
+
+    def __init__(self, margins_px: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self._margins_px = margins_px
+
+    def execute(self, fig: Figure) -> None:
+        """Place the axes; matplotlib calls it before each drawing."""
+        width, height = 100 * fig.get_size_inches()  # 100 CSS pixels an inch, as `make_canvas` says
+        left, bottom, right, top = self._margins_px
+        fig.subplots_adjust(
+            left=left / width, right=max(1 - right / width, left / width + 0.01),
+            bottom=bottom / height, top=1 - top / height,
+        )  # fmt: skip
