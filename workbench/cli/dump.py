@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from workbench.frames import FramesWritten
     from workbench.runs import Run
 
-HELP = "write single events as frames for DIALS or CrystFEL"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""

@@ -157,19 +157,13 @@ def _files_in(folder: Path) -> list[RunFile]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                match = _NAME.fullmatch(entry.name)
-                if match and entry.is_file():
+                name = parse_name(entry.name)
+                if name and entry.is_file():
                     status = entry.stat()
+                    in_progress = entry.name.endswith(".inprogress")
                     files.append(
                         RunFile(
-                            path=Path(entry.path),
-                            prefix=match["prefix"],
-                            run=int(match["run"]),
-                            stream=int(match["stream"]),
-                            chunk=int(match["chunk"]),
-                            in_progress=match["progress"] is not None,
-                            size=status.st_size,
-                            modified=status.st_mtime,
+                            Path(entry.path), *name, in_progress, status.st_size, status.st_mtime
                         )
                     )
     except OSError as error:

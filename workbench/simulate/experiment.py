@@ -31,14 +31,7 @@ from workbench.quantities import HC_EV_ANGSTROM
 from workbench.recipe import Experiment, Recipe, recipe_to_text
 from workbench.simulate.crystals import Crystal, CrystalShots
 from workbench.simulate.physics import expected_photons
-from workbench.simulate.placing import (
-    COMPLETE,
-    MARKER,
-    move_in,
-    refuse_other_files,
-    refuse_tree,
-    workshop,
-)
+from workbench.simulate.placing import SamplePlaces, placed, refuse_events, refuse_tree
 from workbench.simulate.powder import shot_intensities, spot_stamps
 from workbench.simulate.sensor import COMMON_MODE_ADU, FrameMaker
 from workbench.simulate.texts import README
@@ -66,9 +59,6 @@ from workbench.simulate.xtc_format import ELEMENT_BYTES
 from workbench.simulate.xtc_writer import RunWriter
 
 DEFAULT_EVENTS = 26
-FEWEST_EVENTS = 4
-"""So that both streams have both chunks."""
-MOST_EVENTS = 20000
 RECIPE = f"{EXPERIMENT}_r{BRIGHT_RUNS[0]:04d}.calibration.toml"
 TREE = f"{INSTRUMENT}/{EXPERIMENT}"
 
@@ -95,35 +85,16 @@ _EPICS_EVERY = 6
 
 
 @dataclass(frozen=True)
-class SampleExperiment:
-    """Where the parts of a sample experiment are."""
+class SampleExperiment(SamplePlaces):
+    """Where the parts of the sample experiment of a CSPAD are."""
 
-    folder: Path
-
-    @property
-    def xtc_dir(self) -> Path:
-        """Folder of the runs' files."""
-        return self.folder / TREE / "xtc"
-
-    @property
-    def calib_dir(self) -> Path:
-        """Calibration directory."""
-        return self.folder / TREE / "calib"
+    tree: str = TREE
+    recipe_name: str = RECIPE
 
     @property
     def geometry(self) -> Path:
         """Deployed geometry file."""
         return self.calib_dir / CSPAD.calib_group / DEFAULT_ADDRESS / "geometry" / "0-end.data"
-
-    @property
-    def truth(self) -> Path:
-        """Truth file."""
-        return self.folder / "truth.json"
-
-    @property
-    def recipe(self) -> Path:
-        """Recipe that calibrates the experiment."""
-        return self.folder / RECIPE
 
 
 def write_experiment(
@@ -158,31 +129,19 @@ def write_experiment(
         the disk is full.
     """
     folder = Path(folder)
-    if not FEWEST_EVENTS <= events <= MOST_EVENTS:
-        raise WorkbenchError(
-            f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
-        )
-    if crystals and not FEWEST_EVENTS <= crystals <= MOST_EVENTS:
-        raise WorkbenchError(
-            f"A run of {crystals} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
-        )
+    refuse_events(events)
+    if crystals:
+        refuse_events(crystals)
     if not 0 <= seed < 2**32:
         raise WorkbenchError(f"The seed is {seed}; it must be 0 to {2**32 - 1}.")
     refuse_tree(folder, overwrite, TREE)
     truth = make_truth(seed)
-    texts = sample_texts(truth, events)
-    refuse_other_files(folder, texts, overwrite, TREE)
     needed = 4 * ELEMENT_BYTES * (3 * events + crystals) + 30_000_000
-    with workshop(folder, needed, overwrite) as hidden:
-        for name, text in texts.items():
-            path = hidden / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    words = f"{events} events per run, seed {seed}"
+    with placed(folder, TREE, sample_texts(truth, events), needed, overwrite, words) as hidden:
         sample = SampleExperiment(hidden)
         _write_constants(truth, sample)
         _write_runs(truth, sample, events, crystals, progress or Silent())
-        move_in(hidden, folder, TREE)
-        (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
     return SampleExperiment(folder)
 
 
@@ -229,8 +188,7 @@ def _write_constants(truth: Truth, sample: SampleExperiment) -> None:
 def _write_runs(
     truth: Truth, sample: SampleExperiment, events: int, crystals: int, progress: Progress
 ) -> None:
-    sample.xtc_dir.mkdir(parents=True)
-    (sample.folder / TREE / MARKER).write_text("Written by workbench simulate.\n")
+    sample.xtc_dir.mkdir()
     positions = truth.geometry.pixel_positions_um()
     light = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM)
     rings = expected_photons(positions, SCENE, plane_z_um=ROOT_Z_UM, rings_only=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
@@ -14,6 +15,53 @@ COMPLETE = ".complete"
 MARKER = "SIMULATED"
 _WRITING = ".writing"
 _OLD = "replaced"
+FEWEST_EVENTS = 4
+"""So that both streams have both chunks."""
+MOST_EVENTS = 20000
+
+
+@dataclass(frozen=True)
+class SamplePlaces:
+    """Where the parts of a sample experiment are.
+
+    Attributes
+    ----------
+    folder : it lies in.
+    tree : folder of the experiment in the data tree, ``CXI/cxim1416``.
+    recipe_name : of the recipe.
+    """
+
+    folder: Path
+    tree: str
+    recipe_name: str
+
+    @property
+    def xtc_dir(self) -> Path:
+        """Folder of the runs' files."""
+        return self.folder / self.tree / "xtc"
+
+    @property
+    def calib_dir(self) -> Path:
+        """Calibration directory."""
+        return self.folder / self.tree / "calib"
+
+    @property
+    def truth(self) -> Path:
+        """Truth file."""
+        return self.folder / "truth.json"
+
+    @property
+    def recipe(self) -> Path:
+        """Recipe that calibrates the experiment."""
+        return self.folder / self.recipe_name
+
+
+def refuse_events(events: int) -> None:
+    """Refuse a number of events that a run cannot have."""
+    if not FEWEST_EVENTS <= events <= MOST_EVENTS:
+        raise WorkbenchError(
+            f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
+        )
 
 
 def is_sample(folder: Path, tree: str) -> bool:
@@ -38,7 +86,9 @@ def refuse_tree(folder: Path, overwrite: bool, tree: str) -> None:
         )
 
 
-def refuse_other_files(folder: Path, texts: dict[str, str], overwrite: bool, tree: str) -> None:
+def _refuse_other_files(
+    folder: Path, texts: Mapping[str, str], overwrite: bool, tree: str
+) -> None:
     """Refuse to replace anything that is not a sample's; and, unless told otherwise, a folder
     that holds anything but the very texts that would be written."""
     for name, text in texts.items():
@@ -64,11 +114,33 @@ def refuse_other_files(folder: Path, texts: dict[str, str], overwrite: bool, tre
 
 
 @contextmanager
-def workshop(folder: Path, needed: int, overwrite: bool) -> Iterator[Path]:
-    """Hidden folder in which the experiment is made; it is gone afterwards in any case.
+def placed(
+    folder: Path, tree: str, texts: Mapping[str, str], needed: int, overwrite: bool, words: str
+) -> Iterator[Path]:
+    """Hidden folder to make the experiment in; what is in it goes to `folder` at the end.
 
-    `needed` are the bytes that it will hold at most.
+    Parameters
+    ----------
+    texts : small files of the experiment, by path; they are written first.
+    needed : bytes that the experiment takes at most.
+    words : of the file ``.complete``.
     """
+    _refuse_other_files(folder, texts, overwrite, tree)
+    with _workshop(folder, needed, overwrite) as hidden:
+        for name, text in texts.items():
+            path = hidden / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        (hidden / tree).mkdir(parents=True)
+        (hidden / tree / MARKER).write_text("Written by workbench simulate.\n")
+        yield hidden
+        _move_in(hidden, folder, tree)
+        (folder / COMPLETE).write_text(f"{words}\n")
+
+
+@contextmanager
+def _workshop(folder: Path, needed: int, overwrite: bool) -> Iterator[Path]:
+    """Hidden folder in which the experiment is made; it is gone afterwards in any case."""
     hidden = folder / _WRITING
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +170,7 @@ def workshop(folder: Path, needed: int, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def move_in(hidden: Path, folder: Path, tree_name: str) -> None:
+def _move_in(hidden: Path, folder: Path, tree_name: str) -> None:
     """Move finished parts to their places: the experiment as a whole, other files one by one."""
     (folder / COMPLETE).unlink(missing_ok=True)
     tree = folder / tree_name

@@ -25,14 +25,7 @@ from workbench.progress import Progress, Silent, raise_if_cancelled
 from workbench.quantities import HC_EV_ANGSTROM
 from workbench.recipe import Experiment, MaskSettings, Recipe, Thresholds, recipe_to_text
 from workbench.simulate.physics import Scene, Shadow, expected_photons
-from workbench.simulate.placing import (
-    COMPLETE,
-    MARKER,
-    move_in,
-    refuse_other_files,
-    refuse_tree,
-    workshop,
-)
+from workbench.simulate.placing import SamplePlaces, placed, refuse_events, refuse_tree
 from workbench.simulate.powder import shot_intensities
 from workbench.simulate.sampling import normal_table, read_out_ranges
 from workbench.simulate.switching_format import Epix10k2MPayloads, Jungfrau4MPayloads
@@ -40,7 +33,6 @@ from workbench.simulate.truth import DEFAULT_SEED, LARGEST_OFFSET_PX
 from workbench.simulate.xtc_writer import Payloads, RunWriter
 
 DARK_RUN, BRIGHT_RUN = 10, 20
-FEWEST_EVENTS, MOST_EVENTS = 4, 20000
 PHOTON_ENERGY_EV = 9500.0
 FAULTY = 400
 """Pixels of each kind: hot (too high in the dark), noisy, dead (no signal)."""
@@ -98,6 +90,11 @@ class Sample:
         """Folder of the experiment in the data tree."""
         return f"{self.instrument}/{self.experiment}"
 
+    @property
+    def recipe_name(self) -> str:
+        """File of the recipe that calibrates the experiment."""
+        return f"{self.experiment}_r{BRIGHT_RUN:04d}.calibration.toml"
+
 
 _SCENE = Scene(
     distance_mm=121.0,
@@ -125,31 +122,15 @@ SAMPLES = {
 
 
 @dataclass(frozen=True)
-class SwitchingExperiment:
-    """Where the parts of a sample experiment are."""
+class SwitchingExperiment(SamplePlaces):
+    """Where the parts of a sample experiment are, and what it is of."""
 
-    folder: Path
     sample: Sample
 
-    @property
-    def xtc_dir(self) -> Path:
-        """Folder of the runs' files."""
-        return self.folder / self.sample.tree / "xtc"
-
-    @property
-    def calib_dir(self) -> Path:
-        """Calibration directory."""
-        return self.folder / self.sample.tree / "calib"
-
-    @property
-    def truth(self) -> Path:
-        """Truth file."""
-        return self.folder / "truth.json"
-
-    @property
-    def recipe(self) -> Path:
-        """Recipe that calibrates the experiment."""
-        return self.folder / f"{self.sample.experiment}_r{BRIGHT_RUN:04d}.calibration.toml"
+    @classmethod
+    def of(cls, sample: Sample, folder: Path) -> SwitchingExperiment:
+        """Places of a sample experiment in a folder."""
+        return cls(folder, sample.tree, sample.recipe_name, sample)
 
 
 def write_switching_experiment(
@@ -177,10 +158,7 @@ def write_switching_experiment(
         raise WorkbenchError(
             f"There is no sample experiment of {name!r}; there are {', '.join(SAMPLES)}."
         )
-    if not FEWEST_EVENTS <= events <= MOST_EVENTS:
-        raise WorkbenchError(
-            f"A run of {events} events cannot be made; choose {FEWEST_EVENTS} to {MOST_EVENTS}."
-        )
+    refuse_events(events)
     sample, folder, progress = SAMPLES[name], Path(folder), progress or Silent()
     if range_darks and not sample.forced:
         raise WorkbenchError(
@@ -189,23 +167,16 @@ def write_switching_experiment(
         )
     refuse_tree(folder, overwrite, sample.tree)
     truth = _make_truth(sample, seed)
-    texts = _texts(sample, truth, events)
-    refuse_other_files(folder, texts, overwrite, sample.tree)
     pixels, ranges = sample.detector.pixels, sample.detector.gain_ranges
     assert ranges is not None
     runs = 2 + range_darks * len(sample.forced)
     needed = 5 * pixels * events * runs // 2 + 14 * ranges.count * pixels + 30_000_000
-    with workshop(folder, needed, overwrite) as hidden:
-        for file, text in texts.items():
-            path = hidden / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        made = SwitchingExperiment(hidden, sample)
+    texts, words = _texts(sample, truth, events), f"{events} events per run, seed {seed}"
+    with placed(folder, sample.tree, texts, needed, overwrite, words) as hidden:
+        made = SwitchingExperiment.of(sample, hidden)
         _write_constants(truth, made)
         _write_runs(truth, made, events, range_darks, progress)
-        move_in(hidden, folder, sample.tree)
-        (folder / COMPLETE).write_text(f"{events} events per run, seed {seed}\n")
-    return SwitchingExperiment(folder, sample)
+    return SwitchingExperiment.of(sample, folder)
 
 
 @dataclass(frozen=True)
@@ -291,7 +262,7 @@ def _texts(sample: Sample, truth: _Truth, events: int) -> dict[str, str]:
         **{f"faulty_{kind}": sorted(map(int, index)) for kind, index in truth.faulty.items()},
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
-    name = f"{sample.experiment}_r{BRIGHT_RUN:04d}.calibration.toml"
+    name = sample.recipe_name
     return {
         "README.md": README.format(
             sample=sample, dark=DARK_RUN, bright=BRIGHT_RUN, detector=detector.name, recipe=name
@@ -366,8 +337,7 @@ def _write_runs(
     truth: _Truth, made: SwitchingExperiment, events: int, range_darks: bool, progress: Progress
 ) -> None:
     sample, detector = made.sample, made.sample.detector
-    made.xtc_dir.mkdir(parents=True)
-    (made.folder / sample.tree / MARKER).write_text("Written by workbench simulate.\n")
+    made.xtc_dir.mkdir()
     light = expected_photons(
         truth.geometry.pixel_positions_um(wide_pixel_centre=True), sample.scene,
         plane_z_um=ROOT_Z_UM, pixel_um=detector.pixel_um,

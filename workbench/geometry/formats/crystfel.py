@@ -45,7 +45,6 @@ FRAMES: dict[str, NDArray[np.float64]] = {
 }
 LAB = "-y -x -z"
 _FRAME_COMMENT = "; axes x y z are psana's"
-_RANGES = ("min_fs", "min_ss", "max_fs", "max_ss")
 _SLAB = ("dim1 = ss", "dim2 = fs")
 _PLACES = ("fs", "ss", "corner_x", "corner_y", "coffset")
 LARGEST_MISFIT_UM = 1.0
