@@ -287,6 +287,34 @@ def test_weak_rings_offer_the_maximum_and_rank_the_pictures(session):
     assert not panel.rows[0].accepted.disabled
 
 
+def test_a_clear_tilt_of_the_detector_is_offered_until_it_is_applied(
+    quadrants, session, monkeypatch
+):
+    from workbench import alignment
+
+    assert quadrants.tilted.layout.display == "none"
+    align = alignment.align_quadrants
+
+    def align_and_tilt(*args, **keywords):
+        found = align(*args, **keywords)
+        tilt = {"tilt_deg": np.array([0.3, 0.0]), "tilt_sigma_deg": np.array([0.02, 0.02])}
+        return dataclasses.replace(found, refinement=dataclasses.replace(found.refinement, **tilt))
+
+    monkeypatch.setattr("workbench.alignment.align_quadrants", align_and_tilt)
+    session.compute_alignment()
+    session.wait(300)
+    assert quadrants.tilted.layout.display == ""
+    quadrants.tilted.click()
+    session.wait(300)
+    assert session.recipe.alignment.tilt
+    assert quadrants.tilted.layout.display == "none"
+    before, after = (
+        np.ptp(geometry.pixel_positions_um()[..., 2])
+        for geometry in (session.alignment.present, session.alignment.geometry)
+    )
+    assert after > before + 500, "µm from edge to edge"
+
+
 def test_how_well_offsets_are_known_can_be_zoomed_into(quadrants, session):
     for part, live in ((UNCERTAINTY, quadrants.uncertainty), (RESIDUALS, quadrants.residuals)):
         quadrants.details.selected_index = part

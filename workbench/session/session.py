@@ -300,6 +300,12 @@ class Session:
         self.results.compute_alignment()
 
     @recorded
+    def align_tilted(self) -> None:
+        """Find the offsets, and turn the whole detector where the rings clearly ask for it."""
+        self.history.change("alignment.tilt", True)
+        self.results.compute_alignment()
+
+    @recorded
     def overrule(
         self, quadrant: int, offset_px: tuple[float, float] | None, dragging: bool = False
     ) -> None:

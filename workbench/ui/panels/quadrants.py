@@ -221,6 +221,12 @@ class QuadrantsPanel(Panel):
             lambda: session.align_on("maximum"),
         )
         self.brighter.layout.display = "none"
+        self.tilted = self.button(
+            "Align with the tilt",
+            "Find the offsets, and tilt the whole detector in the corrected geometry too",
+            session.align_tilted,
+        )
+        self.tilted.layout.display = "none"
         self.ranking = widgets.HTML()
         self.comparison = picture()
         self.profiles = picture()
@@ -259,7 +265,7 @@ class QuadrantsPanel(Panel):
             ),
             self.stale,
             self.verdict,
-            row(self.brighter),
+            row(self.brighter, self.tilted),
             self.maps,
             self.large_box,
             self.rows_box,
@@ -349,8 +355,11 @@ class QuadrantsPanel(Panel):
 
         session.do_slowly("ranking", act)
 
-    def _offer_maximum(self, alignment: Alignment) -> None:
-        """Offer the maximum where the rings are weak and it was not tried yet."""
+    def _offer(self, alignment: Alignment) -> None:
+        """Offer the maximum where the rings are weak, and the tilt where it is clear.
+
+        What was tried already is not offered.
+        """
         images, used = self.session.images, alignment.settings.image
         weak = any(
             quadrant.verdict in ("uncertain", "not determined") for quadrant in alignment.quadrants
@@ -359,6 +368,9 @@ class QuadrantsPanel(Panel):
         self.brighter.layout.display = "" if weak and both and used != "maximum" else "none"
         if images is not None and len(images.bright) > 1:
             self.brighter.description = f"Align on the maximum of {len(images.bright)} runs"
+        refined = alignment.refinement
+        tilt = refined is not None and refined.clear_tilt_deg is not None
+        self.tilted.layout.display = "" if tilt and not alignment.settings.tilt else "none"
 
     def _show(self, arrangement: str) -> None:
         if reason := self._why_not_compare():
@@ -490,7 +502,7 @@ class QuadrantsPanel(Panel):
             f"{calibrated}{warning_text(alignment.warnings)}"
         )
         self.notes.value = " ".join(alignment.notes)
-        self._offer_maximum(alignment)
+        self._offer(alignment)
         if self.details.selected_index is not None:
             self._draw()
 
