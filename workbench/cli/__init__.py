@@ -20,14 +20,14 @@ import workbench
 from workbench.errors import WorkbenchError
 
 VERBS = {
-    "inspect": "list runs, or what one run holds",
+    "inspect": "list the runs of an experiment, or what one run holds",
     "average": "average, standard deviation, maximum and minimum of a run",
     "merge": "maximum of maxima, weighted average of several runs' images",
     "mask": "trusted-pixel mask from average, standard deviation and maximum",
     "align": "find the quadrant offsets that make powder rings concentric",
     "geometry": "convert, deploy, compare and roll back geometry files",
     "dump": "write single events as frames for DIALS or CrystFEL",
-    "report": "run a recipe and write an executed notebook and HTML",
+    "report": "run a recipe and write its report as notebook, HTML page and PDF",
     "constants": "copy constants of an LCLS-II run from psana's database",
     "simulate": "write a realistic sample experiment as XTC files",
     "lab": "open the workbench in JupyterLab",
@@ -107,7 +107,11 @@ def _interrupted(wanted: str | None) -> int:
 
 def _run(arguments: list[str], wanted: str | None) -> int:
     """Import the verb, which takes most of a second, and run it."""
-    parser = Parser(prog="workbench", description=workbench.__doc__)
+    parser = Parser(
+        prog="workbench",
+        description=(workbench.__doc__ or "").partition("\n")[0],
+        epilog="Options of a verb: workbench VERB --help. To try it: workbench lab --sample",
+    )
     parser.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb, summary in VERBS.items():

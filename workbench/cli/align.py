@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--transform", choices=("sqrt", "log", "rank", "linear"), default=defaults.transform,
-        help="of the intensity, against bright spots (default %(default)s)",
+        help="transform of the intensities, against bright spots (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--refine", choices=("rings", "none"), default=defaults.refine,

@@ -47,10 +47,16 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         "--psdm-dir", metavar="DIR", help="root of the data tree (default $SIT_PSDM_DATA)"
     )
     parser.add_argument(
-        "-D", "--xtc-dir", metavar="DIR", help="folder of the .xtc files, instead of the tree's"
+        "-D",
+        "--xtc-dir",
+        metavar="DIR",
+        help="folder of the .xtc files, instead of that of the tree",
     )
     parser.add_argument(
-        "-C", "--calib-dir", metavar="DIR", help="calibration directory, instead of the tree's"
+        "-C",
+        "--calib-dir",
+        metavar="DIR",
+        help="calibration directory, instead of that of the tree",
     )
 
 
@@ -64,7 +70,25 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., argpar
     events("-s", "--skipevents", type=int, default=0, metavar="N", help="leave out the first N")
     events("--every", type=int, default=1, metavar="N", help="use every N-th event")
     events("--stop", type=int, metavar="I", help="index of the first event no longer used")
-    events("--events", type=numbers, default=[], metavar="LIST", help="indices, e.g. 3,8,20-25")
-    events("--event-code", type=numbers, default=[], metavar="LIST", help="with one of the codes")
-    events("--photon-energy", type=float, nargs=2, metavar=("MIN", "MAX"), help="in this range, eV")
+    events(
+        "--events",
+        type=numbers,
+        default=[],
+        metavar="LIST",
+        help="only these indices, e.g. 3,8,20-25",
+    )
+    events(
+        "--event-code",
+        type=numbers,
+        default=[],
+        metavar="LIST",
+        help="only events with one of these codes",
+    )
+    events(
+        "--photon-energy",
+        type=float,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="only events in this range, eV",
+    )
     return events

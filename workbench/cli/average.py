@@ -58,12 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
     add_folder_arguments(parser)
-    add("-d", "--detz-offset", type=float, metavar="MM", help="distance = encoder + MM")
+    add(
+        "-d",
+        "--detz-offset",
+        type=float,
+        metavar="MM",
+        help="distance from sample to detector = encoder + MM",
+    )
 
     pixels = parser.add_argument_group(
         "corrections (default: all of psana's calibration)"
     ).add_argument
-    pixels("-R", "--raw-data", action="store_true", help="none: raw ADU, as a dark run needs it")
+    pixels(
+        "-R",
+        "--raw-data",
+        action="store_true",
+        help="none: raw ADU, as the mask needs of a dark run",
+    )
     pixels(
         "-g", "--gain-mask-value", type=float, metavar="F",
         help="pedestals, and low-gain pixels times F (6.85); nothing else",
@@ -78,26 +89,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
     files = parser.add_argument_group("files").add_argument
-    files("-o", "--outputdir", default=".", metavar="DIR", help="made if absent (default .)")
+    files(
+        "-o",
+        "--outputdir",
+        default=".",
+        metavar="DIR",
+        help="folder, created if absent (default .)",
+    )
     for letter, (kind, option) in zip("ASM", KINDS.items(), strict=True):
         files(
             f"-{letter}", f"--{option}", metavar="NAME",
-            help=f"default {BASE_NAMES[kind]}; of frames without --run {FRAME_NAMES[kind]}, the "
-            "name of the first file standing for the experiment",
+            help=f"name of this image (default {BASE_NAMES[kind]}; of frames without --run "
+            f"{FRAME_NAMES[kind]} with the name of the first file)",
         )  # fmt: skip
     files("--min", action="store_true", help="write the minimum too")
-    files("--minpath", metavar="NAME", help=f"default {BASE_NAMES['minimum']}")
+    files("--minpath", metavar="NAME", help=f"its name (default {BASE_NAMES['minimum']})")
     files(
         "--snapshot", type=float, metavar="SECONDS",
         help="write the images so far (and the state) every SECONDS, marked partial",
     )  # fmt: skip
     files(
         "--save-state", metavar="FILE",
-        help="save a state from which this run can be averaged further later (npz)",
+        help="save a state (npz) from which --resume goes on later",
     )  # fmt: skip
     files(
         "--resume", metavar="FILE",
-        help="continue from such a state: its events are skipped and count in the result",
+        help="go on from a saved state: its events are not read again, and count in the result",
     )  # fmt: skip
     files(
         "--deploy-constants", nargs="?", const="", metavar="FIRST-LAST",

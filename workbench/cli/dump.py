@@ -49,9 +49,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-r", "--run", type=int, help="number of the run")
     add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
     add_folder_arguments(parser)
-    add("-d", "--detz-offset", type=float, metavar="MM", help="distance = encoder + MM")
-    add("--distance", type=float, metavar="MM", help="distance of all frames, instead")
-    add("--wavelength", type=float, metavar="A", help="of events that do not tell it, Å")
+    add(
+        "-d",
+        "--detz-offset",
+        type=float,
+        metavar="MM",
+        help="distance from sample to detector = encoder + MM",
+    )
+    add("--distance", type=float, metavar="MM", help="distance of all frames, instead of that sum")
+    add(
+        "--wavelength",
+        type=float,
+        metavar="A",
+        help="wavelength (Å) of events that do not record it",
+    )
 
     pixels = parser.add_argument_group("pixels (default: all of psana's calibration)").add_argument
     pixels("-R", "--raw-data", action="store_true", help="no corrections: raw ADU")
@@ -59,25 +70,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-g", "--gain-mask-value", type=float, metavar="F",
         help="pedestals, and low-gain pixels times F (6.85); nothing else",
     )  # fmt: skip
-    pixels("--mask", metavar="FILE", help="pixels that are not used, e.g. mask.pickle")
-    pixels("--geometry", metavar="FILE", help="instead of the one deployed for the run")
+    pixels("--mask", metavar="FILE", help="mask of trusted pixels, e.g. mask.pickle")
+    pixels("--geometry", metavar="FILE", help="geometry, instead of the one deployed for the run")
     pixels("--whole-adu", action="store_true", help="round to whole ADU; smaller files")
 
     events = add_event_arguments(parser)
-    events("--since", type=_time, metavar="TIME", help="from this time on, UTC, ISO 8601")
+    events("--since", type=_time, metavar="TIME", help="from this time on (ISO 8601, UTC)")
     events("--until", type=_time, metavar="TIME", help="before this time")
     events("--hits", type=int, metavar="PEAKS", help="only events with at least so many peaks")
     events(
         "--peak-threshold", type=float, default=THRESHOLD_ADU, metavar="ADU",
-        help="height of a peak above its surroundings, keV of events in keV (default %(default)g)",
+        help="height of a peak above its surroundings, in the unit of the events (default "
+        "%(default)g)",
     )  # fmt: skip
 
     files = parser.add_argument_group("files").add_argument
-    files("-o", "--outputdir", default=".", metavar="DIR", help="made if absent (default .)")
-    files("--format", choices=FORMATS, default="cbf", help="(default %(default)s; see below)")
+    files(
+        "-o",
+        "--outputdir",
+        default=".",
+        metavar="DIR",
+        help="folder, created if absent (default .)",
+    )
+    files(
+        "--format",
+        choices=FORMATS,
+        default="cbf",
+        help="format of the frames (default %(default)s; see below)",
+    )
     files(
         "--compression", choices=COMPRESSIONS, default="bitshuffle",
-        help="of HDF5 files (default %(default)s, LZ4)",
+        help="compression of HDF5 files (default %(default)s, with LZ4)",
     )  # fmt: skip
     files(
         "--frames-per-file", type=int, metavar="N",

@@ -34,10 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--events", action="store_true", help="list the events of the run, one line each"
     )
     parser.add_argument(
-        "--png", metavar="FILE", help="draw one event, corrected where constants serve the run"
+        "--png",
+        metavar="FILE",
+        help="draw one event, corrected if the calibration directory has constants for the run",
     )
     parser.add_argument(
-        "--event", type=int, default=0, metavar="I", help="its index in the run (default 0)"
+        "--event",
+        type=int,
+        default=0,
+        metavar="I",
+        help="event to draw, by its index in the run (default 0)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

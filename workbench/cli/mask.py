@@ -54,10 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mask N pixels along all edges of each ASIC (default 0)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", metavar="FILE", default="mask.pickle", help="(default %(default)s)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="mask.pickle",
+        help="file of the mask (default %(default)s)",
     )
     parser.add_argument("--format", choices=FORMATS, metavar="NAME", help="see below")
-    parser.add_argument("--geometry", metavar="FILE", help="instead of the images' own")
+    parser.add_argument(
+        "--geometry", metavar="FILE", help="geometry, instead of that of the images"
+    )
     parser.add_argument(
         "--gain-map", metavar="FILE",
         help="image of the low-gain pixels (non-zero = low gain), for limits of their own",
@@ -80,12 +86,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deploy-as", choices=KINDS, default=KINDS[0],
-        help="for --deploy: 1 = good, or bits that say why not (%(default)s)",
+        help="for --deploy: 1 = good, or bits that say why not (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--address", default=CSPAD.address, help="for --deploy (%(default)s)")
-    parser.add_argument("--first-run", type=int, metavar="RUN", help="for --deploy")
     parser.add_argument(
-        "--last-run", type=int, metavar="RUN", help="for --deploy (default: all that follow)"
+        "--address", default=CSPAD.address, help="for --deploy: detector (default %(default)s)"
+    )
+    parser.add_argument(
+        "--first-run", type=int, metavar="RUN", help="for --deploy: first run it is for"
+    )
+    parser.add_argument(
+        "--last-run",
+        type=int,
+        metavar="RUN",
+        help="for --deploy: last run (default: all that follow)",
     )
     parser.add_argument(
         "--force", action="store_true", help="write the mask even if the images seem swapped"

@@ -15,14 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder to write into; created if absent")
     parser.add_argument(
         "--detector", choices=("cspad", "epix10k2m", "jungfrau4m"), default="cspad",
-        help="what takes the runs (default cspad)",
+        help="detector to simulate (default cspad)",
     )  # fmt: skip
     parser.add_argument(
         "-n", "--events", "--numevents", dest="events", type=int, metavar="N",
         help="events per run, 4.6 MB each, three runs (default 26)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=int, metavar="S", help="of geometry, detector and noise (default 1416)"
+        "--seed", type=int, metavar="S", help="seed of geometry, detector and noise (default 1416)"
     )
     parser.add_argument(
         "--crystals", type=int, default=0, metavar="N",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a sample experiment that is there"
     )
-    parser.add_argument("--json", action="store_true", help="print the places as JSON")
+    parser.add_argument("--json", action="store_true", help="print the paths as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
