@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xtc_builder as x
 
-from workbench.averages import average_run
+from workbench.averages import Threads, average_run
 from workbench.errors import NoEventsError
 from workbench.runs import count_events, find_experiment, inspect_run, open_run
 
@@ -99,6 +99,23 @@ def test_an_event_whose_pixels_cannot_be_read_is_lost_named_and_counted(tmp_path
     rest = np.array([*pictures[:2], *pictures[3:]], float)
     np.testing.assert_array_equal(images.maximum, rest.max(0))
     np.testing.assert_allclose(images.average, rest.mean(0), rtol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_that_read_together_lose_and_name_the_same_events(tmp_path, bad_disk, threads):
+    pictures = frames(11)
+    content = write(tmp_path, pictures).read_bytes()
+    lost = (1, 2, 6, 9)
+    for number in lost:
+        middle = content.find(x.full(pictures[number])[20:]) + 2_000_000
+        bad_disk.append((middle, middle + 1))
+    run = open_run("cxim1416", 74, xtc_dir=tmp_path)
+    images = average_run(run, runner=Threads(threads))
+    assert images.skipped == {"not readable": len(lost)}
+    assert [problem.split(":")[0] for problem in run.problems] == [f"event {n}" for n in lost]
+    rest = np.array([pictures[number] for number in range(11) if number not in lost])
+    np.testing.assert_array_equal(images.maximum, rest.max(0))
+    np.testing.assert_array_equal(images.minimum, rest.min(0))
 
 
 def test_a_header_that_cannot_be_read_loses_its_event(tmp_path, bad_disk):

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import zip_longest
+from functools import cached_property, partial
+from itertools import islice, zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +35,7 @@ ePix10k2M (73 860 bytes)."""
 FRAMES_BYTES = 100 << 20
 """Of frames, which are copies in memory, at most this much is taken at once."""
 LOOK_EVERY = 8
-"""Events after which a cancel is noticed."""
+"""Events that the threads read together; a cancel is noticed after them."""
 
 
 @dataclass
@@ -219,9 +219,9 @@ def collect(
 ) -> Collected:
     """Collect statistics of a run's events in this process.
 
-    The calling thread reads a block of events while the others add the one before, then helps
-    them. All threads share the pixels of a block and one set of accumulators, so the result does
-    not depend on their number.
+    The calling thread goes through the headers and reads a block of events while the others add
+    the one before; who has nothing to add reads too. All threads share the pixels of a block and
+    one set of accumulators, so the result does not depend on their number.
 
     Parameters
     ----------
@@ -251,8 +251,8 @@ def collect(
     buffers = _Buffers(job, size, 2 if helpers else 1)
     shown = time.monotonic()
     with ThreadPoolExecutor(max(helpers, 1), thread_name_prefix="average") as pool:
-        adding = _Adding(pool, helpers)
-        for parts, seen in _blocks(job, collected.counts, size, progress, buffers):
+        adding, reading = _Adding(pool, helpers), _Shared(pool, helpers)
+        for parts, seen in _blocks(job, collected.counts, size, progress, buffers, reading):
             if any(parts):
                 if frames:
                     adding.finish()  # frames of another type may follow
@@ -282,8 +282,13 @@ def _add(work: list[Pending]) -> None:
         block.add()
 
 
-class _Adding:
-    """The blocks that are being added: by the helping threads, and by this one when it waits.
+def _load(pieces: Iterator[tuple[Event, memoryview]]) -> None:
+    for event, memory in pieces:  # threads take turns: next() of it is atomic
+        event.load(memory)
+
+
+class _Shared:
+    """Work whose pieces this thread and helping ones take in turn.
 
     Parameters
     ----------
@@ -292,27 +297,45 @@ class _Adding:
 
     def __init__(self, pool: ThreadPoolExecutor, helpers: int) -> None:
         self._pool, self._helpers = pool, helpers
+        self._work: Callable[[], None] | None = None
         self._futures: list[Future[None]] = []
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Let the helpers call `work`, which returns when no piece of it is left."""
+        self._work = work
+        self._futures = [self._pool.submit(work) for _ in range(self._helpers)]
+
+    def finish(self) -> None:
+        """Help until it is done."""
+        try:
+            if self._work is not None:
+                self._work()
+        finally:
+            for future in self._futures:
+                if not future.cancel():  # it has begun
+                    future.result()
+            self._work, self._futures = None, []
+
+
+class _Adding:
+    """The blocks that are being added: by the helping threads, and by this one when it waits."""
+
+    def __init__(self, pool: ThreadPoolExecutor, helpers: int) -> None:
+        self._alone, self._shared = not helpers, _Shared(pool, helpers)
         self._current: list[Pending] = []
 
     def begin(self, work: list[Pending]) -> None:
         """Finish the blocks before, then let the helpers add these."""
         self.finish()
         self._current = work
-        self._futures = [self._pool.submit(_add, work) for _ in range(self._helpers)]
-        if not self._helpers:
+        self._shared.begin(partial(_add, work))
+        if self._alone:
             self.finish()
 
     def finish(self) -> None:
         """Help until the blocks are added; their memory may go then."""
-        work = self._current
-        try:
-            _add(work)
-        finally:
-            for future in self._futures:
-                future.result()
-            self._current = []
-            self._futures = []
+        work, self._current = self._current, []
+        self._shared.finish()
         for block in work:
             block.added()
 
@@ -332,53 +355,64 @@ class _Buffers:
         frames = job.run.source == "frames"  # are in memory already
         self._size = 0 if frames else 2 * job.run.detector.pixels + BESIDE_PIXELS_BYTES
         self._events, self._blocks = events, [np.empty(0, np.uint8)] * blocks
-        self._block = self._event = 0
+        self._block = 0
 
-    def current(self) -> memoryview:
-        """Memory for the next event of the present block."""
+    def of_event(self, number: int) -> memoryview:
+        """Memory for an event of the present block."""
         if not self._blocks[self._block].size:
             # only what is written to takes up memory
             self._blocks[self._block] = np.empty(self._events * self._size, np.uint8)
-        start = self._event * self._size
+        start = number * self._size
         return memoryview(self._blocks[self._block])[start : start + self._size]
 
-    def used(self) -> None:
-        """Keep what was read into `current` until the block's turn comes again."""
-        self._event += 1
-
     def next_block(self) -> None:
-        """Go on to another block, unless nothing was read into this one."""
-        if self._event:
-            self._block, self._event = (self._block + 1) % len(self._blocks), 0
+        """Keep what was read until the block's turn comes again."""
+        self._block = (self._block + 1) % len(self._blocks)
 
 
 def _blocks(
-    job: Job, counts: EventCounts, size: int, progress: Progress, buffers: _Buffers
+    job: Job,
+    counts: EventCounts,
+    size: int,
+    progress: Progress,
+    buffers: _Buffers,
+    reading: _Shared,
 ) -> Iterator[tuple[list[list[Event]], int]]:
     """Blocks of events with data, by part, and how many were gone through; counts the others.
 
     The last block is a short one, as is that during which the work is cancelled.
     """
-    total = job.expected
-    block: list[list[Event]] = [[] for _ in range(job.part_count)]
-    seen = 0
-    for event, part in job.events():
-        seen += 1
-        if event.load(buffers.current()):
-            buffers.used()
-            counts.add(event)
-            block[part].append(event)
-        else:
-            counts.add_without_data(event)
-        if seen % size == 0:
-            yield block, seen
-            block = [[] for _ in range(job.part_count)]
-            buffers.next_block()
-        elif seen % LOOK_EVERY == 0:
-            progress.update(seen, total, f"{counts.used} used")
-            if progress.cancelled:
+    total, events = job.expected, job.events()
+    seen, ended = 0, False
+    while not ended:
+        block: list[list[Event]] = [[] for _ in range(job.part_count)]
+        for start in range(0, size, LOOK_EVERY):
+            stop = min(start + LOOK_EVERY, size)
+            group = list(islice(events, stop - start))
+            # here `has_pixels` makes psana read, which knows no threads; of others it is known
+            pieces = [
+                (event, buffers.of_event(start + number))
+                for number, (event, _) in enumerate(group)
+                if event.has_pixels
+            ]
+            reading.begin(partial(_load, iter(pieces)))
+            reading.finish()
+            for event, part in group:
+                if event.modules:
+                    counts.add(event)
+                    block[part].append(event)
+                else:
+                    counts.add_without_data(event)
+            seen += len(group)
+            ended = len(group) < stop - start
+            if not ended and stop < size:
+                progress.update(seen, total, f"{counts.used} used")
+                ended = progress.cancelled
+            if ended:
                 break
-    yield block, seen
+        yield block, seen
+        if any(block):  # else the block before may still be added
+            buffers.next_block()
 
 
 def _finished(

@@ -38,7 +38,7 @@ class XtcEvent:
     ) -> None:
         datagram = record.datagram
         self.record, self._detector, self._corrector = record, detector, corrector
-        self._note = note
+        self._note, self._problem = note, ""
         self._modules: tuple[ModulePixels, ...] | None = None
         self.index = record.index
         self.seconds, self.nanoseconds = datagram.clock
@@ -55,27 +55,33 @@ class XtcEvent:
         """
         if self._modules is None:
             self._modules = self._read(None)
+        if self._problem:
+            self._note(f"event {self.index}: {self._problem}")
+            self._problem = ""
         return self._modules
 
     def load(self, buffer: memoryview) -> bool:
-        """Read the pixels now, into `buffer` if they fit; False if there are none."""
+        """Read the pixels now, into `buffer` if they fit; False if there are none.
+
+        Threads may load different events at once: what is wrong is noted when `modules` or
+        `missing` is asked for.
+        """
         if self._modules is None:
             self._modules = self._read(buffer)
         return bool(self._modules)
 
     def _read(self, buffer: memoryview | None) -> tuple[ModulePixels, ...]:
-        problem, missing = "", ""
         for file, xtc in self.record.elements:
             try:
-                return read_pixels(file, xtc, self.record.config, buffer)
+                pixels = read_pixels(file, xtc, self.record.config, buffer)
             except FileFormatError as error:
-                if not problem:
-                    problem = str(error)
+                if not self._problem:
+                    self._problem = str(error)
                     lost = isinstance(error, Truncated | Unreadable)
-                    missing = UNREADABLE if lost else "undecodable"
-        if problem:
-            self._note(f"event {self.index}: {problem}")
-            self.record.missing = missing
+                    self.record.missing = UNREADABLE if lost else "undecodable"
+            else:
+                self._problem = ""
+                return pixels
         return ()
 
     @property

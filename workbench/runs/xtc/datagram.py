@@ -9,6 +9,7 @@ further Xtc objects, to any depth. All fields are little-endian (pdsdata ``xtc/D
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
@@ -32,6 +33,7 @@ WINDOW = 4096
 """Bytes read at once where headers are looked for."""
 IN_PROGRESS = ".inprogress"
 """End of the name of a file that is still being written."""
+_OPENING = threading.Lock()
 
 
 class Transition(IntEnum):
@@ -187,13 +189,14 @@ class XtcFile:
     @property
     def descriptor(self) -> int:
         """File descriptor for pixels: one of its own, so that the system sees it go forward."""
-        if self._pixels < 0:
-            try:
-                self._pixels = os.open(self.path, os.O_RDONLY)
-                _advise(self._pixels, "POSIX_FADV_SEQUENTIAL")
-            except OSError:  # renamed or removed meanwhile: the first descriptor still reads it
-                self._pixels = os.dup(self._headers)
-        return self._pixels
+        with _OPENING:
+            if self._pixels < 0:
+                try:
+                    self._pixels = os.open(self.path, os.O_RDONLY)
+                    _advise(self._pixels, "POSIX_FADV_SEQUENTIAL")
+                except OSError:  # renamed or removed meanwhile: the first descriptor still reads it
+                    self._pixels = os.dup(self._headers)
+            return self._pixels
 
     def _read(self, offset: int, size: int) -> bytes:
         try:
