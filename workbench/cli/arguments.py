@@ -44,7 +44,9 @@ def name_experiment(args: argparse.Namespace) -> None:
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--psdm-dir --xtc-dir --calib-dir``."""
     parser.add_argument(
-        "--psdm-dir", metavar="DIR", help="root of the data tree (default $SIT_PSDM_DATA, else /reg/d/psdm)"
+        "--psdm-dir",
+        metavar="DIR",
+        help="root of the data tree (default $SIT_PSDM_DATA, else /reg/d/psdm)",
     )
     parser.add_argument(
         "-D",
