@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import gc
 import hashlib
 import os
 import pickle
@@ -18,6 +19,15 @@ from hypothesis import HealthCheck, settings
 # a busy machine is no failure
 settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("workbench")
+
+gc.disable()  # until all tests are collected: nothing of them is garbage
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over modules and tests, which stay to the end."""
+    gc.enable()
+    gc.freeze()
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DEBIAN_PYTHON = "/usr/bin/python3"

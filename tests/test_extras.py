@@ -77,6 +77,7 @@ def test_the_recipe_for_conda_forge_asks_for_the_same_versions():
     assert recipe["context"]["version"] == workbench.__version__
 
 
+@pytest.mark.slow
 def test_the_commands_that_conda_forge_would_try_work(tmp_path, monkeypatch):
     recipe = yaml.safe_load((ROOT / ".ci/packaging/recipe.yaml").read_text(encoding="utf-8"))
     _, simulate = recipe["tests"][1]["script"]

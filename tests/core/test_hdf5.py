@@ -22,10 +22,10 @@ from workbench.images import DetectorImage, write_image
 from workbench.mask import write_mask
 from workbench.mask.mask import Mask
 
-good = np.random.default_rng(1).random((32, 185, 388)) > 0.5
+good = np.random.default_rng(1).random((2, 185, 388)) > 0.5
 path = sys.argv[1]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # then writing fails
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # then writing fails
 for write in (
     lambda: write_image(DetectorImage(good.astype(float)), path + ".h5"),
     lambda: write_mask(Mask.from_good(good), path + ".cxi"),

@@ -23,6 +23,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_site_has_every_page_and_drawing(site):
     for page in (ROOT / "docs").rglob("*.md"):
         assert (site / page.relative_to(ROOT / "docs")).with_suffix(".html").is_file()
@@ -30,6 +31,7 @@ def test_site_has_every_page_and_drawing(site):
         assert (site / made).stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_pages_load_nothing_from_elsewhere(site):
     loading = (
         r'<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//'
@@ -40,12 +42,14 @@ def test_pages_load_nothing_from_elsewhere(site):
         assert found is None, f"{page.name}: {found}"
 
 
+@pytest.mark.slow
 def test_search_works_in_pages_opened_from_a_folder(site):
     index = (site / "search" / "search_index.js").read_text(encoding="utf-8")
     assert "rollback" in index
     assert 'src="javascripts/iframe-worker.js"' in (site / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_no_page_is_a_stub(site):
     for page in site.rglob("*.html"):
         if page.name not in ("404.html",):
@@ -54,6 +58,7 @@ def test_no_page_is_a_stub(site):
             assert len(words) > 100, f"{page.name} has {len(words)} words"
 
 
+@pytest.mark.slow
 def test_reference_lists_every_verb_and_setting(site):
     commands = (site / "reference/commands.html").read_text(encoding="utf-8")
     assert all(f"workbench {verb}" in commands for verb in VERBS)
@@ -62,6 +67,7 @@ def test_reference_lists_every_verb_and_setting(site):
         assert word in recipe
 
 
+@pytest.mark.slow
 def test_reference_has_a_place_for_every_public_name(site):
     """Each name of the package leads to its description, which exists."""
     table = (site / "reference/python.html").read_text(encoding="utf-8")
@@ -87,6 +93,7 @@ DESIGNED = {
 """What scripts rely on, by the page of the reference that describes it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", DESIGNED)
 def test_reference_describes_what_scripts_rely_on(site, page):
     html = (site / f"reference/python/{page}.html").read_text("utf-8")

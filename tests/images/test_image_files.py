@@ -137,12 +137,21 @@ def test_names_in_a_file_cannot_break_the_line_or_order_the_terminal(tmp_path):
     assert "/a\\nb)" in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["crash", "endless-search", "asks-for-a-gigabyte"])
-@pytest.mark.parametrize("read", [read_image, lambda path: next(open_frames(path).events())])
+DAMAGED = ["crash", "endless-search", "asks-for-a-gigabyte"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [(name, read_image) for name in DAMAGED]
+    + [
+        pytest.param(name, lambda path: next(open_frames(path).events()), marks=marks)
+        for name, marks in zip(DAMAGED, ((), pytest.mark.slow, pytest.mark.slow), strict=True)
+    ],
+)
 def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
     tmp_path, monkeypatch, name, read
 ):
-    monkeypatch.setattr(guarded, "MOST_SECONDS", 4)
+    monkeypatch.setattr(guarded, "MOST_SECONDS", 2)
     content = gzip.decompress((Path(__file__).parent / "damaged" / f"{name}.h5.gz").read_bytes())
     (tmp_path / "x.h5").write_bytes(content)
     with pytest.raises(FileFormatError, match="this HDF5 file is damaged") as caught:
@@ -150,6 +159,7 @@ def test_files_that_end_the_process_inside_the_hdf5_library_are_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_memory_of_a_large_kernel_does_not_hide_that_of_a_damaged_file(tmp_path):
     content = (Path(__file__).parent / "damaged" / "asks-for-a-gigabyte.h5.gz").read_bytes()
     (tmp_path / "x.h5").write_bytes(gzip.decompress(content))

@@ -226,7 +226,13 @@ STACKS = {
 }
 
 
-@pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS.keys())
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param(layers, id=name, marks=() if "kept" in name else pytest.mark.slow)
+        for name, layers in STACKS.items()
+    ],
+)
 def test_layers_equal_their_definition(evaluator, layers):
     for limit in (250.0, 600.0, 590.0):
         wanted = MaskSettings(Thresholds(maxproj_min=limit), border=1, layers=layers)

@@ -139,9 +139,9 @@ def test_noise(folder, noise, good):
 @pytest.mark.parametrize(
     "filler",
     [
-        x.xtc(0, b"") * 8_000,
+        pytest.param(x.xtc(0, b"") * 8_000, marks=pytest.mark.slow),
         x.epics_control(1, "CXI:DS1:MMS:06.RBV", 1.0) * 3_000,
-        b"".join(x.xtc(28, b"", phy=n) for n in range(8_000)),
+        pytest.param(b"".join(x.xtc(28, b"", phy=n) for n in range(8_000)), marks=pytest.mark.slow),
         x.full(np.zeros((32, 185, 388), np.int16))[:20] * 8_000,
     ],
     ids=["placeholders", "control records", "sources", "lying extents"],
@@ -159,10 +159,8 @@ def test_objects_are_not_kept(folder, filler):
 
 
 def test_very_deep_nesting(folder):
-    deep = b""
-    for level in range(60_000):
-        # headers only, outermost first: built by hand since the extents reach 1.2 MB
-        deep += x.xtc(0x00010001, b"", extent=20 * (60_000 - level))
+    # headers only, outermost first: built by hand since the extents reach 1.2 MB
+    deep = b"".join(x.xtc(0x00010001, b"", extent=20 * (60_000 - level)) for level in range(60_000))
     x.write(folder, x.run_bytes([[deep, x.xtc(0, b"")]]))
     assert read_everything(folder) == 1
 

@@ -115,6 +115,7 @@ def test_a_cancelled_dark_run_is_shown_too_and_averaging_again_completes_it(
     assert sampled.status("mask").state == State.DONE
 
 
+@pytest.mark.slow
 def test_results_of_partial_images_are_out_of_date_once_the_images_are_complete(
     sampled, endless, monkeypatch
 ):
@@ -201,6 +202,7 @@ def test_a_cancelled_recipe_still_raises(sample, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_change_of_runs_taken_back_while_its_images_are_made_leaves_those_of_before(
     sampled, monkeypatch
 ):

@@ -162,6 +162,7 @@ def test_cancelled_writing_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_cancelled_replacing_leaves_the_old_experiment(sample, tmp_path):
     copy_of(sample, tmp_path / "copy")
     with pytest.raises(Cancelled):
@@ -262,6 +263,7 @@ def test_foreign_truth_files_are_refused(tmp_path):
         read_truth(tmp_path / "absent.json")
 
 
+@pytest.mark.slow
 def test_command_line_says_where_things_are_and_what_comes_next(tmp_path, capsys):
     folder = tmp_path / "my data"
     assert main(["simulate", str(folder), "--events", "4"]) == 0

@@ -115,12 +115,15 @@ def test_each_call_of_writing_fails_once(tmp_path, ending):
     wb.write_mask(old, path)
     with at_call(0, None) as calls:
         wb.write_mask(new, path)
+    whole = set()  # contents that were read and are all of the old mask, or of the new one
     for number, error in product(range(1, calls[0] + 1), ERRNOS):
         wb.write_mask(old, path)
         before = {file.name for file in tmp_path.iterdir()}
         with suppress(WorkbenchError), at_call(number, fail(error)):
             wb.write_mask(new, path)
-        good = wb.read_mask(path, format="psana-mask" if ending == ".txt" else None).good
-        assert good.all() or not good.any()
+        if (content := path.read_bytes()) not in whole:
+            good = wb.read_mask(path, format="psana-mask" if ending == ".txt" else None).good
+            assert good.all() or not good.any()
+            whole.add(content)
         assert {file.name for file in tmp_path.iterdir()} == before
     wb.write_mask(new, path)

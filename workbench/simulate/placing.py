@@ -86,9 +86,7 @@ def refuse_tree(folder: Path, overwrite: bool, tree: str) -> None:
         )
 
 
-def _refuse_other_files(
-    folder: Path, texts: Mapping[str, str], overwrite: bool, tree: str
-) -> None:
+def _refuse_other_files(folder: Path, texts: Mapping[str, str], overwrite: bool, tree: str) -> None:
     """Refuse to replace anything that is not a sample's; and, unless told otherwise, a folder
     that holds anything but the very texts that would be written."""
     for name, text in texts.items():
