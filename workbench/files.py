@@ -95,6 +95,13 @@ def read_regular(path: str | os.PathLike[str], size: int = -1) -> bytes:
         return file.read(size)
 
 
+def split_dataset(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """File, and the dataset in it that ``file.h5:/dataset`` names; empty if it names none."""
+    name = os.fspath(path)
+    match = re.fullmatch(r"(.*\.(?:h5|hdf5|cxi|npz)):([^:]+)", name, re.DOTALL)
+    return (match[1], match[2]) if match else (name, "")
+
+
 def parse_json(text: str | bytes) -> Any:
     """Value that a JSON text says.
 

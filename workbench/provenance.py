@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from workbench.files import split_dataset
+
 PACKAGES = ("cspad-workbench", "numpy", "scipy", "numba", "pycbf", "fabio", "h5py")
 
 
@@ -29,11 +31,12 @@ def stated_unit(unit: str) -> dict[str, str]:
 
 
 def describe_files(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """Path, size in bytes and modification time (UTC) of each file."""
+    """Path, size in bytes and modification time (UTC) of each file; datasets are left out."""
     described = []
     for path in paths:
-        status = os.stat(path)
-        described.append(describe_file(path, status.st_size, status.st_mtime))
+        file, _ = split_dataset(path)
+        status = os.stat(file)
+        described.append(describe_file(file, status.st_size, status.st_mtime))
     return described
 
 

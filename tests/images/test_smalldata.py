@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from workbench.cli import main
 from workbench.detectors import AGIPD_1M, CSPAD, CSPAD_2X2, EPIX10KA_QUAD, JUNGFRAU_05M
 from workbench.errors import WorkbenchError
+from workbench.pipeline.steps import finish, gather_images
+from workbench.recipe import Images
 
 RNG = np.random.default_rng(11)
 PRESENT = np.array([1, 1, 0, 1, 1, 1])
@@ -94,6 +97,19 @@ def test_what_gives_no_image_is_refused_in_one_line(tmp_path, events, name, left
     with pytest.raises(WorkbenchError, match=problem) as refusal:
         wb.read_image(f"{tmp_path / 'a.h5'}:{name}" if name else tmp_path / "a.h5")
     assert "\n" not in str(refusal.value)
+
+
+def test_the_mask_command_and_a_recipe_take_sums(tmp_path, events):
+    smalldata(tmp_path / "a.h5", events)
+    sums = [f"{tmp_path / 'a.h5'}:cam_{name}" for name in ("calib", "calib_square", "calib_max")]
+    assert main(["mask", *sums, "--maxproj-min", "25", "-o", str(tmp_path / "mask.npy")]) == 0
+    made = np.load(tmp_path / "mask.npy")
+    assert made.shape == CSPAD_2X2.shape
+    recipe = wb.Recipe().changed("images", Images(*sums))
+    images = gather_images(recipe)
+    assert images.maximum.count is None
+    result = finish(recipe, images, None, None, save=False)
+    assert {entry["path"] for entry in result.provenance["inputs"]} == {str(tmp_path / "a.h5")}
 
 
 def test_sums_without_a_number_of_events_are_refused_but_for_the_maximum(tmp_path, events):

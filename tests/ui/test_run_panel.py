@@ -139,6 +139,17 @@ def test_images_are_chosen_from_a_folder(tmp_path):
     assert session.recipe.images.bright_average is None
 
 
+def test_a_geometry_is_named_for_images_that_carry_none(tmp_path):
+    session = Session()
+    panel = RunPanel(session)
+    panel.images.geometry.value = str(tmp_path / "0-end.data")
+    assert session.recipe.experiment.geometry == str(tmp_path / "0-end.data")
+    panel.images.geometry.value = ""
+    assert session.recipe.experiment.geometry is None
+    session.change("experiment.geometry", "agipd.geom")
+    assert panel.images.geometry.value == "agipd.geom"
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     panel = RunPanel(Session())
     panel.images.folder.value = str(tmp_path / "none")

@@ -220,7 +220,10 @@ def geometry_of(image: ImageLike, geometry: Geometry | None = None) -> Geometry:
     if geometry is None and isinstance(image, DetectorImage):
         geometry = image.geometry
     if geometry is None:
-        raise AlignmentError("The image has no geometry; give one with geometry=…")
+        raise AlignmentError(
+            "The image has no geometry; name a geometry file (geometry=…, --geometry, or "
+            "Geometry below the image files in “Run & averages”)."
+        )
     detector = detector_data(image)[0]
     if geometry.detector is not detector:
         raise AlignmentError(

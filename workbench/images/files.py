@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, WorkbenchError, cannot_read
-from workbench.files import parse_json, read_regular, replacing
+from workbench.files import parse_json, read_regular, replacing, split_dataset
 from workbench.geometry import Geometry
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.hdf5_walk import datasets
@@ -43,9 +42,7 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     FileFormatError
         If the file cannot be read or does not hold one detector image; one line says why.
     """
-    name = os.fspath(path)
-    match = re.fullmatch(r"(.*\.(?:h5|hdf5|cxi|npz)):([^:]+)", name, re.DOTALL)
-    file, dataset = match.groups() if match else (name, "")
+    file, dataset = split_dataset(path)
     try:
         start = read_regular(file, 16)
     except OSError as error:

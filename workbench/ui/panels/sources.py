@@ -15,6 +15,7 @@ import ipywidgets as widgets
 from workbench import pipeline
 from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
+from workbench.geometry import FORMATS as GEOMETRY_FORMATS
 from workbench.recipe.files import SUFFIX
 from workbench.ui.panels.base import in_words, note_text, row
 from workbench.ui.widgets.styles import classed
@@ -31,6 +32,9 @@ IMAGE_FILES = {
     "bright_average": "Average of the bright runs, for the alignment (may be left empty)",
 }
 IMAGE_SUFFIXES = (".cbf", ".h5", ".hdf5", ".npy", ".edf", ".tif", ".tiff", ".img", ".mccd")
+GEOMETRY_SUFFIXES = tuple(
+    ending for known in GEOMETRY_FORMATS if known.read is not None for ending in known.endings
+)
 LISTED = 400  # files offered at most
 
 
@@ -261,9 +265,14 @@ class FileChoice:
             name: path_box(in_words(name.replace("_", " ")).capitalize(), tip)
             for name, tip in IMAGE_FILES.items()
         }
+        self.geometry = path_box(
+            "Geometry", "Geometry to start from (0-end.data, .geom), if the images carry none"
+        )
         beside = panel.paths.beside
         named = [beside(box, IMAGE_SUFFIXES) for box in self.files.values()]
-        self.box = column(beside(self.folder), *named, row(self.fill))
+        geometry = beside(self.geometry, GEOMETRY_SUFFIXES)
+        self.box = column(beside(self.folder), *named, geometry, row(self.fill))
+        self.geometry.observe(lambda change: self._geometry_edited(), "value")
         self.folder.observe(lambda change: self._folder(), "value")
         for name, control in self.files.items():
             control.observe(lambda change, name=name: self._edited(name), "value")
@@ -309,13 +318,18 @@ class FileChoice:
             value = absolute(self.files[name].value)
             self.panel.guarded(lambda: self.session.change(f"images.{name}", value))
 
+    def _geometry_edited(self) -> None:
+        if not self.filling:
+            value = absolute(self.geometry.value)
+            self.panel.guarded(lambda: self.session.change("experiment.geometry", value))
+
     def show(self) -> None:
         """Show the recipe."""
+        recipe = self.session.recipe
         with self.filling():
             for name, control in self.files.items():
-                value = getattr(self.session.recipe.images, name) or ""
-                if control.value != value:
-                    control.value = value
+                control.value = getattr(recipe.images, name) or ""
+            self.geometry.value = recipe.experiment.geometry or ""
 
 
 class RecipeChoice:

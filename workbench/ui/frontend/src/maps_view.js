@@ -265,6 +265,7 @@ function render({ model, el }) {
     const columns = Math.max(2, ...places.map(([, column]) => column));
     root.style.setProperty("--columns", String(columns));
     root.classList.toggle("cw-many", columns > 2);
+    root.hidden = maps.length === 0;
     cards.forEach((card, n) => {
       const [row, column] = places[n] ?? [];
       Object.assign(card.node.style, { gridRow: row ?? "auto", gridColumn: column ?? "auto" });
