@@ -118,6 +118,8 @@ def test_wrong_shapes_are_refused_in_one_sentence():
         align_quadrants(np.zeros(CSPAD.shape), Geometry.ideal(), np.ones((64, 185, 194), bool))
     with pytest.raises(AlignmentError, match="no geometry"):
         align_quadrants(np.zeros(CSPAD.shape))
+    with pytest.raises(AlignmentError, match=r"No pixel can be used: .* counts of the mask"):
+        align_quadrants(np.ones(CSPAD.shape), Geometry.ideal(), np.zeros(CSPAD.shape, bool))
     with pytest.raises(AlignmentError, match="no method"):
         align_quadrants(np.zeros(CSPAD.shape), Geometry.ideal(), method="best")
 
