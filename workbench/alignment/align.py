@@ -92,6 +92,11 @@ MAP_VERDICT = MapVerdict()
 MAPS_AT_A_TIME = 2
 """Maps computed side by side; each holds some transforms of 1 to 2 million points."""
 
+NO_PIXELS = (
+    "No pixel can be used: all are masked, saturated or have no value. Look at the counts of the "
+    "mask, and whether its limits fit the image."
+)
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -216,7 +221,8 @@ def align_quadrants(
         warnings=in_words_of(detector, _open_combinations(refined, judged) + joint.warnings)
         + (() if refined is None else refined.tilted(settings.tilt))
         + ((swapped,) if swapped else ())
-        + ((event_halves.UNUSED,) if unused else ()),
+        + ((event_halves.UNUSED,) if unused else ())
+        + (() if prepared.good.any() else (NO_PIXELS,)),
         notes=in_words_of(detector, _notes(refined, judged, middles))
         + _without_maps(refined, detector),
         refinement=refined,

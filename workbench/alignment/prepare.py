@@ -143,18 +143,13 @@ def prepare(
     Raises
     ------
     AlignmentError
-        If a shape is wrong, there is no geometry, or no pixel can be used.
+        If a shape is wrong or there is no geometry.
     WorkbenchError
         If the detector does not have the groups.
     """
     settings = settings or AlignmentSettings()
     detector, data = detector_data(image)
     good = usable_pixels(detector, data, mask, settings.saturation_adu)
-    if not good.any():
-        raise AlignmentError(
-            "No pixel can be used: all are masked, saturated or have no value. Look at the counts "
-            "of the mask, and whether its limits fit the image."
-        )
     positions = pixel_positions(image, geometry)
     limit = _saturation(detector, settings.saturation_adu)
     with np.errstate(invalid="ignore"):

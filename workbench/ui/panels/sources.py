@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from workbench import pipeline
 from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
-from workbench.geometry import FORMATS as GEOMETRY_FORMATS
+from workbench.geometry import FORMATS
 from workbench.recipe.files import SUFFIX
 from workbench.ui.panels.base import in_words, note_text, row
 from workbench.ui.widgets.styles import classed
@@ -33,7 +33,7 @@ IMAGE_FILES = {
 }
 IMAGE_SUFFIXES = (".cbf", ".h5", ".hdf5", ".npy", ".edf", ".tif", ".tiff", ".img", ".mccd")
 GEOMETRY_SUFFIXES = tuple(
-    ending for known in GEOMETRY_FORMATS if known.read is not None for ending in known.endings
+    ending for known in FORMATS if known.read is not None for ending in known.endings
 )
 LISTED = 400  # files offered at most
 
