@@ -23,6 +23,7 @@ from workbench.corrections.gain_ranges import (
     gain_code,
     range_tables,
     ranges_of,
+    read_only,
 )
 from workbench.corrections.steps import (
     DEFAULT_COMMON_MODE,
@@ -147,7 +148,7 @@ class Corrector:
         rows = (self.shape[0], self.shape[1] * self.shape[2])
 
         def table(values: Any, dtype: Any = np.float32) -> NDArray[Any]:
-            return np.ascontiguousarray(values, dtype).reshape(rows)
+            return read_only(values, dtype).reshape(rows)
 
         factor = np.ones(self.shape, np.float32)
         if self.gain is not None:
@@ -161,14 +162,16 @@ class Corrector:
                 second = second * self.status_mask.good
         common = self.common_mode
         offset = table(np.zeros(self.shape) if self.pedestals is None else self.pedestals.values)
-        good = np.empty((rows[0], 0), np.uint8)
+        good = read_only(np.empty((rows[0], 0)), np.uint8)
         if common is not None and common.good is not None:
             good = table(common.good, np.uint8)
         algorithm = 0 if common is None else common.algorithm
         return Tables(
             offset=offset,
             factor=table(factor),
-            second=np.empty((rows[0], 0), np.float32) if second is None else table(second),
+            second=read_only(np.empty((rows[0], 0)), np.float32)
+            if second is None
+            else table(second),
             good=good,
             algorithm=algorithm,
             parameters=np.zeros(4) if common is None else common.numbers,

@@ -10,11 +10,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from workbench.detectors import Detector, GainRanges
 from workbench.errors import ConstantsError
 from workbench.runs import EventSource
+
+
+def read_only(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
+    """Contiguous array that cannot be written to.
+
+    Constants of a file are such arrays; if all are, each loop is compiled for one kind of them.
+    """
+    table = np.ascontiguousarray(values, dtype).view()
+    table.flags.writeable = False
+    return table
 
 
 class RangeTables(NamedTuple):
@@ -196,20 +206,18 @@ def range_tables(
     rows = (detector.modules, detector.rows * detector.columns)
     full = (ranges.count, *detector.shape)
 
-    def table(values: Any) -> NDArray[np.float32]:
+    def table(values: ArrayLike) -> NDArray[np.float32]:
         values = np.broadcast_to(np.asarray(values, np.float32), full)
-        return np.ascontiguousarray(values).reshape(ranges.count, *rows)
+        return read_only(values, np.float32).reshape(ranges.count, *rows)
 
     return RangeTables(
-        code=np.ascontiguousarray(code).reshape(rows),
-        table=np.array(ranges.table, np.int8),
+        code=read_only(code, np.uint8).reshape(rows),
+        table=read_only(ranges.table, np.int8),
         value_mask=np.uint16((1 << ranges.data_bits) - 1),
         offset=table(0.0 if offset is None else offset),
         factor=table(factor),
-        good=np.empty((rows[0], 0), np.uint8)
-        if good is None
-        else np.ascontiguousarray(good, np.uint8).reshape(rows),
-        in_common_mode=np.array(
+        good=read_only(np.empty((rows[0], 0)) if good is None else good.reshape(rows), np.uint8),
+        in_common_mode=read_only(
             [number in ranges.common_mode for number in range(ranges.count)], np.uint8
         ),
         mode=0 if common_mode is None else common_mode.mode,

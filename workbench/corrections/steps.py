@@ -88,7 +88,7 @@ class CommonMode:
     def numbers(self) -> NDArray[np.float64]:
         """p1 … p4; missing ones are NaN, as psana reads them."""
         given = self.parameters[1:5]
-        return np.array([*given, *[math.nan] * (4 - len(given))])
+        return np.array([*given, *[math.nan] * (4 - len(given))], np.float64)
 
     @property
     def warnings(self) -> list[str]:
