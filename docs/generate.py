@@ -84,9 +84,8 @@ def python():
     text = [
         "# Python",
         "",
-        "Everything here is `import workbench as wb` and `wb.NAME`. Heavy parts load when first",
-        "used: importing takes a fraction of a second. The pages below have examples that the",
-        "tests run, and the parts that are not at the top: `workbench.recipe`, `workbench.mask`,",
+        "Each name is `wb.NAME` after `import workbench as wb`. The pages have examples, which the",
+        "tests run, and describe what lies deeper: `workbench.recipe`, `workbench.mask`,",
         "`workbench.geometry`, `workbench.pipeline`, `workbench.report`, `workbench.figures`.",
         "",
         "| name | what it is |",
@@ -122,8 +121,9 @@ def commands():
     text = [
         "# Commands",
         "",
-        "Long options may be written with hyphens or with underscores. A verb ends with status 0;",
-        "with 1 and one line on standard error if it refuses; with 2 if it was called wrongly.",
+        "Long options may be written with hyphens or with underscores. The exit status is 0; 1 if",
+        "something is refused, with one line on standard error; 2 if the command line is wrong;",
+        "130 after Ctrl-C.",
         "",
     ]
     for verb, summary in VERBS.items():
@@ -201,8 +201,8 @@ def geometry():
         "",
         "A version such as `0-end.data.v3` is a SLAC file. psana reads that format, DIALS the CBF",
         "and `.expt` files, CrystFEL the `.geom`. A SLAC file keeps the tree of objects and its",
-        "comments as they are. CrystFEL and numpy files hold the places of panels or pixels only;",
-        "read back, the groups stand where the design has them and the modules carry the rest.",
+        "comments. CrystFEL and numpy files hold the places of panels or pixels only: read back,",
+        "the groups are at their design places and the shifts are those of the modules.",
         "",
     ]
     return "\n".join(text)
