@@ -5,11 +5,14 @@ about the trial centre c a pixel at p meets the place ``R (p - c) + c = R p + (1
 rotated group is the same for all trial centres except for the translation ``t = (1 - R) c``.
 So the group is rotated once, and the correlation of all translations comes from fast Fourier
 transforms (masked normalised correlation: D. Padfield, IEEE Trans. Image Process. 21 (2012)
-2706). The map over trial centres is that surface read at ``t = (1 - R) c``.
+2706). Translations are short, so the transforms are of tiles with a margin of the longest one, and
+their products are summed before one transform back (overlap-save). The map over trial centres is
+that surface read at ``t = (1 - R) c``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,18 +33,19 @@ class MapSettings:
     least_pixels : fewest usable pixels of a group that are worth correlating.
     least_pairs : fewest pairs of grid points a trial may rest on, whatever the overlap setting.
     measured_weight : bilinear weight a grid point needs to count as measured.
+    tile_reach : side of a tile in longest translations.
     """
 
     least_pixels: int = 2000
     least_pairs: int = 1000
     measured_weight: float = 0.35
+    tile_reach: int = 8
 
 
 MAP = MapSettings()
 
-
-Spectra = tuple[NDArray[np.complex64], NDArray[np.complex64], NDArray[np.complex64]]
-"""Transforms of weights, values and squared values."""
+PRODUCTS = ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 2))
+"""Products of fields (weights, values, squares) of the fixed and the turned group."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +106,12 @@ def correlation_map(
     if np.count_nonzero(pixels.good) < settings.least_pixels:
         return CorrelationMap(empty, trials_px, none, {})
     grid = _Grid.around(pixels, float(np.max(np.abs(trials_px))), angles_deg, settings)
-    fixed = grid.transforms(*grid.deposit(pixels))
+    fixed = grid.spectra(*grid.deposit(pixels), grid.tiles(), grid.reach)
     evidence, weight, total = none.copy(), none.copy(), none.copy()
     by_angle: dict[float, NDArray[np.float64]] = {}
     for angle in angles_deg:
-        turned = grid.transforms(*grid.deposit(pixels, rotation(angle)))
-        cc, pairs = grid.at_trials(*grid.correlate(fixed, turned), trials_px, angle)
+        turned = grid.deposit(pixels, rotation(angle))
+        cc, pairs = grid.at_trials(*grid.correlate(fixed, *turned), trials_px, angle)
         cc[pairs < max(min_overlap * pairs.max(initial=0.0), settings.least_pairs)] = np.nan
         by_angle[angle] = cc
         known = np.isfinite(cc)
@@ -127,7 +131,7 @@ class _Grid:
 
     origin: tuple[float, float]
     shape: tuple[int, int]
-    fft_shape: tuple[int, int]
+    tile: int
     reach: int
     measured_weight: float
 
@@ -145,8 +149,9 @@ class _Grid:
         low = np.floor([x.min(), y.min()]) - reach
         high = np.ceil([x.max(), y.max()]) + reach + 1
         shape = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
-        fft = (next_fast_len(shape[0], real=True), next_fast_len(shape[1], real=True))
-        return cls((float(low[0]), float(low[1])), shape, fft, reach, settings.measured_weight)
+        tile = next_fast_len(settings.tile_reach * reach, real=True)
+        origin = float(low[0]), float(low[1])
+        return cls(origin, shape, tile, reach, settings.measured_weight)
 
     def deposit(
         self, pixels: GroupPixels, turn: NDArray[np.float64] | None = None
@@ -163,28 +168,52 @@ class _Grid:
         values[~inside] = 0
         return values, inside.astype(np.float32)
 
-    def transforms(self, values: NDArray[np.float32], weights: NDArray[np.float32]) -> Spectra:
-        return (
-            rfft2(weights, self.fft_shape),
-            rfft2(values, self.fft_shape),
-            rfft2(values * values, self.fft_shape),
-        )
+    def tiles(self) -> list[tuple[int, int]]:
+        """First grid point of each tile, without its margin."""
+        step = self.tile - 2 * self.reach
+        return [
+            (i, j) for i in range(0, self.shape[0], step) for j in range(0, self.shape[1], step)
+        ]
+
+    def spectra(
+        self,
+        values: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        tiles: Iterable[tuple[int, int]],
+        margin: int,
+    ) -> dict[tuple[int, int], NDArray[np.complex64]]:
+        """Transforms of weights, values and squares in each of some tiles that holds any."""
+        reach, step = self.reach, self.tile - 2 * self.reach
+        found = {}
+        for i, j in tiles:
+            low = max(i - margin, 0), max(j - margin, 0)
+            part = slice(low[0], i + step + margin), slice(low[1], j + step + margin)
+            weight, value = weights[part], values[part]
+            if not weight.any():
+                continue
+            fields = np.zeros((3, self.tile, self.tile), np.float32)
+            into = fields[:, low[0] - i + reach :, low[1] - j + reach :]
+            into = into[:, : weight.shape[0], : weight.shape[1]]
+            into[0], into[1], into[2] = weight, value, value * value
+            found[i, j] = rfft2(fields)
+        return found
 
     def correlate(
-        self, fixed: Spectra, turned: Spectra
+        self,
+        fixed: dict[tuple[int, int], NDArray[np.complex64]],
+        values: NDArray[np.float32],
+        weights: NDArray[np.float32],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Normalised correlation and number of pairs at lags ``-reach … reach`` in x and y."""
-        w1, v1, s1 = fixed
-        w2, v2, s2 = (np.conj(part) for part in turned)
-
-        def lags(spectrum: NDArray[np.complex64]) -> NDArray[np.float64]:
-            full = irfft2(spectrum, self.fft_shape)
-            index = np.arange(-self.reach, self.reach + 1)
-            return np.asarray(full[np.ix_(index, index)].astype(np.float64))
-
-        pairs = np.maximum(np.round(lags(w1 * w2)), 0)
-        sum1, sum2, cross = lags(v1 * w2), lags(w1 * v2), lags(v1 * v2)
-        square1, square2 = lags(s1 * w2), lags(w1 * s2)
+        sums = np.zeros((len(PRODUCTS), self.tile, self.tile // 2 + 1), np.complex64)
+        for place, turned in self.spectra(values, weights, fixed, 0).items():
+            np.conj(turned, out=turned)
+            for total, (one, other) in zip(sums, PRODUCTS, strict=True):
+                total += fixed[place][one] * turned[other]
+        index = np.arange(-self.reach, self.reach + 1)
+        lags = irfft2(sums, (self.tile, self.tile))[:, index[:, None], index].astype(np.float64)
+        pairs = np.maximum(np.round(lags[0]), 0)
+        sum1, sum2, cross, square1, square2 = lags[1:]
         n = np.maximum(pairs, 1)
         spread = (square1 - sum1**2 / n) * (square2 - sum2**2 / n)
         floor = 1e-9 * max(float(np.max(spread, initial=0.0)), 1e-30)

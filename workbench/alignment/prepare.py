@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.alignment.background import flattened
+from workbench.alignment.ring_loops import radial_sums
 from workbench.detectors import Detector, find
 from workbench.errors import AlignmentError, WorkbenchError
 from workbench.geometry import Geometry
@@ -62,10 +63,20 @@ class GroupPixels:
         """Number of ASICs of the group."""
         return self.modules * self.asics_per_module
 
-    def asic(self) -> NDArray[np.uint16]:
-        """ASIC of the group to which each pixel belongs, uint16 in the group's shape."""
-        module = np.arange(self.modules, dtype=np.uint16)[:, None, None]
-        return np.asarray(module * np.uint16(self.asics_per_module) + self.asic_of_pixel)
+    def radial_sums(
+        self, offset_px: NDArray[np.float64], bin_px: float, bins: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Sums of the values, and their number, in radial bins ``(ASICs, bins)`` about a centre.
+
+        What lies beyond the last bin is in it.
+        """
+        shape = (self.modules, self.asics_per_module, bins)
+        sums, counts = np.zeros(shape), np.zeros(shape, np.int64)
+        radial_sums(
+            self.x, self.y, self.stretch, self.value, self.good, self.asic_of_pixel, offset_px,
+            bin_px, sums, counts,
+        )  # fmt: skip
+        return sums.reshape(-1, bins), counts.reshape(-1, bins)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular, toeplitz
+from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotri
 from scipy.ndimage import gaussian_filter1d
 
@@ -31,9 +32,10 @@ from workbench.alignment.ring_loops import (
     Background,
     Basis,
     accumulate,
-    residuals,
+    pull_in,
     ring_values,
     smooth_part,
+    squares,
 )
 from workbench.quantities import MAD_TO_SIGMA
 
@@ -95,7 +97,7 @@ class RingFitSettings:
     back_share: float = 0.3
     least_pace: float = 0.2
     converged_px: float = 1e-3
-    converged_sigmas: float = 0.01
+    converged_sigmas: float = 0.1
     coarse_px: float = 0.1
     newton_px: float = 0.5
     newton_stretch: float = 4.0
@@ -115,6 +117,7 @@ class Asic:
     pixels : pooled; `value` and `residual` are replaced where residuals are pulled in.
     raw : its values as they are.
     background : its splines.
+    reach_px : least and largest radius of its pixels in the present geometry.
     strength, noise : of its rings; standard deviation of a pixel.
     power, prior : what its pixels tell of the strength, and what is told beforehand (that it is 1).
     """
@@ -124,29 +127,24 @@ class Asic:
     pixels: AsicPixels
     raw: NDArray[np.float64]
     background: Background
+    reach_px: tuple[float, float]
     strength: float = 1.0
     noise: float = 1.0
     power: float = 0.0
     prior: float = np.inf
 
-    @property
-    def reach_px(self) -> float:
-        """Largest radius of its pixels in the present geometry."""
-        p = self.pixels
-        return float((np.hypot(p.x, p.y) * p.stretch)[p.weight > 0].max())
-
     def knots_reached(
         self, offset: NDArray[np.float64], knot_px: float, knots: int
     ) -> tuple[int, int]:
-        """First knot of the profile its pixels reach, and the number of knots."""
-        p = self.pixels
-        radius = (np.hypot(p.x - offset[0], p.y - offset[1]) * p.stretch)[p.weight > 0]
-        first = min(int(radius.min() / knot_px), knots - 5)
-        last = min(int(radius.max() / knot_px), knots - 4)
+        """First knot of the profile its pixels may reach, and the number of knots."""
+        near, far = self.reach_px
+        way = float(np.hypot(*offset)) * float(self.pixels.stretch.max())
+        first = min(int(max(near - way, 0.0) / knot_px), knots - 5)
+        last = min(int((far + way) / knot_px), knots - 4)
         return first, last - first + 4
 
     def without_background(self, fields: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fields ``(rows, columns, n)`` less the background that fits each best."""
+        """Fields ``(n, rows, columns)`` less the background that fits each best."""
         return np.asarray(fields - smooth_part(fields, self.pixels.weight, self.background))
 
 
@@ -158,7 +156,7 @@ class AsicEquations:
     ----------
     first : first knot of the profile it reaches.
     matrix, right : ``(n + 2, n + 2)``, ``(n + 2,)`` over the n coefficients of the profile it
-        reaches and the offset of its group.
+        reaches and the offset of its group; of the matrix the lower triangle.
     curvature : ``(n + 2, 2)``, what the second derivatives of the model add to the last columns.
     """
 
@@ -187,7 +185,7 @@ class Reduced:
     Attributes
     ----------
     matrix : ``(k + m, k + m)`` over the k coefficients of the profile and the m offsets, without
-        the ridge.
+        the ridge; of the profile's part the lower triangle alone.
     right : ``(k + m,)``, for the coefficients themselves and the change of the offsets.
     curvature : ``(k + m, m)``, what the second derivatives of the model, times the residual, add to
         the last columns of `matrix` (and, transposed, to its last rows).
@@ -197,18 +195,104 @@ class Reduced:
     right: NDArray[np.float64]
     curvature: NDArray[np.float64]
 
-    def exact(self, profile: NDArray[np.float64]) -> Reduced:
-        """Equations with the second derivatives of the model at a profile: a step of Newton's.
+    @property
+    def knots(self) -> int:
+        """Number of coefficients of the profile."""
+        return int(self.curvature.shape[0] - self.curvature.shape[1])
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """Equations of the offsets alone, the profile eliminated.
+
+    Attributes
+    ----------
+    matrix, right : ``(m, m)``, ``(m,)``.
+    profile : ``(k,)``, for offsets that stay.
+    response : ``(k, m)``, by which it is smaller where they move.
+    """
+
+    matrix: NDArray[np.float64]
+    right: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    response: NDArray[np.float64]
+
+    def solved(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Move of the offsets, and its standard deviations.
+
+        Raises
+        ------
+        LinAlgError
+            If the matrix is not positive definite.
+        """
+        factor = cho_factor(self.matrix, lower=True, check_finite=False)
+        move = cho_solve(factor, self.right, check_finite=False)
+        covariance = cho_solve(factor, np.eye(len(move)), check_finite=False)
+        return move, np.sqrt(np.diag(covariance))
+
+
+class Factored:
+    """Equations whose profile part, with its prior, is factored.
+
+    Parameters
+    ----------
+    reduced : the equations.
+    prior : ``(k, k)``, inverse covariance of the profile before the image is seen.
+    widest_px : standard deviation of a move before anything is known.
+    """
+
+    def __init__(self, reduced: Reduced, prior: NDArray[np.float64], widest_px: float) -> None:
+        k = reduced.knots
+        self.reduced, self._widest_px = reduced, widest_px
+        ridged = reduced.matrix[:k, :k] + prior
+        self.factor = cho_factor(ridged, lower=True, overwrite_a=True, check_finite=False)
+        sides = [reduced.right[:k, None], reduced.matrix[:k, k:], reduced.curvature[:k]]
+        self._solved = cho_solve(self.factor, np.hstack(sides), check_finite=False)
+
+    @property
+    def profile(self) -> NDArray[np.float64]:
+        """The profile that fits best with the offsets as they are, ``(k,)``."""
+        return np.asarray(self._solved[:, 0])
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """Variances ``(k,)`` of the profile with the offsets as they are."""
+        return np.asarray(np.diag(dpotri(self.factor[0], lower=True)[0]))
+
+    def plain(self) -> Eliminated:
+        """Equations of the offsets from the slopes of the model alone."""
+        reduced, k = self.reduced, self.reduced.knots
+        m = len(reduced.right) - k
+        return self._without_profile(
+            reduced.matrix[:k, k:], reduced.matrix[k:, k:], reduced.right[k:],
+            self._solved[:, 1 : m + 1],
+        )  # fmt: skip
+
+    def exact(self, profile: NDArray[np.float64]) -> Eliminated:
+        """The same with the second derivatives of the model at a profile: a step of Newton's.
 
         Without them the noise of the profile counts as slopes of rings: the curvature along the
         weak direction is up to three times too large, steps as much too short.
         """
-        k = profile.size
-        matrix, right = self.matrix.copy(), self.right.copy()
-        matrix[:, k:] += self.curvature
-        matrix[k:, :k] += self.curvature[:k].T
-        right[k:] += self.curvature[:k].T @ profile
-        return Reduced(matrix, right, np.zeros_like(self.curvature))
+        reduced, k = self.reduced, self.reduced.knots
+        m = len(reduced.right) - k
+        curvature = reduced.curvature
+        return self._without_profile(
+            reduced.matrix[:k, k:] + curvature[:k],
+            reduced.matrix[k:, k:] + curvature[k:],
+            reduced.right[k:] + curvature[:k].T @ profile,
+            self._solved[:, 1 : m + 1] + self._solved[:, m + 1 :],
+        )
+
+    def _without_profile(
+        self,
+        cross: NDArray[np.float64],
+        own: NDArray[np.float64],
+        right: NDArray[np.float64],
+        response: NDArray[np.float64],
+    ) -> Eliminated:
+        wide = np.eye(len(own)) * self._widest_px**-2
+        matrix = own + wide - cross.T @ response
+        return Eliminated(matrix, right - cross.T @ self.profile, self.profile, response)
 
 
 class RingFit:
@@ -241,67 +325,76 @@ class RingFit:
         self.module_outwards = np.array(
             [_outwards(prepared, slice(m, m + 1)) for m in range(self.detector.modules)]
         )
-        self.length_px = settings.lengths_px[0]
-        self._finest = dict(zip(self.groups, each(self._summed, self.groups), strict=True))
+        self.length_px = settings.lengths_px[len(settings.lengths_px) // 2]
+        self.knots, self.knot_px = 0, 1.0
+        self.profile = self.variance = np.zeros(0)
+        self.solved: Factored
         self.begin(settings.pools[0])
 
     # ---- pixels ------------------------------------------------------------------------------
 
     def begin(self, pool: int) -> None:
-        """Average the pixels in squares of side `pool` and fit the profile at these offsets."""
+        """Average the pixels in squares of side `pool` and go on from the profile known so far."""
+        before = self._middles_px()
         self.pool = pool
         self._last_move, self._pace = np.zeros(2 * len(self.free)), 1.0
         self.knot_px = self.settings.knots_per_pool * pool
         self.asics = [asic for part in each(self._pooled, self.groups) for asic in part]
-        self.knots = int((max(a.reach_px for a in self.asics) + 30) / self.knot_px) + 6
-        self.profile = np.zeros(self.knots)
-        self.variance = np.ones(self.knots)
-        self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
+        self.knots = int((max(a.reach_px[1] for a in self.asics) + 30) / self.knot_px) + 6
         self.running = gaussian_filter1d(
             np.eye(self.knots), self.settings.smooth_px / self.knot_px, axis=0, mode="constant"
         )
         self.smoothing = self.running @ self.running
+        self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
         for asic in self.asics:
             asic.strength = float(self.strengths[asic.number])
-        self._pull_in()
-        for profile_known in (False, True):
-            reduced = self.reduced()
-            self._update_variance(reduced)
-            if profile_known:
-                self._choose_length(reduced)
-            self.profile = self._solved(reduced, offsets=False)[0]
-            self._pull_in()
-
-    def _summed(self, group: int) -> list[NDArray[np.float64]]:
-        """Weights and weighted x, y, stretch and value, summed over the smallest squares."""
-        part = self.prepared.group(group)
-        weight = part.good.astype(np.float32)
-        return [
-            _squares(self.detector.by_asic(array), self.settings.pools[-1])
-            for array in (
-                weight,
-                *(weight * a for a in (part.x, part.y, part.stretch, part.despiked)),
+        self._length_open = before.size > 0
+        if before.size:
+            self.profile, self.variance = (
+                np.interp(self._middles_px(), before, known)
+                for known in (self.profile, self.variance)
             )
-        ]
+            self._pull_in()
+            return
+        self.profile = np.zeros(self.knots)
+        self._pull_in()
+        reduced = self.reduced()
+        largest = float(np.diag(reduced.matrix)[: self.knots].max())
+        self.variance = np.full(self.knots, 1e6 / max(largest, 1e-30))
+        self.profile = self._factored(reduced).profile
+        self._pull_in()
+        self.profile = self._with_length(self.reduced()).profile
+        self._pull_in()
+
+    def _middles_px(self) -> NDArray[np.float64]:
+        """Radius at which each coefficient of the profile counts most."""
+        return np.asarray((np.arange(self.knots) - 1.0) * self.knot_px)
 
     def _pooled(self, group: int) -> list[Asic]:
         """ASICs of a group that have usable pixels."""
         part, pool = self.prepared.group(group), self.pool
         first = self.detector.asics_of(self.detector.groups[group]).start
-        sums = [_squares(array, pool // self.settings.pools[-1]) for array in self._finest[group]]
+        arrays = [
+            self.detector.by_asic(array)
+            for array in (part.good, part.x, part.y, part.stretch, part.despiked)
+        ]
         step = part.width * self.settings.background_knots / pool
-        down, across = (_basis(length, step) for length in sums[0].shape[2:])
         asics = []
         for k in range(part.asics):
-            count, x, y, stretch, value = (a[divmod(k, part.asics_per_module)] for a in sums)
-            if np.count_nonzero(count) < self.settings.least_squares:
+            place = divmod(k, part.asics_per_module)
+            good, *fields = (array[place] for array in arrays)
+            count, means = squares(good, np.stack(fields), pool)
+            used = count > 0
+            if np.count_nonzero(used) < self.settings.least_squares:
                 continue
-            many = np.maximum(count, 1)
+            down, across = (_basis(length, step) for length in count.shape)
             weight = (count / pool**2).astype(np.float32)
-            raw = value / many
-            pixels = AsicPixels(x / many, y / many, stretch / many, raw.astype(np.float32),
-                                weight, np.zeros_like(weight))  # fmt: skip
-            asics.append(Asic(first + k, group, pixels, raw, _background(weight, down, across)))
+            x, y, stretch, value = means.astype(np.float32)
+            radius = (np.hypot(x, y) * stretch)[used]
+            pixels = AsicPixels(x, y, stretch, value, weight, np.zeros_like(weight))
+            background = _background(weight, down, across)
+            reach = float(radius.min()), float(radius.max())
+            asics.append(Asic(first + k, group, pixels, means[3], background, reach))
         return asics
 
     # ---- equations ---------------------------------------------------------------------------
@@ -324,7 +417,7 @@ class RingFit:
             if asic.group in self.free:
                 start = self.knots + 2 * self.free.index(asic.group)
                 own_group = slice(start, start + 2)
-                matrix[near, own_group] += own[:n, n:]
+                matrix[near, own_group] += own[n:, :n].T
                 matrix[own_group, near] += own[n:, :n]
                 matrix[own_group, own_group] += own[n:, n:]
                 right[own_group] += equations.right[n:]
@@ -339,32 +432,30 @@ class RingFit:
         sums = AsicSums.zeros(n, len(asic.background.whiten))
         accumulate(asic.pixels, self.model(asic), asic.background, first, sums)
         half = asic.background.whiten @ sums.smooth
-        products = -(half.T @ half)  # profile, offsets, values
+        # profile, offsets, values; the lower triangle
+        products = dsyrk(-(asic.noise**-2), half.T, lower=False).T
+        weight = asic.noise**-2
         for o in range(4):
             diagonal = np.arange(n - o)
-            products[diagonal, diagonal + o] += sums.band[: n - o, o]
-            if o:
-                products[diagonal + o, diagonal] += sums.band[: n - o, o]
-        products[:n, n : n + 2] += sums.dj
-        products[:n, n + 2] += sums.dv
-        products[n : n + 2, n : n + 2] += sums.jj
-        products[n : n + 2, n + 2] += sums.jv
-        products *= asic.noise**-2
-        matrix = products[: n + 2, : n + 2].copy()
-        matrix[n:, :n] = matrix[:n, n:].T
-        curvature = -np.vstack([sums.rd, sums.rj]) * asic.noise**-2
-        return AsicEquations(first, matrix, products[: n + 2, n + 2].copy(), curvature)
+            products[diagonal + o, diagonal] += weight * sums.band[: n - o, o]
+        products[n : n + 2, :n] += weight * sums.dj.T
+        products[n : n + 2, n : n + 2] += weight * sums.jj
+        products[n + 2, :n] += weight * sums.dv
+        products[n + 2, n : n + 2] += weight * sums.jv
+        products[n, n + 1] = products[n + 1, n]
+        curvature = -weight * np.vstack([sums.rd, sums.rj])
+        return AsicEquations(first, products[: n + 2, : n + 2], products[n + 2, : n + 2], curvature)
 
     def explained(self) -> float:
         """Share of the variance beside the background that the rings explain."""
 
         def sums(asic: Asic) -> NDArray[np.float64]:
             p = asic.pixels
-            rings = ring_values(p, self.model(asic), self.profile[:, None], False)[..., 0]
-            fields = asic.without_background(np.stack([p.value, rings], -1))
-            rest = fields[..., 0] - fields[..., 1]
-            squares = np.array([np.sum(p.weight * rest**2), np.sum(p.weight * fields[..., 0] ** 2)])
-            return squares / asic.noise**2
+            rings = ring_values(p, self.model(asic), self.profile[:, None], False)[0]
+            value, explained = asic.without_background(np.stack([p.value, rings]))
+            rest = value - explained
+            both = np.array([np.sum(p.weight * rest**2), np.sum(p.weight * value**2)])
+            return both / asic.noise**2
 
         left, total = np.sum(each(sums, self.asics), axis=0)
         return float(1 - left / max(total, 1e-30))
@@ -374,7 +465,8 @@ class RingFit:
     def step(self) -> Step:
         """One step of all: offsets, profile, strengths, noise, and the values pulled in."""
         reduced = self.reduced()
-        profile, move, sigmas = self._best(reduced)
+        self.solved = self._with_length(reduced) if self._length_open else self._factored(reduced)
+        best, move, sigmas = self._best(self.solved)
         longest = float(np.abs(move).max(initial=0.0))
         back = -float(move @ self._last_move)
         if back > self.settings.back_share * float(self._last_move @ self._last_move):
@@ -386,7 +478,7 @@ class RingFit:
         move = move * min(self._pace, self.settings.most_step_px / max(longest, 1e-12))
         for place, g in enumerate(self.free):
             self.offsets[g] += move[2 * place : 2 * place + 2]
-        self.profile = profile
+        self.profile = best.profile - best.response @ move
         self._pull_in()
         power = np.array([asic.power for asic in self.asics])
         usual = float(np.median(power))
@@ -396,53 +488,45 @@ class RingFit:
         for asic in self.asics:
             asic.strength /= mean
             asic.prior = self.settings.strength_share * usual * mean**2
-        self._update_variance(reduced)
+        self._update_variance(self.solved)
         relative = float((np.abs(self._last_move) / sigmas).max(initial=0.0))
         return Step(longest, relative)
 
     def _best(
-        self, reduced: Reduced
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """As `_solved`, with second derivatives near the end, where they make it a maximum."""
-        plain = self._solved(reduced)
+        self, solved: Factored
+    ) -> tuple[Eliminated, NDArray[np.float64], NDArray[np.float64]]:
+        """Equations, move and its deviations; near the end with second derivatives."""
+        plain = solved.plain()
+        move, sigmas = plain.solved()
         if not 0 < float(np.abs(self._last_move).max(initial=0.0)) < self.settings.newton_px:
-            return plain
+            return plain, move, sigmas
+        exact = solved.exact(self.profile)
         try:
-            exact = self._solved(reduced.exact(self.profile))
-        except LinAlgError:
-            return plain
-        longest = self.settings.newton_stretch * float(np.abs(plain[1]).max())
-        return exact if float(np.abs(exact[1]).max()) <= longest else plain
+            other, sure = exact.solved()
+        except LinAlgError:  # not yet near a maximum
+            return plain, move, sigmas
+        longest = self.settings.newton_stretch * float(np.abs(move).max())
+        return exact, other * min(longest / max(float(np.abs(other).max()), 1e-12), 1.0), sure
 
-    def _solved(
-        self, reduced: Reduced, offsets: bool = True
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Profile, move of the offsets, and its standard deviations."""
-        size = len(reduced.right) if offsets else self.knots
-        matrix = self.with_ridge(reduced.matrix[:size, :size])
-        factor = cho_factor(matrix, lower=True, check_finite=False)
-        solution = cho_solve(factor, reduced.right[:size])
-        last = np.zeros((size, size - self.knots))
-        last[self.knots :] = np.eye(size - self.knots)
-        covariance = cho_solve(factor, last)[self.knots :]
-        return solution[: self.knots], solution[self.knots :], np.sqrt(np.diag(covariance))
+    def _factored(self, reduced: Reduced) -> Factored:
+        return Factored(reduced, self._prior(reduced.matrix), self.settings.widest_px)
 
-    def with_ridge(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Matrix with what draws the profile to 0, and with a wide prior of the moves."""
-        matrix = matrix.copy()
-        matrix[: self.knots, : self.knots] += self._prior(matrix)
-        offsets = np.arange(self.knots, len(matrix))
-        matrix[offsets, offsets] += self.settings.widest_px**-2
-        return matrix
+    def _with_length(self, reduced: Reduced) -> Factored:
+        """Equations with the variance and the length that the image asks for."""
+        self._update_variance(self._factored(reduced))
+        self._choose_length(reduced)
+        self._length_open = False
+        return self._factored(reduced)
 
     def _prior(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Inverse covariance of the profile before the image is seen, ``(knots, knots)``."""
         held = np.diag(matrix)[: self.knots]
         usual = float(np.median(held[held > 0])) if held.any() else 1.0
         wide = self.settings.smooth_share * usual * self.smoothing
-        return np.asarray(wide + self.stiffness / np.sqrt(np.outer(self.variance, self.variance)))
+        deviation = 1 / np.sqrt(self.variance)
+        return np.asarray(wide + deviation[:, None] * self.stiffness * deviation)
 
-    def _update_variance(self, reduced: Reduced) -> None:
+    def _update_variance(self, solved: Factored) -> None:
         """Draw the profile towards 0 as much as its noise asks for.
 
         Without it the noise of a weak profile is taken for slopes of rings, which makes steps too
@@ -453,14 +537,11 @@ class RingFit:
         pixels reach have the variance of those beside them: an edge in it would hold the rings
         where the fit began.
         """
-        settings, matrix = self.settings, reduced.matrix[: self.knots, : self.knots]
-        held = np.diag(matrix)
         if not self.profile.any():
-            self.variance = np.full(self.knots, 1e6 / max(float(held.max()), 1e-30))
             return
-        factor = cho_factor(self.with_ridge(matrix), lower=True, check_finite=False)[0]
-        left = np.diag(dpotri(factor, lower=True)[0])
-        share = np.clip(1 - left / self.variance, 0.0, 1.0)
+        settings = self.settings
+        held = np.diag(solved.reduced.matrix)[: self.knots]
+        share = np.clip(1 - solved.diagonal() / self.variance, 0.0, 1.0)
         share[held < settings.least_held * np.median(held[held > 0])] = 0.0
 
         def around(value: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -484,13 +565,22 @@ class RingFit:
 
         def evidence(length_px: float) -> float:
             self.stiffness = _stiffness(self.knots, length_px / self.knot_px)
-            own = cho_factor(self._prior(matrix), lower=True, check_finite=False)[0]
-            factor = cho_factor(self.with_ridge(matrix), lower=True, check_finite=False)
+            prior = self._prior(matrix)
+            factor = cho_factor(matrix + prior, lower=True, overwrite_a=True, check_finite=False)
             explained = 0.5 * float(right @ cho_solve(factor, right, check_finite=False))
+            own = cho_factor(prior, lower=True, overwrite_a=True, check_finite=False)[0]
             return explained + float(np.sum(np.log(np.diag(own) / np.diag(factor[0]))))
 
-        values = {length: evidence(length) for length in self.settings.lengths_px}
-        self.length_px = max(values, key=lambda length: values[length])
+        lengths = self.settings.lengths_px
+        values: dict[int, float] = {}
+        best = lengths.index(self.length_px)
+        while True:  # uphill from the length known so far
+            for place in {best, max(best - 1, 0), min(best + 1, len(lengths) - 1)} - set(values):
+                values[place] = evidence(lengths[place])
+            if (higher := max(values, key=lambda place: values[place])) == best:
+                break
+            best = higher
+        self.length_px = lengths[best]
         self.stiffness = _stiffness(self.knots, self.length_px / self.knot_px)
 
     def _pull_in(self) -> None:
@@ -498,23 +588,15 @@ class RingFit:
         profiles = np.column_stack([self.profile, self.profile - self.running @ self.profile])
         settings = self.settings
 
-        def pull_in(asic: Asic) -> None:
-            p = asic.pixels
-            left, asic.strength, asic.power = residuals(
-                p, asic.raw, self.model(asic), profiles, asic.background, asic.prior,
-                settings.strengths,
+        def act(asic: Asic) -> None:
+            asic.strength, asic.power, spread, limit = pull_in(
+                asic.pixels, asic.raw, self.model(asic), profiles, asic.background, asic.prior,
+                settings.strengths, settings.clip_sigmas,
             )  # fmt: skip
             self.strengths[asic.number] = asic.strength
-            inside = left[p.weight > 0]
-            for _ in range(2):
-                limit = settings.clip_sigmas * float(np.sqrt(np.mean(inside**2)))
-                inside = np.clip(inside, -limit, limit)
-            spread = float(np.median(np.abs(inside)))
             asic.noise = max(MAD_TO_SIGMA * spread, 0.1 * limit / 4, 1e-9)
-            p.residual[:] = np.clip(left, -limit, limit)
-            p.value[:] = asic.raw - left + p.residual
 
-        each(pull_in, self.asics)
+        each(act, self.asics)
 
 
 @lru_cache(maxsize=16)
@@ -580,14 +662,3 @@ def _matrix(basis: Basis) -> NDArray[np.float64]:
     for m in range(4):
         matrix[np.arange(len(matrix)), basis.first + m] = basis.value[:, m]
     return matrix
-
-
-def _squares(asics: NDArray[np.floating], side: int) -> NDArray[np.float64]:
-    """Sums over squares of `side` pixels of the last two axes; the last ones may be smaller."""
-    for axis in (-2, -1):
-        along = np.moveaxis(asics, axis, 0)
-        sums = along[::side].astype(np.float64)
-        for other in (along[k::side] for k in range(1, side)):
-            sums[: len(other)] += other
-        asics = np.moveaxis(sums, 0, axis)
-    return np.asarray(asics, dtype=np.float64)

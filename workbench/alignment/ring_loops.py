@@ -108,18 +108,21 @@ class AsicSums(NamedTuple):
         )  # fmt: skip
 
 
+SIXTH = 1 / 6
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _splines(f: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> None:
     """Values `b` and derivatives `d` of the four cubic B-splines, `f` beyond a knot."""
     g = 1.0 - f
-    b[0] = g * g * g / 6
-    b[1] = (3 * f * f * f - 6 * f * f + 4) / 6
-    b[2] = (3 * g * g * g - 6 * g * g + 4) / 6
-    b[3] = f * f * f / 6
-    d[0] = -g * g / 2
-    d[1] = (3 * f * f - 4 * f) / 2
-    d[2] = -(3 * g * g - 4 * g) / 2
-    d[3] = f * f / 2
+    b[0] = g * g * g * SIXTH
+    b[1] = (3 * f * f * f - 6 * f * f + 4) * SIXTH
+    b[2] = (3 * g * g * g - 6 * g * g + 4) * SIXTH
+    b[3] = f * f * f * SIXTH
+    d[0] = -g * g * 0.5
+    d[1] = (3 * f * f - 4 * f) * 0.5
+    d[2] = -(3 * g * g - 4 * g) * 0.5
+    d[3] = f * f * 0.5
 
 
 @njit(cache=True, nogil=True)
@@ -135,7 +138,9 @@ def accumulate(
     b, d = np.empty(4), np.empty(4)
     width = across.first[-1] + 4
     last = first + n - 4
+    line = np.zeros((width, n + 3))  # products of a row with the splines along it
     for row in range(x.shape[0]):
+        low, high = n, 0
         for column in range(x.shape[1]):
             w = np.float64(weight[row, column])
             if w == 0:
@@ -146,8 +151,8 @@ def accumulate(
             j = int(t)
             if j > last or j < first or distance < 1.0:
                 continue
-            _splines(t - j, b, d)
             f = t - j
+            _splines(f, b, d)
             slope = 0.0
             for m in range(4):
                 slope += d[m] * profile[j + m]
@@ -162,6 +167,7 @@ def accumulate(
             scale = strength * slope * inwards
             jx, jy = scale * px, scale * py
             k = j - first
+            low, high = min(low, k), max(high, k + 4)
             wr = w * residual[row, column] * strength
             along = wr * bend * inwards * inwards + wr * slope * inwards / distance**2
             across_ring = -wr * slope * inwards
@@ -183,18 +189,25 @@ def accumulate(
                 rd[k + m, 1] += wr * d[m] * py
                 for o in range(m, 4):
                     band[k + m, o - m] += wd * strength * b[o]
-            for q in range(4):
-                wq = w * down.value[row, q]
-                start = (down.first[row] + q) * width + across.first[column]
-                for m in range(4):
-                    wb = wq * across.value[column, m]
-                    place = start + m
-                    ws = wb * strength
-                    for o in range(4):
-                        smooth[place, k + o] += ws * b[o]
-                    smooth[place, n] += wb * jx
-                    smooth[place, n + 1] += wb * jy
-                    smooth[place, n + 2] += wb * v
+            start = across.first[column]
+            for m in range(4):
+                wb = w * across.value[column, m]
+                ws = wb * strength
+                for o in range(4):
+                    line[start + m, k + o] += ws * b[o]
+                line[start + m, n] += wb * jx
+                line[start + m, n + 1] += wb * jy
+                line[start + m, n + 2] += wb * v
+        for q in range(4):
+            share = down.value[row, q]
+            for place in range(width):
+                into = smooth[(down.first[row] + q) * width + place]
+                for k in range(low, high):
+                    into[k] += share * line[place, k]
+                for k in range(n, n + 3):
+                    into[k] += share * line[place, k]
+        line[:, low:high] = 0.0
+        line[:, n:] = 0.0
     jj[1, 0] = jj[0, 1]
     rj[1, 0] = rj[0, 1]
 
@@ -203,7 +216,7 @@ def accumulate(
 def ring_values(
     pixels: AsicPixels, model: AsicModel, profiles: NDArray[np.float64], derivative: bool
 ) -> NDArray[np.float64]:
-    """``strength P(r)`` of n profiles at pixels, ``(rows, columns, n)``; 0 beyond the profile.
+    """``strength P(r)`` of n profiles at pixels, ``(n, rows, columns)``; 0 beyond the profile.
 
     Parameters
     ----------
@@ -214,19 +227,26 @@ def ring_values(
     x, y, stretch = pixels.x, pixels.y, pixels.stretch
     knots, count = profiles.shape
     b, d = np.empty(4), np.empty(4)
-    rings = np.zeros((*x.shape, count))
+    rings = np.zeros((count, *x.shape))
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
             px, py = x[row, column] - model.offset[0], y[row, column] - model.offset[1]
             scale = stretch[row, column] / model.knot_px
             t = np.sqrt(px * px + py * py) * scale
             j = int(t)
-            if j <= knots - 4:
-                _splines(t - j, b, d)
+            if j > knots - 4:
+                continue
+            _splines(t - j, b, d)
+            if derivative:
+                b, d = d, b
+            factor = model.strength * (scale if derivative else 1.0)
+            for n in range(count):
+                value = 0.0
                 for m in range(4):
-                    factor = model.strength * (scale * d[m] if derivative else b[m])
-                    for n in range(count):
-                        rings[row, column, n] += factor * profiles[j + m, n]
+                    value += b[m] * profiles[j + m, n]
+                rings[n, row, column] = factor * value
+            if derivative:
+                b, d = d, b
     return rings
 
 
@@ -234,47 +254,46 @@ def ring_values(
 def smooth_part(
     fields: NDArray[np.float64], weight: NDArray[np.float32], background: Background
 ) -> NDArray[np.float64]:
-    """The background that fits each of n fields best, ``(rows, columns, n)`` as they are."""
+    """The background that fits each of n fields best, ``(n, rows, columns)`` as they are."""
     down, across, whiten = background
-    rows, columns, count = fields.shape
+    count, rows, columns = fields.shape
     width = across.first[-1] + 4
     products = np.zeros((whiten.shape[0], count))
-    line = np.empty((width, count))
-    for row in range(rows):
-        line[:] = 0.0
-        for column in range(columns):
-            w = np.float64(weight[row, column])
-            if w == 0:
-                continue
-            for m in range(4):
-                wa = w * across.value[column, m]
-                for n in range(count):
-                    line[across.first[column] + m, n] += wa * fields[row, column, n]
-        for q in range(4):
-            start = (down.first[row] + q) * width
-            for place in range(width):
-                for n in range(count):
-                    products[start + place, n] += down.value[row, q] * line[place, n]
+    line = np.empty(width)
+    for n in range(count):
+        for row in range(rows):
+            line[:] = 0.0
+            for column in range(columns):
+                value = weight[row, column] * fields[n, row, column]
+                start = across.first[column]
+                for m in range(4):
+                    line[start + m] += across.value[column, m] * value
+            for q in range(4):
+                start = (down.first[row] + q) * width
+                share = down.value[row, q]
+                for place in range(width):
+                    products[start + place, n] += share * line[place]
     coefficients = np.dot(whiten.T, np.dot(whiten, products))
     smooth = np.zeros(fields.shape)
-    for row in range(rows):
-        line[:] = 0.0
-        for q in range(4):
-            start = (down.first[row] + q) * width
-            for place in range(width):
-                for n in range(count):
-                    line[place, n] += down.value[row, q] * coefficients[start + place, n]
-        for column in range(columns):
-            for m in range(4):
-                for n in range(count):
-                    smooth[row, column, n] += (
-                        across.value[column, m] * line[across.first[column] + m, n]
-                    )
+    for n in range(count):
+        for row in range(rows):
+            line[:] = 0.0
+            for q in range(4):
+                start = (down.first[row] + q) * width
+                share = down.value[row, q]
+                for place in range(width):
+                    line[place] += share * coefficients[start + place, n]
+            for column in range(columns):
+                start = across.first[column]
+                value = 0.0
+                for m in range(4):
+                    value += across.value[column, m] * line[start + m]
+                smooth[n, row, column] = value
     return smooth
 
 
 @njit(cache=True, nogil=True)
-def residuals(
+def pull_in(
     pixels: AsicPixels,
     raw: NDArray[np.float64],
     model: AsicModel,
@@ -282,8 +301,9 @@ def residuals(
     background: Background,
     prior: float,
     limits: tuple[float, float],
-) -> tuple[NDArray[np.float64], float, float]:
-    """What neither rings nor background explain of `raw`, with the strength that fits best.
+    clip_sigmas: float,
+) -> tuple[float, float, float, float]:
+    """Set values and residuals of an ASIC to those with spots pulled in; see `Asic`.
 
     Parameters
     ----------
@@ -291,63 +311,154 @@ def residuals(
     profiles : float64 ``(k, 2)``, the profile and what of it is sharp.
     prior : what is told beforehand of the strength; infinite: it stays.
     limits : least and largest strength.
+    clip_sigmas : residuals beyond so many standard deviations are pulled in.
 
     Returns
     -------
-    residuals : float64 ``(rows, columns)``.
-    strength : of the rings.
+    strength : of the rings, that which fits best.
     power : what the pixels tell of the strength.
+    spread : median of the absolute residuals, those beyond the limit pulled in.
+    limit : to which they are.
     """
     value, weight = pixels.value, pixels.weight
     strength, power, overlap = model.strength, 0.0, 0.0
     plain = AsicModel(model.offset, model.knot_px, model.profile, 1.0)
     rings = ring_values(pixels, plain, profiles, False)
     # what is smooth in the profile is background, whose strength is another one
-    field = np.empty((*value.shape, 1))
+    smooth = smooth_part(rings[1:], weight, background)[0]
+    usable = 0
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
-            field[row, column, 0] = rings[row, column, 1]
-    smooth = smooth_part(field, weight, background)
-    for row in range(value.shape[0]):
-        for column in range(value.shape[1]):
-            sharp = rings[row, column, 1]
-            broad = rings[row, column, 0] - sharp
-            beside = weight[row, column] * (sharp - smooth[row, column, 0])
+            w = weight[row, column]
+            usable += w > 0
+            sharp = rings[1, row, column]
+            broad = rings[0, row, column] - sharp
+            beside = w * (sharp - smooth[row, column])
             power += beside * sharp
             overlap += beside * (value[row, column] - strength * broad)
     if np.isfinite(prior):
         strength = min(max((overlap + prior) / (power + prior), limits[0]), limits[1])
+    field = rings[1:]  # its values are needed no more
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
-            rings[row, column, 0] *= strength
-            field[row, column, 0] = value[row, column] - rings[row, column, 0]
-    smooth = smooth_part(field, weight, background)
-    left = np.empty(value.shape)
+            field[0, row, column] = value[row, column] - strength * rings[0, row, column]
+    smooth = smooth_part(field, weight, background)[0]
+    left = field[0]
+    inside = np.empty(usable)
+    k = 0
     for row in range(value.shape[0]):
         for column in range(value.shape[1]):
-            explained = rings[row, column, 0] + smooth[row, column, 0]
+            explained = strength * rings[0, row, column] + smooth[row, column]
             left[row, column] = raw[row, column] - explained
-    return left, strength, power
+            if weight[row, column] > 0:
+                inside[k] = abs(left[row, column])
+                k += 1
+    limit = np.inf
+    for _ in range(2):
+        square = 0.0
+        for k in range(usable):
+            inside[k] = min(inside[k], limit)
+            square += inside[k] * inside[k]
+        limit = clip_sigmas * np.sqrt(square / max(usable, 1))
+    for k in range(usable):
+        inside[k] = min(inside[k], limit)
+    for row in range(value.shape[0]):
+        for column in range(value.shape[1]):
+            rest = min(max(left[row, column], -limit), limit)
+            pixels.residual[row, column] = rest
+            value[row, column] = raw[row, column] - left[row, column] + rest
+    return strength, power, np.median(inside), limit
 
 
 @njit(cache=True, nogil=True)
 def products_by_band(
     fields: NDArray[np.float64], weight: NDArray[np.float64], band: NDArray[np.int64], bands: int
 ) -> NDArray[np.float64]:
-    """Weighted products ``(bands, n, n)`` of fields ``(pixels, n)``, summed over each band."""
-    count = fields.shape[1]
+    """Weighted products ``(bands, n, n)`` of fields ``(n, pixels)``, summed over each band."""
+    count = fields.shape[0]
     sums = np.zeros((bands, count, count))
+    here = np.empty(count)
     for pixel in range(weight.size):
         w = weight[pixel]
         if w == 0:
             continue
         own = sums[band[pixel]]
         for i in range(count):
-            wi = w * fields[pixel, i]
+            here[i] = fields[i, pixel]
+        for i in range(count):
+            wi = w * here[i]
             for j in range(i, count):
-                own[i, j] += wi * fields[pixel, j]
+                own[i, j] += wi * here[j]
     for place in range(bands):
         for i in range(count):
             for j in range(i):
                 sums[place, i, j] = sums[place, j, i]
     return sums
+
+
+@njit(cache=True, nogil=True)
+def squares(
+    good: NDArray[np.bool_], fields: NDArray[np.float32], side: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Number of good pixels in squares of an ASIC, and means of n fields over them.
+
+    Parameters
+    ----------
+    good, fields : ``(rows, columns)``, ``(n, rows, columns)``.
+    side : of the squares, pixels; the last ones may be smaller.
+
+    Returns
+    -------
+    number : ``(rows of squares, columns of squares)``.
+    means : float64 ``(n, rows of squares, columns of squares)``, 0 without good pixels.
+    """
+    rows, columns = good.shape
+    number = np.zeros(((rows + side - 1) // side, (columns + side - 1) // side), np.int64)
+    means = np.zeros((len(fields), *number.shape))
+    for row in range(rows):
+        for column in range(columns):
+            if good[row, column]:
+                i, j = row // side, column // side
+                number[i, j] += 1
+                for n in range(len(fields)):
+                    means[n, i, j] += fields[n, row, column]
+    means /= np.maximum(number, 1)
+    return number, means
+
+
+@njit(cache=True, nogil=True)
+def radial_sums(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    stretch: NDArray[np.float32],
+    value: NDArray[np.float32],
+    good: NDArray[np.bool_],
+    asic_of_pixel: NDArray[np.uint16],
+    offset: NDArray[np.float64],
+    bin_px: float,
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Add the good pixels whose value is not 0 to radial bins of their ASIC.
+
+    Parameters
+    ----------
+    x, y, stretch, value, good : ``(modules, rows, columns)``.
+    asic_of_pixel : ``(rows, columns)``, ASIC of the module.
+    offset : ``(2,)``, where the rings have their centre, pixels.
+    bin_px : width of the bins; what lies beyond them is in the last one.
+    sums, counts : ``(modules, ASICs of a module, bins)``, sums of the values, number of pixels.
+    """
+    last = sums.shape[2] - 1
+    for module in range(x.shape[0]):
+        for row in range(x.shape[1]):
+            for column in range(x.shape[2]):
+                v = value[module, row, column]
+                if not good[module, row, column] or v == 0:
+                    continue
+                px, py = x[module, row, column] - offset[0], y[module, row, column] - offset[1]
+                radius = np.sqrt(px * px + py * py) * stretch[module, row, column]
+                place = min(int(radius / bin_px), last)
+                asic = asic_of_pixel[row, column]
+                sums[module, asic, place] += v
+                counts[module, asic, place] += 1

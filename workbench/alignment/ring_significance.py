@@ -127,16 +127,10 @@ def _profiles(
     part: GroupPixels, offset: NDArray[np.float64], settings: SignificanceSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Sums and counts ``(ASICs, bins)`` of 1 px, and the values' variance."""
-    bins = settings.bins
-    use = part.good & (part.value != 0)
-    radius = np.hypot(part.x[use] - offset[0], part.y[use] - offset[1]) * part.stretch[use]
-    asic = part.asic()[use].astype(np.int64)
-    place = asic * bins + np.minimum(radius.astype(np.int64), bins - 1)
-    size = part.asics * bins
-    value = part.value[use]
-    sums = np.bincount(place, value, size).reshape(-1, bins).astype(np.float64)
-    counts = np.bincount(place, minlength=size).reshape(-1, bins).astype(np.float64)
-    return sums, counts, float(np.var(value)) if value.size else 0.0
+    sums, counts = part.radial_sums(offset, 1.0, settings.bins)
+    number, value = max(int(counts.sum()), 1), part.value.ravel()  # 0 where not good
+    variance = float(value @ value) / number - (float(sums.sum()) / number) ** 2
+    return sums, counts.astype(np.float64), variance
 
 
 def _mean(

@@ -56,13 +56,11 @@ def ring_sharpness(
     total, number, square = np.zeros(bins), np.zeros(bins), 0.0
     for q in range(prepared.groups):
         part = prepared.group(q)
-        use = part.good & (part.value != 0)
-        value = part.value[use]
-        radius = np.hypot(part.x[use] - offsets_px[q, 0], part.y[use] - offsets_px[q, 1])
-        place = np.minimum((radius * part.stretch[use] / bin_px).astype(np.int64), bins - 1)
-        total += np.bincount(place, value, bins)
-        number += np.bincount(place, minlength=bins)
-        square += float(value.astype(np.float64) @ value)
+        sums, counts = part.radial_sums(offsets_px[q], bin_px, bins)
+        total += sums.sum(axis=0)
+        number += counts.sum(axis=0)
+        value = part.value.ravel()  # 0 where not good
+        square += float(value @ value)
     known = number > settings.least_pixels
     if not known.any() or square <= 0:
         return RingSharpness(float("nan"), float("nan"), 0.0)

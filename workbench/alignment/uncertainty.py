@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import eigh
 
-from workbench.alignment.ring_fit import Asic, Reduced, RingFit, each
+from workbench.alignment.ring_fit import Asic, RingFit, each
 from workbench.alignment.ring_loops import products_by_band, ring_values
 
 
@@ -131,8 +131,9 @@ class Cells:
 
 def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Uncertainty:
     """What the rings tell of the offsets, at the end of a fit."""
-    reduced = fit.reduced()
-    cells = _cells(fit, reduced, settings)
+    solved = fit.solved
+    plain, exact = solved.plain(), solved.exact(fit.profile)
+    cells = _cells(fit, plain.response, settings)
     m = cells.score.shape[1]
     total = cells.information.sum(axis=0) + np.eye(m) * fit.settings.widest_px**-2
     model = np.linalg.inv(total)
@@ -148,7 +149,7 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     division = max(white, key=lambda name: float(np.trace(white[name])))
     values, axes = np.linalg.eigh(white[division])
     back = np.linalg.solve(lower.T, axes)
-    widening = _widening(fit, reduced, settings)
+    widening = _widening(plain.matrix, exact.matrix, settings)
     covariance = widening @ (back * np.maximum(values, 1.0) @ back.T) @ widening.T
     excess = float(np.trace(white[division])) / m
     shift, sigma = _module_shifts(fit, cells, excess, settings)
@@ -168,26 +169,16 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     )
 
 
-def _widening(fit: RingFit, reduced: Reduced, settings: UncertaintySettings) -> NDArray[np.float64]:
+def _widening(
+    slopes: NDArray[np.float64], observed: NDArray[np.float64], settings: UncertaintySettings
+) -> NDArray[np.float64]:
     """Factor ``(m, m)`` on either side of the covariance, for the observed curvature."""
-    slopes = _curvature(fit, reduced)
-    shares, axes = eigh(_curvature(fit, reduced.exact(fit.profile)), slopes)
+    shares, axes = eigh(observed, slopes)
     counted = np.clip(shares, settings.least_curvature, 1.0)
     return np.asarray(axes / np.sqrt(counted) @ axes.T @ slopes)
 
 
-def _curvature(fit: RingFit, reduced: Reduced) -> NDArray[np.float64]:
-    """Curvature ``(m, m)`` by the offsets where the profile follows them."""
-    k, matrix = fit.knots, fit.with_ridge(reduced.matrix)
-    factor = cho_factor(matrix[:k, :k], lower=True, check_finite=False)
-    followed = cho_solve(factor, matrix[:k, k:], check_finite=False)
-    return np.asarray(matrix[k:, k:] - matrix[k:, :k] @ followed)
-
-
-def _cells(fit: RingFit, reduced: Reduced, settings: UncertaintySettings) -> Cells:
-    k = fit.knots
-    factor = cho_factor(fit.with_ridge(reduced.matrix[:k, :k]), lower=True, check_finite=False)
-    response = cho_solve(factor, reduced.matrix[:k, k:], check_finite=False)
+def _cells(fit: RingFit, response: NDArray[np.float64], settings: UncertaintySettings) -> Cells:
     parts = each(lambda asic: _cells_of(fit, asic, response, settings), fit.asics)
     names = [field.name for field in dataclasses.fields(Cells)]
     return Cells(
@@ -203,32 +194,31 @@ def _cells_of(
     x, y = p.x - fit.offsets[asic.group, 0], p.y - fit.offsets[asic.group, 1]
     distance = np.maximum(np.hypot(x, y), 1.0)
     profile = fit.profile[:, None]
-    slopes = ring_values(p, model, profile, True)[..., 0] / distance
-    fields = np.zeros((*p.x.shape, m + 4))  # offsets, shift of the ASIC, its rings, the rest
+    slopes = ring_values(p, model, profile, True)[0] / distance
     values = ring_values(p, model, np.hstack([-response, profile]), False)
-    fields[..., :m] = values[..., :m]
+    fields = np.empty((m + 4, *p.x.shape))  # offsets, shift of the ASIC, its rings, the rest
+    fields[:m] = values[:m]
     if asic.group in fit.free:
         own = 2 * fit.free.index(asic.group)
-        fields[..., own] -= slopes * x
-        fields[..., own + 1] -= slopes * y
+        fields[own] -= slopes * x
+        fields[own + 1] -= slopes * y
     middle = fit.module_outwards[asic.number // fit.detector.asics_per_module]
-    fields[..., m] = -slopes * (x * middle[0] + y * middle[1])
-    fields[..., m + 1] = -slopes * (y * middle[0] - x * middle[1])
-    fields[..., m + 2] = values[..., m]
-    fields[..., m + 3] = p.value - values[..., m]
-    fields = asic.without_background(fields)
-    flat = fields.reshape(-1, m + 4)
+    fields[m] = -slopes * (x * middle[0] + y * middle[1])
+    fields[m + 1] = -slopes * (y * middle[0] - x * middle[1])
+    fields[m + 2] = values[m]
+    fields[m + 3] = p.value - values[m]
+    flat = asic.without_background(fields).reshape(m + 4, -1)
     weight = p.weight.reshape(-1).astype(np.float64) / asic.noise**2
-    strength = flat[:, m + 2] / asic.strength
-    along = (weight * strength) @ flat
+    strength = flat[m + 2] / asic.strength
+    along = flat @ (weight * strength)
     prior = asic.prior / asic.noise**2
-    flat -= np.outer(strength, along / (float((weight * strength) @ strength) + prior + 1e-30))
+    flat -= np.outer(along / (float((weight * strength) @ strength) + prior + 1e-30), strength)
     radius = (distance * p.stretch).reshape(-1)
     place = (radius / settings.band_px).astype(np.int64)
     first = int(place.min())
     bands = int(place.max()) - first + 1
     sums = products_by_band(flat, weight, place - first, bands)
-    radial = weight * flat[:, m] ** 2
+    radial = weight * flat[m] ** 2
     middles = np.bincount(place - first, radial * radius, bands) / np.maximum(sums[:, m, m], 1e-300)
     kept = np.bincount(place - first, weight, bands) > 0
     return Cells(
