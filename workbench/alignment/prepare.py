@@ -73,7 +73,7 @@ class GroupPixels:
         shape = (self.modules, self.asics_per_module, bins)
         sums, counts = np.zeros(shape), np.zeros(shape, np.int64)
         radial_sums(
-            self.x, self.y, self.stretch, self.value, self.good, self.asic_of_pixel, offset_px,
+            self.x, self.y, self.stretch, self.value, self.asic_of_pixel, offset_px,
             bin_px, sums, counts,
         )  # fmt: skip
         return sums.reshape(-1, bins), counts.reshape(-1, bins)

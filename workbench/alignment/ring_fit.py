@@ -19,9 +19,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular, toeplitz
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_toeplitz, solve_triangular
 from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dtrtri
 from scipy.ndimage import gaussian_filter1d
 
 from workbench.alignment.prepare import WORKERS, Prepared
@@ -97,7 +97,7 @@ class RingFitSettings:
     back_share: float = 0.3
     least_pace: float = 0.2
     converged_px: float = 1e-3
-    converged_sigmas: float = 0.1
+    converged_sigmas: float = 0.03
     coarse_px: float = 0.1
     newton_px: float = 0.5
     newton_stretch: float = 4.0
@@ -256,7 +256,8 @@ class Factored:
 
     def diagonal(self) -> NDArray[np.float64]:
         """Variances ``(k,)`` of the profile with the offsets as they are."""
-        return np.asarray(np.diag(dpotri(self.factor[0], lower=True)[0]))
+        half = np.tril(dtrtri(self.factor[0], lower=True)[0])
+        return np.asarray(np.einsum("ij,ij->j", half, half))
 
     def plain(self) -> Eliminated:
         """Equations of the offsets from the slopes of the model alone."""
@@ -603,12 +604,22 @@ class RingFit:
 def _stiffness(knots: int, length: float) -> NDArray[np.float64]:
     """Inverse of a Matérn correlation (ν = 5/2), ``(knots, knots)``; the length is in knots.
 
-    M. L. Stein, Interpolation of Spatial Data (1999), chapter 2; 1e-4 is added to its diagonal.
+    M. L. Stein, Interpolation of Spatial Data (1999), chapter 2; 1e-4 is added to its diagonal. The
+    inverse of a symmetric Toeplitz matrix follows from its first column along the diagonals (W. F.
+    Trench, J. SIAM 12 (1964) 515).
     """
     apart = np.sqrt(5.0) * np.arange(knots) / length
-    correlation = toeplitz((1 + apart + apart**2 / 3) * np.exp(-apart))
-    correlation[np.diag_indices(knots)] += 1e-4
-    return np.asarray(np.linalg.inv(correlation))
+    correlation = (1 + apart + apart**2 / 3) * np.exp(-apart)
+    correlation[0] += 1e-4
+    first = solve_toeplitz(correlation, np.eye(knots, 1)[:, 0])
+    inverse = np.empty((knots, knots))
+    inverse[0] = first
+    last = np.append(0.0, first[:0:-1])
+    for k in range(1, knots):
+        inverse[k, 0] = first[k]
+        change = first[k] * first[1:] - last[k] * last[1:]
+        inverse[k, 1:] = inverse[k - 1, :-1] + change / first[0]
+    return inverse
 
 
 def _outwards(prepared: Prepared, modules: slice) -> NDArray[np.float64]:
@@ -631,6 +642,7 @@ def spline(
     return np.asarray(BSpline(knots, coefficients, 3, extrapolate=False)(radius_px))
 
 
+@lru_cache(maxsize=16)
 def _basis(length: int, step: float) -> Basis:
     """Cubic B-splines over `length` places with knots about `step` apart."""
     intervals = max(round(length / step), 1)
@@ -646,10 +658,9 @@ def _basis(length: int, step: float) -> Basis:
 
 def _background(weight: NDArray[np.float32], down: Basis, across: Basis) -> Background:
     """Background of an ASIC whose squares have these weights."""
-    rows, columns = _matrix(down), _matrix(across)
-    n, m = rows.shape[1], columns.shape[1]
-    across_rows = weight @ (columns[:, :, None] * columns[:, None, :]).reshape(-1, m * m)
-    both = (rows[:, :, None] * rows[:, None, :]).reshape(-1, n * n).T @ across_rows
+    rows, columns = _products(down), _products(across)
+    n, m = int(down.first[-1]) + 4, int(across.first[-1]) + 4
+    both = rows.T @ (weight @ columns)
     matrix = both.reshape(n, n, m, m).transpose(0, 2, 1, 3).reshape(n * m, n * m)
     matrix[np.diag_indices(n * m)] += 1e-3 * float(np.trace(matrix)) / (n * m)
     lower = np.linalg.cholesky(matrix)
@@ -657,8 +668,9 @@ def _background(weight: NDArray[np.float32], down: Basis, across: Basis) -> Back
     return Background(down, across, np.ascontiguousarray(whiten))
 
 
-def _matrix(basis: Basis) -> NDArray[np.float64]:
+def _products(basis: Basis) -> NDArray[np.float64]:
+    """Products of each two of n splines at each place, ``(places, n²)``."""
     matrix = np.zeros((len(basis.first), int(basis.first[-1]) + 4))
     for m in range(4):
         matrix[np.arange(len(matrix)), basis.first + m] = basis.value[:, m]
-    return matrix
+    return np.asarray((matrix[:, :, None] * matrix[:, None, :]).reshape(len(matrix), -1))

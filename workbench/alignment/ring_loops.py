@@ -109,23 +109,29 @@ class AsicSums(NamedTuple):
 
 
 SIXTH = 1 / 6
+Splines = tuple[float, float, float, float]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _splines(f: float, b: NDArray[np.float64], d: NDArray[np.float64]) -> None:
-    """Values `b` and derivatives `d` of the four cubic B-splines, `f` beyond a knot."""
+def _splines(f: float) -> Splines:
+    """Values of the four cubic B-splines, `f` beyond a knot."""
     g = 1.0 - f
-    b[0] = g * g * g * SIXTH
-    b[1] = (3 * f * f * f - 6 * f * f + 4) * SIXTH
-    b[2] = (3 * g * g * g - 6 * g * g + 4) * SIXTH
-    b[3] = f * f * f * SIXTH
-    d[0] = -g * g * 0.5
-    d[1] = (3 * f * f - 4 * f) * 0.5
-    d[2] = -(3 * g * g - 4 * g) * 0.5
-    d[3] = f * f * 0.5
+    return (
+        g * g * g * SIXTH,
+        ((3 * f - 6) * f * f + 4) * SIXTH,
+        ((3 * g - 6) * g * g + 4) * SIXTH,
+        f * f * f * SIXTH,
+    )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
+def _slopes(f: float) -> Splines:
+    """Derivatives of the four cubic B-splines, `f` beyond a knot."""
+    g = 1.0 - f
+    return -g * g * 0.5, (3 * f - 4) * f * 0.5, -(3 * g - 4) * g * 0.5, f * f * 0.5
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(
     pixels: AsicPixels, model: AsicModel, background: Background, first: int, sums: AsicSums
 ) -> None:
@@ -135,69 +141,79 @@ def accumulate(
     band, dv, dj, jj, jv, smooth, rd, rj = sums
     down, across = background.down, background.across
     n = dv.size
-    b, d = np.empty(4), np.empty(4)
     width = across.first[-1] + 4
     last = first + n - 4
     line = np.zeros((width, n + 3))  # products of a row with the splines along it
+    columns = x.shape[1]
+    px, py, distances, ts = np.empty((4, columns))
+    own = np.zeros((n, 9))  # values, offsets, residuals by offsets, profile
+    jxx = jxy = jyy = jvx = jvy = rxx = rxy = ryy = 0.0
+    ox, oy, per_knot = offset[0], offset[1], 1 / knot_px
     for row in range(x.shape[0]):
+        for column in range(columns):
+            px[column] = x[row, column] - ox
+            py[column] = y[row, column] - oy
+            distances[column] = np.sqrt(px[column] * px[column] + py[column] * py[column])
+            ts[column] = distances[column] * (stretch[row, column] * per_knot)
         low, high = n, 0
-        for column in range(x.shape[1]):
+        for column in range(columns):
             w = np.float64(weight[row, column])
             if w == 0:
                 continue
-            px, py = x[row, column] - offset[0], y[row, column] - offset[1]
-            distance = np.sqrt(px * px + py * py)
-            t = distance * stretch[row, column] / knot_px
+            distance, t = distances[column], ts[column]
             j = int(t)
             if j > last or j < first or distance < 1.0:
                 continue
             f = t - j
-            _splines(f, b, d)
-            slope = 0.0
-            for m in range(4):
-                slope += d[m] * profile[j + m]
-            bend = (
-                (1 - f) * profile[j]
-                + (3 * f - 2) * profile[j + 1]
-                + (1 - 3 * f) * profile[j + 2]
-                + f * profile[j + 3]
-            )
+            b, d = _splines(f), _slopes(f)
+            p0, p1, p2, p3 = profile[j], profile[j + 1], profile[j + 2], profile[j + 3]
+            slope = d[0] * p0 + d[1] * p1 + d[2] * p2 + d[3] * p3
+            bend = (1 - f) * p0 + (3 * f - 2) * p1 + (1 - 3 * f) * p2 + f * p3
             v = np.float64(value[row, column])
-            inwards = -stretch[row, column] / (knot_px * distance)  # of t, by x over x
+            inverse = 1 / distance
+            inwards = -(stretch[row, column] * per_knot) * inverse  # of t, by x over x
+            cx, cy = px[column], py[column]
             scale = strength * slope * inwards
-            jx, jy = scale * px, scale * py
+            jx, jy = scale * cx, scale * cy
             k = j - first
             low, high = min(low, k), max(high, k + 4)
             wr = w * residual[row, column] * strength
-            along = wr * bend * inwards * inwards + wr * slope * inwards / distance**2
             across_ring = -wr * slope * inwards
-            rj[0, 0] += along * px * px + across_ring
-            rj[0, 1] += along * px * py
-            rj[1, 1] += along * py * py + across_ring
+            along = wr * bend * inwards * inwards - across_ring * inverse * inverse
+            rxx += along * cx * cx + across_ring
+            rxy += along * cx * cy
+            ryy += along * cy * cy + across_ring
             wr *= inwards
-            jj[0, 0] += w * jx * jx
-            jj[0, 1] += w * jx * jy
-            jj[1, 1] += w * jy * jy
-            jv[0] += w * jx * v
-            jv[1] += w * jy * v
+            jxx += w * jx * jx
+            jxy += w * jx * jy
+            jyy += w * jy * jy
+            jvx += w * jx * v
+            jvy += w * jy * v
+            ws = w * strength
             for m in range(4):
-                wd = w * strength * b[m]
-                dv[k + m] += wd * v
-                dj[k + m, 0] += wd * jx
-                dj[k + m, 1] += wd * jy
-                rd[k + m, 0] += wr * d[m] * px
-                rd[k + m, 1] += wr * d[m] * py
-                for o in range(m, 4):
-                    band[k + m, o - m] += wd * strength * b[o]
+                wd = ws * b[m]
+                wrd = wr * d[m]
+                into = own[k + m]
+                into[0] += wd * v
+                into[1] += wd * jx
+                into[2] += wd * jy
+                into[3] += wrd * cx
+                into[4] += wrd * cy
+                wd *= strength
+                for o in range(4 - m):
+                    into[5 + o] += wd * b[m + o]
             start = across.first[column]
             for m in range(4):
                 wb = w * across.value[column, m]
-                ws = wb * strength
-                for o in range(4):
-                    line[start + m, k + o] += ws * b[o]
-                line[start + m, n] += wb * jx
-                line[start + m, n + 1] += wb * jy
-                line[start + m, n + 2] += wb * v
+                wbs = wb * strength
+                into = line[start + m]
+                into[k] += wbs * b[0]
+                into[k + 1] += wbs * b[1]
+                into[k + 2] += wbs * b[2]
+                into[k + 3] += wbs * b[3]
+                into[n] += wb * jx
+                into[n + 1] += wb * jy
+                into[n + 2] += wb * v
         for q in range(4):
             share = down.value[row, q]
             for place in range(width):
@@ -208,11 +224,16 @@ def accumulate(
                     into[k] += share * line[place, k]
         line[:, low:high] = 0.0
         line[:, n:] = 0.0
-    jj[1, 0] = jj[0, 1]
-    rj[1, 0] = rj[0, 1]
+    dv += own[:, 0]
+    dj += own[:, 1:3]
+    rd += own[:, 3:5]
+    band += own[:, 5:]
+    jj += np.array([[jxx, jxy], [jxy, jyy]])
+    rj += np.array([[rxx, rxy], [rxy, ryy]])
+    jv += np.array([jvx, jvy])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def ring_values(
     pixels: AsicPixels, model: AsicModel, profiles: NDArray[np.float64], derivative: bool
 ) -> NDArray[np.float64]:
@@ -226,31 +247,30 @@ def ring_values(
     """
     x, y, stretch = pixels.x, pixels.y, pixels.stretch
     knots, count = profiles.shape
-    b, d = np.empty(4), np.empty(4)
     rings = np.zeros((count, *x.shape))
+    ox, oy, per_knot = model.offset[0], model.offset[1], 1 / model.knot_px
+    ts = np.empty(x.shape[1])
     for row in range(x.shape[0]):
         for column in range(x.shape[1]):
-            px, py = x[row, column] - model.offset[0], y[row, column] - model.offset[1]
-            scale = stretch[row, column] / model.knot_px
-            t = np.sqrt(px * px + py * py) * scale
-            j = int(t)
+            px, py = x[row, column] - ox, y[row, column] - oy
+            ts[column] = np.sqrt(px * px + py * py) * (stretch[row, column] * per_knot)
+        for column in range(x.shape[1]):
+            j = int(ts[column])
             if j > knots - 4:
                 continue
-            _splines(t - j, b, d)
+            f = ts[column] - j
+            b = _slopes(f) if derivative else _splines(f)
+            factor = model.strength
             if derivative:
-                b, d = d, b
-            factor = model.strength * (scale if derivative else 1.0)
+                factor *= stretch[row, column] * per_knot
             for n in range(count):
-                value = 0.0
-                for m in range(4):
-                    value += b[m] * profiles[j + m, n]
+                value = b[0] * profiles[j, n] + b[1] * profiles[j + 1, n]
+                value += b[2] * profiles[j + 2, n] + b[3] * profiles[j + 3, n]
                 rings[n, row, column] = factor * value
-            if derivative:
-                b, d = d, b
     return rings
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def smooth_part(
     fields: NDArray[np.float64], weight: NDArray[np.float32], background: Background
 ) -> NDArray[np.float64]:
@@ -292,7 +312,7 @@ def smooth_part(
     return smooth
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def pull_in(
     pixels: AsicPixels,
     raw: NDArray[np.float64],
@@ -370,7 +390,7 @@ def pull_in(
     return strength, power, np.median(inside), limit
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def products_by_band(
     fields: NDArray[np.float64], weight: NDArray[np.float64], band: NDArray[np.int64], bands: int
 ) -> NDArray[np.float64]:
@@ -396,7 +416,7 @@ def products_by_band(
     return sums
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def squares(
     good: NDArray[np.bool_], fields: NDArray[np.float32], side: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -426,39 +446,38 @@ def squares(
     return number, means
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def radial_sums(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
     stretch: NDArray[np.float32],
     value: NDArray[np.float32],
-    good: NDArray[np.bool_],
     asic_of_pixel: NDArray[np.uint16],
     offset: NDArray[np.float64],
     bin_px: float,
     sums: NDArray[np.float64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Add the good pixels whose value is not 0 to radial bins of their ASIC.
+    """Add the pixels whose value is not 0 to radial bins of their ASIC.
 
     Parameters
     ----------
-    x, y, stretch, value, good : ``(modules, rows, columns)``.
+    x, y, stretch, value : ``(modules, rows, columns)``.
     asic_of_pixel : ``(rows, columns)``, ASIC of the module.
     offset : ``(2,)``, where the rings have their centre, pixels.
     bin_px : width of the bins; what lies beyond them is in the last one.
     sums, counts : ``(modules, ASICs of a module, bins)``, sums of the values, number of pixels.
     """
-    last = sums.shape[2] - 1
+    last, per_bin = sums.shape[2] - 1, 1 / bin_px
     for module in range(x.shape[0]):
         for row in range(x.shape[1]):
             for column in range(x.shape[2]):
                 v = value[module, row, column]
-                if not good[module, row, column] or v == 0:
+                if v == 0:
                     continue
                 px, py = x[module, row, column] - offset[0], y[module, row, column] - offset[1]
                 radius = np.sqrt(px * px + py * py) * stretch[module, row, column]
-                place = min(int(radius / bin_px), last)
+                place = min(int(radius * per_bin), last)
                 asic = asic_of_pixel[row, column]
                 sums[module, asic, place] += v
                 counts[module, asic, place] += 1
