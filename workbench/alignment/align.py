@@ -90,7 +90,7 @@ class MapVerdict:
 MAP_VERDICT = MapVerdict()
 
 MAPS_AT_A_TIME = 2
-"""Maps computed side by side; each holds some transforms of 1 to 2 million points."""
+"""Maps computed side by side."""
 
 NO_PIXELS = (
     "No pixel can be used: all are masked, saturated or have no value. Look at the counts of the "

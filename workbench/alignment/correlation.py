@@ -184,7 +184,7 @@ class _Grid:
     ) -> dict[tuple[int, int], NDArray[np.complex64]]:
         """Transforms of weights, values and squares in each of some tiles that holds any."""
         reach, step = self.reach, self.tile - 2 * self.reach
-        found = {}
+        transforms = {}
         for i, j in tiles:
             low = max(i - margin, 0), max(j - margin, 0)
             part = slice(low[0], i + step + margin), slice(low[1], j + step + margin)
@@ -195,8 +195,8 @@ class _Grid:
             into = fields[:, low[0] - i + reach :, low[1] - j + reach :]
             into = into[:, : weight.shape[0], : weight.shape[1]]
             into[0], into[1], into[2] = weight, value, value * value
-            found[i, j] = rfft2(fields)
-        return found
+            transforms[i, j] = rfft2(fields)
+        return transforms
 
     def correlate(
         self,
@@ -208,8 +208,8 @@ class _Grid:
         sums = np.zeros((len(PRODUCTS), self.tile, self.tile // 2 + 1), np.complex64)
         for place, turned in self.spectra(values, weights, fixed, 0).items():
             np.conj(turned, out=turned)
-            for total, (one, other) in zip(sums, PRODUCTS, strict=True):
-                total += fixed[place][one] * turned[other]
+            for total, (first, second) in zip(sums, PRODUCTS, strict=True):
+                total += fixed[place][first] * turned[second]
         index = np.arange(-self.reach, self.reach + 1)
         lags = irfft2(sums, (self.tile, self.tile))[:, index[:, None], index].astype(np.float64)
         pairs = np.maximum(np.round(lags[0]), 0)
