@@ -7,12 +7,16 @@ Each figure stands beside references of the same run of this script:
 - *reading alone*: a plain ``readinto`` loop over the same bytes of the same files, which are in the
   system's cache for both, into memory of one event, which stays in the processor's cache;
 - *into a block*: the same into memory of as many events as are added at once;
+- *plain loop*: that, and a loop as one would write it down with numba, which adds in float32;
 - *copying*: as many bytes copied between large arrays: what two threads are worth to the memory;
 - *psana*: what psana 1 with the loop of ``cxi.mpi_average`` was measured to take on the same files
   (`PSANA_MS`), scaled by a loop in numpy (`numpy_loop`) that tells how quick this machine is now.
 
-A second table has the detectors with gain ranges beside the CSPAD, both with pedestal and gain from
-files, a million pixels each.
+Times of an event are the difference of many and few events. What a call takes whatever their number
+is a table of its own, beside what numba alone takes for a loop of two lines.
+
+The detectors with gain ranges stand beside the CSPAD, with pedestal and gain from files, a million
+pixels each, measured in turn.
 
 Processor time leaves out waiting for other programs, yet not what they take of caches and memory
 bandwidth: lines above and below each table say how busy the machine was, and mark figures of a busy
@@ -31,12 +35,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import reading
 import xtc_builder as x
 from machine import OtherPrograms, machine
+from numba import njit
 
 from workbench.averages.collect import BLOCK, Job, collect
 from workbench.pipeline import open_run
@@ -45,11 +51,11 @@ from workbench.runs import Run
 from workbench.simulate.switching import BRIGHT_RUN, SAMPLES, write_switching_experiment
 
 GAIN = "pedestal + gain"
-MEGAPIXELS = 32 * 185 * 388 / 1e6
-EVENTS = 520
-"""Events of a measurement; a shorter run is gone through several times."""
+FEW, MANY = 4, 20
+"""How often a run of 26 events is gone through; with `FEW` all memory was used once."""
 CHUNK_EVENTS = 200
 COPIED = 20
+TILE = 8192
 CASES = {
     "raw": None,
     GAIN: Corrections(gain=6.85),
@@ -64,25 +70,54 @@ NUMPY_LOOP_MS = 9.0
 class Repeated:
     """A run whose events come several times over, read from the files each time."""
 
-    def __init__(self, run: Run, times: int) -> None:
-        self._run, self._times = run, times
+    def __init__(self, run: Run) -> None:
+        self._run, self.passes = run, 1
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._run, name)
 
     def events(self, *arguments: object):
-        for _ in range(self._times):
+        for _ in range(self.passes):
             yield from self._run.events(*arguments)
 
 
-def best(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Least processor time and least elapsed time of some repeats, seconds."""
-    times = []
-    for _ in range(repeats):
-        processor, elapsed = time.process_time(), time.perf_counter()
-        work()
-        times.append((time.process_time() - processor, time.perf_counter() - elapsed))
-    return min(p for p, _ in times), min(e for _, e in times)
+def once(work: Callable[[], object]) -> np.ndarray:
+    """Processor time and elapsed time, s."""
+    processor, elapsed = time.process_time(), time.perf_counter()
+    work()
+    return np.array([time.process_time() - processor, time.perf_counter() - elapsed])
+
+
+def of_an_event(
+    works: list[Callable[[int], object]],
+    events: int,
+    repeats: int,
+    few: int = FEW,
+    many: int = MANY,
+) -> list[np.ndarray]:
+    """Processor time and elapsed time of an event of each work, ms; they take turns.
+
+    A work is given how often to go through that many events. The times are medians of `repeats`
+    differences.
+    """
+    differences = [
+        [once(partial(work, many)) - once(partial(work, few)) for work in works]
+        for _ in range(repeats)
+    ]
+    return list(np.median(differences, axis=0) / ((many - few) * events) * 1e3)
+
+
+def averaging(run: Run, corrections: Corrections | None, threads: int) -> Callable[[int], object]:
+    """Averaging the events of a run several times over."""
+    repeated = Repeated(run)
+    job = Job(repeated, corrections)
+    collect(job, threads)  # constants are read, loops compiled
+
+    def go(passes: int) -> None:
+        repeated.passes = passes
+        collect(job, threads)
+
+    return go
 
 
 def numpy_loop(frames: list[np.ndarray]) -> None:
@@ -113,82 +148,118 @@ def copy_arrays(source: np.ndarray, target: np.ndarray, number: int) -> None:
         target[:] = source
 
 
+@njit(nogil=True)
+def plain_loop(events, sums, squares, maximum, minimum):  # type: ignore[no-untyped-def]
+    """Add events, int16 ``(events, pixels)``; the statistics of some pixels stay in the cache."""
+    for start in range(0, sums.size, TILE):
+        total, square = sums[start : start + TILE], squares[start : start + TILE]
+        high, low = maximum[start : start + TILE], minimum[start : start + TILE]
+        for event in range(events.shape[0]):
+            pixels = events[event, start : start + TILE]
+            for i in range(pixels.size):
+                value = np.float32(pixels[i])
+                total[i] += value
+                square[i] += value * value
+                high[i], low[i] = max(high[i], pixels[i]), min(low[i], pixels[i])
+
+
+def read_and_add(files: tuple[Path, ...], times: int) -> None:
+    """Read files into a block again and again, and add each block when it is full."""
+    size = reading.EVENT_BYTES
+    block = np.zeros((BLOCK, size), np.uint8)
+    memory, pixels, place = memoryview(block.reshape(-1)), block.view(np.int16), 0
+    arrays = [np.zeros(size // 2, dtype) for dtype in (np.float32, np.float32, np.int16, np.int16)]
+    for _ in range(times):
+        for path in files:
+            with path.open("rb", buffering=0) as file:
+                while file.readinto(memory[place * size : (place + 1) * size]):
+                    place = (place + 1) % BLOCK
+                    if not place:
+                        plain_loop(pixels, *arrays)
+    plain_loop(pixels[:place], *arrays)
+
+
+def on_threads(work: Callable[..., None], files: tuple[Path, ...], threads: int) -> Callable:
+    """Work on files, shared out to threads."""
+
+    def go(passes: int) -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            shares = [files[number::threads] for number in range(threads)]
+            list(pool.map(lambda share: work(share, passes), shares))
+
+    return go
+
+
 def measure(folder: str, repeats: int) -> None:
     """Measure all cases on run 74 of the experiment and print the table."""
     run = open_run("cxim1416", 74, psdm_dir=folder)
     frames = [np.array(event.raw) for event in run.events() if event.raw is not None]
-    times = -(-EVENTS // len(frames))
-    events, files = times * len(frames), tuple(run.files)
+    events, files = len(frames), tuple(run.files)
     print(machine())
     others = OtherPrograms()
-    loop_ms = best(lambda: numpy_loop(frames), repeats)[0] / len(frames) * 1e3
+    loop_ms = min(once(lambda: numpy_loop(frames))[0] for _ in range(repeats)) / events * 1e3
     scale = loop_ms / NUMPY_LOOP_MS
     print(f"numpy loop {loop_ms:.1f} ms an event: psana's figures are scaled by {scale:.2f}\n")
-    print("ms an event           processor  x reading   psana  x quicker   elapsed  2 threads  x")
-
-    def read_by(threads: int, in_memory: int) -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            share = [files[number::threads] for number in range(threads)]
-            list(pool.map(read_files, share, [times] * threads, [in_memory] * threads))
-
+    print(
+        "ms an event           processor  x reading  x plain   psana  x quicker   elapsed  "
+        "2 threads  x"
+    )
     large = [np.ones(COPIED * reading.EVENT_BYTES, np.uint8) for _ in range(4)]
 
-    def copy_by(threads: int) -> None:
-        with ThreadPoolExecutor(threads) as pool:
-            number = [events // threads] * threads
-            list(pool.map(copy_arrays, large[:threads], large[2:], number))
+    def copying(threads: int) -> Callable[[int], object]:
+        def go(passes: int) -> None:
+            with ThreadPoolExecutor(threads) as pool:
+                number = [passes * events // threads] * threads
+                list(pool.map(copy_arrays, large[:threads], large[2:], number))
 
-    references: dict[str, Callable[[int], None]] = {
-        "reading alone": lambda threads: read_by(threads, 1),
-        "into a block": lambda threads: read_by(threads, BLOCK),
-        "copying": copy_by,
+        return go
+
+    references: dict[str, Callable[[int], Callable[[int], object]]] = {
+        "reading alone": partial(on_threads, partial(read_files, events=1), files),
+        "into a block": partial(on_threads, partial(read_files, events=BLOCK), files),
+        "plain loop": partial(on_threads, read_and_add, files),
+        "copying": copying,
     }
-    read_ms = 0.0
-    for name, work in references.items():
-        ours, one = (1e3 * t / events for t in best(lambda work=work: work(1), repeats))
-        two = best(lambda work=work: work(2), repeats)[1] / events * 1e3
-        read_ms = read_ms or ours
+    averages = {name: partial(averaging, run, CASES[name]) for name in CASES}
+    plain_loop(np.zeros((1, 1), np.int16), *(np.zeros(1, t) for t in ("f4", "f4", "i2", "i2")))
+    processor: dict[str, float] = {}
+    for name, make in (references | averages).items():
+        (ours, elapsed), (_, two) = of_an_event([make(1), make(2)], events, repeats)
+        processor[name] = ours
+        plain, against = "", ""
+        if name in CASES:
+            psana = PSANA_MS[name] * scale
+            plain = f"{ours / processor['plain loop']:.2f}"
+            against = f"{psana:.1f}{psana / ours:11.1f}"
         print(
-            f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{'':20}{one:10.2f}{two:11.2f} "
-            f"{one / two:4.2f}"
+            f"{name:22}{ours:9.2f}{ours / processor['reading alone']:11.2f}{plain:>9}{against:>19}"
+            f"{elapsed:10.2f}{two:11.2f} {elapsed / two:4.2f}",
+            flush=True,
         )
     large.clear()
-    for name, corrections in CASES.items():
-        job = Job(Repeated(run, times), corrections)
-        collect(Job(run, corrections), 1)  # constants are read, loops compiled
-        ours, one = (1e3 * t / events for t in best(lambda job=job: collect(job, 1), repeats))
-        two = best(lambda job=job: collect(job, 2), repeats)[1] / events * 1e3
-        psana = PSANA_MS[name] * scale
-        print(
-            f"{name:22}{ours:9.2f}{ours / read_ms:11.2f}{psana:8.1f}{psana / ours:11.1f}"
-            f"{one:10.2f}{two:11.2f} {one / two:4.2f}"
-        )
-        if name == GAIN:
-            cspad_ms = ours / MEGAPIXELS
     print(f"\n{others}\n")
-    gain_ranges(cspad_ms, repeats)
+    gain_ranges(run, repeats)
     fixed_costs(folder)
 
 
-def gain_ranges(cspad_ms: float, repeats: int) -> None:
+def gain_ranges(cspad: Run, repeats: int) -> None:
     """Detectors with gain ranges, beside what the CSPAD takes for a million pixels."""
     others = OtherPrograms()
     print("pedestal + gain       ms an event  ms a million pixels  x CSPAD")
-    for name, sample in SAMPLES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            made = write_switching_experiment(folder, name, events=26)
-            run = open_run(
-                sample.experiment, BRIGHT_RUN, address=sample.detector.address, psdm_dir=made.folder
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [cspad]
+        for name, sample in SAMPLES.items():
+            made = write_switching_experiment(Path(folder) / name, name, events=26)
+            address = sample.detector.address
+            runs.append(
+                open_run(sample.experiment, BRIGHT_RUN, address=address, psdm_dir=made.folder)
             )
-            times = EVENTS // 4 // 26
-            job = Job(Repeated(run, times), CASES[GAIN])
-            collect(job, 1)  # constants are read, loops compiled
-            ours = best(lambda job=job: collect(job, 1), repeats)[0] / (times * 26) * 1e3
-            million = ours * 1e6 / sample.detector.pixels
-            print(
-                f"{sample.detector.name:22}{ours:11.1f}{million:21.2f}{million / cspad_ms:9.2f}",
-                flush=True,
-            )
+        works = [averaging(run, CASES[GAIN], 1) for run in runs]
+        times = of_an_event(works, 26, repeats, few=2, many=6)
+        pixels = [run.detector.pixels / 1e6 for run in runs]
+        for run, (ours, _), millions in zip(runs, times, pixels, strict=True):
+            ratio = ours / millions / (times[0][0] / pixels[0])
+            print(f"{run.detector.name:22}{ours:11.1f}{ours / millions:21.2f}{ratio:9.2f}")
     print(f"\n{others}\n")
 
 
@@ -211,9 +282,34 @@ for _ in range(3):
 """
 
 
+NUMBA = """
+import time
+import numpy
+start = time.process_time()
+from numba import njit
+print(time.process_time() - start)
+@njit(cache=True)
+def loop(array):
+    for i in range(array.size):
+        array[i] += 1
+start = time.process_time()
+loop(numpy.zeros(1))
+print(time.process_time() - start)
+"""
+
+
 def fixed_costs(folder: str) -> None:
     """What calls of one event take: imports, loading compiled loops and constants, result."""
     others = OtherPrograms()
+    with tempfile.TemporaryDirectory() as temporary:
+        script = Path(temporary) / "loop.py"
+        script.write_text(NUMBA)
+        for _ in range(2):  # the second time the loop is compiled
+            done = subprocess.run(
+                [sys.executable, script], capture_output=True, text=True, check=True
+            )
+    alone, first = (1e3 * float(word) for word in done.stdout.split())
+    print(f"numba alone, processor ms: import {alone:.0f}, first call of a loop {first:.0f}")
     print("processor ms          import workbench  the averages' imports  first call  later call")
     for name in CASES:
         command = [sys.executable, "-c", CALLS, folder, name]
@@ -292,7 +388,7 @@ def growth(most: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", help="sample experiment (workbench simulate)")
-    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--growth", type=int, metavar="EVENTS", help="also runs of so many events")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
