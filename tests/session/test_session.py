@@ -8,9 +8,10 @@ import pytest
 
 from workbench.errors import RecipeError, WorkbenchError
 from workbench.mask import build_mask
-from workbench.recipe import Recipe
+from workbench.recipe import Images, Recipe
 from workbench.recipe import mask as layers
 from workbench.session import Session, State
+from workbench.session.status import STEPS
 
 pytestmark = pytest.mark.usefixtures("aligned_once")
 
@@ -161,6 +162,22 @@ def test_a_stale_alignment_is_not_deployed(session):
     session.change("alignment.range_px", 15)
     with pytest.raises(WorkbenchError, match="alignment step is not up to date"):
         session.store.plan()
+
+
+def test_of_image_files_the_geometry_alone_decides_not_where_versions_are_kept():
+    session = Session(Recipe().changed("images", Images("avg.cbf", "std.cbf", "max.cbf")))
+    keys = {step: session.results.key(step) for step in STEPS}
+    session.change("experiment.calib_dir", "calib")
+    session.change("experiment.address", "CxiDs1.0:Jungfrau.0")
+    same = [step for step in STEPS if session.results.key(step) == keys[step]]
+    assert same == ["images", "mask", "alignment"]
+    session.change("experiment.geometry", "0-end.data")
+    assert session.results.key("images") != keys["images"]
+    with_runs = session.recipe.changed("experiment.dark", 54).changed("images.stddev", None)
+    session = Session(with_runs)
+    before = session.results.key("images")
+    session.change("experiment.calib_dir", "other")
+    assert session.results.key("images") != before
 
 
 def test_recipe_is_saved_and_read_again(session, tmp_path):

@@ -89,8 +89,7 @@ def gather_images(
     named = {kind: read_image(path) for kind, path in files.items()}
     experiment = recipe.experiment
     dark: RunImages | None = None
-    dark_number = None if {"average", "stddev"} <= named.keys() else experiment.dark
-    numbers = experiment.bright if "maximum" not in named else ()
+    dark_number, numbers = recipe.runs_read
     for number in (dark_number, *numbers):
         if number is not None:
             open_recipe_run(recipe, number)  # one that is missing is told before hours of work

@@ -72,6 +72,13 @@ class Recipe:
     output: Output = section(Output)
     frames: FrameSettings = section(FrameSettings, "single events for DIALS and CrystFEL")
 
+    @property
+    def runs_read(self) -> tuple[int | None, tuple[int, ...]]:
+        """Dark run and bright runs that are averaged: those whose images are not named as files."""
+        images, experiment = self.images, self.experiment
+        dark = None if images.average and images.stddev else experiment.dark
+        return dark, () if images.maximum else experiment.bright
+
     def changed(self, path: str, value: object) -> Recipe:
         """Copy with one setting changed: ``recipe.changed("mask.thresholds.maxproj_min", 250)``.
 

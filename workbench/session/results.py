@@ -77,8 +77,10 @@ class Results:
     def key(self, step: Step) -> Key:
         """Everything in the recipe that decides a step's result."""
         recipe = self.history.recipe
+        experiment = recipe.experiment
+        files_alone = recipe.images != Images() and not any(recipe.runs_read)
         images = (
-            recipe.experiment,
+            experiment.geometry if files_alone else experiment,
             recipe.images,
             recipe.events,
             recipe.dark_corrections,
@@ -92,7 +94,8 @@ class Results:
         aligned = (images, same_pixels(recipe.mask), recipe.alignment)
         if step == "alignment":
             return aligned
-        decided = (*aligned, recipe.decisions)
+        kept = (experiment,) if files_alone else ()  # where versions are kept
+        decided = (*aligned, recipe.decisions, *kept)
         return decided if step == "geometry" else (*decided, recipe.frames)
 
     def status(self, step: Step) -> Status:

@@ -92,10 +92,12 @@ class DeployedVersions:
         if self.results.search_result is None:
             return "There is no corrected geometry yet; find the offsets first."
         stale = [step for step in STEPS[:3] if self.results.status(step).state != State.DONE]
+        if len(stale) > 1:
+            *others, last = stale
+            steps = f"{', '.join(others)} and {last}"
+            return f"The steps {steps} are not up to date; run them again before deploying."
         if stale:
-            return (
-                f"The {' and '.join(stale)} step is not up to date; run it again before deploying."
-            )
+            return f"The {stale[0]} step is not up to date; run it again before deploying."
         return ""
 
     def plan(self) -> Deployment:
