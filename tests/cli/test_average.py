@@ -174,7 +174,10 @@ class Interrupted:
         monkeypatch.setattr("workbench.averages.collect.LOOK_EVERY", 1)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_run_is_kept_and_gone_on_from(
     sample, tmp_path, monkeypatch, capsys, number, status
 ):

@@ -367,7 +367,7 @@ def _real(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _json(text: str, default: Any) -> Any:
+def _json(text: str, default: object) -> object:
     try:
         return parse_json(cif.unfold(text))
     except ValueError:

@@ -23,7 +23,7 @@ class Shown:
     def __repr__(self) -> str:
         return self.plain
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return {"text/html": self.markup, "text/plain": self.plain, **self.data}
 
 
