@@ -67,6 +67,7 @@ export class View {
   /** Where the mouse is. @type {Place | null} */
   hover = null;
   #level = 0;
+  #overlay = false;
   #frame = 0;
   #waiting = false;
   #settle = 0;
@@ -492,6 +493,7 @@ export class View {
   /** @param {number} level */
   #need(level) {
     this.#level = Math.max(this.#level, level);
+    this.#overlay ||= level === LEVEL.lines || level === LEVEL.pool;
     if (this.#waiting) return;
     this.#waiting = true;
     requestAnimationFrame(() => {
@@ -501,21 +503,22 @@ export class View {
   }
 
   #draw() {
-    const level = this.#level;
+    const [level, overlay] = [this.#level, this.#overlay];
     const [first] = this.tiles;
     this.#level = 0;
+    this.#overlay = false;
     const empty = !this.map() || !Object.keys(this.store.images).length;
     if (this.root.classList.toggle("cw-empty", empty) !== this.#wasEmpty) {
       this.#wasEmpty = empty;
       this.#resize();
     }
-    if (!empty && first && first.canvas.width > 1) this.#drawPictures(level);
+    if (!empty && first && first.canvas.width > 1) this.#drawPictures(level, overlay);
     if (level > LEVEL.lines) this.#readAgain();
     this.root.dataset.frame = String(++this.#frame); // for measurements and tests
   }
 
-  /** @param {number} level */
-  #drawPictures(level) {
+  /** @param {number} level @param {boolean} overlay */
+  #drawPictures(level, overlay) {
     const { model, store, tiles } = this;
     const map = this.map();
     if (!map) return;
@@ -537,9 +540,7 @@ export class View {
     }
     const set = rules.map(({ limit }) => typeof limit === "string");
     this.root.dataset.limits = gates[0].limits.filter((_, n) => set[n]).join(" ");
-    if (level === LEVEL.lines || level === LEVEL.pool) {
-      for (const tile of tiles) drawOverlay(this, tile);
-    }
+    if (overlay) for (const tile of tiles) drawOverlay(this, tile);
   }
 
   /** @param {Tile} tile @param {number} level @param {number} opacity @param {boolean} other */
