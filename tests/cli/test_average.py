@@ -329,6 +329,7 @@ def test_merge_refuses_what_does_not_match(averaged, tmp_path, capsys):
 
 
 @pytest.mark.dials
+@pytest.mark.slow
 def test_dxtbx_opens_the_images_with_exact_values(averaged, dials):
     path = averaged / "cxim1416_avg-r0054.cbf"
     told = dials(

@@ -86,6 +86,7 @@ def cctbx(program, *words):
 
 
 @pytest.mark.dials
+@pytest.mark.slow
 def test_a_header_of_cctbx_gives_the_positions_of_the_file_it_was_made_from(corrected):
     corrected.write("0-end.data")
     cctbx("cxi_slaccalib2cbfheader", "metrology_file=0-end.data", "out=theirs.cbf")

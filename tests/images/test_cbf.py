@@ -347,6 +347,7 @@ def test_dials_sees_64_panels_the_right_place_and_every_value(image, written, tm
 
 
 @pytest.mark.dials
+@pytest.mark.slow
 def test_dials_opens_an_image_of_which_nothing_is_known(tmp_path):
     data = np.arange(np.prod(CSPAD.shape), dtype=np.int32).reshape(CSPAD.shape)
     write_image(DetectorImage(data), tmp_path / "x.cbf")
@@ -356,6 +357,7 @@ def test_dials_opens_an_image_of_which_nothing_is_known(tmp_path):
 
 
 @pytest.mark.dials
+@pytest.mark.slow
 def test_what_the_workbench_adds_survives_a_program_that_moves_a_quadrant(image, written, tmp_path):
     """A program of cctbx.xfel rewrites the file through CBFlib with one quadrant moved."""
     move = """

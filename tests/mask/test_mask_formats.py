@@ -167,6 +167,7 @@ def test_nxmx_zero_is_good_and_over_responding_is_bit_3(tmp_path, mask):
 
 
 @pytest.mark.dials
+@pytest.mark.slow
 def test_dxtbx_takes_the_nxmx_mask_sensor_by_sensor(tmp_path, mask, dials):
     """32 panels in the detector's order, True = good, as of a mask that comes with NXmx data."""
     wb.write_mask(mask, tmp_path / "mask.nxs")
