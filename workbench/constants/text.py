@@ -18,7 +18,6 @@ from numpy.typing import DTypeLike, NDArray
 from workbench.errors import FileFormatError
 from workbench.files import read_regular, replacing
 
-_COMMENT = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
 _DTYPE = re.compile(rb"^[ \t]*#[ \t]*DTYPE[ \t]+(\S+)", re.MULTILINE)
 _TYPES: dict[str, DTypeLike] = {
     "float": np.float32, "float32": np.float32, "float64": np.float64, "double": np.float64,
@@ -64,8 +63,9 @@ def parse_constants(
     name: str | os.PathLike[str] = "constants",
 ) -> NDArray[Any]:
     """Numbers in the text of a constants file; see `read_constants_file`."""
+    numbers, comments = _without_comments(content)
     if dtype is None:
-        declared = _DTYPE.search(content)
+        declared = _DTYPE.search(comments)
         dtype = np.float32
         if declared is not None:
             word = declared.group(1).decode("ascii", "replace")
@@ -74,7 +74,6 @@ def parse_constants(
                     name, f"unknown DTYPE {word!r}; expected one of {', '.join(_TYPES)}."
                 )
             dtype = _TYPES[word]
-    numbers = _COMMENT.sub(b"", content) if b"#" in content else content
     if not numbers.strip():
         values = np.empty(0)
     else:
@@ -98,6 +97,26 @@ def parse_constants(
                 )
     with np.errstate(over="ignore"):
         return values.astype(dtype)
+
+
+def _without_comments(content: bytes) -> tuple[bytes, bytes]:
+    """Text without the lines that begin with ``#``, and these lines.
+
+    A regular expression that tries each line takes as long as reading the numbers.
+    """
+    rest, comments, place = [], [], 0
+    while (mark := content.find(b"#", place)) >= 0:
+        start = content.rfind(b"\n", place, mark) + 1 or place
+        end = content.find(b"\n", mark)
+        end = len(content) if end < 0 else end
+        if content[start:mark].strip(b" \t"):
+            rest.append(content[place:end])
+        else:
+            rest.append(content[place:start])
+            comments.append(content[start:end])
+        place = end
+    rest.append(content[place:])
+    return b"".join(rest), b"\n".join(comments)
 
 
 def _numbers(text: bytes) -> NDArray[np.float64]:
