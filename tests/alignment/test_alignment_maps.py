@@ -150,6 +150,22 @@ def test_printed_lines_carry_those_of_quadrants_cbf(sharp):
     assert any(line.startswith("Average CC: ") for line in lines)
 
 
+@pytest.mark.slow
+def test_modules_that_move_one_by_one_are_divided_by_their_asics():
+    """The other modules say nothing of where a module is, so they cannot put it in doubt."""
+    present = Geometry.ideal(JUNGFRAU_4M)
+    random = np.random.default_rng(5)
+    truth = random.uniform(-4, 4, (8, 2))
+    place = present.pixel_positions_um()[..., :2] / JUNGFRAU_4M.pixel_um - truth[:, None, None]
+    radius = np.hypot(place[..., 0], place[..., 1])
+    rings = 100 + sum(400 * np.exp(-((radius - at) ** 2) / 18) for at in range(90, 1400, 70))
+    found = align_quadrants(random.poisson(rings).astype(float), present)
+    assert np.abs(found.offsets_px - truth).max() < 0.05
+    even, odd = found.refinement.sensor_split_px
+    assert np.abs(even - odd).max() < 0.1
+    assert {one.verdict for one in found.quadrants} == {"good"}
+
+
 @pytest.mark.parametrize(
     ("detector", "said"),
     [(CSPAD, "each quadrant turned about the beam"), (JUNGFRAU_4M, "rings of all modules")],

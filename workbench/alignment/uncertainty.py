@@ -86,7 +86,8 @@ class Uncertainty:
     covariance : float64 ``(m, m)``, from dividing the arc.
     excess : variance by dividing over that of the model, mean over all combinations.
     division : the division that counts: ``ASICs``, ``sensors`` or ``radii``.
-    split_px : float64 ``(2, m)``, moves of the offsets from even and from odd modules alone.
+    split_px : float64 ``(2, m)``, moves of the offsets from even and from odd modules alone; of
+        groups of one module from even and from odd ASICs.
     module_offset_px, module_sigma_px : float64 ``(modules, 2)``, further offset each module
         alone would like, outwards from the beam and along the rings (anticlockwise), and its
         standard deviation; NaN if it says nothing.
@@ -155,12 +156,15 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     shift, sigma = _module_shifts(fit, cells, excess, settings)
     table = _residuals(fit, cells, settings)
     tilt_deg, tilt_sigma_deg = _tilt(fit, table, settings)
+    # a group of one module is divided by its ASICs: the other modules do not see its place
+    whole = max(len(group.modules) for group in fit.detector.groups) > 1
+    parity = cells.asic // (each_module if whole else 1) % 2
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
         excess=excess,
         division=division,
-        split_px=np.array([_half(cells, cells.asic // each_module % 2 == h) for h in (0, 1)]),
+        split_px=np.array([_half(cells, parity == h) for h in (0, 1)]),
         module_offset_px=shift,
         module_sigma_px=sigma,
         held_out=_held_out(table),
