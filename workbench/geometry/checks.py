@@ -134,7 +134,8 @@ def recognise(
             nearest = detector, modules
     kind = nearest[0].tree.module_type
     expected = " or ".join(
-        f"the {detector.modules} modules ({detector.tree.module_type}) of the {detector.name}"
+        f"the {detector.modules} {'module' if detector.modules == 1 else 'modules'} "
+        f"({detector.tree.module_type}) of the {detector.name}"
         for detector in DETECTORS
         if not nearest[1] or detector.tree.module_type == kind
     )
