@@ -432,7 +432,7 @@ def moved_groups(
 def in_words_of(detector: Detector, sentences: Iterable[str]) -> tuple[str, ...]:
     """Sentences about quadrants, for a detector whose groups are modules or sides."""
     word, halves = detector.group_word, "Even and odd sensors"
-    if max(len(group.modules) for group in detector.groups) == 1:
+    if word == "module":
         sentences = (text.replace(halves, "Even and odd ASICs") for text in sentences)
     return tuple(
         text.replace("quadrant", word).replace("Quadrant", word.capitalize()) for text in sentences

@@ -157,8 +157,8 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     table = _residuals(fit, cells, settings)
     tilt_deg, tilt_sigma_deg = _tilt(fit, table, settings)
     # a group of one module is divided by its ASICs: the other modules do not see its place
-    whole = max(len(group.modules) for group in fit.detector.groups) > 1
-    parity = cells.asic // (each_module if whole else 1) % 2
+    divided = 1 if fit.detector.group_word == "module" else each_module
+    parity = cells.asic // divided % 2
     return Uncertainty(
         model=model,
         covariance=np.asarray(covariance),
