@@ -7,6 +7,7 @@ do next. The command line prints it without a traceback; a panel shows it beside
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -109,3 +110,9 @@ class FileFormatError(WorkbenchError):
         # a worker of a cluster raises it elsewhere: without this it could not be unpickled
         rebuild = partial(type(self), offset=self.offset, line=self.line, hint=self.hint)
         return rebuild, (self.path, self.problem)
+
+
+def enumerated(items: Iterable[object]) -> str:
+    """Give items as a list in words: ``0, 1 and 3``."""
+    *most, last = [str(item) for item in items] or [""]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from workbench.alignment import Alignment
+from workbench.errors import enumerated
 from workbench.mask import Mask
 from workbench.pipeline import Calibration
 from workbench.report.ring_comparison import RingComparison
-from workbench.report.text import Shown, enumerated, table
+from workbench.report.text import Shown, table
 
 Level = Literal["good", "care", "poor"]
 MARKS: dict[Level, str] = {"good": "✓", "care": "!", "poor": "✗"}

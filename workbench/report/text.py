@@ -142,12 +142,6 @@ def moment(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def enumerated(numbers: Iterable[int]) -> str:
-    """Give numbers as a list in words: ``0, 1 and 3``."""
-    *most, last = [str(number) for number in numbers] or [""]
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def _is_number(cell: object) -> bool:
     if isinstance(cell, bool):
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from workbench import pipeline
-from workbench.errors import VersionStoreError, WorkbenchError
+from workbench.errors import VersionStoreError, WorkbenchError, enumerated
 from workbench.geometry import hardly_differ
 from workbench.session.history import History
 from workbench.session.notifier import Notifier
@@ -92,12 +92,11 @@ class DeployedVersions:
         if self.results.search_result is None:
             return "There is no corrected geometry yet; find the offsets first."
         stale = [step for step in STEPS[:3] if self.results.status(step).state != State.DONE]
-        if len(stale) > 1:
-            *others, last = stale
-            steps = f"{', '.join(others)} and {last}"
-            return f"The steps {steps} are not up to date; run them again before deploying."
-        if stale:
+        if len(stale) == 1:
             return f"The {stale[0]} step is not up to date; run it again before deploying."
+        if stale:
+            steps = enumerated(stale)
+            return f"The steps {steps} are not up to date; run them again before deploying."
         return ""
 
     def plan(self) -> Deployment:
