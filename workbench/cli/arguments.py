@@ -62,6 +62,30 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_detz_offset(parser: argparse.ArgumentParser) -> None:
+    """Add ``--detz-offset``."""
+    parser.add_argument(
+        "-d",
+        "--detz-offset",
+        type=float,
+        metavar="MM",
+        help="distance from sample to detector = encoder + MM",
+    )
+
+
+def add_file_arguments(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
+    """Add the group of files with ``--outputdir``; gives what adds further ones."""
+    files = parser.add_argument_group("files").add_argument
+    files(
+        "-o",
+        "--outputdir",
+        default=".",
+        metavar="DIR",
+        help="folder, created if absent (default .)",
+    )
+    return files
+
+
 def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
     """Add the options that choose events; gives what adds further ones to their group."""
     events = parser.add_argument_group("events").add_argument

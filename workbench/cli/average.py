@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.arguments import add_event_arguments, add_folder_arguments, name_experiment
+from workbench.cli.arguments import (
+    add_detz_offset,
+    add_event_arguments,
+    add_file_arguments,
+    add_folder_arguments,
+    name_experiment,
+)
 from workbench.cli.average_settings import (
     RunSpan,
     check,
@@ -58,13 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
     add_folder_arguments(parser)
-    add(
-        "-d",
-        "--detz-offset",
-        type=float,
-        metavar="MM",
-        help="distance from sample to detector = encoder + MM",
-    )
+    add_detz_offset(parser)
 
     pixels = parser.add_argument_group(
         "corrections (default: all of psana's calibration)"
@@ -88,14 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the run (first-last), which shows whether something moved",
     )  # fmt: skip
 
-    files = parser.add_argument_group("files").add_argument
-    files(
-        "-o",
-        "--outputdir",
-        default=".",
-        metavar="DIR",
-        help="folder, created if absent (default .)",
-    )
+    files = add_file_arguments(parser)
     for letter, (kind, option) in zip("ASM", KINDS.items(), strict=True):
         files(
             f"-{letter}", f"--{option}", metavar="NAME",

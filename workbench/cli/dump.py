@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.cli.arguments import add_event_arguments, add_folder_arguments, name_experiment
+from workbench.cli.arguments import (
+    add_detz_offset,
+    add_event_arguments,
+    add_file_arguments,
+    add_folder_arguments,
+    name_experiment,
+)
 from workbench.cli.average_settings import (
     corrections_of,
     runner_of,
@@ -49,13 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-r", "--run", type=int, help="number of the run")
     add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
     add_folder_arguments(parser)
-    add(
-        "-d",
-        "--detz-offset",
-        type=float,
-        metavar="MM",
-        help="distance from sample to detector = encoder + MM",
-    )
+    add_detz_offset(parser)
     add("--distance", type=float, metavar="MM", help="distance of all frames, instead of that sum")
     add(
         "--wavelength",
@@ -84,14 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "%(default)g)",
     )  # fmt: skip
 
-    files = parser.add_argument_group("files").add_argument
-    files(
-        "-o",
-        "--outputdir",
-        default=".",
-        metavar="DIR",
-        help="folder, created if absent (default .)",
-    )
+    files = add_file_arguments(parser)
     files(
         "--format",
         choices=FORMATS,
