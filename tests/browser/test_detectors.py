@@ -41,7 +41,7 @@ def test_a_detector_that_switches_its_gain_is_calibrated_by_mouse(notebook, tmp_
     notebook.idle()
     notebook.screenshot(f"{name}-2-alignment")
     true = np.array(truth["offset_px"])
-    maps = page.locator(".cw-map-card:not(.cw-absent)")
+    maps = page.locator(".cw-maps:not([hidden]) .cw-map-card")
     notebook.until(lambda: maps.count() == len(true), what="a map of each group")
     groups = "[list(map(float, q.offset_px)) for q in bench.session.alignment.quadrants]"
     away = np.array(json.loads(notebook.kernel(f"print({groups})"))) - true

@@ -272,10 +272,11 @@ class FileChoice:
         named = [beside(box, IMAGE_SUFFIXES) for box in self.files.values()]
         geometry = beside(self.geometry, GEOMETRY_SUFFIXES)
         self.box = column(beside(self.folder), *named, geometry, row(self.fill))
-        self.geometry.observe(lambda change: self._geometry_edited(), "value")
         self.folder.observe(lambda change: self._folder(), "value")
-        for name, control in self.files.items():
-            control.observe(lambda change, name=name: self._edited(name), "value")
+        self._settings = {f"images.{name}": box for name, box in self.files.items()}
+        self._settings["experiment.geometry"] = self.geometry
+        for path, control in self._settings.items():
+            control.observe(lambda change, path=path: self._edited(path), "value")
         self.show()
         chosen = next((box.value for box in self.files.values() if box.value), "")
         output = self.session.recipe.output.folder
@@ -313,23 +314,16 @@ class FileChoice:
         for kind, name in by_kind.items():
             self.session.change(f"images.{kind}", os.path.join(folder, name))
 
-    def _edited(self, name: str) -> None:
+    def _edited(self, path: str) -> None:
         if not self.filling:
-            value = absolute(self.files[name].value)
-            self.panel.guarded(lambda: self.session.change(f"images.{name}", value))
-
-    def _geometry_edited(self) -> None:
-        if not self.filling:
-            value = absolute(self.geometry.value)
-            self.panel.guarded(lambda: self.session.change("experiment.geometry", value))
+            value = absolute(self._settings[path].value)
+            self.panel.guarded(lambda: self.session.change(path, value))
 
     def show(self) -> None:
         """Show the recipe."""
-        recipe = self.session.recipe
         with self.filling():
-            for name, control in self.files.items():
-                control.value = getattr(recipe.images, name) or ""
-            self.geometry.value = recipe.experiment.geometry or ""
+            for path, control in self._settings.items():
+                control.value = self.session.recipe.setting(path) or ""
 
 
 class RecipeChoice:

@@ -270,9 +270,8 @@ function render({ model, el }) {
       const [row, column] = places[n] ?? [];
       Object.assign(card.node.style, { gridRow: row ?? "auto", gridColumn: column ?? "auto" });
       const map = maps[n];
-      card.node.classList.toggle("cw-absent", !map);
-      card.title.textContent = map ? map.title : model.get("groups")[n];
       if (!map) return;
+      card.title.textContent = map.title;
       card.canvas.setAttribute("aria-label", `Correlation map. ${map.title}`);
       const ends = [map.trials[0], map.trials[map.trials.length - 1]].map(signed);
       for (const [axis, name] of /** @type {const} */ ([
