@@ -8,7 +8,7 @@ import pytest
 
 import workbench as wb
 from workbench import pipeline
-from workbench.errors import Cancelled, RecipeError, RunNotFoundError
+from workbench.errors import Cancelled, RecipeError, RunNotFoundError, WorkbenchError
 from workbench.recipe import Experiment, Images, Recipe, decided, recipe_from_text
 
 pytestmark = pytest.mark.usefixtures("aligned_once")
@@ -202,6 +202,14 @@ class TestBadInput:
     def test_an_empty_recipe_says_what_it_needs(self):
         with pytest.raises(RecipeError, match=r"experiment\.dark and experiment\.bright"):
             pipeline.run_recipe(Recipe())
+
+    def test_a_missing_geometry_is_told_before_any_run_is_averaged(self, experiment, tmp_path):
+        recipe = pipeline.load_recipe(experiment.recipe)
+        recipe = recipe.changed("experiment.geometry", str(tmp_path / "none.data"))
+        known = {}
+        with pytest.raises(WorkbenchError, match=r"none\.data"):
+            pipeline.gather_images(recipe, known=known)
+        assert known == {}
 
     def test_a_missing_run_is_named_and_nothing_is_written(self, experiment, tmp_path):
         recipe = pipeline.load_recipe(experiment.recipe).changed("experiment.bright", (99,))

@@ -93,6 +93,9 @@ def gather_images(
     for number in (dark_number, *numbers):
         if number is not None:
             open_recipe_run(recipe, number)  # one that is missing is told before hours of work
+    geometry = next((image.geometry for image in named.values() if image.geometry), None)
+    if experiment.geometry:
+        geometry = Geometry.read(experiment.geometry)
     to_average: list[RunToAverage] = [
         (run, recipe.bright_corrections, recipe.alignment.halves) for run in numbers
     ]
@@ -111,9 +114,6 @@ def gather_images(
             "The recipe names neither runs nor images; set experiment.dark and "
             "experiment.bright, or images.average, images.stddev and images.maximum."
         )
-    geometry = next((image.geometry for image in named.values() if image.geometry), None)
-    if experiment.geometry:
-        geometry = Geometry.read(experiment.geometry)
     low_gain = None
     if dark or bright:
         run = open_recipe_run(recipe, bright[0].run if bright else dark.run)  # type: ignore[union-attr]
