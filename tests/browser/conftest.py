@@ -144,7 +144,6 @@ class Notebook:
         self.lab = lab
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(f"{error}\n{error.stack}"))
-        self._workbench = ""
 
     def open(self, name: str) -> "Notebook":
         # a workspace of its own: JupyterLab would bring the tabs of the test before back
@@ -196,14 +195,8 @@ class Notebook:
     ):
         """Write a notebook on the sample experiment and run it; gives the page.
 
-        Without the joint refinement offsets are found in a tenth of the time. Where the notebook
-        is open, its cells run once more: page and kernel stay, the workbench is another one.
+        Without the joint refinement offsets are found in a tenth of the time.
         """
-        if name == self._workbench:
-            self._close_workbench()
-            self.run_all()
-            self.page.wait_for_selector(".cw-steps button")
-            return self.page
         sample, calib = experiment
         beam_time = (
             f"dark=54, bright={{}}, psdm_dir={str(sample)!r}, calib_dir={str(calib)!r}, "
@@ -225,21 +218,7 @@ class Notebook:
         self.open(name).hide_sidebar()
         self.run_all()
         self.page.wait_for_selector(".cw-steps button")
-        self._workbench = name
         return self.page
-
-    def _close_workbench(self) -> None:
-        """Take it off the page, and what it remembers from the disk."""
-        self.page.mouse.up()
-        self.kernel(
-            "for one in (bench.session.jobs.slow, bench.session.jobs.quick,"
-            " bench.session.jobs.look): one.wait()\n"
-            "bench.close()"
-        )
-        self.command("notebook:clear-all-cell-outputs")
-        self.page.locator(".cw-app").wait_for(state="detached")
-        shutil.rmtree(self.lab.folder / "xdg_state_home" / "cspad-workbench", ignore_errors=True)
-        self.problems.clear()
 
     def until(self, reached, act=None, what: str = "", every: float = 1.0):
         """Wait for a state; `act`, which may be done twice, is repeated until it is reached.
@@ -471,6 +450,6 @@ def notebook(context, lab):
 
 @pytest.fixture(scope="module")
 def notebook_of_module(context, lab):
-    """One page and one kernel for the tests of a module, each with a workbench of its own."""
+    """One page and one kernel for the tests of a module."""
     with open_page(context, lab) as book:
         yield book

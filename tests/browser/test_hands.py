@@ -13,13 +13,26 @@ def notebook(notebook_of_module):
     return notebook_of_module
 
 
+@pytest.fixture(scope="module")
+def opened(notebook_of_module, experiment_of_module):
+    """A workbench with averages, the same for all tests of this file."""
+    prepare = (
+        "bench.session.compute_images(); bench.session.wait(); bench.open(bench.mask); "
+        "first = bench.recipe"
+    )
+    return notebook_of_module.workbench(experiment_of_module, "hands.ipynb", prepare)
+
+
 @pytest.fixture
-def page(notebook, experiment_of_module):
-    prepare = "bench.session.compute_images(); bench.session.wait(); bench.open(bench.mask);"
-    page = notebook.workbench(experiment_of_module, "hands.ipynb", prepare)
-    page.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
+def page(notebook, opened):
+    """The mask panel with the settings it had at first, on the whole detector."""
+    notebook.kernel(
+        "bench.recipe = first; bench.open(bench.mask); bench.view.tool = 'move'; "
+        "bench.view.selected = -1; bench.view.window = []; bench.session.wait()"
+    )
+    opened.wait_for_function("() => document.querySelector('.cw-view').dataset.limits")
     notebook.idle()
-    yield page
+    yield opened
     assert notebook.problems == []
 
 
