@@ -56,14 +56,18 @@ class Picture:
 def _render(figure: Figure, dpi: float) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    live, before = figure.canvas, figure.dpi
+    live, before, face = figure.canvas, figure.dpi, figure.get_facecolor()
     buffer = io.BytesIO()
     try:
         # A canvas of our own: a live (ipympl) canvas keeps its size and is put back afterwards.
+        # It is drawn once; `print_figure` draws everything twice, the first time for the layout.
         canvas = FigureCanvasAgg(figure)
-        canvas.print_figure(buffer, format="png", dpi=dpi, facecolor=BACKGROUND)
+        figure.set_facecolor(BACKGROUND)
+        figure.dpi = dpi
+        canvas.print_png(buffer)
     finally:
         figure.set_canvas(live)
+        figure.set_facecolor(face)
         if figure.dpi != before:
             figure.dpi = before
     return buffer.getvalue()
