@@ -70,6 +70,11 @@ def test_a_run_has_to_be_named(capsys):
     assert "Name --experiment and --run" in capsys.readouterr().err
 
 
+def test_a_run_given_as_a_second_word_is_answered_with_the_option(capsys):
+    assert main(["dump", "cxim1416", "74"]) == 1
+    assert "cxim1416 --run 74" in capsys.readouterr().err
+
+
 def test_a_time_that_is_none_is_wrong_usage(dump):
     with pytest.raises(SystemExit) as stopped:
         dump("--since", "noon")

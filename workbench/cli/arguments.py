@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from workbench.cli.average_settings import numbers
 from workbench.detectors import DEFAULT_ADDRESS
+from workbench.errors import WorkbenchError
 
 
 def add_experiment_arguments(
@@ -34,11 +35,25 @@ def add_experiment_arguments(
 
 
 def name_experiment(args: argparse.Namespace) -> None:
-    """Take a single word that is no file for the experiment, as ``workbench lab`` does."""
-    if args.experiment is None and len(args.frames) == 1:
-        word = args.frames[0]
-        if re.fullmatch(r"\w+", word) and not os.path.lexists(word):
-            args.experiment, args.frames = word, []
+    """Take a single word that is no file for the experiment, as ``workbench lab`` does.
+
+    Raises
+    ------
+    WorkbenchError
+        If more follows such a word: the number of the run, most often.
+    """
+    if args.experiment is not None or not args.frames:
+        return
+    word, *more = args.frames
+    if not re.fullmatch(r"\w+", word) or os.path.lexists(word):
+        return
+    if not more:
+        args.experiment, args.frames = word, []
+    elif re.fullmatch(r"[\d,-]+", more[0]) and not os.path.lexists(more[0]):
+        raise WorkbenchError(
+            f"There are no files {word} and {more[0]}; a run of an experiment is named so: "
+            f"{word} --run {more[0]}."
+        )
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
