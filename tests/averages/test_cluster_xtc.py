@@ -50,7 +50,8 @@ def assert_identical(one, other):
     assert not one.partial
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 5])
 def test_any_number_of_workers_gives_what_threads_give(run, expected, workers):
     with cluster(workers) as local:
         for corrections, images in expected.items():

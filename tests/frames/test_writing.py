@@ -215,7 +215,7 @@ class StopAfter(Silent):
         self.cancelled = done >= self.events
 
 
-@pytest.mark.parametrize("format", ["cbf", "nxmx"])
+@pytest.mark.parametrize("format", ["nxmx", pytest.param("cbf", marks=pytest.mark.slow)])
 def test_a_stopped_job_is_gone_on_with(run, tmp_path, format, monkeypatch):
     monkeypatch.setattr("workbench.frames.writing.FILE_EVENTS", 2)  # 500
     monkeypatch.setattr("workbench.frames.writing.BATCH_EVENTS", 2)

@@ -1,6 +1,6 @@
 """Deploy in forked processes that are killed, or get an error, at the n-th file-system call.
 
-Run as a program: ``store_driver.py kill|fail FOLDER``; prints one JSON object for each case.
+Run as a program: ``store_driver.py kill|fail FOLDER STATE…``; prints one JSON object for each case.
 """
 
 import builtins
@@ -105,9 +105,9 @@ def child(calib, number, act):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def main(mode, folder):
+def main(mode, folder, states):
     act = {"kill": kill, "fail": fail}[mode]
-    for state in ("plain", "versions", "foreign link", "no folder", "tampered"):
+    for state in states:
         last = 0
         for number in range(1, 300):
             calib = folder / f"{state}-{number}"
@@ -150,4 +150,4 @@ def main(mode, folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -15,7 +15,7 @@ from workbench.geometry import Geometry, GeometryStore
 
 DRIVER = Path(__file__).with_name("store_driver.py")
 ADDRESS = "CxiDs1.0:Cspad.0"
-STATES = {"plain", "versions", "foreign link", "no folder", "tampered"}
+STATES = ("plain", "versions", "foreign link", "no folder", "tampered")
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def quick_folder(tmp_path):
         yield tmp_path
 
 
-def drive(mode, folder):
+def drive(mode, folder, *states):
     done = subprocess.run(
-        [sys.executable, DRIVER, mode, folder], capture_output=True, text=True, check=True
+        [sys.executable, DRIVER, mode, folder, *states], capture_output=True, text=True, check=True
     )
     cases = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {case["state"] for case in cases} == STATES
+    assert {case["state"] for case in cases} == set(states)
     for case in cases:
         assert case["old"] or case["new"], case
         assert case["old_kept"], case
@@ -46,17 +46,19 @@ def drive(mode, folder):
     return cases
 
 
-def test_killed_at_any_file_system_call_it_leaves_the_old_or_the_new_state(quick_folder):
-    cases = drive("kill", quick_folder)
-    seen = Counter((case["state"], case["status"]) for case in cases)
-    for state in STATES:
-        assert seen[state, -9] > 20
-        assert seen[state, 0] == 1  # the last case ran past the last call
+@pytest.mark.parametrize(
+    "state",
+    [pytest.param(one, marks=() if one == "versions" else pytest.mark.slow) for one in STATES],
+)
+def test_killed_at_any_file_system_call_it_leaves_the_old_or_the_new_state(quick_folder, state):
+    seen = Counter(case["status"] for case in drive("kill", quick_folder, state))
+    assert seen[-9] > 20
+    assert seen[0] == 1  # the last case ran past the last call
 
 
 @pytest.mark.slow
 def test_a_full_disk_at_any_call_leaves_everything_as_it_was(quick_folder):
-    cases = drive("fail", quick_folder)
+    cases = drive("fail", quick_folder, *STATES)
     refused = [case for case in cases if case["status"] == 1]
     assert len(refused) > 50
     for case in refused:
@@ -101,7 +103,7 @@ print(store.deploy(geometry, f"racer {sys.argv[3]}").number)
 """
 
 
-def test_eight_deployments_at_once_give_eight_consecutive_versions(tmp_path):
+def test_four_deployments_at_once_give_four_consecutive_versions(tmp_path):
     store = GeometryStore(tmp_path, ADDRESS)
     store.folder.mkdir(parents=True)
     store.link.write_text(Geometry.ideal().to_text())
@@ -110,7 +112,7 @@ def test_eight_deployments_at_once_give_eight_consecutive_versions(tmp_path):
             [sys.executable, "-c", RACER, tmp_path, ADDRESS, str(number)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
-        for number in range(8)
+        for number in range(4)
     ]  # fmt: skip
     for racer in racers:
         racer.stdin.write("go\n")
@@ -118,14 +120,14 @@ def test_eight_deployments_at_once_give_eight_consecutive_versions(tmp_path):
     while any(racer.poll() is None for racer in racers):
         Geometry.read(store.link)  # there is a whole one at every moment
     numbers = [int(racer.communicate()[0]) for racer in racers]
-    assert sorted(numbers) == list(range(1, 9))
+    assert sorted(numbers) == [1, 2, 3, 4]
     versions = store.history()
-    assert [version.number for version in versions] == list(range(9))
+    assert [version.number for version in versions] == list(range(5))
     assert versions[0].geometry() == Geometry.ideal()
     for racer, number in enumerate(numbers):
         expected = Geometry.ideal().move_quadrants([(racer, 0)] * 4)
         assert versions[number].geometry() == expected
         assert versions[number].comment == f"racer {racer}"
     assert store.current().number == store.switches()[-1].version
-    assert [switch.version for switch in store.switches()] == list(range(9))
+    assert [switch.version for switch in store.switches()] == list(range(5))
     assert store.verify() == []

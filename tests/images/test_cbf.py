@@ -199,7 +199,7 @@ def compress(path, to, data, how):
 
 
 @pytest.mark.parametrize("how", ["CBF_PACKED", "CBF_PACKED_V2", "CBF_BYTE_OFFSET", "CBF_NONE"])
-@pytest.mark.parametrize("kind", ["<f8", "<i4"])
+@pytest.mark.parametrize("kind", ["<i4", pytest.param("<f8", marks=pytest.mark.slow)])
 def test_sections_compressed_by_cbflib_are_read_exactly(image, written, tmp_path, how, kind):
     data = image.data.astype(kind)
     compress(written, tmp_path / "x.cbf", data, getattr(pycbf, how))

@@ -14,9 +14,13 @@ TRUTH = np.array([[3.0, -2.0], [-4.0, 5.0], [6.0, 1.0], [-2.0, -7.0]])
 
 
 @pytest.fixture(scope="session")
-def image_folder(tmp_path_factory):
+def image_folder(made_once):
     """Average, stddev, maximum and bright average of a detector with known offsets, as HDF5."""
-    folder = tmp_path_factory.mktemp("images")
+    return made_once("images-of-known-offsets", write_images)
+
+
+def write_images(folder):
+    folder.mkdir()
     true = Geometry.ideal()
     deployed = true.move_quadrants(-TRUTH)
     random = np.random.default_rng(4)
@@ -39,7 +43,6 @@ def image_folder(tmp_path_factory):
             DetectorImage(data, deployed, distance_mm=121.0, wavelength_angstrom=1.305, kind=kind),
             folder / f"{kind}.h5",
         )
-    return folder
 
 
 def recipe_of(folder):

@@ -158,7 +158,7 @@ class Stopper:
 
 def test_cancelled_writing_leaves_nothing(tmp_path):
     with pytest.raises(Cancelled):
-        write_experiment(tmp_path, events=4, progress=Stopper(5))
+        write_experiment(tmp_path, events=4, progress=Stopper(1))
     assert not list(tmp_path.iterdir())
 
 
@@ -178,14 +178,20 @@ def test_a_folder_with_other_data_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results.txt"]
 
 
-def test_an_experiment_is_replaced_only_when_told_to(sample, tmp_path):
+def test_an_experiment_that_is_there_is_not_replaced(sample, tmp_path):
+    copy_of(sample, tmp_path / "copy")
+    with pytest.raises(WorkbenchError, match="--overwrite"):
+        write_experiment(tmp_path / "copy", events=4)
+    assert digests(tmp_path / "copy") == digests(sample.folder)
+
+
+@pytest.mark.slow
+def test_an_experiment_is_replaced_when_told_to(sample, tmp_path):
     folder = tmp_path / "copy"
     copy_of(sample, folder)
     precious, deployed = folder / "results.txt", SampleExperiment(folder).geometry
     precious.write_text("mine")
     deployed.with_name("0-end.data.v0").write_text("an older geometry")
-    with pytest.raises(WorkbenchError, match="--overwrite"):
-        write_experiment(folder, events=4)
     write_experiment(folder, events=4, seed=5, overwrite=True)
     assert read_truth(folder / "truth.json")["seed"] == 5
     assert [path.name for path in deployed.parent.iterdir()] == ["0-end.data"]

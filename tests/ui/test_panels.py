@@ -410,7 +410,16 @@ def test_deploying_without_offsets_says_what_to_do(session):
         session.wait(300)
 
 
-@pytest.mark.parametrize("kind", [RunPanel, MaskPanel, QuadrantsPanel, GeometryPanel])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        GeometryPanel,
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in (RunPanel, MaskPanel, QuadrantsPanel)
+        ),
+    ],
+)
 def test_each_panel_works_alone_and_has_a_static_picture(kind, session, image_set):
     session.compute_alignment()
     session.wait(300)
