@@ -294,15 +294,9 @@ class Session:
         self.results.compute_alignment()
 
     @recorded
-    def align_on(self, image: str) -> None:
-        """Find the offsets on another picture of the bright runs: ``average`` or ``maximum``."""
-        self.history.change("alignment.image", image)
-        self.results.compute_alignment()
-
-    @recorded
-    def align_tilted(self) -> None:
-        """Find the offsets, and turn the whole detector where the rings clearly ask for it."""
-        self.history.change("alignment.tilt", True)
+    def align_with(self, setting: str, value: object) -> None:
+        """Change a setting of the alignment and find the offsets again."""
+        self.history.change(f"alignment.{setting}", value)
         self.results.compute_alignment()
 
     @recorded

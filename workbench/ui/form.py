@@ -145,8 +145,10 @@ def control_for(field: dataclasses.Field[Any], hint: Any, value: Any) -> widgets
         return widgets.Dropdown(
             options=list(typing.get_args(hint)), value=value, layout=layout, **options
         )
-    if hint is int:
-        return widgets.IntText(value=value, layout={**layout, "width": "190px"}, **options)
+    if hint is int:  # no IntText: it takes 1e9 for 1
+        return widgets.FloatText(
+            value=value, step=1, layout={**layout, "width": "190px"}, **options
+        )
     if hint is float and math.isfinite(value):
         return widgets.FloatText(value=value, layout={**layout, "width": "210px"}, **options)
     return widgets.Text(
@@ -181,6 +183,8 @@ def from_control(entered: Any, hint: Any, name: str) -> Any:
     WorkbenchError
         If the text does not say such a value.
     """
+    if hint is int:
+        return whole(entered, name)
     if not isinstance(entered, str):
         return entered
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -206,10 +210,19 @@ def from_control(entered: Any, hint: Any, name: str) -> Any:
         number = float(text.replace("∞", "inf"))
     except ValueError as error:
         raise WorkbenchError(f"{label(name)}: {text!r} is not a number.") from error
-    if float in kinds:
-        return number
-    if not number.is_integer():
-        raise WorkbenchError(f"{label(name)}: {text!r} is not a whole number.")
+    return number if float in kinds else whole(number, name)
+
+
+def whole(number: float, name: str) -> int:
+    """The whole number that was typed into a field.
+
+    Raises
+    ------
+    WorkbenchError
+        If it is none.
+    """
+    if not float(number).is_integer():
+        raise WorkbenchError(f"{label(name)}: {number:.10g} is not a whole number.")
     return int(number)
 
 

@@ -14,7 +14,6 @@ ON_THE_LABEL = (
     widgets.Combobox,
     widgets.Dropdown,
     widgets.SelectMultiple,
-    widgets.IntText,
     widgets.FloatText,
     widgets.BoundedIntText,
 )

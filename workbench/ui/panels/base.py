@@ -275,7 +275,8 @@ class WholeNumber(widgets.HBox):
         self, label: str, tooltip: str, width: str, value: int, smallest: int, largest: int
     ) -> None:
         self.smallest, self.largest = smallest, largest
-        self.box = labelled(widgets.IntText, label, tooltip, width, value=value)
+        # no IntText: it takes 1e9 for 1
+        self.box = labelled(widgets.FloatText, label, tooltip, width, value=value, step=1)
         self.reason = classed(widgets.HTML(), "cw-refused")
         super().__init__([self.box, self.reason], layout={"align_items": "center"})
         self.value = value
@@ -284,15 +285,16 @@ class WholeNumber(widgets.HBox):
 
     def _typed(self, _: object = None) -> None:
         typed = self.box.value
-        is_refused = not self.smallest <= typed <= self.largest
+        is_refused = not (self.smallest <= typed <= self.largest and typed.is_integer())
         marked(self.box, "cw-refused", is_refused)
         self.reason.value = (
-            f"{typed} is not between {self.smallest} and {self.largest}; {self.value} stays."
+            f"{typed:.10g} is no whole number from {self.smallest} to {self.largest}; "
+            f"{self.value} stays."
             if is_refused
             else ""
         )
         if not is_refused:
-            self.value = typed
+            self.value = int(typed)
 
     def _set(self, _: object = None) -> None:
         self.box.value = self.value

@@ -247,6 +247,7 @@ class FramesPanel(Panel):
         if peaks is not self._peaks:
             self._peaks = peaks
             with self.threshold.hold_sync():
+                self.threshold.without = "No peaks in this event"
                 self.threshold.set_image(low_heights(peaks.heights_adu, hits.threshold_adu))
                 self.threshold.removed, self.threshold.highest = [], None
             self._show_hits()

@@ -218,13 +218,13 @@ class QuadrantsPanel(Panel):
         self.brighter = self.button(
             "Align on the maximum",
             "Find the offsets on the maximum of the bright runs instead of their average",
-            lambda: session.align_on("maximum"),
+            partial(session.align_with, "image", "maximum"),
         )
         self.brighter.layout.display = "none"
         self.tilted = self.button(
             "Align with the tilt",
             "Find the offsets, and tilt the whole detector in the corrected geometry too",
-            session.align_tilted,
+            partial(session.align_with, "tilt", True),
         )
         self.tilted.layout.display = "none"
         self.ranking = widgets.HTML()

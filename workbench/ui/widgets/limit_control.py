@@ -40,6 +40,9 @@ class LimitControl(anywidget.AnyWidget):
         t.Int(), help="pixels removed if the limit were at each edge of the histogram"
     ).tag(sync=True)
     pixels = t.Int(0, help="pixels of the image").tag(sync=True)
+    without = t.Unicode(
+        "The histogram follows when there is an image", help="said in place of the histogram"
+    ).tag(sync=True)
     note = t.Unicode(help="what the limit removes, in words").tag(sync=True)
     drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
 

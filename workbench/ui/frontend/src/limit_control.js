@@ -20,6 +20,7 @@ import { axis, bars, plateaus, refusal, removedAt, rounded, slopeAt } from "./hi
  * @property {[number, number]} counts_range
  * @property {number[]} removed
  * @property {number} pixels
+ * @property {string} without said in place of the histogram
  * @property {string} note
  * @property {string[]} drives
  */
@@ -243,19 +244,19 @@ function render({ model, el }) {
     };
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, HEIGHT);
+    if (!good || !masked) {
+      context.fillStyle = ink;
+      context.font = "12px sans-serif";
+      context.fillText(model.get("without"), INSET, HEIGHT / 2);
+      return;
+    }
     const [first, last] = [Math.max(INSET, from), Math.min(width - INSET, to)];
     context.fillStyle = "rgba(213, 94, 0, 0.22)";
     context.fillRect(first, 0, Math.max(0, last - first), HEIGHT);
-    if (good && masked) {
-      copy(masked, from, to);
-      copy(good, 0, from);
-      copy(good, to, width);
-      if (over) context.drawImage(over, 0, 0, width, HEIGHT);
-    } else {
-      context.fillStyle = ink;
-      context.font = "12px sans-serif";
-      context.fillText("histogram follows when there is an image", INSET, HEIGHT / 2);
-    }
+    copy(masked, from, to);
+    copy(good, 0, from);
+    copy(good, to, width);
+    if (over) context.drawImage(over, 0, 0, width, HEIGHT);
     context.fillStyle = ink;
     context.fillRect(at - 1, 0, 2, HEIGHT);
     context.beginPath();
@@ -329,7 +330,7 @@ function render({ model, el }) {
     showValue();
   });
   traits.when(["min", "max", "step"], showRange);
-  traits.when(["counts", "counts_range", "removed"], drawBars);
+  traits.when(["counts", "counts_range", "removed", "without"], drawBars);
   traits.when(["note"], showNote);
   const watcher = new ResizeObserver(drawBars);
   watcher.observe(canvas);
