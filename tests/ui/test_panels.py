@@ -68,9 +68,9 @@ def test_histograms_cover_limit_and_image(mask_panel, image_set):
 
 def test_a_border_out_of_range_is_refused_in_its_field_and_changes_nothing(mask_panel, session):
     border, before = mask_panel.border, session.recipe
-    for wrong in (-7, 91):
+    for wrong, text in ((-7, "-7"), (91, "91"), (1e9, "1000000000"), (2.5, "2.5")):
         border.box.value = wrong
-        assert border.reason.value == f"{wrong} is not between 0 and 90; 0 stays."
+        assert border.reason.value == f"{text} is no whole number from 0 to 90; 0 stays."
         assert "cw-refused" in border.box._dom_classes
         assert session.recipe == before
     border.box.value = 2
@@ -88,6 +88,9 @@ def test_border_and_layers(mask_panel, session):
     form = mask_panel.layers.form
     form.controls["pixels"].value = 7
     assert session.recipe.mask.layers[0].pixels == 7
+    assert type(session.recipe.mask.layers[0].pixels) is int
+    form.controls["pixels"].value = 2.5
+    assert "2.5 is not a whole number" in mask_panel.message.value
     session.undo()
     assert form.controls["pixels"].value == 1
 

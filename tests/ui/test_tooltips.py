@@ -12,10 +12,10 @@ from workbench.ui.widgets.limit_control import LimitControl
 
 KINDS = (
     widgets.Button, widgets.Checkbox, widgets.Combobox, widgets.Dropdown, widgets.FloatText,
-    widgets.IntText, widgets.BoundedIntText, widgets.SelectMultiple, widgets.Text,
+    widgets.BoundedIntText, widgets.SelectMultiple, widgets.Text,
     widgets.ToggleButton,
 )  # fmt: skip
-NUMBERS = (widgets.FloatText, widgets.IntText, widgets.BoundedIntText)
+NUMBERS = (widgets.FloatText, widgets.BoundedIntText)
 UNIT = re.compile(
     r"\b(ADU|px|pixels?|mm|µm|Å|eV|degrees|[Ee]vents?|index|indices|codes|[Ff]actor|"
     r"[Rr]ows and columns)\b"
