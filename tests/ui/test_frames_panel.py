@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from workbench import pipeline
+from workbench.frames import find_peaks
 from workbench.recipe import Events
 from workbench.ui.app import Workbench
 
@@ -68,7 +69,7 @@ def test_hits_are_chosen_by_eye_and_written(spots, bench):
     assert panel.threshold.value == 300
 
     panel.min_peaks.box.value = -7
-    assert "-7 is not between 0" in panel.min_peaks.reason.value
+    assert "-7 is no whole number from 0" in panel.min_peaks.reason.value
     assert session.recipe.frames.hits.min_peaks == 15
     panel.min_peaks.box.value = 0
     panel.count.click()
@@ -115,6 +116,17 @@ def test_an_event_that_comes_after_its_panel_was_left_is_not_shown(bench, monkey
     session.wait(300)
     assert bench.view.tiles == "side by side"
     assert bench.view.event == ""
+
+
+def test_an_event_without_peaks_says_so_in_place_of_the_histogram(spots, bench, monkeypatch):
+    until(lambda: bench.frames.threshold.counts)
+    monkeypatch.setattr(
+        "workbench.frames.find_peaks", lambda data, good, lowest: find_peaks(0 * data, good, lowest)
+    )
+    bench.frames.browser.step(1)
+    until(lambda: not bench.frames.threshold.counts)
+    assert bench.frames.threshold.without == "No peaks in this event"
+    assert bench.frames.threshold.note == "This event: 0 peaks, no hit."
 
 
 def test_events_and_threshold_are_in_kev_where_the_events_are(bench, monkeypatch):
