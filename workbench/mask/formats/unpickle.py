@@ -1,10 +1,11 @@
 """Reading the pickle of a mask: with `pickle.Unpickler`, which finds three names and no other.
 
 The names stand for objects of this module that only hold what they are given, so nothing in a file
-is executed. Before that, the operations are looked through: only those that a mask needs, not more
-of them than a mask has, and no place in the memo that would ask for much memory. Operations are
-those of Python's ``pickletools``, protocols 0 to 5. Texts that Python 2 wrote as ``str`` come out
-as bytes.
+is executed. Python's ``pickletools`` reads the operations first (protocols 0 to 5), because the
+unpickler sets memory aside for what a file announces: 10 bytes can ask for a text of 2⁶² bytes,
+5 bytes for a memo of 2³² places. So only operations that a mask needs are let through, not more of
+them than a mask has, and small places in the memo. Texts that Python 2 wrote as ``str`` come out as
+bytes.
 """
 
 from __future__ import annotations
@@ -27,13 +28,7 @@ _NEEDED = frozenset({
     "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "MEMOIZE", "GLOBAL", "STACK_GLOBAL",
     "REDUCE", "BUILD", "PROTO", "FRAME", "STOP",
 })  # fmt: skip
-_OPERATIONS = {ord(info.code): info for info in pickletools.opcodes}
-_LENGTHS = {  # how the length of an argument is stored: bytes, signed
-    pickletools.TAKEN_FROM_ARGUMENT1: (1, False),
-    pickletools.TAKEN_FROM_ARGUMENT4: (4, True),
-    pickletools.TAKEN_FROM_ARGUMENT4U: (4, False),
-    pickletools.TAKEN_FROM_ARGUMENT8U: (8, False),
-}
+_OPERATIONS = {info.code.encode("latin-1"): info for info in pickletools.opcodes}
 
 
 class PickleRefused(Exception):
@@ -105,57 +100,32 @@ def unpickle(data: bytes) -> object:
 
 def _look_through(data: bytes) -> None:
     """Refuse operations that no mask needs; see the module's text."""
-    position = operations = 0
-    while True:
-        code = _piece(data, position, 1)[0]
-        info = _OPERATIONS.get(code)
-        if info is None or info.name not in _NEEDED:
-            name = repr(chr(code)) if info is None else info.name
+    stream = io.BytesIO(data)
+    for _ in range(MOST_OPERATIONS):
+        code = stream.read(1)
+        if not code:
+            raise PickleRefused("it is truncated")
+        operation = _OPERATIONS.get(code)
+        name = f"{code!r}" if operation is None else operation.name
+        if operation is None or name not in _NEEDED:
             raise PickleRefused(f"it uses the pickle operation {name}, which no mask needs")
-        operations += 1
-        if operations > MOST_OPERATIONS:
-            raise PickleRefused(f"it has more than {MOST_OPERATIONS} operations")
-        start = position + 1
-        position = _end_of_argument(data, start, info)
-        if info.name == "PROTO" and data[start] > NEWEST_PROTOCOL:
-            raise PickleRefused(f"it is of a pickle protocol newer than {NEWEST_PROTOCOL}")
-        if info.name.endswith("PUT"):
-            place = _memo_place(data[start:position], decimal=info.name == "PUT")
-            if place > MOST_OPERATIONS:
-                raise PickleRefused("it stores something in a place no mask needs")
-        if info.name == "STOP":
+        if name == "STOP":
             return
+        try:
+            argument = _argument(operation, stream)
+        except ValueError as error:
+            words = str(error).partition("\n")[0][:100]
+            raise PickleRefused(f"it is truncated or malformed ({words})") from error
+        if name == "PROTO" and argument > NEWEST_PROTOCOL:
+            raise PickleRefused(f"it is of a pickle protocol newer than {NEWEST_PROTOCOL}")
+        if name.endswith("PUT") and argument > MOST_OPERATIONS:
+            raise PickleRefused("it stores something in a place no mask needs")
+    raise PickleRefused(f"it has more than {MOST_OPERATIONS} operations")
 
 
-def _end_of_argument(data: bytes, start: int, info: pickletools.OpcodeInfo) -> int:
-    """Position after an operation's argument."""
-    if info.arg is None:
-        return start
-    if info.arg.n >= 0:
-        return start + len(_piece(data, start, info.arg.n))
-    if info.arg.n == pickletools.UP_TO_NEWLINE:
-        for _ in range(2 if info.name == "GLOBAL" else 1):
-            end = data.find(b"\n", start)
-            if end < 0:
-                raise PickleRefused("it is truncated in a line")
-            start = end + 1
-        return start
-    width, signed = _LENGTHS[info.arg.n]
-    length = int.from_bytes(_piece(data, start, width), "little", signed=signed)
-    if length < 0:
-        raise PickleRefused(f"it claims a negative size ({length})")
-    return start + width + len(_piece(data, start + width, length))
-
-
-def _piece(data: bytes, start: int, size: int) -> bytes:
-    if start + size > len(data):
-        left = len(data) - start
-        raise PickleRefused(f"it is truncated: {size} bytes are announced, {left} are left")
-    return data[start : start + size]
-
-
-def _memo_place(argument: bytes, decimal: bool) -> int:
-    if not decimal:
-        return int.from_bytes(argument, "little")
-    digits = argument.strip()
-    return int(digits) if digits.isdigit() and len(digits) < 10 else MOST_OPERATIONS + 1
+def _argument(operation: pickletools.OpcodeInfo, stream: io.BytesIO) -> Any:
+    if operation.arg is None:
+        return None
+    if operation.name == "STRING":  # pickletools refuses what is not ASCII, as Python 2 wrote it
+        return stream.readline()
+    return operation.arg.reader(stream)
