@@ -1,6 +1,8 @@
 """The workbench as a whole: panels, what each shows of the detector, layout, log, save."""
 
 import dataclasses
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -253,3 +255,17 @@ def test_show_displays_the_page_before_the_last_time_is_brought_back(monkeypatch
     assert order[0] == "shown"
     assert bench.session.jobs.look.wait(300)
     assert order == ["shown", "restored"]
+
+
+def test_a_workbench_is_shown_before_compiled_loops_and_figures_are_loaded(tmp_path):
+    code = (
+        "import sys, workbench; bench = workbench.Workbench(); bench._repr_mimebundle_();"
+        "loaded = lambda: [m for m in ('numba','scipy','matplotlib','h5py') if m in sys.modules];"
+        "print(loaded()); bench.show(); bench.session.jobs.look.wait(); print(loaded())"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    before, *_, after = out.stdout.splitlines()
+    assert before == "[]"
+    assert "numba" in after and "matplotlib" in after

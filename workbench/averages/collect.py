@@ -10,11 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice, zip_longest
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from workbench.averages.accumulators import AnyAccumulator, Pending, make_accumulator
 from workbench.averages.event_counts import EventCounts
 from workbench.averages.halves import Halves
 from workbench.averages.statistics import Statistics, merge_all
@@ -23,6 +22,9 @@ from workbench.errors import WorkbenchError
 from workbench.progress import Progress, Silent
 from workbench.recipe import Corrections, Events
 from workbench.runs import Event, EventSource
+
+if TYPE_CHECKING:
+    from workbench.averages.accumulators import AnyAccumulator, Pending
 
 BLOCK = 32
 """Events added at once, 150 MB of pixels of a CSPAD. The accumulators pass through memory once per
@@ -232,6 +234,8 @@ def collect(
     snapshot : called every `snapshot_seconds` with what there is so far.
     block_events : events added at once, default `BLOCK` (fewer if the run has frames).
     """
+    from workbench.averages.accumulators import make_accumulator  # loads numba
+
     progress = progress or Silent()
     if threads is not None and threads < 1:
         raise WorkbenchError(f"{threads} threads cannot work; use at least 1.")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.averages.accumulate_loops import add_frame
 from workbench.errors import WorkbenchError
 from workbench.files import replacing
 from workbench.numpy_files import opened_archive
@@ -69,6 +68,8 @@ class Statistics:
         WorkbenchError
             If the frame has another shape.
         """
+        from workbench.averages.accumulate_loops import add_frame
+
         if np.shape(frame) != self.shape:
             raise WorkbenchError(
                 f"This frame has the shape {np.shape(frame)}, the others {self.shape}; "

@@ -182,8 +182,10 @@ class Workbench:
             with contextlib.suppress(Exception):
                 self.session.wait()
         display(self)
-        if restores and not nobody_looks():
-            self.session.look("restore", self._restore)
+        if not nobody_looks():
+            if restores:
+                self.session.look("restore", self._restore)
+            self.session.look("libraries", _load_libraries)
         return self
 
     def close(self) -> None:
@@ -483,4 +485,12 @@ class Workbench:
         return next((figure for panel in panels if (figure := panel.figure())), None)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return mimebundle(self.widget, self.panels, self.figure)
+        # matplotlib is not loaded for a picture of nothing
+        figure = None if self.session.images is None else self.figure
+        return mimebundle(self.widget, self.panels, figure)
+
+
+def _load_libraries() -> None:
+    """Load what the first averages and figures need, while a person reads the page."""
+    import workbench.averages.accumulators
+    import workbench.figures.live  # noqa: F401

@@ -47,7 +47,7 @@ def png(draw: Callable[[], Figure | None], dpi: int = 90) -> bytes | None:
 
 
 def mimebundle(
-    widget: ipywidgets.Widget, panels: Sequence[Panel], figure: Callable[[], Figure | None]
+    widget: ipywidgets.Widget, panels: Sequence[Panel], figure: Callable[[], Figure | None] | None
 ) -> dict[str, Any]:
     """Widget view for JupyterLab, PNG and text for pages where no kernel runs."""
     summary = "\n".join(panel.summary() for panel in panels)
@@ -55,7 +55,7 @@ def mimebundle(
         return {"text/plain": summary, "text/html": page(panels)}
     bundle: dict[str, Any] = dict(widget._repr_mimebundle_() or {})
     bundle["text/plain"] = summary
-    picture = png(figure)
+    picture = None if figure is None else png(figure)
     if picture is not None:
         bundle["image/png"] = base64.b64encode(picture).decode("ascii")
     return bundle
