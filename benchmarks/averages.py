@@ -13,7 +13,8 @@ Each figure stands beside references of the same run of this script:
   (`PSANA_MS`), scaled by a loop in numpy (`numpy_loop`) that tells how quick this machine is now.
 
 Times of an event are the difference of many and few events. What a call takes whatever their number
-is a table of its own, beside what numba alone takes for a loop of two lines.
+is a table of its own, with modules from their bytecode, as in every process but the first; the
+bound is what numba alone takes to import itself and to load a loop of two lines from its cache.
 
 The detectors with gain ranges stand beside the CSPAD, with pedestal and gain from files, a million
 pixels each, measured in turn.
@@ -285,6 +286,7 @@ for _ in range(3):
 NUMBA = """
 import time
 import numpy
+print(0.0)
 start = time.process_time()
 from numba import njit
 print(time.process_time() - start)
@@ -301,21 +303,30 @@ print(time.process_time() - start)
 def fixed_costs(folder: str) -> None:
     """What calls of one event take: imports, loading compiled loops and constants, result."""
     others = OtherPrograms()
+    print("processor ms          import workbench  other imports  first call  in all  later call")
     with tempfile.TemporaryDirectory() as temporary:
         script = Path(temporary) / "loop.py"
         script.write_text(NUMBA)
-        for _ in range(2):  # the second time the loop is compiled
-            done = subprocess.run(
-                [sys.executable, script], capture_output=True, text=True, check=True
+        commands = {"numba alone": [str(script)]}
+        commands |= {name: ["-c", CALLS, folder, name] for name in CASES}
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(temporary) / "bytecode")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for name, command in commands.items():
+            runs = []
+            for _ in range(4):
+                done = subprocess.run(
+                    [sys.executable, *command],
+                    capture_output=True, text=True, check=True, env=environment,
+                )  # fmt: skip
+                runs.append([1e3 * float(word) for word in done.stdout.split()])
+            # in the first, modules and loops are compiled
+            package, modules, first, *later = np.median(runs[1:], axis=0)
+            last = f"{min(later):12.0f}" if later else ""
+            print(
+                f"{name:22}{package:16.0f}{modules:15.0f}{first:12.0f}"
+                f"{package + modules + first:8.0f}{last}",
+                flush=True,
             )
-    alone, first = (1e3 * float(word) for word in done.stdout.split())
-    print(f"numba alone, processor ms: import {alone:.0f}, first call of a loop {first:.0f}")
-    print("processor ms          import workbench  the averages' imports  first call  later call")
-    for name in CASES:
-        command = [sys.executable, "-c", CALLS, folder, name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        package, modules, first, *later = (1e3 * float(word) for word in done.stdout.split())
-        print(f"{name:22}{package:16.0f}{modules:23.0f}{first:12.0f}{min(later):12.0f}")
     print(f"\n{others}\n")
 
 

@@ -268,4 +268,5 @@ def test_a_workbench_is_shown_before_compiled_loops_and_figures_are_loaded(tmp_p
     )
     before, *_, after = out.stdout.splitlines()
     assert before == "[]"
-    assert "numba" in after and "matplotlib" in after
+    assert "numba" in after
+    assert "matplotlib" in after
