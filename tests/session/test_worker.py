@@ -106,6 +106,6 @@ def test_a_task_cannot_wait_for_its_own_worker(worker, log):
 def test_a_fault_of_the_program_is_logged_with_its_traceback(worker, log):
     worker.submit("mask", lambda task: 1 / 0)
     assert worker.wait(300)
-    assert "fault of the program" in log.text()
+    assert "bug in the program" in log.text()
     assert "Traceback" not in log.text()
     assert "Traceback" in log.text(detail=True)

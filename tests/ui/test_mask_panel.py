@@ -21,7 +21,7 @@ from workbench.ui.widgets.asic_map import asic_map
 from workbench.ui.widgets.limit_control import BINS, LimitControl
 
 QUICK = {
-    "circle", "grow masked regions", "outliers of the maximum", "rarely with data (occupancy)",
+    "circle", "grow masked regions", "outliers of the maximum", "rarely has data (occupancy)",
     "cxi", "dials", "of different runs",
 }  # fmt: skip
 """Cases of a kind each; the others of their tests are slow."""

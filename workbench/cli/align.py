@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--transform", choices=("sqrt", "log", "rank", "linear"), default=defaults.transform,
-        help="transform of the intensities, against bright spots (default %(default)s)",
+        help="transform of the intensities, so that bright spots count less (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--refine", choices=("rings", "none"), default=defaults.refine,
-        help="all quadrants together, or maps only (default %(default)s)",
+        help="all quadrants together on the rings, or by the maps alone (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--groups", choices=get_args(get_type_hints(AlignmentSettings)["groups"]),

@@ -73,11 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-R",
         "--raw-data",
         action="store_true",
-        help="none: raw ADU, as the mask needs of a dark run",
+        help="no corrections: raw ADU, as the mask needs from a dark run",
     )
     pixels(
         "-g", "--gain-mask-value", type=float, metavar="F",
-        help="pedestals, and low-gain pixels times F (6.85); nothing else",
+        help="subtract pedestals and multiply low-gain pixels by F (6.85); nothing else",
     )  # fmt: skip
 
     events = add_event_arguments(parser)

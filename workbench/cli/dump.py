@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pixels("-R", "--raw-data", action="store_true", help="no corrections: raw ADU")
     pixels(
         "-g", "--gain-mask-value", type=float, metavar="F",
-        help="pedestals, and low-gain pixels times F (6.85); nothing else",
+        help="subtract pedestals and multiply low-gain pixels by F (6.85); nothing else",
     )  # fmt: skip
     pixels("--mask", metavar="FILE", help="mask of trusted pixels, e.g. mask.pickle")
     pixels("--geometry", metavar="FILE", help="geometry, instead of the one deployed for the run")
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames-per-file", type=int, metavar="N",
         help="start another HDF5 file after N events (default 500; one file for fewer)",
     )  # fmt: skip
-    files("--resume", action="store_true", help="go on with what was written before")
+    files("--resume", action="store_true", help="resume an export that was stopped")
     files("--overwrite", action="store_true", help="replace files that are there")
 
     work = parser.add_argument_group("work").add_argument

@@ -84,9 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     verify = verb("verify", "check that every version is as it was deployed", _verify)
     _store_arguments(verify)
-    verify.add_argument(
-        "--repair", action="store_true", help="put back what was changed or deleted"
-    )
+    verify.add_argument("--repair", action="store_true", help="restore what was changed or deleted")
 
     show = verb("show", "show a geometry, or which file serves a run", _show)
     show.add_argument("file", nargs="?", help="geometry file; without it, the deployed one")

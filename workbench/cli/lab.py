@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder_arguments(parser)
     parser.add_argument("--port", type=int, help="port of the server (default: a free one)")
     parser.add_argument(
-        "--no-browser", action="store_true", help="only print the address (default without display)"
+        "--no-browser",
+        action="store_true",
+        help="only print the address (the default where there is no display)",
     )
 
 

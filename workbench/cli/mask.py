@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "formats: by the ending of the output, or --format\n" + "\n".join(
-        f"  {name:13} {kind.text} {' '.join(kind.endings)}" for name, kind in FORMATS.items()
+        f"  {name:13} {kind.text}" + (f" ({' '.join(kind.endings)})" if kind.endings else "")
+        for name, kind in FORMATS.items()
     )
     parser.set_defaults(wrong_usage=parser.error)
     parser.add_argument(
@@ -104,7 +105,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="write the mask even if the images seem swapped"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also counts of each rule")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="also print the counts of each rule"
+    )
 
 
 def _option(setting: str) -> str:

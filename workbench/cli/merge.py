@@ -15,14 +15,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", metavar="IMAGE", help="CBF or other image files of one detector")
     add(
         "-m", "--maximum-path", metavar="FILE",
-        help="write the maximum (of maxima: the maximum of maxima)",
+        help="write the maximum of the images, pixel by pixel",
     )  # fmt: skip
     add(
         "-a", "--average-path", metavar="FILE",
-        help="write the average, weighted by events where all images are averages whose events "
-        "are known",
+        help="write the average, weighted by the number of events where all images are averages "
+        "that record it",
     )  # fmt: skip
-    add("-s", "--stddev-path", metavar="FILE", help="write the scatter among the images (ddof 1)")
+    add(
+        "-s", "--stddev-path", metavar="FILE",
+        help="write the standard deviation among the images (ddof 1)",
+    )  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="name each image as it is read")
 

@@ -339,7 +339,7 @@ class _Job:
             return dataclasses.replace(row, note="no hit"), None
         if row.wavelength_angstrom is None:
             raise WorkbenchError(
-                f"Event {event.index} does not tell its photon energy; give the wavelength."
+                f"Event {event.index} does not record its photon energy; give the wavelength."
             )
         if row.distance_mm is None:
             raise WorkbenchError(
@@ -414,14 +414,14 @@ def _begin(
             known = dict(parse_json(job.record.read_text("utf-8"))["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkbenchError(
-                f"{job.record} does not say how the frames were made; write them afresh."
+                f"{job.record} does not say how the frames were made; write them again."
             ) from error
         plain = json.loads(json.dumps(settings, default=str))
         different = [name for name, value in plain.items() if known.get(name) != value]
         if different:
             raise WorkbenchError(
                 f"The frames in {job.folder} were made with another setting of "
-                f"{', '.join(different)}; choose another folder, or write them afresh."
+                f"{', '.join(different)}; choose another folder, or write them again."
             )
         if job.table.exists():
             before = {row.event: row for row in read_table(job.table)}
@@ -429,7 +429,7 @@ def _begin(
         for path in (job.table, job.record):
             if path.exists():
                 raise WorkbenchError(
-                    f"{path} exists already; choose another folder, go on with it (resume), or "
+                    f"{path} exists already; choose another folder, resume it, or "
                     "allow overwriting."
                 )
     with replacing(job.record) as temporary:

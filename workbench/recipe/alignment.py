@@ -50,7 +50,8 @@ class AlignmentSettings:
         (30.0, 45.0, 60.0), "rotation angles of the self-correlation, degrees"
     )
     transform: Literal["sqrt", "log", "rank", "linear"] = setting(
-        "sqrt", "how intensities are compressed against bright spots: sqrt, log, rank or linear"
+        "sqrt",
+        "compresses intensities, so that bright spots count less: sqrt, log, rank or linear",
     )
     background_px: int = setting(25, "width of the running mean subtracted as background, pixels")
     multi_angle: bool = setting(

@@ -30,7 +30,7 @@ class Entry:
     ----------
     when : seconds since 1970.
     place : step or part it is about; `CALL` for a line of Python.
-    detail : traceback of a fault of the program.
+    detail : traceback of a bug in the program.
     merges : a later entry with the same text here replaces this one; empty: none does.
     """
 
@@ -79,7 +79,7 @@ class Log:
         self._add(Entry(time.time(), CALL, line, merges=merges))
 
     def error(self, place: str, error: BaseException) -> str:
-        """Log an error, with its traceback if it is a fault of the program.
+        """Log an error, with its traceback if it is a bug in the program.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Log:
             message = f"{error.filename or 'a file'}: {error.strerror or error}."
         else:
             detail = "".join(traceback.format_exception(error))
-            message = f"{type(error).__name__}: {error} (a fault of the program; see the log)"
+            message = f"{type(error).__name__}: {error} (a bug in the program; see the log)"
         if not isinstance(error, Cancelled):
             self._unseen.append(error)
         self._add(Entry(time.time(), place, message, detail, is_error=True))

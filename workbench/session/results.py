@@ -109,7 +109,7 @@ class Results:
         if step not in self._made_with:
             return Status(State.NOT_STARTED)
         if self._made_with[step] != key:
-            return Status(State.STALE, "something before it changed; run it again")
+            return Status(State.STALE, "something it depends on changed; run it again")
         if step == "images" and self.images is not None and self.images.partial:
             return Status(State.PARTIAL, PARTIAL)
         if step == "frames" and self.frames is None:

@@ -49,7 +49,7 @@ ADVICE: dict[Step, dict[State, str]] = {
     },
 }
 """``{groups}`` stands for what the detector's groups are called."""
-FAILED = "It did not work; the reason stands below."
+FAILED = "It failed; the reason is below."
 
 
 def advice(session: Session, step: Step) -> str:

@@ -100,7 +100,7 @@ class FramesPanel(Panel):
         )  # fmt: skip
         self.overwrite = labelled(
             widgets.Checkbox, "Replace frames that are there",
-            "Else nothing is written where frames are already", indent=False,
+            "Otherwise nothing is written where there are frames already", indent=False,
         )  # fmt: skip
         self.planned = classed(widgets.HTML(), "cw-plan")
         self.write = self.button(
@@ -108,7 +108,7 @@ class FramesPanel(Panel):
             why_not=self._why_not_write,
         )  # fmt: skip
         self.resume = self.button(
-            "Resume", "Go on where a cancelled or broken export stopped",
+            "Resume", "Resume where a cancelled or failed export stopped",
             lambda: session.write_frames(resume=True), why_not=self._why_not_resume,
         )  # fmt: skip
         self.cancel = self.button(
@@ -197,7 +197,7 @@ class FramesPanel(Panel):
         if reason := self._why_not_write():
             return reason
         if not self.session.frames.can_resume:
-            return "There is no export to go on with in this folder."
+            return "There is no export to resume in this folder."
         return ""
 
     # ---- what is shown -----------------------------------------------------------------------

@@ -69,7 +69,7 @@ class GeometryPanel(Panel):
             "Refresh", "Look at the calibration directory again", session.store.look_again
         )
         self.repair = self.button(
-            "Put content back", "Give changed versions the content they were deployed with; what "
+            "Restore content", "Give changed versions the content they were deployed with; what "
             "was found there is kept as a new version", self.put_back, "warning",
         )  # fmt: skip
         self.repair.layout.display = "none"

@@ -46,7 +46,7 @@ NEW_LAYERS: dict[str, Any] = {
     "grow masked regions": GrowLayer(),
     "small islands": IslandLayer(),
     "saturated pixels": SaturatedLayer(),
-    "rarely with data (occupancy)": OccupancyLayer(),
+    "rarely has data (occupancy)": OccupancyLayer(),
     "outliers of the average": OutlierLayer(),
     "outliers of the deviation": OutlierLayer(image="stddev"),
     "outliers of the maximum": OutlierLayer(image="maximum"),

@@ -93,7 +93,7 @@ class MaskPanel(Panel):
             self.keep_b,
         )
         self.swap = self.button(
-            "Swap with the remembered",
+            "Swap with the remembered mask",
             "Use the remembered limits and layers, and remember the present ones",
             self.swap_b,
         )

@@ -151,7 +151,7 @@ class QuadrantsPanel(Panel):
         self._shown: Alignment | None = None  # whose "after" was shown when it came
         self.find = self.button(
             "Find offsets",
-            "Search where the rings of each part of the detector have their centre",
+            "Find the centre of the rings on each part of the detector",
             self._find,
             "primary",
             why_not=self._why_not_find,

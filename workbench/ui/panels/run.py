@@ -55,8 +55,8 @@ class RunPanel(Panel):
             options=SOURCES,
             tooltips=[
                 "Average raw runs (XTC)",
-                "Begin with images that exist already",
-                "Go on with a saved calibration",
+                "Start from images that exist already",
+                "Continue a saved calibration",
             ],
             style={"button_width": "120px"},
         )
@@ -100,7 +100,7 @@ class RunPanel(Panel):
         self.earlier = widgets.Dropdown(
             options=[], tooltip="Recent calibrations, the newest first", layout={"width": "auto"}
         )
-        self.resume = self.button("Continue", "Go on with this calibration", self.go_on, "info")
+        self.resume = self.button("Continue", "Continue this calibration", self.go_on, "info")
         self.dismiss = self.button(
             "✕", "Close this and start a new calibration", self.stop_offering, width="36px"
         )

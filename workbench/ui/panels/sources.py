@@ -160,7 +160,7 @@ class RunChoice:
         self.session.change(f"experiment.{name}", value)
         if name.endswith("_dir") and value and not Path(value).is_dir():
             raise WorkbenchError(
-                f"{value}: there is no such folder; type another, or choose it by “…”."
+                f"{value}: there is no such folder; type another, or choose it with “…”."
             )
         if name in ("name", "psdm_dir", "xtc_dir", "calib_dir"):
             if self.experiment.value:
@@ -332,7 +332,7 @@ class RecipeChoice:
     def __init__(self, panel: RunPanel, opened: Callable[[], None]) -> None:
         self.panel, self.session, self._opened = panel, panel.session, opened
         self.path = path_box("Recipe", f"A saved recipe, …{SUFFIX}")
-        self.open = panel.button("Open", "Go on with this recipe", self.load)
+        self.open = panel.button("Open", "Continue with this recipe", self.load)
         self.box = column(panel.paths.beside(self.path, (SUFFIX,)), row(self.open))
         self.list_recipes()
 
