@@ -171,13 +171,13 @@ def test_unknown_images_are_refused(view):
 
 def test_shapes_and_pixels_reach_their_listeners(view):
     seen = []
-    view.on_shape(seen.append)
-    view.on_pixel(seen.append)
+    for kind in ("shape", "pixel"):
+        view.on(kind, lambda *values: seen.append(values))
     view._handle_custom_msg({"type": "shape", "kind": "circle", "points": [[0, 0], [1, 0]]}, [])
     view._handle_custom_msg({"type": "pixel", "flat": 5}, [])
     view._handle_custom_msg({"type": "pixel", "flat": 10**9}, [])
     view._handle_custom_msg({"type": "nonsense"}, [])
-    assert seen == [{"kind": "circle", "points": [[0, 0], [1, 0]]}, 5]
+    assert seen == [("circle", [[0, 0], [1, 0]]), (5,)]
 
 
 def test_pictures_to_be_replaced_wait_for_the_browser(view, monkeypatch):

@@ -77,7 +77,7 @@ def test_two_parts_of_a_layer_are_counted_as_one(panel):
     assert row(panel, "unbonded pixels")["alone"] == sum(one.exclusive for one in parts)
 
 
-@pytest.mark.parametrize("kind", cases(sorted(NEW_LAYERS.keys() - {MASK_FILE, BEAM_STOP})))
+@pytest.mark.parametrize("kind", cases(sorted(NEW_LAYERS.keys() - {BEAM_STOP})))
 def test_every_kind_of_layer_can_be_added(panel, session, kind):
     if "occupancy" in kind:
         with pytest.raises(WorkbenchError, match="average the run here"):

@@ -6,6 +6,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +41,12 @@ class Bridge:
         self.calibrant = CALIBRANTS[0]
         self._sent_bits: bytes | None = None
         self._sending = threading.RLock()  # no preview after the images it is a preview of
-        view.on_shape(lambda shape: self._guarded(lambda: self.add_shape(**shape)))
-        view.on_reshape(lambda shape: self._guarded(lambda: self.reshape(**shape)))
-        view.on_remove(lambda layer: self._guarded(lambda: self.remove(layer)))
-        view.on_pixel(lambda flat: self._guarded(lambda: self.toggle_pixel(flat)))
+        acts: dict[str, Callable[..., object]] = {
+            "shape": self.add_shape, "reshape": self.reshape, "remove": self.remove,
+            "pixel": self.toggle_pixel,
+        }  # fmt: skip
+        for kind, act in acts.items():
+            view.on(kind, partial(self._guarded, act))
         view.observe(lambda change: session.later("view runs", self._runs), "tiles")
         session.subscribe("recipe", self._recipe)
         session.subscribe("preview", lambda: session.later("view preview", self._show_preview))
@@ -250,9 +253,9 @@ class Bridge:
             present.append(PixelLayer(name="picked by hand", pixels=(pixel,)))
         self.session.change("mask.layers", tuple(present))
 
-    def _guarded(self, act: Callable[[], object]) -> None:
+    def _guarded(self, act: Callable[..., object], *values: object) -> None:
         try:
-            act()
+            act(*values)
         except Exception as error:
             self.session.log.error("view", error)
 

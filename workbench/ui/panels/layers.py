@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -17,6 +17,7 @@ from workbench.recipe.mask import (
     FileLayer,
     GrowLayer,
     IslandLayer,
+    Layer,
     LineLayer,
     OccupancyLayer,
     OutlierLayer,
@@ -36,9 +37,12 @@ from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.layer_list import LayerList
 from workbench.ui.widgets.shapes import free_name
 
+if TYPE_CHECKING:
+    from workbench.mask.reasons import RuleCount
+
 MASK_FILE = "mask file…"
 BEAM_STOP = "beam stop"
-NEW_LAYERS: dict[str, Any] = {
+NEW_LAYERS: dict[str, Layer] = {
     "unbonded pixels": UnbondedLayer(neighbours=8),
     "wide columns": WideLayer(),
     "border of each sensor": BorderLayer(),
@@ -58,7 +62,6 @@ NEW_LAYERS: dict[str, Any] = {
     "resolution range": ResolutionLayer(to_angstrom=2.0),
     "radius range": RadiusLayer(to_mm=5.0),
     "quadrant, sensor or ASIC": PartLayer(parts=("Q0S0A0",)),
-    MASK_FILE: None,
 }
 _IN_THE_TABLE = ("name", "on", "mode", "sha256")
 
@@ -80,14 +83,14 @@ class LayersBox:
         self,
         session: Session,
         view: ImageView,
-        guarded: Callable[[Callable[[], Any]], None],
+        guarded: Callable[[Callable[[], object]], None],
         complain: Callable[[str], None],
     ) -> None:
         self.session, self.view = session, view
         self._guarded, self._complain = guarded, complain
         self.table = LayerList(lambda *what: guarded(lambda: self.act(*what)))
         self.kind = widgets.Dropdown(
-            options=list(NEW_LAYERS),
+            options=[*NEW_LAYERS, MASK_FILE],
             description="New layer",
             tooltip="Kind of layer to add; shapes and pixels are also drawn on the images",
             style={"description_width": "initial"},
@@ -103,7 +106,7 @@ class LayersBox:
             description="Add", tooltip="Add this layer after the others", layout={"width": "auto"}
         )
         self.add.on_click(lambda _: guarded(self.add_layer))
-        self.form: Form[Any] | None = None
+        self.form: Form[Layer] | None = None
         self._place = -1  # layer of the form
         self.settings = widgets.VBox([])
         self.widget = widgets.VBox(
@@ -112,7 +115,7 @@ class LayersBox:
         )
         self.table.observe(lambda change: self._select(self.table.selected), "selected")
         view.observe(lambda change: self._select(view.selected), "selected")
-        self._shown: Any = None
+        self._shown: tuple[Layer, ...] | None = None
         self.show_recipe()
         self.show_counts()
 
@@ -193,7 +196,7 @@ class LayersBox:
             if removal.layer is None and (removal.counts.total or removal.rule != "not_a_number")
         ]
         fresh = mask is not None and mask.settings is not None and mask.settings.layers == layers
-        removed: dict[int, list[Any]] = {}
+        removed: dict[int, list[RuleCount]] = {}
         for removal in removals if fresh else ():
             if removal.layer is not None:
                 removed.setdefault(removal.layer, []).append(removal.counts)
@@ -243,7 +246,9 @@ class LayersBox:
         self.settings.children = [heading, self.form.widget]
 
 
-def _row(name: str, total: Any, alone: Any, together: Any) -> dict[str, Any]:
+def _row(
+    name: str, total: int | None, alone: int | None, together: int | None
+) -> dict[str, object]:
     """Row of a rule, which has no layer."""
     return {
         "name": name, "layer": -1, "kind": "rule", "on": True, "mode": "union", "modes": [],

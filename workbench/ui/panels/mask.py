@@ -141,7 +141,7 @@ class MaskPanel(Panel):
         session.subscribe("images", lambda: session.later("mask histograms", self._images))
         session.subscribe("counts", self._counts)
         session.subscribe("mask", self._mask)
-        self.view.on_pick(lambda flat: self.guarded(lambda: self._pick(flat)))
+        self.view.on("pick", lambda flat: self.guarded(lambda: self._pick(flat)))
         self._picked: int | None = None
         self._split: bool | None = None
         self._recipe()

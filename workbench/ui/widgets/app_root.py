@@ -27,13 +27,13 @@ class AppRoot(anywidget.AnyWidget):
     full_screen_button = t.Bool(False, help="show a button for the whole screen").tag(sync=True)
 
     def __init__(
-        self, undo: Callable[[], object], redo: Callable[[], object], **traits: Any
+        self, undo: Callable[[], object], redo: Callable[[], object], **traits: object
     ) -> None:
         super().__init__(**traits)
         self._acts = {"undo": undo, "redo": redo}
         self.on_msg(self._received)
 
-    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+    def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
         act = self._acts.get(str(content.get("type")))
         if act is not None:
             act()

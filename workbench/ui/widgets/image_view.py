@@ -149,7 +149,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     shapes: t.List = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
     selected = t.Int(-1, help="layer whose shape has handles; -1: none").tag(sync=True)
 
-    def __init__(self, detector: Detector = DETECTORS[0], **traits: Any) -> None:
+    def __init__(self, detector: Detector = DETECTORS[0], **traits: object) -> None:
         self.detector = detector
         super().__init__(**{"detector_facts": detector.facts(), **traits})
         self.radius_mm = math.inf
@@ -157,7 +157,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         self._messages: dict[str, tuple[dict[str, Any], list[Any]]] = {}
         self._watched = False  # nobody to send to before a browser has asked
         self._on_the_way: dict[str, float] = {}  # arrays sent, not yet received
-        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+        self._listeners: dict[str, list[Callable[..., object]]] = {}
         self.on_msg(self._received)
 
     # ---- what is shown -----------------------------------------------------------------------
@@ -274,25 +274,17 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         self.window = []
 
     # ---- what the user does on the picture ---------------------------------------------------
-    def on_shape(self, act: Callable[[dict[str, Any]], None]) -> None:
-        """Call ``act({"kind": …, "points": [[x, y], …]})`` for a drawn shape (lab mm)."""
-        self._listeners.setdefault("shape", []).append(act)
+    def on(self, kind: str, act: Callable[..., object]) -> None:
+        """Call `act` when a person does this on the picture.
 
-    def on_reshape(self, act: Callable[[dict[str, Any]], None]) -> None:
-        """Call ``act({"layer": n, "points": [[x, y], …]})`` for a shape that was dragged."""
-        self._listeners.setdefault("reshape", []).append(act)
-
-    def on_remove(self, act: Callable[[int], None]) -> None:
-        """Call ``act(layer)`` when the selected shape is to be removed."""
-        self._listeners.setdefault("remove", []).append(act)
-
-    def on_pixel(self, act: Callable[[int], None]) -> None:
-        """Call ``act(flat index)`` when a pixel is to be masked or unmasked."""
-        self._listeners.setdefault("pixel", []).append(act)
-
-    def on_pick(self, act: Callable[[int], None]) -> None:
-        """Call ``act(flat index)`` when a pixel is clicked to look at it."""
-        self._listeners.setdefault("pick", []).append(act)
+        Parameters
+        ----------
+        kind : ``shape``, ``act(kind, points)``: a shape was drawn (points in lab mm); ``reshape``,
+            ``act(layer, points)``: that of a layer was dragged; ``remove``, ``act(layer)``: that
+            is to be removed; ``pixel``, ``act(flat index)``: a pixel is to be masked or unmasked;
+            ``pick``, ``act(flat index)``: one was clicked to look at it.
+        """
+        self._listeners.setdefault(kind, []).append(act)
 
     # ---- messages ----------------------------------------------------------------------------
     @property
@@ -306,7 +298,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         with self._lock:
             return all(time.monotonic() - sent > 60 for sent in self._on_the_way.values())
 
-    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+    def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
         kind = content.get("type")
         if kind == "need":
             with self._lock:
@@ -318,10 +310,9 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             with self._lock:
                 self._on_the_way.pop(content.get("name", ""), None)
         elif kind == "shape":
-            shape = {"kind": content["kind"], "points": content["points"]}
-            self._notify("shape", shape)
+            self._notify(kind, str(content["kind"]), content["points"])
         elif kind == "reshape":
-            self._notify(kind, {"layer": int(content["layer"]), "points": content["points"]})
+            self._notify(kind, int(content["layer"]), content["points"])
         elif kind == "remove":
             self._notify(kind, int(content["layer"]))
         elif kind in ("pixel", "pick"):
@@ -329,9 +320,9 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             if 0 <= flat < self.detector.pixels:
                 self._notify(kind, flat)
 
-    def _notify(self, kind: str, value: Any) -> None:
+    def _notify(self, kind: str, *values: object) -> None:
         for act in self._listeners.get(kind, []):
-            act(value)
+            act(*values)
 
     def _keep(self, message: dict[str, Any], arrays: Iterable[NDArray]) -> None:
         # a message and no trait: traits of 9 MB would be stored with the notebook

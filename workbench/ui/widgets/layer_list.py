@@ -25,7 +25,7 @@ class LayerList(anywidget.AnyWidget):
     rows: t.List = t.List(t.Dict(), help="rules and layers, in their order").tag(sync=True)
     selected = t.Int(-1, help="layer that is selected; -1: none").tag(sync=True)
 
-    def __init__(self, act: Callable[[str, int, Any], None], **traits: Any) -> None:
+    def __init__(self, act: Callable[[str, int, Any], None], **traits: object) -> None:
         """Call ``act(what, layer, value)`` for what a person does.
 
         `what` is ``on`` (value: bool), ``name`` (text), ``mode`` (text), ``move`` (-1 or 1) or
@@ -35,5 +35,5 @@ class LayerList(anywidget.AnyWidget):
         self._act = act
         self.on_msg(self._received)
 
-    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+    def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
         self._act(str(content["act"]), int(content["layer"]), content.get("value"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anywidget
 import numpy as np
 import traitlets as t
@@ -46,7 +44,7 @@ class LimitControl(anywidget.AnyWidget):
     note = t.Unicode(help="what the limit removes, in words").tag(sync=True)
     drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
 
-    def __init__(self, **traits: Any) -> None:
+    def __init__(self, **traits: object) -> None:
         super().__init__(**traits)
         self._least_max = self.max
         self.usual_max = self.max

@@ -33,7 +33,7 @@ class MapsView(anywidget.AnyWidget):
     groups: t.List = t.List(t.Unicode(), help="names of the detector's groups").tag(sync=True)
     places: t.List = t.List(help="row and column of each group, from 1").tag(sync=True)
 
-    def __init__(self, detector: Detector = DETECTORS[0], **traits: Any) -> None:
+    def __init__(self, detector: Detector = DETECTORS[0], **traits: object) -> None:
         super().__init__(**{"groups": [group.name for group in detector.groups], **traits})
         self._acts: dict[str, Callable[[int, float, float], None]] = {}
         self.on_msg(self._received)
@@ -55,7 +55,7 @@ class MapsView(anywidget.AnyWidget):
         """
         self._acts[kind] = act
 
-    def _received(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+    def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
         act = self._acts.get(str(content.get("type")))
         if act is not None:
             act(int(content["quadrant"]), float(content["x"]), float(content["y"]))
