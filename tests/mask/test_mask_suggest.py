@@ -9,8 +9,7 @@ from workbench.detectors import CSPAD
 from workbench.errors import MaskError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
-from workbench.mask import MaskEvaluator, histogram, removal_curve, sensitivity, suggest
-from workbench.mask.rules import LIMITS
+from workbench.mask import MaskEvaluator, removal_curve, sensitivity, suggest
 from workbench.recipe import MaskSettings, Thresholds
 
 SHAPE = CSPAD.shape
@@ -19,19 +18,6 @@ SHAPE = CSPAD.shape
 @pytest.fixture(scope="module")
 def evaluator(runs):
     return MaskEvaluator(runs.average, runs.stddev, runs.maximum)
-
-
-@pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize("scale", ["linear", "log"])
-def test_a_histogram_holds_every_pixel_once(evaluator, runs, limit, scale):
-    found = histogram(evaluator, limit, bins=50, scale=scale)
-    assert found.counts.size == 50
-    assert np.all(np.diff(found.edges) > 0)
-    total = found.counts.sum() + found.below + found.above + found.not_a_number
-    assert total == runs.average.size
-    image = getattr(runs, LIMITS[limit].image)
-    inside = (image >= found.edges[10]) & (image < found.edges[11])
-    assert found.counts[10] == inside.sum()
 
 
 def test_the_removal_curve_is_exact(evaluator, runs):

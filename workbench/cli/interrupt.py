@@ -24,8 +24,8 @@ class Interruptible(Terminal):
     signal : the signal that came, or None.
     """
 
-    def __init__(self, description: str = "", unit: str = "event") -> None:
-        super().__init__(description, unit)
+    def __init__(self, description: str) -> None:
+        super().__init__(description, "event")
         self.signal: int | None = None
         self._before: dict[int, Handler] = {}
 

@@ -163,7 +163,6 @@ def draw_image(
     title: str = "",
     unit: str | None = None,
     names: bool = True,
-    colours: str | None = None,
     label_x: bool = True,
     bar: bool = True,
     step: int = 1,
@@ -179,7 +178,7 @@ def draw_image(
     picture = frame.assemble(array.astype(np.float32, copy=False))
     shown = axes.imshow(
         np.ma.masked_invalid(picture if step == 1 else block_means(picture, step)),
-        cmap=with_gap(colours or (INTENSITY if good is None else UNDER_MASK)),
+        cmap=with_gap(INTENSITY if good is None else UNDER_MASK),
         vmin=low,
         vmax=high,
         extent=frame.extent,
@@ -217,7 +216,7 @@ def draw_masked(axes: Axes, good: NDArray[np.bool_], frame: Frame) -> AxesImage:
 
 
 def draw_rings(
-    axes: Axes, radii_px: Iterable[float], centre_px: Limits = (0.0, 0.0), colour: str = VERMILLION
+    axes: Axes, radii_px: Iterable[float], centre_px: Limits = (0.0, 0.0)
 ) -> list[Artist]:
     """Dashed circles about psana (x, y) in pixels; gives the artists so that they can be moved."""
     from matplotlib.patches import Circle
@@ -225,7 +224,9 @@ def draw_rings(
     x, y = centre_px
     return [
         axes.add_patch(
-            Circle((y, x), radius, fill=False, color=colour, linewidth=0.8, linestyle=(0, (5, 4)))
+            Circle(
+                (y, x), radius, fill=False, color=VERMILLION, linewidth=0.8, linestyle=(0, (5, 4))
+            )
         )
         for radius in radii_px
     ]

@@ -10,12 +10,12 @@ from workbench.mask.formats.psana import deploy_mask
 from workbench.mask.images import ImageFacts, MaskImages
 from workbench.mask.mask import Mask, MaskCounts
 from workbench.mask.reasons import Kept, Removal
-from workbench.mask.rules import RULES, Rule, RuleCount, ThresholdRule, rule_names
-from workbench.mask.suggest import histogram, removal_curve, sensitivity, suggest
+from workbench.mask.rules import RULES, Rule, RuleCount, ThresholdRule
+from workbench.mask.suggest import removal_curve, sensitivity, suggest
 
 __all__ = [
     "FORMATS", "RULES", "ImageFacts", "Kept", "Mask", "MaskCounts", "MaskEvaluator", "MaskImages",
     "PixelReport", "Removal", "Rule", "RuleCount", "ThresholdRule", "build_mask", "deploy_mask",
-    "explain_pixel", "histogram", "make_mask", "read_mask", "removal_curve", "rule_names",
+    "explain_pixel", "make_mask", "read_mask", "removal_curve",
     "sensitivity", "suggest", "write_mask",
 ]  # fmt: skip

@@ -39,7 +39,7 @@ from workbench.recipe.rules import (
 
 __all__ = [
     "IMAGES", "KNOWN_BITS", "LIMITS", "NOT_POSITIVE", "RULES", "Rule", "RuleCount",
-    "ThresholdRule", "count_reasons", "count_words", "flags", "rule_names",
+    "ThresholdRule", "count_reasons", "count_words", "flags",
 ]  # fmt: skip
 
 NOT_POSITIVE = {"average_low": "average", "stddev_low": "stddev"}
@@ -106,11 +106,6 @@ class RuleCount(NamedTuple):
     total: int
     exclusive: int
     cumulative: int
-
-
-def rule_names(word: int) -> tuple[str, ...]:
-    """Names of the rules in one reason word, in the order of `RULES`."""
-    return tuple(name for name, rule in RULES.items() if int(word) & rule.flag)
 
 
 def count_words(words: NDArray[Any], pixels: NDArray[Any]) -> dict[str, RuleCount]:

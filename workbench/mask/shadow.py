@@ -21,7 +21,7 @@ SECTORS = 72
 """Directions in which the edge is looked for."""
 
 
-def fit_beam_stop(image: DetectorImage, name: str = "beam stop") -> CircleLayer:
+def fit_beam_stop(image: DetectorImage) -> CircleLayer:
     """Circle that covers the shadow about the beam.
 
     Pixels within 25 mm of the beam are dark below half of their median. Dark pixels and gaps
@@ -69,7 +69,7 @@ def fit_beam_stop(image: DetectorImage, name: str = "beam stop") -> CircleLayer:
     seen = index >= 0
     centre, radius_mm = _edge_circle(x_mm[seen], y_mm[seen], is_dark[seen], centre)
     x, y = (round(float(value), 2) for value in centre)
-    return CircleLayer(name=name, centre_mm=(x, y), radius_mm=round(radius_mm + pixel_mm, 2))
+    return CircleLayer(name="beam stop", centre_mm=(x, y), radius_mm=round(radius_mm + pixel_mm, 2))
 
 
 def _edge_circle(

@@ -24,25 +24,6 @@ SIGMAS = 6.0
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram:
-    """Pixels per bin of one image.
-
-    Attributes
-    ----------
-    edges : float64 ``(n + 1,)``, ADU, increasing.
-    counts : int64 ``(n,)``; a bin holds its lower edge, the last one both.
-    below, above : finite and infinite values outside the edges.
-    not_a_number : pixels without a value.
-    """
-
-    edges: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    below: int
-    above: int
-    not_a_number: int
-
-
-@dataclass(frozen=True, eq=False)
 class RemovalCurve:
     """Pixels one limit removes, as a function of the limit.
 
@@ -88,37 +69,6 @@ class Suggestion:
     limit: str
     value: float | None
     text: str
-
-
-def histogram(
-    evaluator: MaskEvaluator,
-    limit: str,
-    bins: int = 200,
-    scale: Literal["linear", "log"] = "linear",
-    span: tuple[float, float] | None = None,
-) -> Histogram:
-    """Histogram of the image that a threshold belongs to.
-
-    Parameters
-    ----------
-    limit : name of a setting of `Thresholds`, e.g. ``avg_max``.
-    scale : bins of equal width, or of equal ratio (then what is not above 0 counts as below).
-    span : first and last edge; by default nearly all pixels (0.05 % to 99.95 %).
-    """
-    rule = _rule(limit)
-    numbers = evaluator.images.sorted_values(rule.image)
-    low, high = span or _span(numbers)
-    if scale == "log":
-        positive = numbers[np.searchsorted(numbers, 0.0, side="right") :]
-        low = low if low > 0 else float(positive[0]) if positive.size else 1.0
-        edges = np.geomspace(low, max(high, low * 1.001), bins + 1)
-    else:
-        edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
-    places = np.searchsorted(numbers, edges, side="left")
-    places[-1] = np.searchsorted(numbers, edges[-1], side="right")
-    missing = evaluator.images.image(rule.image).size - numbers.size
-    below, above = int(places[0]), int(numbers.size - places[-1])
-    return Histogram(edges, np.diff(places).astype(np.int64), below, above, missing)
 
 
 def removal_curve(

@@ -127,25 +127,17 @@ _QUAD_GAIN = 180  # offset of the gain map in it
 ELEMENT_BYTES = 36 + 2 * CSPAD.modules_per_group * CSPAD.rows * CSPAD.columns
 
 
-def cspad_config(
-    low_gain: NDArray[np.bool_] | None = None,
-    *,
-    quad_mask: int = 0xF,
-    roi_mask: int = 0xFFFFFFFF,
-    asic_mask: int = 0xF,
-    event_code: int = 40,
-) -> bytes:
+def cspad_config(low_gain: NDArray[np.bool_] | None = None) -> bytes:
     """Payload of CsPad::ConfigV5 (287928 bytes).
 
     Parameters
     ----------
     low_gain : bool ``(32, 185, 388)``, True = low gain; None: high gain everywhere.
-    quad_mask, roi_mask : which quadrants, and which sensors (bit 8 q + s), are read.
     """
     head = Struct("<22I").pack(
         0xC1010105,  # concentratorVersion
         21650,  # runDelay, 119 MHz ticks
-        event_code,
+        40,  # eventCode
         *(80, 1200) * len(CSPAD.groups),  # protection thresholds: ADC value, number of pixels
         1,  # protectionEnable
         1,  # inactiveRunMode: running without trigger
@@ -155,9 +147,9 @@ def cspad_config(
         ELEMENT_BYTES,
         0,  # badAsicMask0
         0,  # badAsicMask1
-        asic_mask,
-        quad_mask,
-        roi_mask,
+        0xF,  # asicMask
+        0xF,  # quadMask
+        0xFFFFFFFF,  # roiMask: all sensors
     )
     assert len(head) == _CONFIG_HEAD
     bits = gain_map_bits(low_gain)
@@ -239,11 +231,10 @@ def cspad_elements(
 # ---- beam line --------------------------------------------------------------------------------
 
 
-def epics_config(descriptions: Sequence[str], interval: float = 1.0) -> bytes:
-    """Payload of Epics::ConfigV1: description and interval (s) of each variable, by id."""
+def epics_config(descriptions: Sequence[str]) -> bytes:
+    """Payload of Epics::ConfigV1: description of each variable, by id, sent once a second."""
     records = [
-        pack("<h64s2xf", number, _text(words, 64), interval)
-        for number, words in enumerate(descriptions)
+        pack("<h64s2xf", number, _text(words, 64), 1.0) for number, words in enumerate(descriptions)
     ]
     return pack("<i", len(records)) + b"".join(records)
 
@@ -272,11 +263,12 @@ def epics_time(number: int, value: float, seconds: int, nanoseconds: int) -> byt
     return pack("<3h2x2h2Iid", number, 20, 1, 0, 0, seconds - 631152000, nanoseconds, 0, value)
 
 
-def ebeam(photon_energy_ev: float, *, damage_mask: int = 0, charge_nc: float = 0.18) -> bytes:
+def ebeam(photon_energy_ev: float) -> bytes:
     """Payload of Bld::BldDataEBeamV7 (164 bytes); the electron energy fits the photon energy."""
     # undulator equation: λ = 3 cm / (2 γ²) · (1 + K² / 2), K = 3.5; as cctbx inverts it
     gamma_squared = 3.0e8 * (1 + 3.5**2 / 2) / 2 * photon_energy_ev / HC_EV_ANGSTROM
     electron_mev = 0.51099891 * gamma_squared**0.5
+    charge_nc = 0.18
     values = (
         charge_nc, electron_mev, 0.012, -0.031, 0.0004, -0.0002,  # charge, energy, LTU
         4100.0, -0.05, 230.0, 0.02,  # bunch compressors: peak currents and energies
@@ -284,7 +276,7 @@ def ebeam(photon_energy_ev: float, *, damage_mask: int = 0, charge_nc: float = 0
         45.0, 88.0, charge_nc * 0.97,  # XTCAV amplitude and phase, charge at the dump
         photon_energy_ev, 0.11, -0.09,  # photon energy, LTU 250 and 450
     )  # fmt: skip
-    return pack("<I20d", damage_mask, *values)
+    return pack("<I20d", 0, *values)
 
 
 def evr_data(codes: Sequence[int], fiducials: int, ticks: int = 0) -> bytes:

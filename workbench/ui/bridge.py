@@ -204,10 +204,10 @@ class Bridge:
                 self._present_geometry()
             self.view.set_geometry(alignment.geometry, "corrected")
 
-    def show_rings_of(self, calibrant: str, distance_mm: float | None = None) -> None:
+    def show_rings_of(self, calibrant: str) -> None:
         """Draw the rings of a calibrant (needs distance and wavelength)."""
         self.calibrant = calibrant
-        distance, wavelength = distance_mm or self.view.distance_mm, self.view.wavelength
+        distance, wavelength = self.view.distance_mm, self.view.wavelength
         if not (distance > 0 and wavelength > 0):
             self.view.rings = []
             return

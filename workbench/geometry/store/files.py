@@ -175,9 +175,9 @@ class Changes:
             return self._done is not None and self._done()
         return False
 
-    def create(self, name: str, content: bytes, mode: int = 0o444) -> None:
+    def create(self, name: str, content: bytes) -> None:
         """Create a file with this content under a name that must be free."""
-        temporary, _ = self._written(content, mode)
+        temporary, _ = self._written(content, 0o444)
         try:
             self._give_name(temporary, self.folder / name)
         finally:

@@ -300,16 +300,10 @@ class WholeNumber(widgets.HBox):
         self.box.value = self.value
 
 
-def row(*children: widgets.Widget, wrap: bool = True) -> widgets.HBox:
+def row(*children: widgets.Widget) -> widgets.HBox:
     """Controls beside each other; they wrap on narrow screens."""
-    return widgets.HBox(
-        children,
-        layout={
-            "flex_flow": "row wrap" if wrap else "row",
-            "align_items": "center",
-            "width": "100%",
-        },
-    )
+    layout = {"flex_flow": "row wrap", "align_items": "center", "width": "100%"}
+    return widgets.HBox(children, layout=layout)
 
 
 def picture() -> widgets.Image:
