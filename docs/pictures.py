@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
+TAKEN = Path(tempfile.mkdtemp())
+"""Pictures go to `IMAGES` at the end: the report names a checkout with changed files ``-dirty``."""
 WIDTH, HEIGHT = 1440, 1000
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
@@ -62,12 +64,12 @@ def save(page, name):
     """Screenshot with a palette of 256 colours: a third of the size."""
     from PIL import Image
 
-    path = IMAGES / f"{name}.png"
+    path = TAKEN / f"{name}.png"
     from_its_head(page)
     page.screenshot(path=str(path))
     with Image.open(path) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
+    print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
 
 
 def workbench(browser, folder):
@@ -131,6 +133,8 @@ def main():
         workbench(browser, folder)
         report(browser, folder)
         browser.close()
+    shutil.copytree(TAKEN, IMAGES, dirs_exist_ok=True)
+    shutil.rmtree(TAKEN)
 
 
 if __name__ == "__main__":
