@@ -23,6 +23,7 @@ TABLES = {
     "Alignment": "alignment.py --seeds 1",
     "Geometry and image files": "geometry.py",
     "Frames": "frames.py",
+    "Start of the workbench": "ui_start.py",
     "Slider": "ui_latency.py",
     "Indexing by DIALS": "indexing.py",
 }

@@ -331,7 +331,7 @@ def fixed_costs(folder: str) -> None:
 
 
 FRESH = """
-import re, resource, sys, time
+import os, re, resource, sys, time
 from workbench.averages import Dask, Threads, average_run
 from workbench.recipe import Events
 from workbench.runs import open_run
@@ -339,15 +339,15 @@ if __name__ == "__main__":
     count = int(sys.argv[3])
     runner = Threads(count) if sys.argv[2] == "threads" else Dask(workers=count)
     run = open_run("cxim1416", 74, xtc_dir=sys.argv[1])
-    start = time.perf_counter()
+    start, before = time.perf_counter(), sum(os.times()[:4])
     average_run(run, None, runner, None, Events(limit=int(sys.argv[4])))
-    elapsed = time.perf_counter() - start
+    elapsed, processor = time.perf_counter() - start, sum(os.times()[:4]) - before
     # not ru_maxrss: at exec that takes over the peak of the process it came from
     status = open("/proc/self/status").read()
     own = int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
     # a worker's process has ended and is larger than what it came from
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(elapsed, own / 1024, worker / 1024)
+    print(elapsed, processor, own / 1024, worker / 1024)
 """
 
 
@@ -365,8 +365,8 @@ def write_long_run(folder: Path, events: int) -> None:
 
 
 def fresh_process(folder: Path, runner: str, count: int, events: int) -> tuple[float, ...]:
-    """Elapsed time (s) and peak memory (MB) of a fresh process that averages events raw, and the
-    memory (MB) of the largest process it started."""
+    """Elapsed and processor time (s) and peak memory (MB) of a fresh process that averages events
+    raw, and the memory (MB) of the largest process it started."""
     script = folder / "average.py"
     script.write_text(FRESH)
     command = [sys.executable, str(script), str(folder), runner, str(count), str(events)]
@@ -379,7 +379,10 @@ def fresh_process(folder: Path, runner: str, count: int, events: int) -> tuple[f
 def growth(most: int) -> None:
     """Time and memory over the number of events, and over the number of workers."""
     others = OtherPrograms()
-    print("raw events, fresh processes  events  elapsed s  ms an event  peak MB  of a worker")
+    print(
+        "raw events, fresh processes  events  elapsed s  ms an event  processor s  peak MB"
+        "  of a worker"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_long_run(folder, most)
@@ -387,10 +390,11 @@ def growth(most: int) -> None:
         cases = [("threads", threads, count) for threads in (1, 2) for count in counts]
         cases += [("workers", workers, most) for workers in (1, 2, 3, 4)]
         for runner, number, count in cases:
-            elapsed, own, of_worker = fresh_process(folder, runner, number, count)
+            elapsed, processor, own, of_worker = fresh_process(folder, runner, number, count)
+            workers = f"{of_worker:13.0f}" if runner == "workers" else ""
             print(
                 f"{f'{number} {runner}':27}{count:8}{elapsed:11.1f}{elapsed / count * 1e3:13.2f}"
-                f"{own:9.0f}" + (f"{of_worker:13.0f}" if runner == "workers" else ""),
+                f"{processor:13.1f}{own:9.0f}{workers}",
                 flush=True,
             )
     print(f"\n{others}")
