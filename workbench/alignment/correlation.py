@@ -34,12 +34,15 @@ class MapSettings:
     least_pairs : fewest pairs of grid points a trial may rest on, whatever the overlap setting.
     measured_weight : bilinear weight a grid point needs to count as measured.
     tile_reach : side of a tile in longest translations.
+    grid_px : distance of the grid's points. Rings are wider, and noise is averaged: maps of weak
+        rings are clearer than on a grid of pixels, and take a third of the time.
     """
 
     least_pixels: int = 2000
     least_pairs: int = 1000
     measured_weight: float = 0.35
     tile_reach: int = 8
+    grid_px: float = 2.0
 
 
 MAP = MapSettings()
@@ -60,7 +63,7 @@ class CorrelationMap:
     trials_px : float64 ``(n,)``
         Trial offsets of the centre along x and along y, pixels.
     pairs : float64 ``(n, n)``
-        Number of pixel pairs, summed over the angles.
+        Number of pairs of grid points, summed over the angles.
     by_angle : dict
         The map of each angle in degrees.
     """
@@ -127,13 +130,17 @@ def correlation_map(
 
 @dataclass(frozen=True)
 class _Grid:
-    """A regular lab grid of 1 px over a group with a margin for the largest translation."""
+    """A regular lab grid over a group with a margin for the largest translation.
+
+    Origin, shape, tile and reach are in distances of the grid's points.
+    """
 
     origin: tuple[float, float]
     shape: tuple[int, int]
     tile: int
     reach: int
     measured_weight: float
+    grid_px: float
 
     @classmethod
     def around(
@@ -144,14 +151,14 @@ class _Grid:
         settings: MapSettings,
     ) -> _Grid:
         longest = max(2 * abs(np.sin(np.radians(angle) / 2)) for angle in angles_deg)
-        reach = int(np.ceil(longest * range_px * np.sqrt(2))) + 3
-        x, y = pixels.x[pixels.good], pixels.y[pixels.good]
+        reach = int(np.ceil(longest * range_px / settings.grid_px * np.sqrt(2))) + 3
+        x, y = (a[pixels.good] / settings.grid_px for a in (pixels.x, pixels.y))
         low = np.floor([x.min(), y.min()]) - reach
         high = np.ceil([x.max(), y.max()]) + reach + 1
         shape = (int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1)
         tile = next_fast_len(settings.tile_reach * reach, real=True)
         origin = float(low[0]), float(low[1])
-        return cls(origin, shape, tile, reach, settings.measured_weight)
+        return cls(origin, shape, tile, reach, settings.measured_weight, settings.grid_px)
 
     def deposit(
         self, pixels: GroupPixels, turn: NDArray[np.float64] | None = None
@@ -161,7 +168,7 @@ class _Grid:
         weights = np.zeros(self.shape, dtype=np.float32)
         deposit(
             pixels.x.ravel(), pixels.y.ravel(), pixels.value.ravel(), pixels.good.ravel(),
-            np.eye(2) if turn is None else turn, np.asarray(self.origin), values, weights,
+            (np.eye(2) if turn is None else turn) / self.grid_px, np.asarray(self.origin), values, weights,
         )  # fmt: skip
         inside = weights > self.measured_weight
         values[inside] /= weights[inside]
@@ -231,7 +238,7 @@ class _Grid:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Read lag surfaces at ``t = (1 - R) c`` for all trial centres c (cubic spline)."""
         centre = np.stack(np.meshgrid(trials_px, trials_px, indexing="ij"))
-        shift = np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) + self.reach
+        shift = np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) / self.grid_px + self.reach
         return (
             np.clip(map_coordinates(cc, shift, order=3, mode="nearest"), -1, 1),
             map_coordinates(pairs, shift, order=1, mode="nearest"),

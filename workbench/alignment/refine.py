@@ -41,15 +41,15 @@ class ErrorSettings:
     Attributes
     ----------
     outward_px, each_px : errors that no division sees, outwards in common and of each offset
-        alone: finite pixels, the stiffness of the background (simulations without noise).
+        alone, such as of finite pixels (simulations with hardly any noise).
     displaced_px, displaced_sigmas : a module farther from its place than both is named.
     unsettled_steps : a fit that did not settle is wrong by this many of its last steps.
     tilt_deg, tilt_sigmas : a detector turned by more than both about either axis is said to be.
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
-    outward_px: float = 0.006
-    each_px: float = 0.002
+    outward_px: float = 0.004
+    each_px: float = 0.001
     displaced_px: float = 0.15
     displaced_sigmas: float = 4.0
     unsettled_steps: float = 10.0

@@ -63,8 +63,8 @@ class RingFitSettings:
     lengths_px : over such a length the profile is alike; the image says over which.
     least_held : a knot with a smaller share of the usual information says nothing of the variance.
     least_told : where the knots tell less than this of the variance, that of all radii is taken.
-    smooth_px, smooth_share : what of the profile is smoother than this belongs to the background;
-        it is drawn to 0 with this share of the usual stiffness.
+    smooth_px, smooth_share : what of the profile is smoother than this belongs to the background,
+        which follows it; it is drawn to 0 with this share of the usual stiffness.
     widest_px : standard deviation of a move before anything is known.
     most_step_px, most_steps : limits of the steps.
     coarse_steps : after so many steps smaller squares are taken in any case.
@@ -88,7 +88,7 @@ class RingFitSettings:
     lengths_px: tuple[float, ...] = (1.0, 1.5, 2.25, 3.4, 5.0, 7.5)
     least_held: float = 0.03
     least_told: float = 1e-3
-    smooth_px: float = 15.0
+    smooth_px: float = 40.0
     smooth_share: float = 0.03
     widest_px: float = 30.0
     most_step_px: float = 3.0
@@ -662,7 +662,8 @@ def _background(weight: NDArray[np.float32], down: Basis, across: Basis) -> Back
     n, m = int(down.first[-1]) + 4, int(across.first[-1]) + 4
     both = rows.T @ (weight @ columns)
     matrix = both.reshape(n, n, m, m).transpose(0, 2, 1, 3).reshape(n * m, n * m)
-    matrix[np.diag_indices(n * m)] += 1e-3 * float(np.trace(matrix)) / (n * m)
+    # more would leave so much of a strong background that it moves all groups outwards
+    matrix[np.diag_indices(n * m)] += 1e-6 * float(np.trace(matrix)) / (n * m)
     lower = np.linalg.cholesky(matrix)
     whiten = solve_triangular(lower, np.eye(n * m), lower=True, check_finite=False)
     return Background(down, across, np.ascontiguousarray(whiten))

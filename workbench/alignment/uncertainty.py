@@ -5,6 +5,10 @@ are not where the geometry puts them, intensities vary along a ring, a shadow be
 the rings are divided, by ASIC, by module and by radius; each piece in turn is left out, and the
 scatter of the offsets is the covariance (a jackknife: B. Efron, C. Stein, Ann. Stat. 9 (1981)
 586). Of the divisions the one whose pieces disagree most counts, and never less than the model.
+Changes are scaled so that pieces that err independently give the covariance of the model on the mean
+(R. M. Bell, D. F. McCaffrey, Surv. Methodol. 28 (2002) 169): left as they are, those of a group's few
+modules exaggerate it by up to a half. Bands of radii end between rings, as the two flanks of one ring
+pull in opposite directions.
 
 Leaving out a piece takes no new fit: with the derivatives freed of what profile, background and
 strengths can follow, gradient and curvature are sums over the pixels of the pieces.
@@ -23,8 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from scipy.ndimage import gaussian_filter1d
 
-from workbench.alignment.ring_fit import Asic, RingFit, each
+from workbench.alignment.ring_fit import Asic, RingFit, each, spline
 from workbench.alignment.ring_loops import products_by_band, ring_values
 
 
@@ -34,7 +39,9 @@ class UncertaintySettings:
 
     Attributes
     ----------
-    band_px : width of the radial bands.
+    band_px : usual width of the radial bands.
+    band_reach_px, flank_px : an edge of a band is moved by up to the first to where the profile,
+        its slopes smoothed over the second, is flattest.
     most_leverage : a piece counts as having at most this share of the curvature.
     least_share : a piece with less of the information of the largest one is not counted.
     blurred_share : of the shift of a module, and of the usual shift, that it may be wrong by.
@@ -44,6 +51,8 @@ class UncertaintySettings:
     """
 
     band_px: float = 40.0
+    band_reach_px: float = 15.0
+    flank_px: float = 4.0
     most_leverage: float = 0.9
     least_share: float = 1e-3
     blurred_share: float = 0.25
@@ -144,7 +153,10 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
         "sensors": cells.asic // each_module,
         "radii": cells.band,
     }
-    scatter = {name: _scatter(cells, piece, total, settings) for name, piece in divisions.items()}
+    together = np.concatenate([fit.outwards[g] for g in fit.free])
+    scatter = {
+        name: _scatter(cells, piece, total, together, settings) for name, piece in divisions.items()
+    }
     lower = np.linalg.cholesky(total)
     white = {name: lower.T @ part @ lower for name, part in scatter.items()}
     division = max(white, key=lambda name: float(np.trace(white[name])))
@@ -183,17 +195,30 @@ def _widening(
 
 
 def _cells(fit: RingFit, response: NDArray[np.float64], settings: UncertaintySettings) -> Cells:
-    parts = each(lambda asic: _cells_of(fit, asic, response, settings), fit.asics)
+    bands = _bands(fit, settings)
+    parts = each(lambda asic: _cells_of(fit, asic, response, bands), fit.asics)
     names = [field.name for field in dataclasses.fields(Cells)]
     return Cells(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     )
 
 
+def _bands(fit: RingFit, settings: UncertaintySettings) -> NDArray[np.int64]:
+    """Band of radii to which each whole pixel of the radius belongs, ``(n,)``; no ring is cut."""
+    radius = np.arange(fit.knots * fit.knot_px)
+    slope = np.gradient(np.nan_to_num(spline(radius, fit.profile, fit.knot_px)))
+    steep = gaussian_filter1d(slope**2, settings.flank_px)
+    reach, edges = int(settings.band_reach_px), []
+    for middle in np.arange(settings.band_px, len(radius), settings.band_px).astype(int):
+        near = steep[middle - reach : middle + reach + 1]
+        edges.append(middle - reach + int(np.argmin(near)))
+    return np.searchsorted(edges, radius, side="right")
+
+
 def _cells_of(
-    fit: RingFit, asic: Asic, response: NDArray[np.float64], settings: UncertaintySettings
+    fit: RingFit, asic: Asic, response: NDArray[np.float64], band_of: NDArray[np.int64]
 ) -> Cells:
-    """Cells of one ASIC."""
+    """Cells of one ASIC, with the bands as `_bands` gives them."""
     p, model, m = asic.pixels, fit.model(asic), response.shape[1]
     x, y = p.x - fit.offsets[asic.group, 0], p.y - fit.offsets[asic.group, 1]
     distance = np.maximum(np.hypot(x, y), 1.0)
@@ -218,7 +243,7 @@ def _cells_of(
     prior = asic.prior / asic.noise**2
     flat -= np.outer(along / (float((weight * strength) @ strength) + prior + 1e-30), strength)
     radius = (distance * p.stretch).reshape(-1)
-    place = (radius / settings.band_px).astype(np.int64)
+    place = band_of[np.minimum(radius.astype(np.int64), len(band_of) - 1)]
     first = int(place.min())
     bands = int(place.max()) - first + 1
     sums = products_by_band(flat, weight, place - first, bands)
@@ -236,9 +261,10 @@ def _scatter(
     cells: Cells,
     piece: NDArray[np.int64],
     total: NDArray[np.float64],
+    together: NDArray[np.float64],
     settings: UncertaintySettings,
 ) -> NDArray[np.float64]:
-    """Covariance of the offsets from leaving out each piece."""
+    """Covariance of the offsets from leaving out each piece; `together` ``(m,)``: all outwards."""
     _, place = np.unique(piece, return_inverse=True)
     n, m = int(place.max()) + 1, len(total)
     score, information = np.zeros((n, m)), np.zeros((n, m, m))
@@ -254,16 +280,17 @@ def _scatter(
     for k, gradient in enumerate(score):
         leverage, axes = np.linalg.eigh(back @ information[k] @ back.T)
         rest = 1 - np.clip(leverage, 0.0, settings.most_leverage)
-        changes[k] = axes @ ((axes.T @ (back @ gradient)) / rest)
-    return np.asarray(back.T @ _shrunk(changes) @ back)
+        changes[k] = axes @ ((axes.T @ (back @ gradient)) / np.sqrt(rest))
+    return np.asarray(back.T @ _shrunk(changes, back @ together) @ back)
 
 
-def _shrunk(changes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance ``(m, m)`` from changes ``(n, m)`` by leaving out, drawn towards a multiple of 1.
+def _shrunk(changes: NDArray[np.float64], together: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance ``(m, m)`` from changes ``(n, m)`` by leaving out, drawn towards a simple one.
 
     Few pieces decide about each offset, so the plain sum of squares exaggerates the differences
     between combinations of offsets. It is drawn as far as its own scatter asks for (O. Ledoit, M.
-    Wolf, J. Multivar. Anal. 88 (2004) 365).
+    Wolf, J. Multivar. Anal. 88 (2004) 365) to one variance for all combinations but the one in
+    which all groups move outwards, `together` ``(m,)``: on that all pieces tell, so it has its own.
     """
     n, m = changes.shape
     if n < 3:
@@ -271,11 +298,14 @@ def _shrunk(changes: NDArray[np.float64]) -> NDArray[np.float64]:
     changes = changes - changes.mean(axis=0)
     white = changes * np.sqrt(n - 1)
     plain = white.T @ white / n
-    level = np.trace(plain) / m
+    outwards = np.outer(together, together) / (together @ together)
+    own = float(np.sum(outwards * plain))
+    level = (np.trace(plain) - own) / (m - 1)
+    simple = level * (np.eye(m) - outwards) + own * outwards
     scatter = np.mean(np.sum(white**2, axis=1) ** 2) - np.sum(plain**2)
-    apart = np.sum((plain - level * np.eye(m)) ** 2)
+    apart = np.sum((plain - simple) ** 2)
     weight = float(np.clip(scatter / n / max(apart, 1e-30), 0.0, 1.0))
-    return np.asarray((1 - weight) * plain + weight * level * np.eye(m))
+    return np.asarray((1 - weight) * plain + weight * simple)
 
 
 def _half(cells: Cells, part: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -304,7 +334,8 @@ def _module_shifts(
         covariance = np.linalg.inv(information.sum(axis=0) + prior)
         shift[k] = covariance @ score.sum(axis=0)
         changes = (score - information @ shift[k]) @ covariance[:, 0]
-        outwards = max(float(np.sum(changes**2)), covariance[0, 0])
+        leverage = np.minimum(information[:, 0, 0] * covariance[0, 0], settings.most_leverage)
+        outwards = max(float(np.sum(changes**2 / (1 - leverage))), covariance[0, 0])
         sigma[k] = np.sqrt([outwards, max(excess, 1.0) * covariance[1, 1]])
     known = certainty > 0
     usual = np.average(shift[known, 0] ** 2, weights=certainty[known]) if known.any() else 0.0
