@@ -46,7 +46,7 @@ def test_weak_rings_lead_to_the_same_offsets_from_inside_and_from_outside(weak, 
     pulls = (outside.offsets_px - TRUTH) / outside.sigmas_px
     assert np.abs(pulls).max() < 3
     # by the slopes alone, which are partly noise, it is below 0.1
-    assert 0.07 < outside.sigmas_px.max() < 0.15
+    assert 0.07 < outside.sigmas_px.max() < 0.2
     assert max(outside.iterations, inside.iterations) <= 15
 
 
@@ -99,3 +99,24 @@ def test_rings_on_a_strong_background_settle():
     errors = refined.offsets_px - TRUTH
     assert np.sqrt(np.mean(errors**2)) < 0.3
     assert (np.abs(errors) < 4 * refined.sigmas_px).all()
+
+
+@pytest.mark.slow
+def test_a_strong_background_does_not_move_all_quadrants_outwards():
+    # weak rings on ten times their photons of water, hardly any noise
+    faint = prepared(rings="LaB6", photons_per_pixel=1.0, events=2000, seed=14)
+    refined = refine_rings(faint, TRUTH)
+    assert abs(_outwards(refined)) < 0.08
+    apart = np.diff(refined.held_out.ring_radius_px)
+    assert apart.min() > 15, "a ring is not told twice"
+
+
+@pytest.mark.slow
+def test_what_is_smooth_in_two_rings_does_not_move_all_quadrants():
+    rings = [(7.0, 1.0), (5.0, 0.6)]
+    two = prepared(rings=rings, photons_per_pixel=200.0, background=100.0, events=300, seed=15)
+    assert abs(_outwards(refine_rings(two, TRUTH))) < 0.008
+
+
+def _outwards(refined):
+    return np.sum((refined.offsets_px - TRUTH) * refined.outwards) / 4

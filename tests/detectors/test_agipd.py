@@ -12,6 +12,7 @@ from workbench.errors import FileFormatError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.formats import crystfel
 from workbench.images import DetectorImage
+from workbench.recipe import AlignmentSettings
 from workbench.runs import open_frames
 
 FRAME = np.arange(AGIPD_1M.pixels, dtype=np.float32).reshape(16, 512, 128)
@@ -281,3 +282,13 @@ def test_the_quadrants_of_a_real_frame_see_the_same_rings_once_aligned(shared_da
     assert aligned.refinement.held_out.rms_px < 0.45, "modules are off their place by as much"
     assert np.ptp(_ring_px(image, aligned.geometry, good, 160.5)) < 0.45
     assert np.ptp(_ring_px(image, aligned.geometry, good, 334)) < 0.2
+    # modules are off their place by as much; on request they are moved too
+    moved = present
+    for _ in range(3):
+        moved = wb.align_quadrants(
+            image, moved, good, settings=AlignmentSettings(sensors=True)
+        ).geometry
+    held_out = wb.align_quadrants(image, moved, good).refinement.held_out
+    assert held_out.rms_px < 0.2
+    assert np.ptp(_ring_px(image, moved, good, 160.5)) < 0.2
+    assert np.ptp(_ring_px(image, moved, good, 334)) < 0.25

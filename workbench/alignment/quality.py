@@ -34,8 +34,7 @@ class VerdictLimits:
         beside what noise explains, are no rings: scatter with the strong ring of the real image
         masked gives 1.9 px, coarse grains 0.3.
     most_split_px, most_split_sigmas : even and odd modules further apart than both decide nothing.
-    doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of; halves
-        differ by twice the deviation of the whole.
+    doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of.
     """
 
     least_significance: float = 15.0
@@ -50,7 +49,7 @@ class VerdictLimits:
     most_split_px: float = 3.0
     most_split_sigmas: float = 8.0
     doubtful_split_px: float = 0.5
-    doubtful_split_sigmas: float = 6.0
+    doubtful_split_sigmas: float = 5.0
 
 
 LIMITS = VerdictLimits()

@@ -5,10 +5,9 @@ are not where the geometry puts them, intensities vary along a ring, a shadow be
 the rings are divided, by ASIC, by module and by radius; each piece in turn is left out, and the
 scatter of the offsets is the covariance (a jackknife: B. Efron, C. Stein, Ann. Stat. 9 (1981)
 586). Of the divisions the one whose pieces disagree most counts, and never less than the model.
-Changes are scaled so that pieces that err independently give the covariance of the model on the mean
-(R. M. Bell, D. F. McCaffrey, Surv. Methodol. 28 (2002) 169): left as they are, those of a group's few
-modules exaggerate it by up to a half. Bands of radii end between rings, as the two flanks of one ring
-pull in opposite directions.
+For a group's few modules this exaggerates, by a factor of two for the four of an AGIPD, so changes by
+leaving out modules are scaled to be right on the mean (R. M. Bell, D. F. McCaffrey, Surv. Methodol. 28
+(2002) 169). Bands of radii end between rings, as the two flanks of one ring pull in opposite directions.
 
 Leaving out a piece takes no new fit: with the derivatives freed of what profile, background and
 strengths can follow, gradient and curvature are sums over the pixels of the pieces.
@@ -155,7 +154,8 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     }
     together = np.concatenate([fit.outwards[g] for g in fit.free])
     scatter = {
-        name: _scatter(cells, piece, total, together, settings) for name, piece in divisions.items()
+        name: _scatter(cells, piece, total, together, 0.5 if name == "sensors" else 1.0, settings)
+        for name, piece in divisions.items()
     }
     lower = np.linalg.cholesky(total)
     white = {name: lower.T @ part @ lower for name, part in scatter.items()}
@@ -262,9 +262,18 @@ def _scatter(
     piece: NDArray[np.int64],
     total: NDArray[np.float64],
     together: NDArray[np.float64],
+    power: float,
     settings: UncertaintySettings,
 ) -> NDArray[np.float64]:
-    """Covariance of the offsets from leaving out each piece; `together` ``(m,)``: all outwards."""
+    """Covariance of the offsets from leaving out each piece.
+
+    Parameters
+    ----------
+    piece : ``(n,)``, to which piece each cell belongs.
+    total : ``(m, m)``, curvature of all.
+    together : ``(m,)``, offsets of all groups outwards.
+    power : of what is left of the curvature, by which changes are divided; 1: a jackknife.
+    """
     _, place = np.unique(piece, return_inverse=True)
     n, m = int(place.max()) + 1, len(total)
     score, information = np.zeros((n, m)), np.zeros((n, m, m))
@@ -280,7 +289,7 @@ def _scatter(
     for k, gradient in enumerate(score):
         leverage, axes = np.linalg.eigh(back @ information[k] @ back.T)
         rest = 1 - np.clip(leverage, 0.0, settings.most_leverage)
-        changes[k] = axes @ ((axes.T @ (back @ gradient)) / np.sqrt(rest))
+        changes[k] = axes @ ((axes.T @ (back @ gradient)) / rest**power)
     return np.asarray(back.T @ _shrunk(changes, back @ together) @ back)
 
 
@@ -290,7 +299,8 @@ def _shrunk(changes: NDArray[np.float64], together: NDArray[np.float64]) -> NDAr
     Few pieces decide about each offset, so the plain sum of squares exaggerates the differences
     between combinations of offsets. It is drawn as far as its own scatter asks for (O. Ledoit, M.
     Wolf, J. Multivar. Anal. 88 (2004) 365) to one variance for all combinations but the one in
-    which all groups move outwards, `together` ``(m,)``: on that all pieces tell, so it has its own.
+    which all groups move outwards, `together` ``(m,)``: all pieces tell of that one, so it has its
+    own if that is larger.
     """
     n, m = changes.shape
     if n < 3:
@@ -301,7 +311,7 @@ def _shrunk(changes: NDArray[np.float64], together: NDArray[np.float64]) -> NDAr
     outwards = np.outer(together, together) / (together @ together)
     own = float(np.sum(outwards * plain))
     level = (np.trace(plain) - own) / (m - 1)
-    simple = level * (np.eye(m) - outwards) + own * outwards
+    simple = level * np.eye(m) + max(own - level, 0.0) * outwards
     scatter = np.mean(np.sum(white**2, axis=1) ** 2) - np.sum(plain**2)
     apart = np.sum((plain - simple) ** 2)
     weight = float(np.clip(scatter / n / max(apart, 1e-30), 0.0, 1.0))
