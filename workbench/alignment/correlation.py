@@ -166,9 +166,10 @@ class _Grid:
         """Values and 0/1 weights on the grid; each pixel is shared by its four neighbours."""
         values = np.zeros(self.shape, dtype=np.float32)
         weights = np.zeros(self.shape, dtype=np.float32)
+        onto = (np.eye(2) if turn is None else turn) / self.grid_px
         deposit(
             pixels.x.ravel(), pixels.y.ravel(), pixels.value.ravel(), pixels.good.ravel(),
-            (np.eye(2) if turn is None else turn) / self.grid_px, np.asarray(self.origin), values, weights,
+            onto, np.asarray(self.origin), values, weights,
         )  # fmt: skip
         inside = weights > self.measured_weight
         values[inside] /= weights[inside]
@@ -238,7 +239,10 @@ class _Grid:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Read lag surfaces at ``t = (1 - R) c`` for all trial centres c (cubic spline)."""
         centre = np.stack(np.meshgrid(trials_px, trials_px, indexing="ij"))
-        shift = np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) / self.grid_px + self.reach
+        shift = (
+            np.tensordot(np.eye(2) - rotation(angle_deg), centre, axes=1) / self.grid_px
+            + self.reach
+        )
         return (
             np.clip(map_coordinates(cc, shift, order=3, mode="nearest"), -1, 1),
             map_coordinates(pairs, shift, order=1, mode="nearest"),

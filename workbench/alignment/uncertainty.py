@@ -5,9 +5,10 @@ are not where the geometry puts them, intensities vary along a ring, a shadow be
 the rings are divided, by ASIC, by module and by radius; each piece in turn is left out, and the
 scatter of the offsets is the covariance (a jackknife: B. Efron, C. Stein, Ann. Stat. 9 (1981)
 586). Of the divisions the one whose pieces disagree most counts, and never less than the model.
-For a group's few modules this exaggerates, by a factor of two for the four of an AGIPD, so changes by
-leaving out modules are scaled to be right on the mean (R. M. Bell, D. F. McCaffrey, Surv. Methodol. 28
-(2002) 169). Bands of radii end between rings, as the two flanks of one ring pull in opposite directions.
+For a group's few modules this exaggerates, by a factor of two for the four of an AGIPD, so
+changes by leaving out modules are scaled to be right on the mean (R. M. Bell, D. F. McCaffrey,
+Surv. Methodol. 28 (2002) 169). Bands of radii end between rings, as the two flanks of one ring pull
+in opposite directions.
 
 Leaving out a piece takes no new fit: with the derivatives freed of what profile, background and
 strengths can follow, gradient and curvature are sums over the pixels of the pieces.
