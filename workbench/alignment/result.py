@@ -477,12 +477,17 @@ def own_lines(alignment: Alignment) -> list[str]:
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 
+def _at_least_shown(sigma_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations of which none but 0, that of a fixed group, is printed as 0.00."""
+    return np.asarray(np.where(sigma_px > 0, np.maximum(sigma_px, 0.01), sigma_px))
+
+
 def _offset_line(quadrant: QuadrantAlignment, word: str) -> str:
     """One quadrant's offset, uncertainty and verdict in a line."""
     name = f"{word.capitalize()} {quadrant.quadrant}"
     if quadrant.verdict == "not determined":
         return f"{name}: offset not determined; the {word} stays where it is"
-    (x, y), (sx, sy) = quadrant.offset_px, quadrant.sigma_px
+    (x, y), (sx, sy) = quadrant.offset_px, _at_least_shown(quadrant.sigma_px)
     error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
     halves = quadrant.halves_text
     return f"{name}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}" + (
