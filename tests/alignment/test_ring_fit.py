@@ -45,8 +45,8 @@ def test_weak_rings_lead_to_the_same_offsets_from_inside_and_from_outside(weak, 
     assert apart < 0.2 * outside.sigmas_px.max()
     pulls = (outside.offsets_px - TRUTH) / outside.sigmas_px
     assert np.abs(pulls).max() < 3
-    # by the slopes alone, which are partly noise, it is below 0.1
-    assert 0.07 < outside.sigmas_px.max() < 0.2
+    # by the slopes alone, which are partly noise, it is 0.08
+    assert 0.09 < outside.sigmas_px.max() < 0.2
     assert max(outside.iterations, inside.iterations) <= 15
 
 

@@ -119,10 +119,12 @@ def every_figure(ideal, rings, good):
 
 def test_every_figure_renders_small_has_an_alternative_text_and_reuses_a_figure(ideal, rings, good):
     for name, draw in every_figure(ideal, rings, good).items():
+        figure = draw()
+        assert isinstance(figure, Figure), name
+        assert len(figures.alt_text(figure)) > 30, name
         mine = Figure(figsize=(5, 3))
         mine.add_subplot().set_title("left from before")
         assert draw(figure=mine) is mine, name
-        assert len(figures.alt_text(mine)) > 30, name
         assert "left from before" not in [axes.get_title() for axes in mine.axes], name
         picture = figures.to_png(mine, dpi=50)
         assert picture.startswith(b"\x89PNG"), name

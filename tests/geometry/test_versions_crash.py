@@ -103,7 +103,7 @@ print(store.deploy(geometry, f"racer {sys.argv[3]}").number)
 """
 
 
-def test_four_deployments_at_once_give_four_consecutive_versions(tmp_path):
+def test_eight_deployments_at_once_give_eight_consecutive_versions(tmp_path):
     store = GeometryStore(tmp_path, ADDRESS)
     store.folder.mkdir(parents=True)
     store.link.write_text(Geometry.ideal().to_text())
@@ -112,7 +112,7 @@ def test_four_deployments_at_once_give_four_consecutive_versions(tmp_path):
             [sys.executable, "-c", RACER, tmp_path, ADDRESS, str(number)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
-        for number in range(4)
+        for number in range(8)
     ]  # fmt: skip
     for racer in racers:
         racer.stdin.write("go\n")
@@ -120,14 +120,14 @@ def test_four_deployments_at_once_give_four_consecutive_versions(tmp_path):
     while any(racer.poll() is None for racer in racers):
         Geometry.read(store.link)  # there is a whole one at every moment
     numbers = [int(racer.communicate()[0]) for racer in racers]
-    assert sorted(numbers) == [1, 2, 3, 4]
+    assert sorted(numbers) == list(range(1, 9))
     versions = store.history()
-    assert [version.number for version in versions] == list(range(5))
+    assert [version.number for version in versions] == list(range(9))
     assert versions[0].geometry() == Geometry.ideal()
     for racer, number in enumerate(numbers):
         expected = Geometry.ideal().move_quadrants([(racer, 0)] * 4)
         assert versions[number].geometry() == expected
         assert versions[number].comment == f"racer {racer}"
     assert store.current().number == store.switches()[-1].version
-    assert [switch.version for switch in store.switches()] == list(range(5))
+    assert [switch.version for switch in store.switches()] == list(range(9))
     assert store.verify() == []

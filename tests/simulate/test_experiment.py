@@ -158,7 +158,7 @@ class Stopper:
 
 def test_cancelled_writing_leaves_nothing(tmp_path):
     with pytest.raises(Cancelled):
-        write_experiment(tmp_path, events=4, progress=Stopper(1))
+        write_experiment(tmp_path, events=4, progress=Stopper(5))
     assert not list(tmp_path.iterdir())
 
 

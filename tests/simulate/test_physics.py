@@ -172,7 +172,7 @@ def test_maximum_exceeds_the_average_and_grows_with_events(positions):
 
 
 def test_same_arguments_give_the_same_picture(positions):
-    first, second, other = (powder_image(positions, spots=20, events=1, seed=s) for s in (4, 4, 5))
+    first, second, other = (powder_image(positions, spots=20, events=3, seed=s) for s in (4, 4, 5))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
