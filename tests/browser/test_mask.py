@@ -97,7 +97,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     drag(notebook, (0.45, 0.45), (0.53, 0.45), canvas)
     eventually(kinds, "rectangle circle")
     tool("Draw a line")
-    drag(notebook, (0.5, 0.55), (0.6, 0.9), canvas)
+    drag(notebook, (0.15, 0.55), (0.25, 0.9), canvas)  # away from where the circle will be
     eventually(kinds, "rectangle circle line")
     tool("Draw a polygon")
     for x, y in ((0.7, 0.1), (0.9, 0.12), (0.85, 0.3)):
@@ -118,6 +118,7 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     eventually(lambda: said(f"{circle}.centre_mm") != before[0], what="a moved circle")
     moved = said(f"{circle}.centre_mm")
     assert said(f"{circle}.radius_mm") == before[1]
+    notebook.idle()
     drag(notebook, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
     smaller = 0.9 * float(before[1])
     eventually(lambda: float(said(f"{circle}.radius_mm")) < smaller, what="a smaller circle")
