@@ -95,6 +95,9 @@ def test_deploying_installs_a_version_that_serves_the_run(calibration, experimen
     record = json.loads((folder / "0-end.data.v1.json").read_text())
     assert record["recipe_sha256"] == pipeline.recipe_hash(calibration.recipe)
     run = pipeline.open_recipe_run(calibration.recipe, 74)
+    read = {file["path"] for file in run.describe()["files"]}
+    assert read
+    assert read <= {file["path"] for file in record["inputs"]}
     served = wb.averages.deployed_geometry(run)
     np.testing.assert_allclose(
         served.pixel_positions_um(), calibration.corrected.pixel_positions_um(), atol=1e-3
@@ -109,6 +112,12 @@ def test_a_run_is_averaged_again_only_if_something_changed(calibration):
     assert key != pipeline.averaging_key(recipe, 74, wb.Corrections(gain=7.0))
     fewer = recipe.changed("events.limit", 3)
     assert key != pipeline.averaging_key(fewer, 74, recipe.bright_corrections)
+
+
+def test_a_run_whose_images_are_named_as_files_need_not_be_averaged(calibration):
+    recipe = calibration.recipe.changed("experiment.dark", None)
+    assert not pipeline.has_averages(recipe, {})
+    assert pipeline.has_averages(recipe.changed("images.maximum", "max.cbf"), {})
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,8 @@ def test_a_long_run_is_read_in_part_evenly(run):
     assert pixel_history(run, PIXEL, most=4).indices.tolist() == [0, 3, 6, 9]
     selected = pixel_history(run, PIXEL, selection=Events(skip=6))
     assert selected.indices.tolist() == list(range(6, 12))
+    few = pixel_history(run, PIXEL, selection=Events(limit=3), most=4)
+    assert few.indices.tolist() == [0, 1, 2]  # so few are all read, however long the run is
 
 
 def test_reading_a_history_can_be_cancelled(run):

@@ -173,26 +173,23 @@ def _evaluator(args: argparse.Namespace) -> tuple[MaskSettings, MaskEvaluator]:
 def _recipe_evaluator(
     recipe: Recipe, geometry: Geometry | None, low_gain: NDArray[np.bool_] | None
 ) -> MaskEvaluator:
-    from workbench.mask import MaskEvaluator
-    from workbench.pipeline import gather_images
+    from workbench.pipeline import gather_images, mask_evaluator
     from workbench.progress import Terminal
 
     with Terminal("averaging the recipe's runs") as progress:
         images = gather_images(recipe, progress)
-    missing = [kind for kind in ("average", "stddev", "maximum") if getattr(images, kind) is None]
-    if missing:
-        raise MaskError(
-            f"The recipe gives no {' and no '.join(missing)}; name a dark and a bright run, or "
-            "the images."
-        )
-    return MaskEvaluator(
-        images.average,
-        images.stddev,
-        images.maximum,
-        geometry or images.geometry,
+    images = dataclasses.replace(
+        images,
+        geometry=geometry or images.geometry,
         low_gain=images.low_gain if low_gain is None else low_gain,
-        occupancy=images.occupancy,
     )
+    evaluator = mask_evaluator(images)
+    if evaluator is None:
+        raise MaskError(
+            f"The recipe gives no {' and no '.join(images.missing_for_mask)}; name a dark and a "
+            "bright run, or the images."
+        )
+    return evaluator
 
 
 def _settings(args: argparse.Namespace, recipe: Recipe | None) -> MaskSettings:

@@ -21,6 +21,7 @@ from workbench.pipeline.steps import (
     finish,
     gather_images,
     make_recipe_mask,
+    mask_evaluator,
     rank_pictures,
     run_recipe,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "has_averages",
     "load_recipe",
     "make_recipe_mask",
+    "mask_evaluator",
     "open_files",
     "open_frames",
     "open_recipe_run",

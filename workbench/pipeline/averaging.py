@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from workbench.averages import RunImages
     from workbench.runs import PsanaRun, Run, XtcRun
 
+RunToAverage = tuple[int, Corrections, str]
+"""Run number, corrections, event halves."""
 Snapshot = Callable[["RunImages"], None]
 """Called every few seconds while a run is being averaged, with what there is so far."""
 
@@ -84,14 +86,8 @@ def resolve(recipe: Recipe, folder: str | os.PathLike[str]) -> Recipe:
 
 def _with_paths(recipe: Recipe, change: Callable[[str], str]) -> Recipe:
     for path in (
-        "experiment.psdm_dir",
-        "experiment.xtc_dir",
-        "experiment.calib_dir",
-        "experiment.geometry",
-        "images.average",
-        "images.stddev",
-        "images.maximum",
-        "images.bright_average",
+        *(f"experiment.{name}" for name in ("psdm_dir", "xtc_dir", "calib_dir", "geometry")),
+        *(f"images.{field.name}" for field in dataclasses.fields(Images)),
         "output.folder",
     ):
         value = recipe.setting(path)
@@ -176,13 +172,16 @@ def averaging_key(
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def runs_to_average(recipe: Recipe) -> list[RunToAverage]:
+    """Runs whose images the recipe does not name as files, the dark run first."""
+    dark, bright = recipe.runs_read
+    runs = [] if dark is None else [(dark, recipe.dark_corrections, "none")]
+    return runs + [(run, recipe.bright_corrections, recipe.alignment.halves) for run in bright]
+
+
 def has_averages(recipe: Recipe, known: MutableMapping[str, RunImages]) -> bool:
     """Whether the images of a recipe need no run to be read: all are in `known`, or are files."""
-    experiment = recipe.experiment
-    runs = [(number, recipe.bright_corrections, recipe.alignment.halves)
-            for number in experiment.bright]  # fmt: skip
-    if experiment.dark is not None:
-        runs.append((experiment.dark, recipe.dark_corrections, "none"))
+    runs = runs_to_average(recipe)
     try:
         return bool(runs or recipe.images != Images()) and all(
             averaging_key(recipe, *run) in known for run in runs

@@ -60,6 +60,12 @@ class ImageSet:
         fractions = [run.pixel_count / run.count for run in runs]
         return np.minimum.reduce(fractions) if fractions else None
 
+    @property
+    def missing_for_mask(self) -> tuple[str, ...]:
+        """Images that the mask needs and that are not there."""
+        needed = ("average", "stddev", "maximum")
+        return tuple(name for name in needed if getattr(self, name) is None)
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -87,5 +93,6 @@ class Calibration:
     def inputs(self) -> tuple[Path, ...]:
         """Files the calibration was made from."""
         runs = [run for run in (self.images.dark, *self.images.bright) if run is not None]
-        paths = [entry["path"] for run in runs for entry in run.provenance.get("files", ())]
+        read = [run.provenance.get("run", {}).get("files", ()) for run in runs]
+        paths = [file["path"] for files in read for file in files]
         return tuple(map(Path, dict.fromkeys(paths))) + tuple(self.images.files.values())

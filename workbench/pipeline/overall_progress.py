@@ -6,15 +6,12 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.averaging import averaging_key
+from workbench.pipeline.averaging import RunToAverage, averaging_key
 from workbench.progress import Progress
-from workbench.recipe import Corrections, Recipe
+from workbench.recipe import Recipe
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
-
-RunToAverage = tuple[int, Corrections, str]
-"""Run number, corrections, event halves."""
 
 
 class OverallProgress:

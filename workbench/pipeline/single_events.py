@@ -80,7 +80,7 @@ def pixel_history(
     """
     corrections = corrections or Corrections.none()
     total = run.event_count or most
-    step = max(1, -(-total // most))
+    step = max(1, -(-len((selection or Events()).among(total)) // most))
     indices: list[int] = []
     values: list[float] = []
     for number, event in enumerate(run.events(corrections, selection)):

@@ -16,13 +16,10 @@ from workbench.pipeline.averaging import (
     load_recipe,
     open_recipe_run,
     recipe_hash,
+    runs_to_average,
 )
 from workbench.pipeline.model import Calibration, ImageSet
-from workbench.pipeline.overall_progress import (
-    OverallProgress,
-    RunToAverage,
-    expected_events,
-)
+from workbench.pipeline.overall_progress import OverallProgress, expected_events
 from workbench.pipeline.results import check_output, save_results
 from workbench.progress import Progress, raise_if_cancelled
 from workbench.recipe import Corrections, Recipe, recipe_to_text
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     from workbench.alignment import Alignment, RankedImage
     from workbench.averages import RunImages
     from workbench.images import DetectorImage
-    from workbench.mask import Mask
+    from workbench.mask import Mask, MaskEvaluator
 
 
 def gather_images(
@@ -89,21 +86,15 @@ def gather_images(
     named = {kind: read_image(path) for kind, path in files.items()}
     experiment = recipe.experiment
     dark: RunImages | None = None
-    dark_number, numbers = recipe.runs_read
-    for number in (dark_number, *numbers):
-        if number is not None:
-            open_recipe_run(recipe, number)  # one that is missing is told before hours of work
+    to_average = runs_to_average(recipe)
+    for number, _, _ in to_average:
+        open_recipe_run(recipe, number)  # one that is missing is told before hours of work
     geometry = next((image.geometry for image in named.values() if image.geometry), None)
     if experiment.geometry:
         geometry = Geometry.read(experiment.geometry)
-    to_average: list[RunToAverage] = [
-        (run, recipe.bright_corrections, recipe.alignment.halves) for run in numbers
-    ]
-    if dark_number is not None:
-        to_average.insert(0, (dark_number, recipe.dark_corrections, "none"))
     if progress is not None and to_average:
         overall = OverallProgress(progress, expected_events(recipe, to_average, known))
-    if dark_number is not None:
+    if recipe.runs_read[0] is not None:
         dark = averaged(*to_average.pop(0))
     averages = [averaged(*run) for run in to_average]
     bright = tuple(run for run in averages if run is not None)
@@ -142,14 +133,13 @@ def gather_images(
     )
 
 
-def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
-    """Mask of a recipe; None if average, stddev and maximum are not all there."""
-    from workbench.mask import build_mask
+def mask_evaluator(images: ImageSet) -> MaskEvaluator | None:
+    """What makes masks of these images; None if `ImageSet.missing_for_mask` names any."""
+    from workbench.mask import MaskEvaluator
 
     if images.average is None or images.stddev is None or images.maximum is None:
         return None
-    return build_mask(
-        recipe.mask,
+    return MaskEvaluator(
         images.average,
         images.stddev,
         images.maximum,
@@ -157,6 +147,12 @@ def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
         low_gain=images.low_gain,
         occupancy=images.occupancy,
     )
+
+
+def make_recipe_mask(recipe: Recipe, images: ImageSet) -> Mask | None:
+    """Mask of a recipe; None if average, stddev and maximum are not all there."""
+    evaluator = mask_evaluator(images)
+    return None if evaluator is None else evaluator.mask(recipe.mask)
 
 
 def align_recipe(

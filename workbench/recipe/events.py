@@ -84,17 +84,20 @@ class Events:
             or bool(self.indices and index > self._last)  # type: ignore[attr-defined]
         )
 
-    def middle(self, count: int) -> int:
-        """Index of the event in the middle of those used, of a run of so many events.
+    def among(self, count: int) -> Sequence[int]:
+        """Indices of the events used of a run of so many events.
 
-        Event codes and photon energies are not known beforehand: the middle is then that of the
+        Event codes and photon energies are not known beforehand: where they decide, these are the
         events among which they choose.
         """
         chosen: Sequence[int] = range(self.skip, min(count, self.stop or count), self.every)
         if self.indices:
             chosen = [index for index in sorted(set(self.indices)) if index in chosen]
-        if self.limit is not None and not self.uses_beamline:
-            chosen = chosen[: self.limit]
+        return chosen if self.uses_beamline else chosen[: self.limit]
+
+    def middle(self, count: int) -> int:
+        """Index of the event in the middle of those that `among` gives; 0 if there are none."""
+        chosen = self.among(count)
         return chosen[len(chosen) // 2] if chosen else 0
 
     def describe(self) -> str:

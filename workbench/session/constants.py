@@ -17,6 +17,7 @@ from workbench.errors import ConstantsError
 from workbench.session.history import History
 from workbench.session.results import Results
 from workbench.session.status import State
+from workbench.session.store import why_not_writable
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
@@ -165,9 +166,5 @@ def refuse(path: Path) -> None:
         raise ConstantsError(
             f"{path} is deployed already; choose another range of runs, or move that file away."
         )
-    there = next(folder for folder in path.parents if folder.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ConstantsError(
-            f"You may not write to {there}. Save the results elsewhere (Save all), or ask the "
-            "instrument group to deploy them."
-        )
+    if reason := why_not_writable(path.parent):
+        raise ConstantsError(reason)

@@ -89,16 +89,6 @@ class FramesExport:
         name = recipe.frames.folder or f"frames-r{self.run_number or 0:04d}"
         return Path(recipe.output.folder) / Path(name).expanduser()
 
-    @property
-    def mask(self) -> Mask | None:
-        """Mask that is laid on the frames."""
-        return self.results.mask
-
-    @property
-    def geometry(self) -> Geometry | None:
-        """Corrected geometry; None while there are no offsets: the deployed one is taken then."""
-        return self.results.corrected
-
     def open_run(self) -> Run:
         """Open the run.
 
@@ -137,7 +127,7 @@ class FramesExport:
         frames = recipe.frames
         return (
             recipe.experiment, self.run_number, frames.corrections, frames.events,
-            None if self.mask is None else id(self.mask),
+            None if self.results.mask is None else id(self.results.mask),
         )  # fmt: skip
 
     @property
@@ -158,7 +148,8 @@ class FramesExport:
     def _count_peaks(self, task: Task) -> None:
         try:
             key, frames = self._survey_key(), self.history.recipe.frames
-            good = None if self.mask is None else self.mask.good
+            mask = self.results.mask
+            good = None if mask is None else mask.good
             lowest = LOWEST_SHARE * frames.hits.threshold_adu
             task.worker.report(task, 0, None, "opening the run …")
             survey = survey_peaks(
@@ -194,7 +185,7 @@ class FramesExport:
         count = hits if hits is not None else events
         there = next(place for place in (folder, *folder.parents) if place.is_dir())
         warnings = []
-        if self.mask is None:
+        if self.results.mask is None:
             warnings.append(
                 "There is no mask yet: all pixels are used, and hot ones count as peaks."
             )
@@ -216,13 +207,13 @@ class FramesExport:
         )
 
     def _facts(self) -> tuple[str, ...]:
-        frames = self.history.recipe.frames
+        frames, used = self.history.recipe.frames, self.results.mask
         mask = "no mask"
-        if self.mask is not None:
-            masked = thousands(self.mask.masked)
+        if used is not None:
+            masked = thousands(used.masked)
             mask = f"the mask of step 2{self._outdated('mask')}, {masked} pixels masked"
         geometry = "the geometry deployed for the run (no offsets are found yet)"
-        if self.geometry is not None:
+        if self.results.corrected is not None:
             geometry = f"the corrected geometry of step 3{self._outdated('alignment')}"
         return (
             f"Corrections: {frames.corrections.describe()}.",
@@ -260,7 +251,7 @@ class FramesExport:
 
     def _write(self, task: Task, key: Key, resume: bool, overwrite: bool) -> None:
         recipe, run, folder = self.history.recipe, self.open_run(), self.folder
-        mask, geometry = self.mask, self.geometry
+        mask, geometry = self.results.mask, self.results.corrected
         settings = arguments(recipe)
         self.results.frames = None
         self.results.set_done("frames", False, key)
@@ -301,8 +292,5 @@ def expected_events(count: int | None, selection: Events) -> int | None:
     """About how many events of a run of `count` a selection takes; None if it cannot be said."""
     if count is None:
         return None
-    chosen = range(selection.skip, min(count, selection.stop or count), selection.every)
-    total = len(chosen)
-    if selection.indices:
-        total = len(set(selection.indices).intersection(chosen))
-    return min(total, selection.limit or total)
+    chosen = len(selection.among(count))
+    return min(chosen, selection.limit or chosen)

@@ -53,21 +53,18 @@ class History:
         """While listeners are called: the control that made the change, if it was one."""
         return getattr(self._origin, "control", None)
 
-    def set(
-        self, recipe: Recipe, reason: str = "recipe", within: float = 0.0, origin: object = None
-    ) -> bool:
+    def set(self, recipe: Recipe, reason: str = "recipe", within: float = 0.0) -> bool:
         """Make `recipe` the one in force; False if it is that already.
 
         Parameters
         ----------
         reason : what `undo` says it takes back.
         within : one step with the last of the same `reason` if that is fewer seconds ago.
-        origin : the control that shows the new value already; listeners leave it alone.
         """
         with self._lock:
             changed = self._insert(recipe, reason, within)
         if changed:
-            self._notify(origin)
+            self._notify(None)
         return changed
 
     def _notify(self, origin: object) -> None:
@@ -104,7 +101,8 @@ class History:
 
         Parameters
         ----------
-        origin : see `set`; changes by a control within `MERGE_SECONDS` are one step of undo.
+        origin : the control that shows the new value already; listeners leave it alone. Its
+            changes within `MERGE_SECONDS` are one step of undo.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import pipeline
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, enumerated
 from workbench.recipe import Decisions, Images, MaskSettings
 from workbench.session.history import History
 from workbench.session.jobs import Jobs, Key
@@ -231,26 +231,14 @@ class Results:
             made_with = self._made_with.get("images")  # may be older than the recipe
         if images is None:
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
-        if images.average is None or images.stddev is None or images.maximum is None:
-            missing = [
-                name for name in ("average", "stddev", "maximum") if getattr(images, name) is None
-            ]
-            raise WorkbenchError(
-                f"The mask needs the {', '.join(missing)} too; choose a dark and a bright run, "
-                "or open the missing images."
-            )
         settings = self.history.recipe.mask
         if evaluator is None:
-            from workbench.mask import MaskEvaluator
-
-            evaluator = MaskEvaluator(
-                images.average,
-                images.stddev,
-                images.maximum,
-                geometry=images.geometry,
-                low_gain=images.low_gain,
-                occupancy=images.occupancy,
-            )
+            evaluator = pipeline.mask_evaluator(images)
+            if evaluator is None:
+                raise WorkbenchError(
+                    f"The mask needs the {enumerated(images.missing_for_mask)} too; choose a dark "
+                    "and a bright run, or open the missing images."
+                )
             with self._lock:
                 if self.images is not images:
                     return  # newer images have come, and ask for their own mask

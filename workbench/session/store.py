@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from workbench import pipeline
@@ -139,7 +140,7 @@ class DeployedVersions:
 
     def _writable(self) -> GeometryStore:
         store = self.open()
-        if reason := why_not_writable(store):
+        if reason := why_not_writable(store.folder):
             raise VersionStoreError(reason)
         return store
 
@@ -187,7 +188,7 @@ class DeployedVersions:
         except (WorkbenchError, OSError) as error:
             self._refusal = str(error)
         else:
-            self._refusal = why_not_writable(store)
+            self._refusal = why_not_writable(store.folder)
             with contextlib.suppress(WorkbenchError, OSError):
                 current = store.current()
                 if current is not None and corrected is not None:
@@ -200,10 +201,9 @@ class DeployedVersions:
         self._notifier.notify("versions", "status")
 
 
-def why_not_writable(store: GeometryStore) -> str:
-    """Why versions cannot be written, and what to do; empty if they can."""
-    parents = (store.folder, *store.folder.parents)
-    there = next(path for path in parents if os.path.exists(path))
+def why_not_writable(folder: Path) -> str:
+    """Why nothing can be written into a folder, and what to do; empty if something can."""
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     if os.access(there, os.W_OK | os.X_OK):
         return ""
     return (

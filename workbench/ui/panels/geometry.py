@@ -360,7 +360,7 @@ class GeometryPanel(Panel):
         changed = any(version.intact is False for version in history)
         self.repair.layout.display = "" if changed else "none"
         self._list(history)
-        self._turn_off(history, why_not_writable(store))
+        self._turn_off(history, why_not_writable(store.folder))
         self._offer(store, history)
 
     def _turn_off(self, history: Sequence[Version], refusal: str) -> None:
