@@ -16,8 +16,8 @@ COVERED := $(if $(COVERAGE),--cov=workbench --cov-append --cov-report=)
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 UNIT := $(PYTEST) --no-loadscope-reorder $(COVERED)
 
-.PHONY: help lab report test test-slow unit browser coverage lint check-frontend frontend format \
-  hooks docs film docs-version release bench clean
+.PHONY: help lab report test test-slow unit browser coverage lint check-types check-style \
+  check-frontend frontend format hooks docs film docs-version release bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,7 +29,8 @@ lab: $(VENV)/.lab $(SAMPLE)  ## open the workbench in JupyterLab on the sample e
 report: $(VENV)/.lab $(SAMPLE)  ## write the report of the sample experiment
 	$(BIN)/workbench report $(RECIPE)
 
-test: lint unit browser  ## run every check, and every test that is not marked slow
+test: lint $(VENV)/.test  ## run every check, and every test that is not marked slow
+	$(UNIT) -m "not slow"
 
 test-slow: $(VENV)/.test  ## run the tests marked slow, as CI does
 	$(UNIT) -m slow
@@ -43,10 +44,15 @@ browser: $(VENV)/.test  ## run the tests that drive JupyterLab in Chromium
 coverage: $(VENV)/.test  ## say which lines of the package the tests reach (after COVERAGE=1)
 	$(BIN)/coverage report --skip-covered --sort=cover
 
-lint: $(VENV)/.test check-frontend  ## check style, spelling, types and the front end
+lint: $(VENV)/.test $(FRONTEND)/node_modules/.installed  ## check style, spelling, types and the front end
+	$(MAKE) --no-print-directory --output-sync -j 2 check-types check-style check-frontend
+
+check-types: $(VENV)/.test  ## check the types of the package and its tests
+	$(BIN)/mypy
+
+check-style: $(VENV)/.test  ## check style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/codespell
 
 format: $(VENV)/.test  ## bring the Python files into form

@@ -42,6 +42,7 @@ def test_averaging_can_be_cancelled_and_sliders_live_meanwhile(notebook, experim
     assert notebook.problems == []
 
 
+@pytest.mark.slow
 def test_reload_and_restart_bring_back_where_one_was(notebook, experiment):
     """A reload finds the live widgets; after a restart the same cells rebuild from files."""
     page = notebook.workbench(experiment, "restart.ipynb")
