@@ -208,6 +208,61 @@ def test_a_quadrant_that_sees_other_rings_is_left_out_and_the_others_are_aligned
     assert np.abs(aligned.offsets_px - TRUTH)[others].max() < 0.1
 
 
+@pytest.fixture(scope="module")
+def in_place(many):
+    """The image in its corrected geometry."""
+    image, found = many
+    return dataclasses.replace(image, geometry=found.geometry)
+
+
+def test_others_are_aligned_to_a_quadrant_that_is_held(in_place):
+    offsets = np.array([(0.0, 0.0), (2.0, -1.0), (0.0, 0.0), (0.0, 3.0)])
+    moved = in_place.geometry.move_quadrants(-offsets)
+    held = align_quadrants(in_place, moved, settings=AlignmentSettings(fixed=(0, 2)))
+    assert {quadrant.verdict for quadrant in held.quadrants} == {"good"}
+    assert np.abs(held.offsets_px - offsets).max() < 0.05
+    assert (held.offsets_px[[0, 2]] == 0).all(), "what is locked stays locked"
+    assert not held.sigmas_px[[0, 2]].any()
+    assert "Quadrant 0: held where it is" in held.lines()
+    assert "the beam moved" not in " ".join(held.notes), "a held quadrant tells where it is"
+
+
+@pytest.mark.slow
+def test_a_held_quadrant_that_is_off_its_place_is_told(in_place):
+    def held(step_px):
+        present = in_place.geometry.move_quadrants([(-step_px, 0), (0, 0), (0, 0), (0, 0)])
+        return align_quadrants(in_place, present, settings=AlignmentSettings(fixed=(0,)))
+
+    near, far = held(0.5), held(5)
+    assert [quadrant.verdict for quadrant in near.quadrants] == ["good"] + ["uncertain"] * 3
+    assert [quadrant.verdict for quadrant in far.quadrants] == ["good"] + ["not determined"] * 3
+    assert not far.applied_px.any()
+    for found, offset in ((near, "+0.5"), (far, "+5.0")):
+        assert f"Quadrant 0 is held fixed, but its rings have an offset of ({offset}" in " ".join(
+            found.warnings
+        )
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [((7,), "no quadrant 7 to hold fixed; they are 0 to 3"), ((0, 1, 2, 3), "leave at least one")],
+)
+def test_quadrants_that_cannot_be_held_are_refused(many, fixed, words):
+    with pytest.raises(AlignmentError, match=words):
+        align_quadrants(many[0], settings=AlignmentSettings(fixed=fixed))
+
+
+@pytest.mark.parametrize("settings", [{"refine": "none"}, {"method": "cctbx"}])
+def test_without_the_joint_refinement_the_held_stay_and_the_unused_is_told(many, settings):
+    chosen = AlignmentSettings(
+        range_px=2, multi_angle=False, fixed=(1,), tilt=True, calibrant="AgBeh", **settings
+    )
+    found = align_quadrants(many[0], settings=chosen)
+    assert not found.applied_px[1].any()
+    assert found.applied_px[0].any()
+    assert "these settings are unused: calibrant, tilt." in " ".join(found.warnings)
+
+
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="step_px"):
         AlignmentSettings(step_px=0.0)

@@ -92,6 +92,8 @@ MAP_VERDICT = MapVerdict()
 MAPS_AT_A_TIME = 2
 """Maps computed side by side."""
 
+NOT_TOGETHER = "None of the quadrants that are not held fixed sees the rings of the others."
+
 NO_PIXELS = (
     "No pixel can be used: all are masked, saturated or have no value. Look at the counts of the "
     "mask, and whether its limits fit the image."
@@ -166,7 +168,7 @@ def align_quadrants(
         raise AlignmentError(f"Halves of the events are two images, not {len(divided)}.")
     detector_data(image)
     present = geometry_of(image, geometry)
-    present.detector.grouped(settings.groups)  # refused if it has no such groups
+    _refuse_held(settings, present.detector.grouped(settings.groups))
     if settings.method == "cctbx":
         return _as_cctbx(image, present, mask, settings, progress, bool(divided))
     started = time.perf_counter()
@@ -193,7 +195,7 @@ def align_quadrants(
         raise_if_cancelled(progress, "The alignment")
         seconds = Seconds(seconds.maps, time.perf_counter() - middle)
     else:
-        joint = Joint(tuple(_map_alone(quadrant) for quadrant in quadrants))
+        joint = Joint(tuple(_map_alone(quadrant, settings) for quadrant in quadrants))
     refined, judged = joint.refinement, list(joint.quadrants)
     if divided and refined is not None:
         apart = [
@@ -212,7 +214,7 @@ def align_quadrants(
     applied = np.array(
         [quadrant.offset_px if quadrant.accepted else (0.0, 0.0) for quadrant in judged]
     )
-    unused = divided and settings.refine == "none"
+    unused = (event_halves.UNUSED,) if divided and settings.refine == "none" else ()
     return Alignment(
         tuple(judged),
         present,
@@ -221,7 +223,8 @@ def align_quadrants(
         warnings=in_words_of(detector, _open_combinations(refined, judged) + joint.warnings)
         + (() if refined is None else refined.tilted(settings.tilt))
         + ((swapped,) if swapped else ())
-        + ((event_halves.UNUSED,) if unused else ())
+        + unused
+        + (_unused(settings) if settings.refine == "none" else ())
         + (() if prepared.good.any() else (NO_PIXELS,)),
         notes=in_words_of(detector, _notes(refined, judged, middles))
         + _without_maps(refined, detector),
@@ -250,11 +253,18 @@ def _as_cctbx(
     quadrants = align_as_cctbx(image, present, settings.range_px, angles)
     if progress is not None:
         progress.update(len(quadrants) + 2, len(quadrants) + 2, "aligned")
+    quadrants = tuple(
+        dataclasses.replace(quadrant, accepted=False)
+        if quadrant.quadrant in settings.fixed
+        else quadrant
+        for quadrant in quadrants
+    )
     warnings = []
     if mask is not None:
         warnings.append("Method cctbx looks at no mask; the one given is unused.")
     if divided:
         warnings.append(event_halves.UNUSED)
+    warnings += _unused(settings)
     return Alignment(
         quadrants, present, settings.method, settings, warnings=tuple(warnings),
         seconds=Seconds(time.perf_counter() - started),
@@ -357,12 +367,52 @@ def _judged(
     )
 
 
-def _map_alone(quadrant: QuadrantAlignment) -> QuadrantAlignment:
-    """What a map is worth without the joint refinement."""
+def _refuse_held(settings: AlignmentSettings, detector: Detector) -> None:
+    """Refuse quadrants held fixed that do not exist, or that leave nothing to align."""
+    count, word = len(detector.groups), detector.group_word
+    for group in settings.fixed:
+        if group not in range(count):
+            raise AlignmentError(
+                f"There is no {word} {group} to hold fixed; they are 0 to {count - 1}."
+            )
+    if len(set(settings.fixed)) == count:
+        raise AlignmentError(f"All {word}s are held fixed; leave at least one to be aligned.")
+
+
+def _unused(settings: AlignmentSettings) -> tuple[str, ...]:
+    """Sentence about settings that only the joint refinement uses, where there is none."""
+    default = AlignmentSettings()
+    names = [
+        name
+        for name in ("calibrant", "outward", "sensors", "tilt")
+        if getattr(settings, name) != getattr(default, name)
+    ]
+    if not names:
+        return ()
+    return (f"Without the joint refinement these settings are unused: {', '.join(names)}.",)
+
+
+def _held(quadrant: QuadrantAlignment) -> QuadrantAlignment:
+    """A quadrant that is held fixed."""
+    return dataclasses.replace(
+        quadrant, offset_px=np.zeros(2), covariance_px2=np.zeros((2, 2)), verdict="good",
+        warnings=(), accepted=True,
+    )  # fmt: skip
+
+
+def _map_alone(quadrant: QuadrantAlignment, settings: AlignmentSettings) -> QuadrantAlignment:
+    """What a map is worth without the joint refinement; a fixed quadrant stays where it is."""
+    if quadrant.quadrant in settings.fixed:
+        return _held(quadrant)
     if quadrant.verdict == "not determined":
         return quadrant
     more = MAP_VERDICT.alone_error_px**2 - MAP_VERDICT.error_px**2
-    warning = "From the map alone; broad rings pull it by pixels. Use the joint refinement."
+    advice = (
+        "Use the joint refinement."
+        if settings.refine == "none"
+        else "The quadrant has too few usable pixels for the joint refinement; look at the mask."
+    )
+    warning = f"From the map alone; broad rings pull it by pixels. {advice}"
     return dataclasses.replace(
         quadrant, verdict="uncertain", covariance_px2=quadrant.covariance_px2 + more * np.eye(2),
         warnings=(*quadrant.warnings, warning),
@@ -402,8 +452,12 @@ def _refined(
     """All quadrants together, from the maps where they are clear, else from a joint search."""
     used = prepared.filled(RING_FIT.least_pixels)
     present = [quadrant for quadrant in quadrants if used[quadrant.quadrant]]
+    alone = tuple(
+        quadrant if used[quadrant.quadrant] else _map_alone(quadrant, settings)
+        for quadrant in quadrants
+    )
     if not present:
-        return Joint(quadrants)
+        return Joint(alone)
     reach = float(max(quadrant.trials_px[-1] for quadrant in quadrants))
     start = _start(prepared, quadrants, used, reach)
     agreement = ring_significance(prepared, start, used)
@@ -415,22 +469,40 @@ def _refined(
     if not seeing.any():
         return Joint(
             tuple(
-                _hopeless(quadrant) if used[quadrant.quadrant] else quadrant
-                for quadrant in quadrants
+                _hopeless(quadrant) if used[quadrant.quadrant] else quadrant for quadrant in alone
             )
         )
     same = seeing & (agreement.height >= quality.LIMITS.least_height)
     refined = _of_common_rings(
-        prepared, start, same if np.count_nonzero(same) > 1 else seeing, progress, settings
+        prepared, start, same if np.count_nonzero(same) > 1 else seeing, progress
     )
     if refined is None:
-        return Joint(quadrants)
+        return Joint(tuple(_map_alone(quadrant, settings) for quadrant in quadrants))
     warnings: tuple[str, ...] = ()
+    amiss = False
+    if settings.fixed:
+        warnings, hopeless = quality.held_amiss(refined, settings.fixed)
+        amiss = bool(warnings)
+        held = None
+        if not hopeless:
+            held = _of_common_rings(
+                prepared, refined.offsets_px, refined.used, progress, settings.fixed
+            )
+        if held is None:
+            reason = quality.AMISS if hopeless else NOT_TOGETHER
+            return Joint(
+                tuple(
+                    _held(q) if q.quadrant in settings.fixed else quality.undetermined(q, reason)
+                    for q in alone
+                ),
+                warnings=warnings,
+            )
+        refined = held
     calibrant = None
     try:
         calibrant = _calibrant(refined, settings, image, prepared.detector.pixel_um)
     except CalibrantMismatch as problem:
-        warnings = (str(problem),)
+        warnings = (*warnings, str(problem))
     if calibrant is not None:
         refined = with_calibrant(refined, calibrant)
     if settings.outward == "supported":
@@ -440,8 +512,10 @@ def _refined(
         quality.judge(quadrant, refined, significance, reach)
         if used[quadrant.quadrant]
         else quadrant
-        for quadrant in quadrants
+        for quadrant in alone
     )
+    if amiss:
+        judged = tuple(q if q.quadrant in settings.fixed else quality.doubted(q) for q in judged)
     return Joint(judged, refined, calibrant, warnings)
 
 
@@ -491,7 +565,7 @@ def _of_common_rings(
     start: NDArray[np.float64],
     used: NDArray[np.bool_],
     progress: Progress | None,
-    settings: AlignmentSettings,
+    fixed: tuple[int, ...] = (),
 ) -> Refinement | None:
     """Joint refinement of the groups that see the same rings.
 
@@ -500,7 +574,7 @@ def _of_common_rings(
     """
     tried = [used]
     while True:
-        refined = refine_rings(prepared, start, used, progress, settings.fixed)
+        refined = refine_rings(prepared, start, used, progress, fixed)
         if refined is None:
             return None
         used = quality.sees_rings(ring_significance(prepared, refined.offsets_px, refined.used))
@@ -564,7 +638,9 @@ def _notes(
     if refined is None:
         return ()
     known = np.array([q.verdict != "not determined" for q in quadrants]) & refined.used
-    notes = degeneracy_notes(refined.offsets_px, refined.covariance_px2, known, middles)
+    notes = degeneracy_notes(
+        refined.offsets_px, refined.covariance_px2, known, middles, refined.weak is None
+    )
     return notes + refined.notes() if known.any() else ()
 
 

@@ -58,6 +58,7 @@ def degeneracy_notes(
     covariance_px2: NDArray[np.float64],
     known: NDArray[np.bool_],
     middles: NDArray[np.float64],
+    held: bool = False,
 ) -> tuple[str, ...]:
     """Sentences for a person; none where no quadrant is known.
 
@@ -67,19 +68,25 @@ def degeneracy_notes(
     covariance_px2 : float64 ``(2 groups, 2 groups)``, NaN where a person set an offset.
     known : bool ``(groups,)``, groups whose offset is determined.
     middles : as `middles_px` gives them.
+    held : a quadrant held fixed tells where the beam is.
     """
     if not known.any():
         return ()
+    far = float(np.hypot(*middles[known].T).mean())
+    turns = (
+        "Turning quadrants about the beam changes no ring, so turns are taken from the geometry. A "
+        f"turn of {EXAMPLE_DEG:g}° about a quadrant's own middle looks like an offset of "
+        f"{np.radians(EXAMPLE_DEG) * far:.1f} px along the rings."
+    )
+    if held:
+        return (turns,)
     x, y = offsets_px[known].mean(axis=0)
     own = np.repeat(known, 2)
     part = covariance_px2[np.ix_(own, own)].reshape(known.sum(), 2, known.sum(), 2)
-    sx, sy = np.sqrt(np.einsum("iaja->a", part)) / known.sum()
-    far = float(np.hypot(*middles[known].T).mean())
-    sure = f" ± ({sx:.3f}, {sy:.3f})" if np.isfinite([sx, sy]).all() else ""
+    sx, sy = np.maximum(np.sqrt(np.einsum("iaja->a", part)) / known.sum(), 0.01)
+    sure = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
     return (
         f"Common to the quadrants is ({x:+.2f}, {y:+.2f}){sure} px: rings cannot "
         "tell whether the detector or the beam moved; afterwards the beam is at the lab's origin.",
-        "Turning quadrants about the beam changes no ring, so turns are taken from the geometry. A "
-        f"turn of {EXAMPLE_DEG:g}° about a quadrant's own middle looks like an offset of "
-        f"{np.radians(EXAMPLE_DEG) * far:.1f} px along the rings.",
+        turns,
     )

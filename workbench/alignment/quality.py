@@ -35,6 +35,9 @@ class VerdictLimits:
         masked gives 1.9 px, coarse grains 0.3.
     most_split_px, most_split_sigmas : even and odd modules further apart than both decide nothing.
     doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of.
+    doubtful_held_px, doubtful_held_sigmas : groups held fixed that the rings put farther off than
+        both make the offsets of the others uncertain.
+    most_held_px, most_held_sigmas : farther off than both, nothing is aligned to them.
     """
 
     least_significance: float = 15.0
@@ -50,10 +53,15 @@ class VerdictLimits:
     most_split_sigmas: float = 8.0
     doubtful_split_px: float = 0.5
     doubtful_split_sigmas: float = 5.0
+    doubtful_held_px: float = 0.2
+    doubtful_held_sigmas: float = 4.0
+    most_held_px: float = 1.0
+    most_held_sigmas: float = 8.0
 
 
 LIMITS = VerdictLimits()
 WEAK = "merge more runs, or try the other one of average and maximum"
+AMISS = "A quadrant held fixed is not where it should be."
 OPEN = "rings at more radii, more of the detector in use, or a calibrant would settle it"
 
 
@@ -181,6 +189,43 @@ def _scattered(refined: Refinement, limits: VerdictLimits) -> str:
         f"Rings lie {scatter:.1f} px (RMS) from where the rings of the other sensors put them; "
         "what agrees may be scatter or structure of the detector."
     )
+
+
+def held_amiss(
+    free: Refinement, fixed: tuple[int, ...], limits: VerdictLimits = LIMITS
+) -> tuple[tuple[str, ...], bool]:
+    """Sentences about groups held fixed that are off their place, and whether this is hopeless.
+
+    Parameters
+    ----------
+    free : refinement in which they were free.
+    """
+    sentences: list[str] = []
+    hopeless = False
+    for group in sorted(set(fixed)):
+        block = slice(2 * group, 2 * group + 2)
+        offset, covariance = free.offsets_px[group], free.covariance_px2[block, block]
+        if not np.isfinite(covariance).all():
+            continue
+        far = float(np.hypot(*offset))
+        sigmas = float(np.sqrt(offset @ np.linalg.solve(covariance, offset)))
+        if far < limits.doubtful_held_px or sigmas < limits.doubtful_held_sigmas:
+            continue
+        (x, y), (sx, sy) = offset, np.maximum(np.sqrt(np.diag(covariance)), 0.01)
+        sentences.append(
+            f"Quadrant {group} is held fixed, but its rings have an offset of ({x:+.2f}, {y:+.2f}) "
+            f"± ({sx:.2f}, {sy:.2f}) px; it is aligned too if it is left free."
+        )
+        hopeless |= far > limits.most_held_px and sigmas > limits.most_held_sigmas
+    return tuple(sentences), hopeless
+
+
+def doubted(quadrant: QuadrantAlignment) -> QuadrantAlignment:
+    """The same quadrant, aligned to one that is off its place."""
+    if quadrant.verdict == "not determined":
+        return quadrant
+    warnings = (*quadrant.warnings, AMISS)
+    return dataclasses.replace(quadrant, verdict="uncertain", warnings=warnings)
 
 
 def undetermined(quadrant: QuadrantAlignment, reason: str) -> QuadrantAlignment:

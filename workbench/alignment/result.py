@@ -397,7 +397,9 @@ class Alignment:
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
         middles = middles_px(self.present, self.detector)
-        notes = degeneracy_notes(self.offsets_px, covariance, known, middles)
+        notes = degeneracy_notes(
+            self.offsets_px, covariance, known, middles, self.refinement.weak is None
+        )
         return in_words_of(self.detector, notes + self.refinement.notes())
 
     def _quadrant(self, quadrant: int) -> QuadrantAlignment:
@@ -477,17 +479,14 @@ def own_lines(alignment: Alignment) -> list[str]:
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 
-def _at_least_shown(sigma_px: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviations of which none but 0, that of a fixed group, is printed as 0.00."""
-    return np.asarray(np.where(sigma_px > 0, np.maximum(sigma_px, 0.01), sigma_px))
-
-
 def _offset_line(quadrant: QuadrantAlignment, word: str) -> str:
     """One quadrant's offset, uncertainty and verdict in a line."""
     name = f"{word.capitalize()} {quadrant.quadrant}"
     if quadrant.verdict == "not determined":
         return f"{name}: offset not determined; the {word} stays where it is"
-    (x, y), (sx, sy) = quadrant.offset_px, _at_least_shown(quadrant.sigma_px)
+    if not (quadrant.offset_px.any() or quadrant.covariance_px2.any()):
+        return f"{name}: held where it is"
+    (x, y), (sx, sy) = quadrant.offset_px, np.maximum(quadrant.sigma_px, 0.01)
     error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
     halves = quadrant.halves_text
     return f"{name}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}" + (

@@ -83,6 +83,10 @@ class AlignmentSettings:
             f"background_px is {self.background_px}; it must be 3 pixels or more",
         )
         require(
+            all(quadrant >= 0 for quadrant in self.fixed),
+            "fixed: quadrants are numbered 0, 1, 2, …",
+        )
+        require(
             0 <= self.min_overlap < 1,
             f"min_overlap is {self.min_overlap}; it must be from 0 to below 1",
         )
