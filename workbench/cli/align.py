@@ -17,81 +17,91 @@ if TYPE_CHECKING:
     from workbench.images import DetectorImage
     from workbench.mask import Mask
 
+SETTINGS = ("method", "range_px", "angles_deg", "transform", "refine", "groups", "calibrant",
+            "outward", "fixed", "sensors", "tilt", "multi_angle")  # fmt: skip
+"""Fields of `AlignmentSettings` that have an option, with their default there."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (long ones with hyphens or underscores)."""
-    defaults = AlignmentSettings()
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="maximum or average (CBF)")
-    parser.add_argument("--mask", metavar="FILE", help="mask of trusted pixels, e.g. mask.pickle")
-    parser.add_argument("--geometry", metavar="FILE", help="geometry instead of the image's own")
-    parser.add_argument(
-        "--method", choices=("quadrant", "cctbx"), default=defaults.method,
-        help="all sensors, sub-pixel; or exactly as cspad.quadrants_cbf (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--range", type=int, metavar="PX", default=defaults.range_px,
+    hints = get_type_hints(AlignmentSettings)
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="maximum or average (CBF)")
+    add("--mask", metavar="FILE", help="mask of trusted pixels, e.g. mask.pickle")
+    add("--geometry", metavar="FILE", help="geometry instead of the image's own")
+
+    def choice(setting: str, help: str) -> None:
+        values = [value for value in get_args(hints[setting]) if value != "unknown"]
+        add(f"--{setting}", choices=values, help=help)
+
+    choice(
+        "method",
+        "all sensors, sub-pixel; or exactly as cspad.quadrants_cbf (default %(default)s)",
+    )
+    add(
+        "--range", type=int, metavar="PX", dest="range_px",
         help="trial offsets from -PX to PX (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--angles", type=float, nargs="+", metavar="DEG", help="rotation angles",
+    add(
+        "--angles", type=float, nargs="+", metavar="DEG", dest="angles_deg", help="rotation angles"
     )  # fmt: skip
-    parser.add_argument(
-        "--transform", choices=("sqrt", "log", "rank", "linear"), default=defaults.transform,
-        help="transform of the intensities, so that bright spots count less (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--refine", choices=("rings", "none"), default=defaults.refine,
-        help="all quadrants together on the rings, or by the maps alone (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--groups", choices=get_args(get_type_hints(AlignmentSettings)["groups"]),
-        default=defaults.groups,
-        help="what moves as one: quadrants, or the modules of a Jungfrau (default); sides, the two "
+    choice(
+        "transform",
+        "transform of the intensities, so that bright spots count less (default %(default)s)",
+    )
+    choice(
+        "refine",
+        "all quadrants together on the rings, or by the maps alone (default %(default)s)",
+    )
+    choice(
+        "groups",
+        "what moves as one: quadrants, or the modules of a Jungfrau (default); sides, the two "
         "sides of a Jungfrau 4M on two motors",
-    )  # fmt: skip
-    parser.add_argument(
-        "--calibrant", choices=("AgBeh", "LaB6", "CeO2", "Si"),
-        help="known rings: also fits the distance and the outward shift of all quadrants",
-    )  # fmt: skip
-    parser.add_argument(
-        "--outward", choices=("supported", "full"), default=defaults.outward,
-        help="move all quadrants outwards together as far as the rings support it, or as fitted "
+    )
+    choice(
+        "calibrant",
+        "known rings: also fits the distance and the outward shift of all quadrants",
+    )
+    choice(
+        "outward",
+        "move all quadrants outwards together as far as the rings support it, or as fitted "
         "(default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--fixed", type=int, nargs="+", metavar="QUADRANT", default=[],
+    )
+    add(
+        "--fixed", type=int, nargs="+", metavar="QUADRANT",
         help="quadrants that are where they should be; the others are aligned to them",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--sensors", action="store_true",
         help="also move each sensor within its quadrant as far as the rings support it",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--tilt", action="store_true",
         help="also turn the whole detector about lab x and y if the rings clearly ask for it; "
         "then align the result again",
     )  # fmt: skip
-    parser.add_argument(
-        "--single-angle", action="store_true",
+    add(
+        "--single-angle", action="store_false", dest="multi_angle",
         help="method cctbx: 45 degrees only, instead of the maximum over 21 angles",
     )  # fmt: skip
-    parser.add_argument(
+    parser.set_defaults(**{name: getattr(AlignmentSettings(), name) for name in SETTINGS})
+    add(
         "--rank", action="store_true",
         help="only print how clear the rings of each image are, the clearest first",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--halves", nargs=2, metavar="IMAGE",
         help="averages of one and of the other half of the events (workbench average --halves), to "
         "see whether they agree",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "-o", "--output", metavar="FILE",
         help="image with the corrected geometry (default IMAGE_cc.cbf, or .h5 for detectors that "
         "CBF files do not hold), or the geometry alone: .data, or .geom with the other lines of "
         "--geometry",
     )  # fmt: skip
-    parser.add_argument("--no-save", action="store_true", help="print only, write nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add("--no-save", action="store_true", help="print only, write nothing")
+    add("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -182,8 +192,7 @@ def _save(image: DetectorImage, alignment: Alignment, path: str | Path, source: 
         like = source if ending == ".geom" and source and source.endswith(".geom") else None
         alignment.geometry.write(path, like=like)
         return str(path)
-    corrected = dataclasses.replace(image, geometry=alignment.geometry)
-    write_image(corrected, path)
+    write_image(dataclasses.replace(image, geometry=alignment.geometry), path)
     return str(path)
 
 
@@ -196,23 +205,10 @@ def _mask(path: str | None) -> Mask | None:
 
 
 def _settings(args: argparse.Namespace) -> AlignmentSettings:
-    changes: dict[str, Any] = {
-        "method": args.method,
-        "range_px": args.range,
-        "transform": args.transform,
-        "refine": args.refine,
-        "groups": args.groups,
-        "outward": args.outward,
-        "fixed": tuple(args.fixed),
-        "sensors": args.sensors,
-        "tilt": args.tilt,
-        "multi_angle": not args.single_angle,
-    }
-    if args.calibrant:
-        changes["calibrant"] = args.calibrant
-    if args.angles:
-        changes["angles_deg"] = tuple(args.angles)
+    given: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
+    for name in ("angles_deg", "fixed"):
+        given[name] = tuple(given[name])
     try:
-        return AlignmentSettings(**changes)
+        return AlignmentSettings(**given)
     except ValueError as error:
         raise AlignmentError(f"{error}.") from error

@@ -6,32 +6,55 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.cli.average_settings import numbers
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 
+if TYPE_CHECKING:
+    from workbench.runs import PsanaRun, Run, XtcRun
+
 
 def add_experiment_arguments(
-    parser: argparse.ArgumentParser,
-    *,
-    experiment_required: bool = True,
-    run_required: bool = True,
-    address: str | None = DEFAULT_ADDRESS,
+    parser: argparse.ArgumentParser, address: str | None = DEFAULT_ADDRESS
 ) -> None:
     """Add ``--experiment --run --address --psdm-dir --xtc-dir --calib-dir``.
 
     The short options are those of ``cxi.mpi_average``.
     """
-    parser.add_argument(
-        "-x", "--experiment", required=experiment_required, help="experiment, e.g. cxim1416"
-    )
-    parser.add_argument("-r", "--run", type=int, required=run_required, help="number of the run")
-    shown = f"(default {address})" if address else "(default: the first CSPAD of the run)"
-    parser.add_argument(
-        "-a", "--address", default=address, help=f"detector, e.g. {DEFAULT_ADDRESS} {shown}"
-    )
+    parser.add_argument("-x", "--experiment", help="experiment, e.g. cxim1416")
+    parser.add_argument("-r", "--run", type=int, help="number of the run")
+    example = f", e.g. {DEFAULT_ADDRESS} (default: the first CSPAD of the run)"
+    shown = f" (default {address})" if address else example
+    parser.add_argument("-a", "--address", default=address, help=f"detector{shown}")
     add_folder_arguments(parser)
+
+
+def open_asked_run(args: argparse.Namespace, number: int) -> XtcRun | PsanaRun:
+    """Open one run of the experiment that the options of `add_experiment_arguments` name."""
+    from workbench import pipeline
+
+    return pipeline.open_run(
+        args.experiment, number, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
+    )
+
+
+def open_frames_or_run(args: argparse.Namespace, number: int) -> Run:
+    """Open the files of frames that are named as if they were run `number`, else that run."""
+    from workbench import pipeline
+
+    if not args.frames:
+        return open_asked_run(args, number)
+    first = Path(args.frames[0].partition(":/")[0])
+    return pipeline.open_files(
+        args.frames,
+        experiment=args.experiment or first.stem,
+        run=number,
+        address=args.address,
+        calib_dir=args.calib_dir,
+    )
 
 
 def name_experiment(args: argparse.Namespace) -> None:
@@ -133,3 +156,15 @@ def add_event_arguments(parser: argparse.ArgumentParser) -> Callable[..., argpar
         help="only events in this range, eV",
     )
     return events
+
+
+def add_work_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who does the work: ``--threads --runner --workers``."""
+    work = parser.add_argument_group("work").add_argument
+    work("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    work(
+        "--runner", default="threads", metavar="WHERE",
+        help="threads, dask (a local cluster), or a Dask scheduler: its address, tcp://HOST:PORT, "
+        "or the file it writes that to (dask scheduler --scheduler-file FILE.json)",
+    )  # fmt: skip
+    work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")

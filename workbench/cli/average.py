@@ -12,7 +12,9 @@ from workbench.cli.arguments import (
     add_event_arguments,
     add_file_arguments,
     add_folder_arguments,
+    add_work_arguments,
     name_experiment,
+    open_frames_or_run,
 )
 from workbench.cli.average_settings import (
     RunSpan,
@@ -116,20 +118,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "directory for these runs (default: RUN-end, the first RUN); needs --raw-data",
     )  # fmt: skip
 
-    work = parser.add_argument_group("work").add_argument
-    work("--threads", type=int, metavar="N", help="threads (default: all cores)")
-    work(
-        "--runner", default="threads", metavar="WHERE",
-        help="threads, dask (a local cluster), or a Dask scheduler: its address, tcp://HOST:PORT, "
-        "or the file it writes that to (dask scheduler --scheduler-file FILE.json)",
-    )  # fmt: skip
-    work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")
+    add_work_arguments(parser)
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="say where constants come from")
 
 
 def run(args: argparse.Namespace) -> int:
     """Average each run, write its images and print their paths."""
+    from workbench.averages import merge_runs
+
     name_experiment(args)
     check(args)
     results: list[dict[str, Any]] = []
@@ -139,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     many, deploys = len(args.run) > 1, args.deploy_constants is not None
     for number in _present(args) if many and not deploys else args.run or [0]:
         try:
-            run = _open(args, number)
+            run = open_frames_or_run(args, number)
             images, geometry, result, status = _average(args, run, darks)
         except NoEventsError as error:
             if not many or deploys:
@@ -152,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
             break
         results.append(result)
         if many and not deploys:  # dark runs to be deployed have each another gain range
-            merged = _larger(merged, images)
+            merged = images if merged is None else merge_runs([merged, images])
         if status:
             break
     if not results:
@@ -264,23 +261,6 @@ def _names(args: argparse.Namespace) -> dict[str, str]:
     return {kind: given[kind] or name for kind, name in default.items()}
 
 
-def _open(args: argparse.Namespace, number: int) -> Run:
-    from workbench import pipeline
-
-    if args.frames:
-        first = Path(args.frames[0].partition(":/")[0])
-        return pipeline.open_files(
-            args.frames,
-            experiment=args.experiment or first.stem,
-            run=number,
-            address=args.address,
-            calib_dir=args.calib_dir,
-        )
-    return pipeline.open_run(
-        args.experiment, number, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
-    )
-
-
 def _geometry(run: Run) -> Geometry | None:
     from workbench.averages import deployed_geometry
 
@@ -294,12 +274,6 @@ def _geometry(run: Run) -> Geometry | None:
     if geometry is None:
         tell("There is no calibration directory; the images are written without a geometry.")
     return geometry
-
-
-def _larger(merged: RunImages | None, images: RunImages) -> RunImages:
-    from workbench.averages import merge_runs
-
-    return images if merged is None else merge_runs([merged, images])
 
 
 def _save_merged(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from workbench.cli.arguments import add_experiment_arguments
+from workbench.cli.arguments import add_experiment_arguments, open_asked_run
 from workbench.errors import WorkbenchError
 
 
@@ -16,13 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "asks a server."
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="XTC2 files of the run")
-    add_experiment_arguments(parser, experiment_required=False, run_required=False)
+    add_experiment_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
     """Copy the constants and list the files."""
-    from workbench import pipeline
     from workbench.pipeline.psana_database import fetch_constants
     from workbench.runs import PsanaRun, XtcRun, open_psana
 
@@ -30,9 +29,7 @@ def run(args: argparse.Namespace) -> None:
     if args.files:
         opened = open_psana(args.files, args.address, args.calib_dir)
     elif args.experiment and args.run is not None:
-        opened = pipeline.open_run(
-            args.experiment, args.run, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
-        )
+        opened = open_asked_run(args, args.run)
     else:
         raise WorkbenchError("Give the XTC2 files of a run, or --experiment and --run.")
     if not isinstance(opened, PsanaRun):

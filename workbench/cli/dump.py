@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +13,16 @@ from typing import TYPE_CHECKING
 from workbench.cli.arguments import (
     add_detz_offset,
     add_event_arguments,
+    add_experiment_arguments,
     add_file_arguments,
-    add_folder_arguments,
+    add_work_arguments,
     name_experiment,
+    open_frames_or_run,
 )
-from workbench.cli.average_settings import (
-    corrections_of,
-    runner_of,
-    selection_of,
-    tell,
-)
-from workbench.cli.inspect import size_text
+from workbench.cli.average_settings import corrections_of, runner_of, selection_of, tell
 from workbench.cli.interrupt import Interruptible
-from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import Cancelled, WorkbenchError
+from workbench.quantities import size_text
 
 if TYPE_CHECKING:
     from workbench.frames import FramesWritten
@@ -51,10 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the experiment (as --experiment), or, instead of a run, files of detector frames: "
         "npy, HDF5, CXI, CBF, EDF, TIFF; or XTC2 files of an LCLS-II run",
     )  # fmt: skip
-    add("-x", "--experiment", help="experiment, e.g. cxim1416")
-    add("-r", "--run", type=int, help="number of the run")
-    add("-a", "--address", default=DEFAULT_ADDRESS, help="detector (default %(default)s)")
-    add_folder_arguments(parser)
+    add_experiment_arguments(parser)
     add_detz_offset(parser)
     add("--distance", type=float, metavar="MM", help="distance of all frames, instead of that sum")
     add(
@@ -102,13 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files("--resume", action="store_true", help="resume an export that was stopped")
     files("--overwrite", action="store_true", help="replace files that are there")
 
-    work = parser.add_argument_group("work").add_argument
-    work("--threads", type=int, metavar="N", help="threads (default: all cores)")
-    work(
-        "--runner", default="threads", metavar="WHERE",
-        help="threads, dask, or a Dask scheduler: its address or file",
-    )  # fmt: skip
-    work("--workers", type=int, metavar="N", help="workers of the local Dask cluster")
+    add_work_arguments(parser)
     add("--json", action="store_true", help="print the result as JSON")
 
 
@@ -119,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
     from workbench.mask import read_mask
 
     name_experiment(args)
-    opened = _open(args)
+    if not args.frames and (args.experiment is None or args.run is None):
+        raise WorkbenchError("Name --experiment and --run, or files of frames.")
+    opened = open_frames_or_run(args, args.run or 0)
     hits = None if args.hits is None else Hits(args.hits, args.peak_threshold)
     _tell_space(args, opened)
     with Interruptible(opened.title) as progress:
@@ -162,10 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(written: FramesWritten) -> None:
-    notes: dict[str, int] = {}
-    for row in written.rows:
-        if row.note:
-            notes[row.note] = notes.get(row.note, 0) + 1
+    notes = Counter(row.note for row in written.rows if row.note)
     left_out = "".join(f", {count} {note}" for note, count in notes.items())
     events, frames = len(written.rows), written.count
     print(f"{events} event{'s' * (events != 1)}: {frames} frame{'s' * (frames != 1)}{left_out}")
@@ -177,25 +164,6 @@ def _print(written: FramesWritten) -> None:
             print(f"Saving {path}")
     for path in (*written.beside, written.table):
         print(f"Saving {path}")
-
-
-def _open(args: argparse.Namespace) -> Run:
-    from workbench import pipeline
-
-    if args.frames:
-        first = Path(args.frames[0].partition(":/")[0])
-        return pipeline.open_files(
-            args.frames,
-            experiment=args.experiment or first.stem,
-            run=args.run or 0,
-            address=args.address,
-            calib_dir=args.calib_dir,
-        )
-    if args.experiment is None or args.run is None:
-        raise WorkbenchError("Name --experiment and --run, or files of frames.")
-    return pipeline.open_run(
-        args.experiment, args.run, args.address, args.psdm_dir, args.xtc_dir, args.calib_dir
-    )
 
 
 def _tell_space(args: argparse.Namespace, opened: Run) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.arguments import add_experiment_arguments
+from workbench.cli.arguments import add_experiment_arguments, open_asked_run
 from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     parser.add_argument("name", nargs="?", metavar="EXPERIMENT", help="the same as --experiment")
-    add_experiment_arguments(parser, experiment_required=False, run_required=False, address=None)
+    add_experiment_arguments(parser, address=None)
     parser.add_argument(
         "--sizes-only", action="store_true", help="list runs without counting their events"
     )
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     files = place.run(args.run)
     if args.events or args.png:
-        opened = _open(args)
+        args.address = args.address or DEFAULT_ADDRESS
+        opened = open_asked_run(args, args.run)
         if args.events:
             _print_events(opened, args)
         if args.png:
@@ -84,15 +85,6 @@ def run(args: argparse.Namespace) -> int:
 def _refuse_without_run(args: argparse.Namespace) -> None:
     if args.events or args.png:
         raise WorkbenchError("Events are those of one run; give --experiment and --run.")
-
-
-def _open(args: argparse.Namespace) -> Run:
-    from workbench import pipeline
-
-    address = args.address or DEFAULT_ADDRESS
-    return pipeline.open_run(
-        args.experiment, args.run, address, args.psdm_dir, args.xtc_dir, args.calib_dir
-    )
 
 
 def _print_events(opened: Run, args: argparse.Namespace) -> None:

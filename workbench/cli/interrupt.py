@@ -45,7 +45,7 @@ class Interruptible(Terminal):
         self.signal = number
         self.cancelled = True
         sys.stderr.write(
-            "\nStopping; the events averaged so far are kept. Press Ctrl-C again to stop at once.\n"
+            "\nStopping; what is done so far is kept. Press Ctrl-C again to stop at once.\n"
         )
 
     @property
