@@ -79,10 +79,19 @@ def test_the_focus_of_a_button_that_is_turned_off_stays_in_the_workbench(page):
 
 
 def test_escape_closes_the_list_of_keys_and_the_plan(notebook, page):
-    page.get_by_role("button", name="keys").click()
-    page.locator(".cw-help").wait_for()
-    page.keyboard.press("Escape")
-    page.locator(".cw-help").wait_for(state="hidden")
+    keys, sheet = page.get_by_role("button", name="keys"), page.locator(".cw-help")
+
+    def close_by_escape():
+        page.keyboard.press("Escape")
+
+    def close_by_a_click_beside_it():
+        page.mouse.click(5, 300)
+
+    for close in (close_by_escape, close_by_a_click_beside_it, keys.click):
+        keys.click()
+        sheet.wait_for()
+        close()
+        sheet.wait_for(state="hidden")
     notebook.step(4)
     page.get_by_role("button", name="Deploy…").click()
     notebook.wait_text(".cw-plan", "0-end.data.v1")

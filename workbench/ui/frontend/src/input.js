@@ -174,7 +174,7 @@ export function listen(view, tile) {
     "=": zoom(1.25),
     "-": zoom(0.8),
     0: () => view.fit(),
-    "?": () => view.help(),
+    "?": () => view.sheet.togglePopover(),
     m: flip("show_mask"),
     l: flip("log"),
     r: flip("show_rings"),
@@ -196,7 +196,7 @@ export function listen(view, tile) {
     },
     Escape: () => {
       view.drawing = null;
-      view.help(false);
+      view.sheet.hidePopover();
       view.put({ mode: "pan", selected: -1 });
       view.needLines();
     },

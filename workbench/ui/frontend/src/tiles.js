@@ -34,11 +34,12 @@ export function tileChoices(images) {
  */
 export function makeTile(view, name) {
   const full = view.titleOf(name);
+  const label = name === EVENT ? "Single event" : full; // its title changes with each event
   const field = (/** @type {0 | 1} */ end) =>
     element("input", {
       type: "number",
       step: "any",
-      "aria-label": `${full} ${end ? "high" : "low"} colour limit`,
+      "aria-label": `${label} ${end ? "high" : "low"} colour limit`,
       title: `${end ? "Upper" : "Lower"} end of the colour scale`,
       onchange: (event) => {
         const [low, high] = view.rangeOf(name);
@@ -56,7 +57,7 @@ export function makeTile(view, name) {
     class: "cw-lines",
     tabindex: 0,
     role: "img",
-    "aria-label": `${full}, press ? for keys`,
+    "aria-label": `${label}, press ? for keys`,
   });
   const bar = element("canvas", { class: "cw-bar", width: 256, height: 1 });
   const title = element("span", { class: "cw-title", title: full });

@@ -113,6 +113,8 @@ export function makeToolbar(view) {
   };
   view.when(["group_offsets_px"], offerApart);
   follow("show_rings", offerApart);
+  const keys = button("?", "List of keys", () => {}, "keys");
+  keys.popoverTargetElement = view.sheet;
   const outlines = toggle("show_outlines", "Outlines", "");
   follow("detector_facts", () => {
     const word = view.detector.groupWord;
@@ -154,17 +156,17 @@ export function makeToolbar(view) {
         () => savePicture(view.tiles, `${view.detector.name}.png`),
         "save PNG",
       ),
-      button("?", "List of keys", () => view.help(), "keys"),
+      keys,
     ),
   );
 }
 
-/** The list of keys, hidden at first. */
+/** The list of keys, hidden at first; a click beside it closes it. */
 export function makeHelp() {
   const rows = KEYS.map(([key, what]) => element("tr", {}, element("th", {}, key), element("td", {}, what)));
   return element(
     "div",
-    { class: "cw-help", hidden: "", role: "dialog", "aria-label": "Keys" },
+    { class: "cw-help", popover: "auto", role: "dialog", "aria-label": "Keys" },
     element("table", {}, ...rows),
   );
 }

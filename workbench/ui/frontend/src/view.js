@@ -83,7 +83,7 @@ export class View {
   #under = null;
   #size = "";
   #subscriptions;
-  #sheet = makeHelp();
+  sheet = makeHelp();
   #stage = element("div", { class: "cw-stage" });
   #status = element("div", { class: "cw-status", role: "status", "aria-live": "off" });
 
@@ -104,11 +104,8 @@ export class View {
       makeToolbar(this),
       this.#stage,
       this.#status,
-      this.#sheet,
+      this.sheet,
     );
-    this.root.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.help(false);
-    });
     el.append(this.root);
     const arrived = this.#arrived.bind(this);
     store.listeners.add(arrived);
@@ -581,11 +578,6 @@ export class View {
     }
     if (["assembled", "corrected", "stack"].includes(name)) this.#resize();
     else this.#need(LEVEL.pool);
-  }
-
-  /** Show or hide the list of keys. @param {boolean} [open] */
-  help(open = this.#sheet.hidden === true) {
-    this.#sheet.hidden = !open;
   }
 
   readOut() {
