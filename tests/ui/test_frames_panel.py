@@ -132,7 +132,7 @@ def test_an_event_without_peaks_says_so_in_place_of_the_histogram(spots, bench, 
 def test_events_and_threshold_are_in_kev_where_the_events_are(bench, monkeypatch):
     until(lambda: "peak" in bench.view.event)
     assert (bench.frames.threshold.unit, bench.view.units["event"]) == ("ADU", "ADU")
-    monkeypatch.setattr("workbench.corrections.corrected_unit", lambda settings, run: "keV")
+    monkeypatch.setattr("workbench.ui.panels.events.corrected_unit", lambda settings, run: "keV")
     bench.frames.browser.step(1)
     until(lambda: bench.frames.threshold.unit == "keV")
     assert bench.view.units["event"] == "keV"

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import pipeline
+from workbench.constants import constants_folder
+from workbench.corrections import deploy_dark_constants, join_ranges, make_constants, range_dark
+from workbench.corrections.dark import DARK_KINDS
 from workbench.errors import ConstantsError
+from workbench.mask import deploy_mask
 from workbench.session.history import History
 from workbench.session.results import Results
 from workbench.session.status import State
@@ -83,9 +87,6 @@ class DeployedConstants:
         ConstantsError
             If there is nothing to write, a file is there already, or the folder may not be written.
         """
-        from workbench.constants import constants_folder
-        from workbench.corrections.dark import DARK_KINDS
-
         if reason := self.why_not():
             raise ConstantsError(reason)
         if last_run is not None and last_run < first_run:
@@ -122,8 +123,6 @@ class DeployedConstants:
         self, images: RunImages, store: GeometryStore, first_run: int
     ) -> tuple[DarkConstants, str]:
         """Constants of the dark run, and what they are of, in words."""
-        from workbench.corrections import join_ranges, make_constants, range_dark
-
         if images.detector.gain_ranges is None:
             return make_constants(images), f"dark run {images.run}, {images.count} events"
         recipe = self.history.recipe
@@ -140,9 +139,6 @@ class DeployedConstants:
         ConstantsError
             If a file has come to be there meanwhile; it is left as it is.
         """
-        from workbench.corrections import deploy_dark_constants
-        from workbench.mask import deploy_mask
-
         for path in plan.paths.values():
             refuse(path)
         where = (plan.calib_dir, plan.address, plan.first_run, plan.last_run)

@@ -11,6 +11,7 @@ from workbench import pipeline
 from workbench.errors import Cancelled, WorkbenchError
 from workbench.frames import FramesWritten, RunPeaks, survey_peaks, write_frames
 from workbench.frames.writing import estimate_bytes
+from workbench.mask import write_mask
 from workbench.quantities import size_text, thousands
 from workbench.recipe import Events
 from workbench.session.frame_lines import GEOMETRY, MASK, arguments, command_line, python_line
@@ -275,8 +276,6 @@ class FramesExport:
         self._notifier.notify("frames")
 
     def _write_beside(self, folder: Path, mask: Mask | None, geometry: Geometry | None) -> None:
-        from workbench.mask import write_mask
-
         if mask is not None:
             write_mask(mask, folder / MASK)
         if geometry is not None:

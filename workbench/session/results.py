@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench import pipeline
 from workbench.errors import WorkbenchError, enumerated
+from workbench.mask import sensitivity, suggest, write_mask
 from workbench.recipe import Decisions, Images, MaskSettings
 from workbench.session.history import History
 from workbench.session.jobs import Jobs, Key
@@ -267,8 +268,6 @@ class Results:
         ----------
         low_gain : of the low-gain (True) or the other pixels (False) only.
         """
-        from workbench.mask import suggest
-
         evaluator = self._evaluator
         if evaluator is None:
             raise WorkbenchError("There are no images yet; average the runs or open images first.")
@@ -281,8 +280,6 @@ class Results:
 
         To be called on the quick thread, which alone uses the evaluator.
         """
-        from workbench.mask import sensitivity
-
         return (
             ()
             if self._evaluator is None
@@ -296,8 +293,6 @@ class Results:
         ----------
         format : a name of `workbench.mask.FORMATS`; by default the ending decides.
         """
-        from workbench.mask import write_mask
-
         if self.mask is None or self.status("mask").state != State.DONE:
             raise WorkbenchError("There is no finished mask to write; average the runs first.")
         output = self.history.recipe.output

@@ -17,8 +17,10 @@ from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.memory import give_back
 from workbench.recipe import Experiment, Recipe
+from workbench.recipe.files import SUFFIX
 from workbench.session import STEPS, Session, State, recent
 from workbench.session.worker import Task
+from workbench.ui import cells
 from workbench.ui.accordion import Accordion
 from workbench.ui.bridge import Bridge
 from workbench.ui.closing import close_widgets
@@ -172,8 +174,6 @@ class Workbench:
         earlier run of the same cell showed is closed, unless a variable still holds it.
         """
         from IPython.display import display
-
-        from workbench.ui import cells
 
         cells.replace(self)
         restores = self.session.images is None and not self.session.busy
@@ -364,8 +364,6 @@ class Workbench:
             self.open(self.panels[following])
 
     def _save_recipe(self) -> None:
-        from workbench.recipe.files import SUFFIX
-
         name = self.recipe_file.value.strip()
         if not name:
             raise WorkbenchError(f"Write a name for the recipe first, e.g. mine{SUFFIX}.")

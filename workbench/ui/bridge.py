@@ -7,13 +7,15 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench import pipeline
+from workbench.averages import deployed_geometry
 from workbench.calibrants import CALIBRANTS, calibrant_rings
 from workbench.errors import WorkbenchError
+from workbench.geometry import Geometry
 from workbench.mask.rules import LIMITS
 from workbench.recipe.mask import GrowLayer, IslandLayer, MaskSettings, PixelLayer
 from workbench.session import Session
@@ -27,9 +29,6 @@ from workbench.ui.widgets.image_view import (
     low_gain_trait,
 )
 from workbench.ui.widgets.shapes import outlines, reshaped, shape_layer
-
-if TYPE_CHECKING:
-    from workbench.geometry import Geometry
 
 
 class Bridge:
@@ -91,9 +90,6 @@ class Bridge:
             self.view.set_image("maximum", run.maximum)
 
     def _show_deployed_geometry(self, run: int) -> None:
-        from workbench import pipeline
-        from workbench.averages import deployed_geometry
-
         opened = pipeline.open_recipe_run(self.session.recipe, run)
         geometry = deployed_geometry(opened)
         if geometry is not None:
@@ -126,8 +122,6 @@ class Bridge:
             self._runs()
 
     def _present_geometry(self) -> None:
-        from workbench.geometry import Geometry
-
         images, self.view.names = self.session.images, {}
         if images is not None:
             self.view.set_geometry(images.geometry or Geometry.ideal(self.view.detector))

@@ -13,6 +13,7 @@ import traitlets
 from workbench.quantities import thousands
 from workbench.session import Session, State, Step
 from workbench.session.notifier import Topic
+from workbench.ui.widgets.app_root import AppRoot
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, png
 from workbench.ui.widgets.styles import classed, marked
@@ -111,8 +112,6 @@ class Panel:
         """What to display; with its own view on top if it is used alone."""
         if not self.owns_view:
             return self.box
-        from workbench.ui.widgets.app_root import AppRoot
-
         if not hasattr(self, "_alone"):
             self.activate()
             root = AppRoot(self.session.undo, self.session.redo)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
+from workbench import pipeline
+from workbench.corrections import corrected_unit
 from workbench.recipe import Corrections
 from workbench.ui.panels.base import Panel, labelled, note_text, row
 from workbench.ui.widgets.image_view import SINGLE_EVENT
@@ -101,9 +103,6 @@ class EventBrowser:
             self.session.look("single event", lambda: self.panel.guarded(self._read))
 
     def _read(self) -> None:
-        from workbench import pipeline
-        from workbench.corrections import corrected_unit
-
         chosen, index = self.run.value, self.number.value
         if chosen is None:
             self.text.value = note_text("Choose a dark or a bright run above.")

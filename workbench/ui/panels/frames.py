@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench import figures
 from workbench.errors import WorkbenchError
 from workbench.frames import FORMATS
 from workbench.quantities import size_text
@@ -253,8 +254,6 @@ class FramesPanel(Panel):
             self._show_hits()
 
     def _show_hits(self) -> None:
-        from workbench import figures
-
         survey, hits = self.session.frames.survey, self.session.recipe.frames.hits
         self.hits_figure.widget.layout.display = "none" if survey is None else ""
         if survey is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
-from workbench import pipeline
+from workbench import figures, pipeline
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.compare import SAME_PX
@@ -292,8 +292,6 @@ class GeometryPanel(Panel):
     # ---- comparing ---------------------------------------------------------------------------
     def show_diff(self) -> None:
         """Compare the two chosen versions."""
-        from workbench import figures
-
         if self.older.value is None or self.newer.value is None:
             raise WorkbenchError("There is no version to compare yet; deploy one first.")
         store = self.session.store
@@ -427,8 +425,6 @@ class GeometryPanel(Panel):
 
     def figure(self) -> Figure | None:
         """Arrows from the present to the corrected geometry."""
-        from workbench import figures
-
         alignment = self.session.alignment
         if alignment is None:
             return None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench import runs
 from workbench.errors import WorkbenchError
+from workbench.frames import find_peaks
 from workbench.recipe import Corrections, Hits
 from workbench.session.frames import LOWEST_SHARE
 from workbench.ui.panels.base import Panel, note_text
@@ -80,8 +82,6 @@ class HitBrowser(EventBrowser):
 
     def list_runs(self) -> None:
         """Look which runs the experiment has."""
-        from workbench import runs
-
         experiment = self.session.recipe.experiment
         if not experiment.name:
             return
@@ -118,8 +118,6 @@ class HitBrowser(EventBrowser):
             self.session.look("peaks of the event", lambda: self.panel.guarded(self._find))
 
     def _find(self) -> None:
-        from workbench.frames import find_peaks
-
         shown, mask = self._shown, self.session.mask
         if shown is None or not self._is_open:
             return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
+from workbench.mask import read_mask
 from workbench.mask.evaluate import label
 from workbench.recipe.mask import (
     BorderLayer,
@@ -141,8 +142,6 @@ class LayersBox:
 
     def add_layer(self) -> None:
         """Add a layer of the kind chosen, and select it."""
-        from workbench.mask import read_mask
-
         present = self.session.recipe.mask.layers
         if self.kind.value == MASK_FILE:
             path = self.path.value.strip()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
+from workbench import figures
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
+from workbench.mask import FORMATS
 from workbench.mask.rules import IMAGES, LIMITS
 from workbench.quantities import thousands
 from workbench.session import Session
@@ -151,8 +153,6 @@ class MaskPanel(Panel):
             self._mask()
 
     def _make_files(self) -> None:
-        from workbench.mask import FORMATS
-
         self.file = widgets.Text(
             value=self.session.recipe.output.mask,
             description="File",
@@ -300,8 +300,6 @@ class MaskPanel(Panel):
             self.picked.value = note_text(f"Picked: {report}")
 
     def _draw(self) -> None:
-        from workbench import figures
-
         images, mask = self.session.images, self.session.mask
         if images is None or mask is None:
             return
@@ -328,8 +326,6 @@ class MaskPanel(Panel):
 
     def figure(self) -> Figure | None:
         """The three images with the mask over them."""
-        from workbench import figures
-
         images, mask = self.session.images, self.session.mask
         if images is None:
             return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 import numpy as np
 
+from workbench import figures, pipeline
 from workbench.errors import Cancelled
 from workbench.mask.rules import IMAGES, LIMITS
 from workbench.ui.panels.base import Panel, note_text
@@ -14,7 +15,6 @@ from workbench.ui.widgets.image_view import BRIGHT_RUNS
 from workbench.ui.widgets.live_figure import LiveFigure
 
 if TYPE_CHECKING:
-    from workbench.figures import PixelEvents
     from workbench.pipeline import PixelHistory
     from workbench.session.worker import Task
 
@@ -66,8 +66,6 @@ class PixelHistoryBox:
             self.session.jobs.finish()
 
     def _draw(self, pixel: int, task: Task) -> None:
-        from workbench import figures, pipeline
-
         recipe, rows = self.session.recipe, []
         experiment = recipe.experiment
         chosen = [("dark", experiment.dark, recipe.dark_corrections)]
@@ -87,10 +85,8 @@ class PixelHistoryBox:
         read = ", ".join(f"{row.values_adu.size} of {row.name.split(' · ')[0]}" for row in rows)
         self.text.value = note_text(f"{title}; events read, evenly spread: {read}.")
 
-    def _row(self, kind: str, history: PixelHistory) -> PixelEvents:
+    def _row(self, kind: str, history: PixelHistory) -> figures.PixelEvents:
         """The images of this kind of run at the pixel, and the limits laid on them."""
-        from workbench.figures import PixelEvents
-
         images, limits = self.session.images, self.session.recipe.mask.thresholds
         name, statistics, thresholds = f"{kind} run {history.run}", [], []
         for limit, rule in LIMITS.items():
@@ -103,6 +99,6 @@ class PixelHistoryBox:
                 continue
             statistics.append((rule.image, value))
             thresholds.append((rule.label, threshold))
-        return PixelEvents(
+        return figures.PixelEvents(
             name, history.indices, history.values_adu, statistics, thresholds, history.unit
         )

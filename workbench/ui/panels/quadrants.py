@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import ipywidgets as widgets
 import numpy as np
 
+from workbench import figures, pipeline
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
 from workbench.session import Session, State
@@ -334,8 +335,6 @@ class QuadrantsPanel(Panel):
             self.guarded(lambda: self.session.overrule(quadrant, offset, kind == "move"))
 
     def _rank(self) -> None:
-        from workbench import pipeline
-
         session, images = self.session, self.session.images
         if self.details.selected_index != RANKING or images is None:
             return
@@ -397,8 +396,6 @@ class QuadrantsPanel(Panel):
         self.large_box.layout.display = "none"
 
     def _draw_large(self) -> None:
-        from workbench import figures
-
         alignment, number = self.session.alignment, self._enlarged
         if alignment is not None and number is not None and number < len(alignment.quadrants):
             quadrant, name = alignment.quadrants[number], alignment.names[number]
@@ -414,8 +411,6 @@ class QuadrantsPanel(Panel):
         self, which: str, image: DetectorImage, geometry: Geometry, mask: Mask | None
     ) -> Profile:
         """Profile of this image, as it was computed if nothing has changed."""
-        from workbench import figures
-
         known = self._known_profiles.get(which)
         if known is not None:
             seen, seen_geometry, seen_mask = known[0]
@@ -428,8 +423,6 @@ class QuadrantsPanel(Panel):
 
     def _draw_profile(self) -> None:
         """Mean intensity against radius, before and after, with the rings of the calibrant."""
-        from workbench import figures, pipeline
-
         session, view = self.session, self.view
         images, alignment, mask = session.images, session.alignment, session.mask
         chosen = session.recipe.alignment.image
@@ -507,8 +500,6 @@ class QuadrantsPanel(Panel):
             self._draw()
 
     def _draw(self) -> None:
-        from workbench import figures, pipeline
-
         images, alignment, mask = self.session.images, self.session.alignment, self.session.mask
         if alignment is None or images is None:
             return
@@ -554,8 +545,6 @@ class QuadrantsPanel(Panel):
 
     def figure(self) -> Figure | None:
         """The correlation maps."""
-        from workbench import figures
-
         alignment = self.session.alignment
         if alignment is None:
             return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from workbench import figures
 from workbench.recipe import Images
 from workbench.session import PARTIAL, Session, describe_images
 from workbench.ui.accordion import Accordion
@@ -240,8 +241,6 @@ class RunPanel(Panel):
 
     def figure(self) -> Figure | None:
         """The images, side by side."""
-        from workbench import figures
-
         images = self.session.images
         if images is None:
             return None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from workbench import pipeline
+from workbench import pipeline, runs
+from workbench.averages.halves import is_half
 from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.geometry import FORMATS
@@ -171,8 +172,6 @@ class RunChoice:
 
     def list_runs(self) -> None:
         """Fill the lists with what is on disk; counts of events follow."""
-        from workbench import runs
-
         experiment = self.session.recipe.experiment
         with self.filling():
             self.experiment.options = tuple(self._experiments())
@@ -202,8 +201,6 @@ class RunChoice:
 
     def _count(self, on_disk: list[RunFiles], addresses: set[str]) -> None:
         """Count events, the chosen runs' first, and see which detectors are in one of them."""
-        from workbench import runs
-
         chosen = {self.session.recipe.experiment.dark, *self.session.recipe.experiment.bright}
         order = sorted(on_disk, key=lambda run: run.number not in chosen)
         events: dict[int, int] = {}
@@ -220,8 +217,6 @@ class RunChoice:
                 self._fill(on_disk, events)
 
     def _experiments(self) -> list[str]:
-        from workbench import runs
-
         return sorted(place.name for place in runs.list_experiments(self.psdm_dir.value or None))
 
     # ---- what is shown -----------------------------------------------------------------------
@@ -396,8 +391,6 @@ def by_name(names: Iterable[str]) -> dict[str, str]:
     The dark run is the lowest run with a standard deviation; the bright maximum is that of all
     runs, or of the highest run number.
     """
-    from workbench.averages.halves import is_half
-
     kinds: dict[str, dict[int, str]] = {"average": {}, "stddev": {}, "maximum": {}}
     patterns = {"average": r"avg|average|mean", "stddev": r"std|rms", "maximum": r"max"}
     for name in sorted(name for name in names if not is_half(name)):
