@@ -20,11 +20,16 @@ from workbench.figures.style import (
     styled,
 )
 from workbench.quantities import thousands
+from workbench.recipe.rules import IMAGES, LIMITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+    from workbench.images import DetectorImage
+    from workbench.pipeline import ImageSet
+    from workbench.recipe import Thresholds
 
 Side = Literal["above", "below"]
 
@@ -59,6 +64,26 @@ class ThresholdView:
         if self.positive:
             good &= self.data > 0
         return int(np.count_nonzero(~good))
+
+
+def threshold_views(
+    images: ImageSet, limits: Thresholds, of_runs: bool = False
+) -> list[ThresholdView]:
+    """Images that threshold rules look at, each with its limit.
+
+    Parameters
+    ----------
+    of_runs : the names say which runs they are of.
+    """
+    views = []
+    for limit, rule in LIMITS.items():
+        image: DetectorImage | None = getattr(images, rule.image)
+        if image is not None:
+            kind, value = IMAGES[rule.image], getattr(limits, limit)
+            name = kind.of_runs if of_runs else kind.words
+            positive = bool(rule.lowest)
+            views.append(ThresholdView(name, image.data, value, rule.side, positive, image.unit))
+    return views
 
 
 def histogram_range(data: NDArray[Any], limit: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.recipe import Recipe
+from workbench.recipe.rules import IMAGES
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
@@ -60,11 +61,23 @@ class ImageSet:
         fractions = [run.pixel_count / run.count for run in runs]
         return np.minimum.reduce(fractions) if fractions else None
 
+    def named(self, of_runs: bool = False) -> dict[str, DetectorImage]:
+        """Average, standard deviation and maximum that are there, by their names in pictures.
+
+        Parameters
+        ----------
+        of_runs : the names say which runs they are of.
+        """
+        named = {
+            image.of_runs if of_runs else image.words: getattr(self, name)
+            for name, image in IMAGES.items()
+        }
+        return {name: image for name, image in named.items() if image is not None}
+
     @property
     def missing_for_mask(self) -> tuple[str, ...]:
         """Images that the mask needs and that are not there."""
-        needed = ("average", "stddev", "maximum")
-        return tuple(name for name in needed if getattr(self, name) is None)
+        return tuple(name for name in IMAGES if getattr(self, name) is None)
 
 
 @dataclass(frozen=True, eq=False)

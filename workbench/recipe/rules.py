@@ -64,6 +64,11 @@ class RuleImage:
     runs: str
     positive: bool = False
 
+    @property
+    def of_runs(self) -> str:
+        """Its name, and what it is taken from."""
+        return f"{self.words} of the {self.runs}"
+
 
 IMAGES: dict[str, RuleImage] = {
     image.name: image

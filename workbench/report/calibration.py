@@ -15,7 +15,7 @@ from workbench import figures
 from workbench.alignment.refine import Refinement
 from workbench.averages import RunImages
 from workbench.figures import Picture
-from workbench.figures.histograms import ThresholdView
+from workbench.figures.histograms import ThresholdView, threshold_views
 from workbench.images import DetectorImage
 from workbench.pipeline import (
     AverageCache,
@@ -199,7 +199,7 @@ class CalibrationReport:
         mask = self.calibration.mask
         if mask is None:
             return sentence("No mask was made; that needs a dark and a bright run.")
-        images = {name: self._image(name) for name in IMAGES}
+        images = {name: getattr(self.calibration.images, name) for name in IMAGES}
         units = {name: image.unit for name, image in images.items() if image is not None}
         return masks.thresholds(mask, self.recipe.mask, units)
 
@@ -385,24 +385,9 @@ class CalibrationReport:
 
     @cached_property
     def _images(self) -> dict[str, DetectorImage]:
-        named = {
-            f"{rule_image.words} of the {rule_image.runs}": self._image(rule_image.name)
-            for rule_image in IMAGES.values()
-        }
-        return {name: image for name, image in named.items() if image is not None}
-
-    def _image(self, name: str) -> DetectorImage | None:
-        image: DetectorImage | None = getattr(self.calibration.images, name)
-        return image
+        return self.calibration.images.named(of_runs=True)
 
     def _views(self) -> list[ThresholdView]:
         """Each image with its threshold; empty without a dark and a bright image."""
-        views = []
-        for limit, rule in LIMITS.items():
-            if (image := self._image(rule.image)) is None:
-                return []
-            name = f"{IMAGES[rule.image].words} of the {IMAGES[rule.image].runs}"
-            value = getattr(self.recipe.mask.thresholds, limit)
-            positive = bool(rule.lowest)
-            views.append(ThresholdView(name, image.data, value, rule.side, positive, image.unit))
-        return views
+        views = threshold_views(self.calibration.images, self.recipe.mask.thresholds, of_runs=True)
+        return views if len(views) == len(LIMITS) else []

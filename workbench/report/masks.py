@@ -26,8 +26,7 @@ def settings(mask: MaskSettings, units: Mapping[str, str] | None = None) -> Show
     others = {name: unit for name, unit in (units or {}).items() if unit != "ADU"}
     rows = []
     for name, rule in LIMITS.items():
-        image = IMAGES[rule.image]
-        words = f"{rule.lowest}{image.words} of the {image.runs} {rule.good_sign}"
+        words = f"{rule.lowest}{IMAGES[rule.image].of_runs} {rule.good_sign}"
         unit = f" {others[rule.image]}" if rule.image in others else ""
         own = [f"{getattr(low, name):g}{unit}"] if low else []
         rows.append([words, f"{getattr(limits, name):g}{unit}", *own])

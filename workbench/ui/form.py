@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
+from workbench.ui.filling import Filling
 from workbench.ui.tooltips import tooltips_on_labels
 from workbench.ui.widgets.styles import marked
 
@@ -21,31 +22,20 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 LABELS = {
-    "avg_max": "average ≤ (ADU)",
-    "stddev_max": "standard deviation ≤ (ADU)",
-    "maxproj_min": "maximum ≥ (ADU)",
     "gain": "low-gain factor",
     "halves": "event halves",
-    "detz_offset_mm": "detz offset (mm)",
     "range_px": "range (± px)",
-    "step_px": "step (px)",
-    "angles_deg": "angles (°)",
-    "background_px": "background (px)",
-    "saturation_adu": "saturation (ADU)",
-    "from_angstrom": "from (Å)",
-    "to_angstrom": "to (Å)",
-    "from_mm": "from (mm)",
-    "to_mm": "to (mm)",
     "x_mm": "x from, to (mm)",
     "y_mm": "y from, to (mm)",
     "centre_mm": "centre x, y (mm)",
-    "radius_mm": "radius (mm)",
     "points_mm": "corners x, y (mm)",
     "start_mm": "start x, y (mm)",
     "end_mm": "end x, y (mm)",
-    "width_mm": "width (mm)",
     "level": "level (ADU)",
 }
+"""Fields whose label does not follow from their name."""
+UNITS = {"px": "px", "mm": "mm", "deg": "°", "adu": "ADU", "angstrom": "Å", "ev": "eV"}
+"""Last word of a field's name, and the unit it stands for."""
 
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
@@ -73,7 +63,7 @@ class Form(Generic[Settings]):
         self.value = value
         self._changed = changed
         self._complain = complain
-        self._quiet = False
+        self._filling = Filling()
         hints = typing.get_type_hints(type(value))
         self.controls: dict[str, widgets.Widget] = {}
         for field in dataclasses.fields(value):
@@ -91,18 +81,15 @@ class Form(Generic[Settings]):
     def show(self, value: Settings) -> None:
         """Show another value without reporting a change."""
         self.value = value
-        self._quiet = True
-        try:
+        with self._filling():
             for name, control in self.controls.items():
                 marked(control, "cw-refused", False)
                 shown = to_control(getattr(value, name), control)
                 if control.value != shown:
                     control.value = shown
-        finally:
-            self._quiet = False
 
     def _edited(self, name: str) -> None:
-        if self._quiet:
+        if self._filling:
             return
         try:
             entered = from_control(self.controls[name].value, self._hints[name], name)
@@ -125,7 +112,9 @@ class Form(Generic[Settings]):
 
 def label(name: str) -> str:
     """What a field is called beside its control."""
-    return LABELS.get(name, name.replace("_", " "))
+    words, _, unit = name.rpartition("_")
+    derived = f"{words} ({UNITS[unit]})" if unit in UNITS else name
+    return LABELS.get(name, derived.replace("_", " "))
 
 
 def control_for(field: dataclasses.Field[Any], hint: Any, value: Any) -> widgets.Widget:

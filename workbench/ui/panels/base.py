@@ -11,8 +11,9 @@ import ipywidgets as widgets
 import traitlets
 
 from workbench.quantities import thousands
-from workbench.session import Session, State, Step
+from workbench.session import JobProgress, Session, State, Step
 from workbench.session.notifier import Topic
+from workbench.ui.form import Form
 from workbench.ui.widgets.app_root import AppRoot
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.static_page import mimebundle, png
@@ -75,6 +76,7 @@ class Panel:
     """
 
     step: ClassVar[Step]
+    works: ClassVar[Sequence[str]] = ()  # names of its long work, if not that of the step alone
     arrangement = "cw-beside"  # pictures beside the controls (cw-wide-beside: on wide screens only)
     looks: ClassVar[Mapping[str, object]] = {}
     under: Sequence[widgets.Widget] = ()  # what stands under the pictures while it is open
@@ -88,16 +90,15 @@ class Panel:
         self._conditions: list[tuple[widgets.DOMWidget, str, Callable[[], str]]] = []
         self.owns_view = view is None
         self.view = ImageView() if view is None else view
-        self.message = widgets.HTML(layout={"margin": "2px 0"})
-        self.message.add_class("cw-message")
+        self.message = classed(widgets.HTML(layout={"margin": "2px 0"}), "cw-message")
         if bridge is not None:
             self.bridge = bridge
         elif self.owns_view:
             from workbench.ui.bridge import Bridge
 
             self.bridge = Bridge(session, self.view)
-        self.box = widgets.VBox(layout={"width": "100%", "overflow": "hidden"})
-        self.box.add_class("cw-panel")
+        layout = {"width": "100%", "overflow": "hidden"}
+        self.box = classed(widgets.VBox(layout=layout), "cw-panel")
         session.subscribe("status", self._show_status)
         for topic in BUTTON_TOPICS:
             session.subscribe(topic, self.update_buttons)
@@ -137,6 +138,31 @@ class Panel:
     def figure(self) -> Figure | None:
         """Picture for pages without widgets."""
         return None
+
+    @property
+    def running(self) -> JobProgress | None:
+        """Progress of its own long work; None while it does none."""
+        progress = self.session.jobs.progress
+        works = self.works or (self.step,)
+        return progress if progress is not None and progress.step in works else None
+
+    # ---- controls of the recipe --------------------------------------------------------------
+    def form_of(self, path: str, leave_out: tuple[str, ...] = ()) -> Form[Any]:
+        """Controls for the fields of a section of the recipe; they follow it.
+
+        Parameters
+        ----------
+        path : of the section, e.g. ``frames.events``.
+        leave_out : fields without a control.
+        """
+        made: Form[Any] = Form(
+            self.session.recipe.setting(path),
+            lambda new: self.session.change(path, new),
+            self.complain,
+            leave_out,
+        )
+        self.session.subscribe("recipe", lambda: made.show(self.session.recipe.setting(path)))
+        return made
 
     # ---- errors and buttons ------------------------------------------------------------------
     def complain(self, text: str) -> None:
@@ -307,9 +333,8 @@ def row(*children: widgets.Widget) -> widgets.HBox:
 
 def picture() -> widgets.Image:
     """Place for a figure drawn by the kernel."""
-    made = widgets.Image(format="png", layout={"max_width": "100%", "object_fit": "contain"})
-    made.layout.display = "none"
-    return made
+    layout = {"max_width": "100%", "object_fit": "contain", "display": "none"}
+    return widgets.Image(format="png", layout=layout)
 
 
 def show_picture(place: widgets.Image, draw: Callable[[], Figure | None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 import numpy as np
@@ -15,11 +15,11 @@ from workbench import figures
 from workbench.errors import WorkbenchError
 from workbench.frames import FORMATS
 from workbench.quantities import size_text
-from workbench.session import JobProgress, Session
+from workbench.session import Session
 from workbench.session.frame_lines import GEOMETRY, MASK
 from workbench.session.frames import SURVEY, FramesPlan
 from workbench.ui.accordion import Accordion
-from workbench.ui.form import Form
+from workbench.ui.filling import Filling
 from workbench.ui.links import link_to
 from workbench.ui.panels.base import Panel, WholeNumber, labelled, note_text, row, warning_text
 from workbench.ui.panels.hits import HitBrowser, in_words
@@ -49,6 +49,7 @@ class FramesPanel(Panel):
 
     title = "Frames"
     step = "frames"
+    works = ("frames", SURVEY)
     looks: ClassVar[Mapping[str, object]] = {"show_mask": True}
 
     def __init__(
@@ -56,7 +57,8 @@ class FramesPanel(Panel):
     ) -> None:
         super().__init__(session, view, bridge)
         frames = session.recipe.frames
-        self._is_open = self._quiet = False
+        self._is_open = False
+        self._filling = Filling()
         self._peaks: Peaks | None = None  # whose histogram is shown
         self.browser = HitBrowser(self, self._show_peaks)
         self.threshold = LimitControl(
@@ -77,8 +79,8 @@ class FramesPanel(Panel):
         )  # fmt: skip
         self.hits_figure = LiveFigure(session.later, 190)
         self.hits_figure.widget.layout.display = "none"
-        self.events_form = self._form("frames.events")
-        self.corrections_form = self._form("frames.corrections")
+        self.events_form = self.form_of("frames.events")
+        self.corrections_form = self.form_of("frames.corrections")
         options = Accordion(
             [self.events_form.widget, self.corrections_form.widget],
             titles=["Which events", "Corrections of the frames"],
@@ -114,7 +116,7 @@ class FramesPanel(Panel):
         )  # fmt: skip
         self.cancel = self.button(
             "Cancel", "Stop; frames that are finished stay", session.cancel,
-            why_not=lambda: "" if self._running() else "Nothing is being counted or written.",
+            why_not=lambda: "" if self.running else "Nothing is being counted or written.",
         )  # fmt: skip
         self.progress = widgets.FloatProgress(min=0, max=1, layout={"width": "200px"})
         self.progress_text = widgets.HTML()
@@ -132,14 +134,15 @@ class FramesPanel(Panel):
             self.result,
             options,
         ]
-        for control, path in (
-            (self.threshold, "hits.threshold_adu"),
-            (self.min_peaks, "hits.min_peaks"),
-            (self.only_hits, "only_hits"),
-            (self.format, "format"),
-            (self.whole_adu, "whole_adu"),
-            (self.folder, "folder"),
-        ):
+        self._settings: dict[str, widgets.Widget] = {
+            "frames.hits.threshold_adu": self.threshold,
+            "frames.hits.min_peaks": self.min_peaks,
+            "frames.only_hits": self.only_hits,
+            "frames.format": self.format,
+            "frames.whole_adu": self.whole_adu,
+            "frames.folder": self.folder,
+        }
+        for path, control in self._settings.items():
             control.observe(lambda change, path=path: self._changed(path, change.owner), "value")
         session.subscribe("recipe", self._recipe)
         session.subscribe("progress", self._progress)
@@ -149,13 +152,6 @@ class FramesPanel(Panel):
         self._recipe()
         self._progress()
         self.update_buttons()
-
-    def _form(self, path: str) -> Form[Any]:
-        return Form(
-            self.session.recipe.setting(path),
-            lambda new: self.session.change(path, new),
-            self.complain,
-        )
 
     def activate(self) -> None:
         """Show the event chosen, in the geometry of the frames."""
@@ -173,10 +169,10 @@ class FramesPanel(Panel):
         super().leave()
 
     # ---- what a person does ------------------------------------------------------------------
-    def _changed(self, name: str, control: widgets.Widget) -> None:
-        if self._quiet:
+    def _changed(self, path: str, control: widgets.Widget) -> None:
+        if self._filling:
             return
-        path, value = f"frames.{name}", control.value
+        value = control.value
         if self.session.recipe.setting(path) != value:
             self.guarded(lambda: self.session.change(path, value, origin=control))
             control.value = self.session.recipe.setting(path)  # if it was refused
@@ -185,14 +181,11 @@ class FramesPanel(Panel):
         self.session.write_frames(overwrite=self.overwrite.value)
 
     def _why_not_count(self) -> str:
-        return "Peaks are being counted." if self._running() else self.session.frames.why_not()
+        return "Peaks are being counted." if self.running else self.session.frames.why_not()
 
     def _why_not_write(self) -> str:
-        return (
-            "Wait until the present work ends."
-            if self._running()
-            else self.session.frames.why_not_write()
-        )
+        wait = "Wait until the present work ends." if self.running else ""
+        return wait or self.session.frames.why_not_write()
 
     def _why_not_resume(self) -> str:
         if reason := self._why_not_write():
@@ -203,23 +196,11 @@ class FramesPanel(Panel):
 
     # ---- what is shown -----------------------------------------------------------------------
     def _recipe(self) -> None:
-        frames, origin = self.session.recipe.frames, self.session.history.origin
-        self._quiet = True
-        try:
-            for control, value in (
-                (self.threshold, frames.hits.threshold_adu),
-                (self.min_peaks, frames.hits.min_peaks),
-                (self.only_hits, frames.only_hits),
-                (self.format, frames.format),
-                (self.whole_adu, frames.whole_adu),
-                (self.folder, frames.folder),
-            ):
-                if control is not origin and control.value != value:
+        with self._filling():
+            for path, control in self._settings.items():
+                value = self.session.recipe.setting(path)
+                if control is not self.session.history.origin and control.value != value:
                     control.value = value
-        finally:
-            self._quiet = False
-        self.events_form.show(frames.events)
-        self.corrections_form.show(frames.corrections)
         self.browser.show_peaks()
         self._show_later()
 
@@ -266,15 +247,11 @@ class FramesPanel(Panel):
         )
 
     def _progress(self) -> None:
-        progress = self._running()
+        progress = self.running
         if progress is not None:
             doing = "counting peaks" if progress.step == SURVEY else "writing"
             progress = replace(progress, message=doing)
         show_progress(self.progress, self.progress_text, progress)
-
-    def _running(self) -> JobProgress | None:
-        progress = self.session.jobs.progress
-        return progress if progress is not None and progress.step in (SURVEY, self.step) else None
 
     def _show_result(self) -> None:
         written = self.session.frames.written

@@ -13,7 +13,7 @@ from workbench import figures
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask import FORMATS
-from workbench.mask.rules import IMAGES, LIMITS
+from workbench.mask.rules import IMAGES
 from workbench.quantities import thousands
 from workbench.session import Session
 from workbench.ui.accordion import Accordion
@@ -21,6 +21,7 @@ from workbench.ui.panels.base import (
     Panel,
     WholeNumber,
     in_words,
+    labelled,
     note_text,
     picture,
     row,
@@ -37,8 +38,6 @@ from workbench.ui.widgets.live_figure import LiveFigure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from workbench.figures.histograms import ThresholdView
-    from workbench.images import DetectorImage
     from workbench.pipeline import ImageSet
     from workbench.recipe import MaskSettings
 
@@ -67,13 +66,12 @@ class MaskPanel(Panel):
         self.high = LimitRow(session, self.view, self.guarded)
         self.low = LimitRow(session, self.view, self.guarded, low_gain=True)
         self.limits = self.high.controls
-        self.two_gains = widgets.Checkbox(
-            value=session.recipe.mask.low_gain is not None,
-            description="Own limits for low gain",
-            tooltip="Let the low-gain pixels of the run's gain map have limits of their own",
-            indent=False,
-            layout={"width": "auto", "margin": "2px 10px"},
-        )
+        self.two_gains = labelled(
+            widgets.Checkbox, "Own limits for low gain",
+            "Let the low-gain pixels of the run's gain map have limits of their own",
+            value=session.recipe.mask.low_gain is not None, indent=False,
+            layout={"margin": "2px 10px"},
+        )  # fmt: skip
         self.two_gains.observe(lambda change: self.guarded(self._split_gains), "value")
         self.border = WholeNumber(
             "Border (pixels)", "Rows and columns masked along all four edges of each ASIC", "170px",
@@ -153,22 +151,15 @@ class MaskPanel(Panel):
             self._mask()
 
     def _make_files(self) -> None:
-        self.file = widgets.Text(
+        self.file = labelled(
+            widgets.Text, "File", "Name of the mask file; it goes into the output folder", "240px",
             value=self.session.recipe.output.mask,
-            description="File",
-            tooltip="Name of the mask file; it goes into the output folder",
-            style={"description_width": "initial"},
-            layout={"width": "240px"},
-        )
-        self.format = widgets.Dropdown(
-            options=[
-                (BY_ENDING, ""),
-                *((f"{name}: {format.text}", name) for name, format in FORMATS.items()),
-            ],
-            description="Format",
-            tooltip="Format of the mask file and which value is a good pixel in it",
-            style={"description_width": "initial"},
-            layout={"width": "330px"},
+        )  # fmt: skip
+        formats = [(f"{name}: {format.text}", name) for name, format in FORMATS.items()]
+        self.format = labelled(
+            widgets.Dropdown, "Format",
+            "Format of the mask file and which value is a good pixel in it", "330px",
+            options=[(BY_ENDING, ""), *formats],
         )  # fmt: skip
         self.save = self.button("Save mask", "Write the mask file", self.save_mask)
         self.saved = widgets.HTML()
@@ -300,11 +291,13 @@ class MaskPanel(Panel):
             self.picked.value = note_text(f"Picked: {report}")
 
     def _draw(self) -> None:
+        from workbench.figures.histograms import threshold_views
+
         images, mask = self.session.images, self.session.mask
         if images is None or mask is None:
             return
         if self.details.selected_index == 0:
-            views = threshold_views(self.session)
+            views = threshold_views(images, self.session.recipe.mask.thresholds)
             self.curves.draw(lambda figure: figures.threshold_curves(views, figure=figure))
         elif self.details.selected_index == 1:
             good, geometry = mask.good, images.geometry
@@ -327,38 +320,8 @@ class MaskPanel(Panel):
     def figure(self) -> Figure | None:
         """The three images with the mask over them."""
         images, mask = self.session.images, self.session.mask
-        if images is None:
-            return None
-        shown = {name: image.data for name, image in named_images(images).items()}
-        if not shown:
+        if images is None or not (shown := images.named()):
             return None
         return figures.detector_images(
             shown, images.geometry, good=None if mask is None else mask.good
         )
-
-
-def threshold_views(session: Session) -> list[ThresholdView]:
-    """What the curves of pixels removed against threshold need."""
-    from workbench.figures.histograms import ThresholdView
-
-    if session.images is None:
-        return []
-    shown = named_images(session.images)
-    limits = session.recipe.mask.thresholds
-    views = []
-    for name, rule in LIMITS.items():
-        words = IMAGES[rule.image].words
-        if words in shown:
-            limit = getattr(limits, name)
-            views.append(
-                ThresholdView(
-                    words, shown[words].data, limit, rule.side, bool(rule.lowest), shown[words].unit
-                )
-            )
-    return views
-
-
-def named_images(images: ImageSet) -> dict[str, DetectorImage]:
-    """The images there are, by the names used in pictures."""
-    named = {image.words: getattr(images, name) for name, image in IMAGES.items()}
-    return {name: image for name, image in named.items() if image is not None}

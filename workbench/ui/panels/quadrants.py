@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.session import Session, State
 from workbench.session.notifier import Topic
 from workbench.ui.accordion import Accordion
-from workbench.ui.form import Form
+from workbench.ui.filling import Filling
 from workbench.ui.panels.base import (
     Panel,
     labelled,
@@ -61,7 +61,7 @@ class QuadrantRow:
 
     def __init__(self, panel: QuadrantsPanel, quadrant: int, name: str) -> None:
         self.panel, self.quadrant, self.name = panel, quadrant, name
-        self._quiet = False
+        self._filling = Filling()
         self.x, self.y = (
             labelled(
                 widgets.FloatText, f"{axis} (px)",
@@ -91,12 +91,12 @@ class QuadrantRow:
         self.panel.session.overrule(self.quadrant, None)
 
     def _typed(self) -> None:
-        if not self._quiet:
+        if not self._filling:
             offset = (self.x.value, self.y.value)
             self._decide(lambda: self.panel.session.overrule(self.quadrant, offset))
 
     def _accepted(self) -> None:
-        if not self._quiet:
+        if not self._filling:
             chosen = self.accepted.value
             self._decide(lambda: self.panel.session.accept(self.quadrant, chosen))
 
@@ -108,8 +108,7 @@ class QuadrantRow:
 
     def show(self, quadrant: QuadrantAlignment) -> None:
         """Show a quadrant's alignment."""
-        self._quiet = True
-        try:
+        with self._filling():
             for control, value in zip((self.x, self.y), quadrant.offset_px, strict=True):
                 control.disabled = False
                 if abs(control.value - float(value)) > 5e-4:
@@ -117,8 +116,6 @@ class QuadrantRow:
             self.accepted.disabled = quadrant.verdict == "not determined"
             self.reset.disabled = quadrant.verdict != "overruled"
             self.accepted.value = quadrant.accepted
-        finally:
-            self._quiet = False
         sigma = quadrant.sigma_px
         known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
         apart = quadrant.measures.event_halves_apart_px
@@ -163,12 +160,7 @@ class QuadrantsPanel(Panel):
         self.progress = widgets.FloatProgress(
             min=0, layout={"width": "160px", "visibility": "hidden"}
         )
-        self.form = Form(
-            session.recipe.alignment,
-            lambda new: session.change("alignment", new),
-            self.complain,
-            leave_out=("saturation_adu", "min_overlap"),
-        )
+        self.form = self.form_of("alignment", leave_out=("saturation_adu", "min_overlap"))
         self.maps = MapsView()
         for kind in ("set", "move", "nudge", "found"):
             self.maps.on_offset(kind, partial(self._from_map, kind))
@@ -276,7 +268,6 @@ class QuadrantsPanel(Panel):
         session.subscribe("progress", self._progress)
         for topic in ("status", "recipe", "alignment"):
             session.subscribe(topic, self._show_stale)
-        session.subscribe("recipe", lambda: self.form.show(session.recipe.alignment))
         for detector_known in ("images", "status"):
             session.subscribe(detector_known, self._make_rows)
         followed: tuple[Topic, ...] = ("images", "mask", "alignment")
@@ -304,12 +295,8 @@ class QuadrantsPanel(Panel):
             self.rows_box.children = [quadrant.widget for quadrant in self.rows]
 
     # ---- buttons that cannot act -------------------------------------------------------------
-    def _running(self) -> bool:
-        progress = self.session.jobs.progress
-        return progress is not None and progress.step == self.step
-
     def _why_not_find(self) -> str:
-        if self._running():
+        if self.running:
             return "The search is running."
         images = self.session.images
         if images is None or not (images.bright_average or images.maximum):
@@ -317,7 +304,7 @@ class QuadrantsPanel(Panel):
         return ""
 
     def _why_not_cancel(self) -> str:
-        return "" if self._running() else "No search is running."
+        return "" if self.running else "No search is running."
 
     def _why_not_compare(self) -> str:
         has_offsets = self.session.results.search_result is not None
@@ -458,9 +445,9 @@ class QuadrantsPanel(Panel):
         super().leave()
 
     def _progress(self) -> None:
-        running, progress = self._running(), self.session.jobs.progress
-        self.progress.layout.visibility = "visible" if running else "hidden"
-        if running and progress is not None:
+        progress = self.running
+        self.progress.layout.visibility = "hidden" if progress is None else "visible"
+        if progress is not None:
             self.progress.max = progress.total or 1
             self.progress.value = progress.done
 

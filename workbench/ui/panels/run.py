@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
@@ -11,10 +11,8 @@ from workbench import figures
 from workbench.recipe import Images
 from workbench.session import PARTIAL, Session, describe_images
 from workbench.ui.accordion import Accordion
-from workbench.ui.form import Form
 from workbench.ui.panels.base import Panel, note_text, row, table, warning_text
 from workbench.ui.panels.events import EventBrowser
-from workbench.ui.panels.mask import named_images
 from workbench.ui.panels.paths import PathBrowser
 from workbench.ui.panels.sources import FileChoice, RecipeChoice, RunChoice, hint
 from workbench.ui.widgets.image_view import ImageView
@@ -65,9 +63,9 @@ class RunPanel(Panel):
         self.runs = RunChoice(self)
         self.images = FileChoice(self)
         self.saved = RecipeChoice(self, self._opened)
-        self.dark_form = self._form("dark_corrections")
-        self.bright_form = self._form("bright_corrections")
-        self.events_form = self._form("events")
+        self.dark_form = self.form_of("dark_corrections")
+        self.bright_form = self.form_of("bright_corrections")
+        self.events_form = self.form_of("events")
         self.browser = EventBrowser(self)
         options = Accordion(
             [
@@ -147,13 +145,6 @@ class RunPanel(Panel):
             self.options.selected_index = None
         super().leave()
 
-    def _form(self, path: str) -> Form[Any]:
-        return Form(
-            getattr(self.session.recipe, path),
-            lambda new: self.session.change(path, new),
-            self.complain,
-        )
-
     # ---- recent calibrations -----------------------------------------------------------------
     def offer(
         self, earlier: Sequence[Remembered], why: str, go_on: Callable[[Remembered], None]
@@ -197,23 +188,14 @@ class RunPanel(Panel):
         self.update_buttons()
 
     def _recipe(self) -> None:
-        recipe = self.session.recipe
         self.runs.show()
         self.images.show()
-        self.dark_form.show(recipe.dark_corrections)
-        self.bright_form.show(recipe.bright_corrections)
-        self.events_form.show(recipe.events)
 
     def _progress(self) -> None:
-        progress = self._running()
-        show_progress(self.progress, self.progress_text, progress)
-
-    def _running(self) -> JobProgress | None:
-        progress = self.session.jobs.progress
-        return progress if progress is not None and progress.step == self.step else None
+        show_progress(self.progress, self.progress_text, self.running)
 
     def _why_not_compute(self) -> str:
-        if self._running() is not None:
+        if self.running is not None:
             return "Averaging is running already."
         recipe = self.session.recipe
         if recipe.images != Images() or self.source.value != SOURCES[0]:
@@ -225,7 +207,7 @@ class RunPanel(Panel):
         return ""
 
     def _why_not_cancel(self) -> str:
-        return "No averaging is running." if self._running() is None else ""
+        return "No averaging is running." if self.running is None else ""
 
     def _images(self) -> None:
         if self.session.images is not None:
@@ -242,10 +224,9 @@ class RunPanel(Panel):
     def figure(self) -> Figure | None:
         """The images, side by side."""
         images = self.session.images
-        if images is None:
+        if images is None or not (shown := images.named()):
             return None
-        shown = {name: image.data for name, image in named_images(images).items()}
-        return figures.detector_images(shown, images.geometry) if shown else None
+        return figures.detector_images(shown, images.geometry)
 
 
 def show_progress(

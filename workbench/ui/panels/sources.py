@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.geometry import FORMATS
 from workbench.recipe.files import SUFFIX
+from workbench.ui.filling import Filling
 from workbench.ui.panels.base import in_words, note_text, row
 from workbench.ui.widgets.styles import classed
 
@@ -37,26 +36,6 @@ GEOMETRY_SUFFIXES = tuple(
     ending for known in FORMATS if known.read is not None for ending in known.endings
 )
 LISTED = 400  # files offered at most
-
-
-class Filling:
-    """True on the thread that fills controls, so that it ignores their changes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._owner: int | None = None
-
-    def __bool__(self) -> bool:
-        return self._owner == threading.get_ident()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            before, self._owner = self._owner, threading.get_ident()
-            try:
-                yield
-            finally:
-                self._owner = before
 
 
 def form_control(
