@@ -52,8 +52,11 @@ def calibration(quadrants=None, masked=0.01, warnings=()):
     )  # fmt: skip
     images = SimpleNamespace(dark=None, bright=(), average=None, maximum=None)
     return SimpleNamespace(
-        recipe=Recipe(), images=images, mask=SimpleNamespace(good=good, warnings=()),
-        alignment=alignment, warnings=warnings,
+        recipe=Recipe(), images=images, alignment=alignment, warnings=warnings,
+        mask=SimpleNamespace(
+            good=good, warnings=(), pixels=good.size, masked=np.count_nonzero(~good),
+            masked_fraction=np.mean(~good),
+        ),
     )  # fmt: skip
 
 

@@ -86,9 +86,10 @@ def noise_map(
     trusted = np.isfinite(noise) if good is None else good_pixels(good, detector)
     low, high = percentile_limits(noise, trusted, (0.5, 99.0))
     image, curves = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
+    unit = unit_of(stddev)
     draw_image(
         image, np.where(trusted, noise, np.nan), frame_of(geometry, detector), limits=(low, high),
-        title="noise of good pixels", step=2,
+        title="noise of good pixels", step=2, unit=unit,
     )  # fmt: skip
     medians = []
     for group, colour in zip(detector.groups, group_colours(detector), strict=True):
@@ -99,9 +100,9 @@ def noise_map(
         counts, edges = np.histogram(values, bins=150, range=(max(0.0, low - 1), 1.3 * high))
         curves.stairs(
             counts, edges, color=colour, lw=1.2,
-            label=f"{group.name}: median {medians[-1]:.2f} ADU",
+            label=f"{group.name}: median {medians[-1]:.2f} {unit}",
         )  # fmt: skip
-    curves.set_xlabel("standard deviation (ADU)")
+    curves.set_xlabel(f"standard deviation ({unit})")
     curves.set_ylabel("pixels")
     if medians:
         curves.legend()
@@ -109,5 +110,6 @@ def noise_map(
         note(curves, "no pixel is good")
     listed = ", ".join(f"{value:.2f}" for value in medians)
     return describe(
-        figure, f"Map and histogram of the noise; medians per {detector.group_word} {listed} ADU."
+        figure,
+        f"Map and histogram of the noise; medians per {detector.group_word} {listed} {unit}.",
     )

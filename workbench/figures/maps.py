@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.figures.frame import frame_of
 from workbench.figures.style import (
@@ -26,35 +25,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from workbench.alignment import Alignment
+    from workbench.alignment import Alignment, QuadrantAlignment
     from workbench.alignment.refine import Refinement
     from workbench.geometry import Geometry
 
 _SMALLEST_ELLIPSE_PX = 0.6
 
 
-class MapOfQuadrant(Protocol):
-    """What is drawn of a quadrant: see `workbench.alignment.QuadrantAlignment`."""
-
-    @property
-    def map(self) -> NDArray[np.float64]: ...
-    @property
-    def trials_px(self) -> NDArray[np.float64]: ...
-    @property
-    def offset_px(self) -> NDArray[np.float64]: ...
-    @property
-    def sigma_px(self) -> NDArray[np.float64]: ...
-    @property
-    def covariance_px2(self) -> NDArray[np.float64]: ...
-    @property
-    def cc(self) -> float: ...
-    @property
-    def verdict(self) -> str: ...
-
-
 @styled
 def correlation_maps(
-    alignment: Alignment | Sequence[MapOfQuadrant],
+    alignment: Alignment | Sequence[QuadrantAlignment],
     geometry: Geometry | None = None,
     *,
     figure: Figure | None = None,
@@ -104,7 +84,7 @@ def correlation_maps(
 
 @styled
 def correlation_map(
-    quadrant: MapOfQuadrant, name: str = "", *, figure: Figure | None = None
+    quadrant: QuadrantAlignment, name: str = "", *, figure: Figure | None = None
 ) -> Figure:
     """One correlation map, large, with its sections; a live figure reads the CC at the cursor."""
     figure = empty(figure, 7.2, 4.4)
@@ -193,7 +173,7 @@ def offset_uncertainty(
 
 
 def draw_map(
-    axes: Axes, quadrant: MapOfQuadrant, limits: tuple[float, float] | None = None
+    axes: Axes, quadrant: QuadrantAlignment, limits: tuple[float, float] | None = None
 ) -> AxesImage | None:
     """Draw the map of one quadrant, x down and y to the right as in the detector pictures."""
     values = np.asarray(quadrant.map, dtype=float)
@@ -227,7 +207,7 @@ def draw_map(
     return image
 
 
-def _draw_ellipse(axes: Axes, quadrant: MapOfQuadrant) -> None:
+def _draw_ellipse(axes: Axes, quadrant: QuadrantAlignment) -> None:
     """Three standard deviations about the offset, drawn no smaller than can be seen."""
     from matplotlib.patches import Ellipse
 
@@ -246,7 +226,7 @@ def _draw_ellipse(axes: Axes, quadrant: MapOfQuadrant) -> None:
     )  # fmt: skip
 
 
-def draw_section(axes: Axes, quadrant: MapOfQuadrant) -> None:
+def draw_section(axes: Axes, quadrant: QuadrantAlignment) -> None:
     """Correlation along x and along y through the highest trial of one quadrant's map."""
     values = np.asarray(quadrant.map, dtype=float)
     trials = np.asarray(quadrant.trials_px, dtype=float)
@@ -268,7 +248,7 @@ def draw_section(axes: Axes, quadrant: MapOfQuadrant) -> None:
     axes.set_box_aspect(1.6)
 
 
-def _title(name: str, quadrant: MapOfQuadrant) -> str:
+def _title(name: str, quadrant: QuadrantAlignment) -> str:
     x, y = (float(value) for value in quadrant.offset_px)
     if _lost(quadrant):
         return f"{name}: not determined"
@@ -279,5 +259,5 @@ def _title(name: str, quadrant: MapOfQuadrant) -> str:
     return f"{name}: x {x_text}, y {y_text} px\ncorrelation {float(quadrant.cc):.4f}"
 
 
-def _lost(quadrant: MapOfQuadrant) -> bool:
+def _lost(quadrant: QuadrantAlignment) -> bool:
     return quadrant.verdict == "not determined" or not np.isfinite(quadrant.offset_px).all()

@@ -4,6 +4,7 @@ from workbench.pipeline.average_cache import AverageCache, averages_folder
 from workbench.pipeline.averaging import (
     average_one,
     averaging_key,
+    experiment_folders,
     has_averages,
     load_recipe,
     open_recipe_run,
@@ -37,6 +38,7 @@ __all__ = [
     "averages_folder",
     "averaging_key",
     "deploy",
+    "experiment_folders",
     "finish",
     "gather_images",
     "geometry_store",

@@ -27,7 +27,7 @@ from workbench.recipe.mask import FileLayer
 
 if TYPE_CHECKING:
     from workbench.averages import RunImages
-    from workbench.runs import PsanaRun, Run, XtcRun
+    from workbench.runs import ExperimentPlace, PsanaRun, Run, XtcRun
 
 RunToAverage = tuple[int, Corrections, str]
 """Run number, corrections, event halves."""
@@ -138,6 +138,14 @@ def _real(path: str) -> str:
         return os.path.realpath(path)
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
+
+
+def experiment_folders(recipe: Recipe) -> ExperimentPlace:
+    """Where the recipe's runs and constants are on disk."""
+    from workbench.runs import find_experiment
+
+    where = recipe.experiment
+    return find_experiment(where.name, where.psdm_dir, where.xtc_dir, where.calib_dir)
 
 
 def open_recipe_run(recipe: Recipe, number: int) -> XtcRun | PsanaRun:

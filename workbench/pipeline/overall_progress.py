@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.averaging import RunToAverage, averaging_key
+from workbench.pipeline.averaging import RunToAverage, averaging_key, experiment_folders
 from workbench.progress import Progress
 from workbench.recipe import Recipe
 
@@ -57,15 +57,12 @@ def expected_events(
     recipe: Recipe, runs: Sequence[RunToAverage], known: MutableMapping[str, RunImages] | None
 ) -> dict[int, float]:
     """About how many events of each run will be read; 0 where that cannot be said."""
-    from workbench.runs import estimate_events, find_experiment
+    from workbench.runs import estimate_events
 
-    experiment, selection = recipe.experiment, recipe.events
+    selection = recipe.events
     expected: dict[int, float] = {run: 0 for run, _, _ in runs}
     try:
-        place = find_experiment(
-            experiment.name, experiment.psdm_dir, experiment.xtc_dir, experiment.calib_dir
-        )
-        files = {run.number: run for run in place.runs()}
+        files = {run.number: run for run in experiment_folders(recipe).runs()}
         for run, corrections, halves in runs:
             is_known = known and averaging_key(recipe, run, corrections, halves) in known
             if not is_known and run in files:

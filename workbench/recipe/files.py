@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from workbench.detectors import device_name
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 SUFFIX = ".calibration.toml"
+
+
+def plain_name(path: str | os.PathLike[str]) -> str:
+    """Name of a recipe's file without its endings."""
+    return Path(path).name.removesuffix(".toml").removesuffix(".calibration")
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:

@@ -75,7 +75,7 @@ def show(made: Iterable[Check]) -> Shown:
 
 
 def _masked(mask: Mask) -> Check:
-    fraction = 1 - float(np.mean(mask.good))
+    fraction = mask.masked_fraction
     words = ("pixels masked", f"{100 * fraction:.2f} %", f"at most {100 * LARGEST_MASK:.0f} %")
     if fraction <= LARGEST_MASK:
         return Check(*words)
@@ -147,10 +147,7 @@ def _warnings(calibration: Calibration) -> Check:
     warnings = list(calibration.warnings)
     by_text: dict[str, list[int]] = {}
     word = "quadrant"
-    if calibration.mask is not None:
-        warnings += calibration.mask.warnings
     if calibration.alignment is not None:
-        warnings += calibration.alignment.warnings
         word = _word(calibration.alignment)
         for number, quadrant in enumerate(calibration.alignment.quadrants):
             for text in quadrant.warnings:

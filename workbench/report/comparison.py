@@ -25,6 +25,7 @@ from workbench.images import DetectorImage
 from workbench.mask import Mask
 from workbench.progress import Progress
 from workbench.recipe import Recipe
+from workbench.recipe.files import plain_name
 from workbench.report import verdict
 from workbench.report.calibration import CalibrationReport
 from workbench.report.masks import words_of
@@ -111,10 +112,7 @@ class ComparisonReport:
             CalibrationReport.of_recipe(path, geometry, progress, save=False, known=known)
             for path, geometry in ((first, first_geometry), (second, second_geometry))
         ]
-        a, b = (
-            Path(path).name.removesuffix(".toml").removesuffix(".calibration")
-            for path in (first, second)
-        )
+        a, b = plain_name(first), plain_name(second)
         return cls(reports[0], reports[1], ("A", "B") if a == b else (a, b))
 
     @cached_property
@@ -188,7 +186,7 @@ class ComparisonReport:
             for name in pair[0].counts
             if any(mask.counts[name].total for mask in pair)
         ]
-        rows.append(["in all", *(count(_masked(mask)) for mask in pair)])
+        rows.append(["in all", *(count(mask.masked) for mask in pair)])
         return table(["pixels removed: ", *self.names], rows)
 
     def mask_difference(self) -> Picture | Shown:
@@ -303,7 +301,7 @@ class ComparisonReport:
     def _criteria(self) -> Iterator[Criterion]:
         """Yield every number on which one of the two can be better."""
         if (masks := self._masks()) is not None:
-            masked = (_masked(masks[0]), _masked(masks[1]))
+            masked = (masks[0].masked, masks[1].masked)
             yield Criterion("masks fewer pixels", "pixels masked", masked, -1, count)
         alignments = self._alignments()
         if alignments is not None and not all(a.determined for a in alignments):
@@ -371,10 +369,6 @@ def require_two_files(paths: list[str]) -> None:
     """
     if Path(paths[0]).resolve() == Path(paths[1]).resolve():
         raise WorkbenchError(f"{paths[0]} cannot be compared with itself; name two recipes.")
-
-
-def _masked(mask: Mask) -> int:
-    return int(mask.good.size - np.count_nonzero(mask.good))
 
 
 def _sigma(report: CalibrationReport) -> float:

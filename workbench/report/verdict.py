@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from workbench.pipeline import Calibration
 from workbench.report.checks import Check, Level, checks
 from workbench.report.ring_comparison import RingComparison
@@ -134,8 +132,8 @@ def summarise(
     if calibration.images.detector is not None:
         summary["detector"] = calibration.images.detector.name
     if mask is not None:
-        summary["masked_pixels"] = int(mask.good.size - np.count_nonzero(mask.good))
-        summary["pixels"] = int(mask.good.size)
+        summary["masked_pixels"] = mask.masked
+        summary["pixels"] = mask.pixels
     if alignment is not None:
         summary["offsets_px"] = alignment.offsets_px.tolist()
         summary["sigmas_px"] = [
@@ -166,10 +164,9 @@ def _done(calibration: Calibration, rings: RingComparison | None) -> list[str]:
     elif calibration.images.average is not None or calibration.images.maximum is not None:
         done.append("Started from images on file.")
     if (mask := calibration.mask) is not None:
-        removed = int(mask.good.size - np.count_nonzero(mask.good))
         done.append(
-            f"The mask removes {count(removed)} of {count(mask.good.size)} pixels"
-            f" ({100 * removed / mask.good.size:.2f} %)."
+            f"The mask removes {count(mask.masked)} of {count(mask.pixels)} pixels"
+            f" ({100 * mask.masked_fraction:.2f} %)."
         )
     if (alignment := calibration.alignment) is not None:
         offsets = "; ".join(

@@ -15,7 +15,7 @@ from workbench.files import replacing
 from workbench.pipeline import load_recipe, resolve
 from workbench.progress import Progress, Silent
 from workbench.recipe import Recipe, write_recipe
-from workbench.recipe.files import SUFFIX
+from workbench.recipe.files import SUFFIX, plain_name
 from workbench.report.execution import execute, refuse_without_tools
 from workbench.report.export import find_browser, to_html, to_pdf
 from workbench.report.reproduce import is_report, read_report, starting_file
@@ -118,7 +118,7 @@ def write_report(
         path = Path(recipe).absolute()
         loaded = load_recipe(path)
         folder = _folder(output_dir or loaded.output.folder)
-        stem = name or f"{path.name.removesuffix('.toml').removesuffix('.calibration')}_report"
+        stem = name or f"{plain_name(path)}_report"
     if content is None:
         start = geometry_before(loaded)
     else:
@@ -177,13 +177,13 @@ def write_comparison(
     paths = [Path(path).absolute() for path in (first, second)]
     loaded = [load_recipe(path) for path in paths]
     folder = _folder(output_dir or loaded[0].output.folder)
-    stems = [path.name.removesuffix(".toml").removesuffix(".calibration") for path in paths]
-    parameters = {"first": os.fspath(paths[0]), "second": os.fspath(paths[1])}
-    for key, recipe in zip(("first_geometry", "second_geometry"), loaded, strict=True):
-        parameters[key] = _named(geometry_before(recipe))
+    parameters = {}
+    for key, path, recipe in zip(("first", "second"), paths, loaded, strict=True):
+        parameters[key] = os.fspath(path)
+        parameters[f"{key}_geometry"] = _named(geometry_before(recipe))
     notebook = execute("comparison", parameters, progress)
-    stem = f"{stems[0]}_against_{stems[1]}"
-    return _write(notebook, folder, stem, f"{stems[0]} against {stems[1]}", pdf, progress)
+    title = " against ".join(map(plain_name, paths))
+    return _write(notebook, folder, title.replace(" against ", "_against_"), title, pdf, progress)
 
 
 def _named(path: Path | None) -> str:

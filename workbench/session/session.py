@@ -252,26 +252,34 @@ class Session:
         """Append a layer to the mask."""
         self.history.change("mask.layers", (*self.recipe.mask.layers, layer))
 
+    def layer(self, number: int) -> Layer:
+        """A layer of the mask.
+
+        Raises
+        ------
+        WorkbenchError
+            If there are not so many.
+        """
+        present = self.recipe.mask.layers
+        if not 0 <= number < len(present):
+            raise WorkbenchError(f"There is no layer {number + 1}; there are {len(present)}.")
+        return present[number]
+
     @recorded
     def set_layer(self, number: int, layer: Layer | None) -> None:
         """Replace a layer of the mask (None: remove it)."""
-        present = self._layers(number)
+        self.layer(number)
+        present = list(self.recipe.mask.layers)
         present[number : number + 1] = [] if layer is None else [layer]
         self.history.change("mask.layers", tuple(present))
 
     @recorded
     def move_layer(self, number: int, places: int) -> None:
         """Move a layer up (-1) or down (+1) in the order."""
-        present = self._layers(number)
-        layer = present.pop(number)
+        layer, present = self.layer(number), list(self.recipe.mask.layers)
+        del present[number]
         present.insert(max(0, number + places), layer)
         self.history.change("mask.layers", tuple(present))
-
-    def _layers(self, number: int) -> list[Layer]:
-        present = list(self.recipe.mask.layers)
-        if not 0 <= number < len(present):
-            raise WorkbenchError(f"There is no layer {number + 1}; there are {len(present)}.")
-        return present
 
     @recorded
     def save_mask(

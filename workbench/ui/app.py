@@ -246,24 +246,14 @@ class Workbench:
     # ---- the page ----------------------------------------------------------------------------
     def _build(self) -> None:
         session = self.session
-        self.steps = [
-            widgets.Button(
-                layout={"flex": "1 1 auto", "width": "auto"},
-            )
-            for _ in self.panels
-        ]
+        layout = {"flex": "1 1 auto", "width": "auto"}
+        self.steps = [widgets.Button(layout=layout) for _ in self.panels]
         for button, panel in zip(self.steps, self.panels, strict=True):
             button.on_click(lambda _, panel=panel: self.open(panel))
-        self.undo = self._button("↶ Undo", "Undo the last change", session.undo)
-        self.redo = self._button("↷ Redo", "Redo the change", session.redo)
-        self.save_button = self._button(
-            "Save all", "Write averages, mask, geometry and recipe into the output folder",
-            self.save,
-        )  # fmt: skip
-        self.report_button = self._button(
-            "Report", "Write an executed notebook and an HTML page of this calibration",
-            self._report,
-        )  # fmt: skip
+        self.undo = self._button("↶ Undo", session.undo)
+        self.redo = self._button("↷ Redo", session.redo)
+        self.save_button = self._button("Save all", self.save)
+        self.report_button = self._button("Report", self._report)
         self.report_link = widgets.HTML(layout={"display": "none"})
         steps = classed(widgets.HBox(self.steps), "cw-steps")
         root = AppRoot(
@@ -277,7 +267,7 @@ class Workbench:
             "cw-actions",
         )
         self.advice = classed(widgets.HTML(layout={"flex": "1 1 auto"}), "cw-advice")
-        self.next = self._button("Next", "Open the next panel", self._open_next)
+        self.next = self._button("Next", self._open_next)
         guide = classed(widgets.HBox([self.advice, self.next]), "cw-guide")
         self.status = classed(widgets.HTML(), "cw-said")
         self.log = classed(widgets.HTML(), "cw-log")
@@ -288,9 +278,8 @@ class Workbench:
             layout={"width": "420px"},
             continuous_update=False,
         )
-        self.save_recipe = self._button(
-            "Save recipe as…", "Write the recipe into this file", self._save_recipe
-        )
+        self.save_recipe = self._button("Save recipe as…", self._save_recipe)
+        self.save_recipe.tooltip = "Write the recipe into this file"
         recipe = widgets.VBox(
             [
                 classed(widgets.HBox([self.recipe_file, self.save_recipe]), "cw-enter-clicks"),
@@ -326,9 +315,9 @@ class Workbench:
         self._status()
         self._recipe()
 
-    def _button(self, text: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+    def _button(self, text: str, act: Callable[[], object]) -> widgets.Button:
         """Button of the head; an error is shown in the panel that is open."""
-        made = widgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
+        made = widgets.Button(description=text, layout={"width": "auto"})
         made.on_click(lambda _: self.panel.guarded(act))
         return made
 
@@ -428,26 +417,18 @@ class Workbench:
 
     def _recipe(self) -> None:
         folder, history = self.recipe.output.folder, self.session.history
-        nothing = (
-            "" if self.session.images is not None else "There are no results yet; average first."
-        )
-        self.save_button.disabled = bool(nothing)
-        self.save_button.tooltip = (
-            nothing or f"Write averages, mask, geometry and recipe into {folder}"
-        )
+        undo, redo = history.undoable, history.redoable
+        nothing = "" if self.session.images else "There are no results yet; average first."
         writing = "The report is being written." if self._writing_report else ""
-        self.report_button.disabled = bool(nothing or writing)
-        self.report_button.tooltip = (
-            nothing
-            or writing
-            or f"Write an executed notebook and an HTML page of this calibration into {folder}"
-        )
-        for button, verb, reason in (
-            (self.undo, "Undo", history.undoable),
-            (self.redo, "Redo", history.redoable),
+        page = "an executed notebook and an HTML page of this calibration"
+        for button, act, why_not in (
+            (self.save_button, f"Write averages, mask, geometry and recipe into {folder}", nothing),
+            (self.report_button, f"Write {page} into {folder}", nothing or writing),
+            (self.undo, f"Undo: {undo}", "" if undo else "Undo: nothing to undo"),
+            (self.redo, f"Redo: {redo}", "" if redo else "Redo: nothing to redo"),
         ):
-            button.disabled = reason is None
-            button.tooltip = f"{verb}: {reason or 'nothing to ' + verb.lower()}"
+            button.disabled = bool(why_not)
+            button.tooltip = why_not or act
         if self.drawer.selected_index == 1:
             from workbench.recipe import recipe_to_text
 

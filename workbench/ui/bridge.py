@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import threading
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from workbench import pipeline
 from workbench.averages import deployed_geometry
 from workbench.calibrants import CALIBRANTS, calibrant_rings
-from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask.rules import LIMITS
 from workbench.recipe.mask import GrowLayer, IslandLayer, MaskSettings, PixelLayer
@@ -48,8 +48,8 @@ class Bridge:
             view.on(kind, partial(self._guarded, act))
         view.observe(lambda change: session.later("view runs", self._runs), "tiles")
         session.subscribe("recipe", self._recipe)
-        session.subscribe("preview", lambda: session.later("view preview", self._show_preview))
-        session.subscribe("images", self._show_images)
+        session.subscribe("preview", lambda: session.later("view preview", self._preview))
+        session.subscribe("images", self._images)
         session.subscribe("mask", self._mask)
         session.subscribe("alignment", lambda: session.later("view alignment", self._alignment))
         self._recipe()
@@ -69,25 +69,18 @@ class Bridge:
         view.shapes = outlines(recipe.mask.layers)
         view.rules = [] if drawn_by_kernel(recipe.mask) else list(IMAGES)
 
-    def _show_preview(self) -> None:
-        with self._sending:
-            self._preview()
-
-    def _show_images(self) -> None:
-        with self._sending:
-            self._images()
-
     def _preview(self) -> None:
-        run = self.session.preview
-        if run is None or run.count == 0 or not self.view.keeps_up:
-            return  # another preview follows, or the images
-        if not self.view.has_map("assembled"):
-            self._show_deployed_geometry(run.run)
-        if run.run == self.session.recipe.experiment.dark:
-            self.view.set_image("average", run.average)
-            self.view.set_image("stddev", run.stddev)
-        else:
-            self.view.set_image("maximum", run.maximum)
+        with self._sending:
+            run = self.session.preview
+            if run is None or run.count == 0 or not self.view.keeps_up:
+                return  # another preview follows, or the images
+            if not self.view.has_map("assembled"):
+                self._show_deployed_geometry(run.run)
+            if run.run == self.session.recipe.experiment.dark:
+                self.view.set_image("average", run.average)
+                self.view.set_image("stddev", run.stddev)
+            else:
+                self.view.set_image("maximum", run.maximum)
 
     def _show_deployed_geometry(self, run: int) -> None:
         opened = pipeline.open_recipe_run(self.session.recipe, run)
@@ -97,29 +90,32 @@ class Bridge:
         self.view.set_geometry(geometry)
 
     def _images(self) -> None:
-        images, view = self.session.images, self.view
-        if images is None:
-            return
-        bright = images.maximum or images.bright_average or images.average
-        if bright is not None:
-            view.set_detector(bright.detector)
-        self._present_geometry()
-        view.set_geometry(None, "corrected")
-        for name in IMAGES:
-            image = getattr(images, name)
-            view.set_image(name, None if image is None else image.data)
-        view.units = {
-            name: image.unit for name in IMAGES if (image := getattr(images, name)) is not None
-        }
-        view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)
-        view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
-        self._sent_bits = None
-        self.show_rings_of(self.calibrant)
-        for name in view.runs:
-            view.set_image(name, None)
-        view.runs = [f"run {run.run}" for run in images.bright] if len(images.bright) > 1 else []
-        if view.tiles == BRIGHT_RUNS:
-            self._runs()
+        with self._sending:
+            images, view = self.session.images, self.view
+            if images is None:
+                return
+            bright = images.maximum or images.bright_average or images.average
+            if bright is not None:
+                view.set_detector(bright.detector)
+            self._present_geometry()
+            view.set_geometry(None, "corrected")
+            for name in IMAGES:
+                image = getattr(images, name)
+                view.set_image(name, None if image is None else image.data)
+            view.units = {
+                name: image.unit for name in IMAGES if (image := getattr(images, name)) is not None
+            }
+            view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)
+            view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
+            self._sent_bits = None
+            self.show_rings_of(self.calibrant)
+            for name in view.runs:
+                view.set_image(name, None)
+            view.runs = (
+                [f"run {run.run}" for run in images.bright] if len(images.bright) > 1 else []
+            )
+            if view.tiles == BRIGHT_RUNS:
+                self._runs()
 
     def _present_geometry(self) -> None:
         images, self.view.names = self.session.images, {}
@@ -216,10 +212,7 @@ class Bridge:
 
     def reshape(self, layer: int, points: Sequence[Sequence[float]]) -> None:
         """Move or change a drawn shape."""
-        present = self.session.recipe.mask.layers
-        if not 0 <= layer < len(present):
-            raise WorkbenchError(f"There is no layer {layer + 1}; there are {len(present)}.")
-        self.session.set_layer(layer, reshaped(present[layer], points))
+        self.session.set_layer(layer, reshaped(self.session.layer(layer), points))
 
     def remove(self, layer: int) -> None:
         """Remove a layer whose shape is selected; undo brings it back."""
@@ -237,9 +230,7 @@ class Bridge:
                 if len(kept) == len(layer.pixels):
                     kept.append(pixel)
                 if kept:
-                    present[number] = PixelLayer(
-                        name=layer.name, on=layer.on, mode=layer.mode, pixels=tuple(kept)
-                    )
+                    present[number] = dataclasses.replace(layer, pixels=tuple(kept))
                 else:
                     del present[number]
                 break

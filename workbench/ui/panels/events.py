@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from workbench import pipeline
 from workbench.corrections import corrected_unit
 from workbench.recipe import Corrections
+from workbench.ui.filling import Filling
 from workbench.ui.panels.base import Panel, labelled, note_text, row
 from workbench.ui.widgets.image_view import SINGLE_EVENT
 
@@ -46,7 +47,7 @@ class EventBrowser:
         self.box = widgets.VBox([self.controls, self.text])
         self._opened: tuple[object, Run] | None = None
         self._is_open = False
-        self._filling = False
+        self._filling = Filling()
         self.unit = "ADU"
         self._before = (self.view.tiles, self.view.show_mask)  # what was shown
         self.run.observe(lambda change: self._run_chosen(), "value")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench import runs
+from workbench import pipeline
 from workbench.errors import WorkbenchError
 from workbench.frames import find_peaks
 from workbench.recipe import Corrections, Hits
@@ -70,24 +70,18 @@ class HitBrowser(EventBrowser):
 
     def show_runs(self) -> None:
         """Offer the runs, and show the one of the recipe."""
-        self._filling = True
-        try:
+        with self._filling():
             super().show_runs()
             number = self.session.frames.run_number
             if self.run.value != number:
                 self.run.value = number
                 self.number.value = 0
-        finally:
-            self._filling = False
 
     def list_runs(self) -> None:
         """Look which runs the experiment has."""
-        experiment = self.session.recipe.experiment
-        if not experiment.name:
+        if not self.session.recipe.experiment.name:
             return
-        place = runs.find_experiment(
-            experiment.name, experiment.psdm_dir, experiment.xtc_dir, experiment.calib_dir
-        )
+        place = pipeline.experiment_folders(self.session.recipe)
         self._on_disk = tuple(run.number for run in place.runs())
         self.show_runs()
 

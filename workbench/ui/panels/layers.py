@@ -33,7 +33,7 @@ from workbench.recipe.mask import (
 )
 from workbench.session import Session
 from workbench.ui.form import Form
-from workbench.ui.panels.base import in_words, note_text, row
+from workbench.ui.panels.base import in_words, labelled, note_text, row
 from workbench.ui.widgets.image_view import ImageView
 from workbench.ui.widgets.layer_list import LayerList
 from workbench.ui.widgets.shapes import free_name
@@ -90,13 +90,11 @@ class LayersBox:
         self.session, self.view = session, view
         self._guarded, self._complain = guarded, complain
         self.table = LayerList(lambda *what: guarded(lambda: self.act(*what)))
-        self.kind = widgets.Dropdown(
+        self.kind = labelled(
+            widgets.Dropdown, "New layer",
+            "Kind of layer to add; shapes and pixels are also drawn on the images", "300px",
             options=[*NEW_LAYERS, MASK_FILE],
-            description="New layer",
-            tooltip="Kind of layer to add; shapes and pixels are also drawn on the images",
-            style={"description_width": "initial"},
-            layout={"width": "300px"},
-        )
+        )  # fmt: skip
         self.path = widgets.Text(
             placeholder="mask.pickle, .npy, .h5, .edf …",
             tooltip="Mask file whose masked pixels become a layer",
@@ -123,14 +121,11 @@ class LayersBox:
     # ---- what a person does ------------------------------------------------------------------
     def act(self, what: str, place: int, value: Any = None) -> None:
         """Do what the table asks for (see `LayerList`)."""
-        session = self.session
-        present = session.recipe.mask.layers
-        if not 0 <= place < len(present):
-            raise WorkbenchError(f"There is no layer {place + 1}; there are {len(present)}.")
+        session, layer = self.session, self.session.layer(place)
         if what in ("on", "name", "mode"):
-            session.set_layer(place, dataclasses.replace(present[place], **{what: value}))
+            session.set_layer(place, dataclasses.replace(layer, **{what: value}))
         elif what == "move":
-            to = min(max(place + int(value), 0), len(present) - 1)
+            to = min(max(place + int(value), 0), len(session.recipe.mask.layers) - 1)
             session.move_layer(place, int(value))
             if self.table.selected == place:
                 self._select(to)
@@ -202,13 +197,10 @@ class LayersBox:
         kept = {keeper.layer: keeper.pixels for keeper in mask.kept} if fresh and mask else {}
         for place, layer in enumerate(layers):
             follows = isinstance(layer, GrowLayer | IslandLayer)
-            counts = removed.get(place)
             total = alone = together = None
-            if counts:
-                total, alone = (
-                    sum(count.total for count in counts),
-                    sum(count.exclusive for count in counts),
-                )
+            if counts := removed.get(place):
+                total = sum(count.total for count in counts)
+                alone = sum(count.exclusive for count in counts)
                 together = counts[-1].cumulative
             rows.append(
                 _row(label(layer), total, alone, together)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from workbench.errors import WorkbenchError
+from workbench.ui.filling import Filling
 from workbench.ui.panels.base import note_text, row
 from workbench.ui.widgets.styles import classed
 
@@ -31,14 +32,16 @@ class PathBrowser:
         self._panel = panel
         self._target: widgets.Combobox | None = None
         self._suffixes: tuple[str, ...] = ()
-        self._filling = False
+        self._filling = Filling()
         self.folder = ""
         self.title = widgets.HTML()
         self.entries = widgets.Select(
             options=[], rows=10, layout={"width": "100%"},
             description="Folders and files", style={"description_width": "112px"},
         )  # fmt: skip
-        self.use = panel.button("Use this folder", "Take the folder that is listed", self._use)
+        self.use = panel.button(
+            "Use this folder", "Take the folder that is listed", lambda: self._take(self.folder)
+        )
         self.cancel = classed(
             panel.button("Cancel", "Leave the path as it is", self.close), "cw-closer"
         )
@@ -92,12 +95,9 @@ class PathBrowser:
         self.folder = folder
         what = self._target.description if self._target is not None else ""
         self.title.value = f"<b>{what}</b>" + note_text(folder)
-        self._filling = True
-        try:
+        with self._filling():
             self.entries.options = options[:MOST]
             self.entries.index = None
-        finally:
-            self._filling = False
 
     def _clicked(self) -> None:
         chosen = self.entries.value
@@ -107,9 +107,6 @@ class PathBrowser:
             self._list(chosen)
         else:
             self._take(chosen)
-
-    def _use(self) -> None:
-        self._take(self.folder)
 
     def _take(self, path: str) -> None:
         self.close()

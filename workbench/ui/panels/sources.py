@@ -114,8 +114,7 @@ class RunChoice:
         if self.session.recipe.experiment.name:
             panel.guarded(self.list_runs)
         else:
-            with self.filling():
-                self.experiment.options = tuple(self._experiments())
+            self._list_experiments()
 
     # ---- what the controls do ----------------------------------------------------------------
     def _edited(self, name: str) -> None:
@@ -146,24 +145,19 @@ class RunChoice:
             if self.experiment.value:
                 self.list_runs()
             else:
-                with self.filling():
-                    self.experiment.options = tuple(self._experiments())
+                self._list_experiments()
 
     def list_runs(self) -> None:
         """Fill the lists with what is on disk; counts of events follow."""
-        experiment = self.session.recipe.experiment
-        with self.filling():
-            self.experiment.options = tuple(self._experiments())
-        if not experiment.name:
+        self._list_experiments()
+        if not self.session.recipe.experiment.name:
             if not self.experiment.options:
                 raise WorkbenchError(
                     "No experiments were found; give the data tree or the folder of the .xtc "
                     "files, and type the experiment's name."
                 )
             return
-        place = runs.find_experiment(
-            experiment.name, experiment.psdm_dir, experiment.xtc_dir, experiment.calib_dir
-        )
+        place = pipeline.experiment_folders(self.session.recipe)
         on_disk = place.runs()
         self._fill(on_disk, {})
         addresses = known_detectors(place.calib_dir)
@@ -195,8 +189,10 @@ class RunChoice:
             if number in (len(chosen), len(order) - 1):
                 self._fill(on_disk, events)
 
-    def _experiments(self) -> list[str]:
-        return sorted(place.name for place in runs.list_experiments(self.psdm_dir.value or None))
+    def _list_experiments(self) -> None:
+        places = runs.list_experiments(self.psdm_dir.value or None)
+        with self.filling():
+            self.experiment.options = tuple(sorted(place.name for place in places))
 
     # ---- what is shown -----------------------------------------------------------------------
     def show(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import numpy as np
 import traitlets as t
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.detectors import DETECTORS, Detector
 from workbench.errors import WorkbenchError
@@ -180,11 +180,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         """
         if name not in (*IMAGES, EVENT, *self.runs):
             raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
-        if values is None:
-            self._forget(name)
-            return
-        array = self._copy(values, np.float32, f"{name} image")
-        self._keep({"type": "array", "kind": "image", "name": name, "dtype": "float32"}, [array])
+        self._keep_copy("image", name, values, np.float32, f"{name} image")
 
     def set_geometry(self, geometry: Geometry | None, arrangement: str = "assembled") -> None:
         """Lay the modules out by a geometry, as ``assembled`` or ``corrected``."""
@@ -250,19 +246,11 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         with self.hold_sync():
             self.bit_names, self.keepers = list(names), list(keepers)
         for name, values in (("spared", spared), ("bits", bits)):
-            if values is None:
-                self._forget(name)
-                continue
-            array = self._copy(values, np.uint32, "layers")
-            self._keep({"type": "array", "kind": "bits", "name": name, "dtype": "uint32"}, [array])
+            self._keep_copy("bits", name, values, np.uint32, "layers")
 
     def set_other_mask(self, masked: ArrayLike | None) -> None:
         """Mask B, to blink with the one shown: True or non-zero where masked (None: no B)."""
-        if masked is None:
-            self._forget("other")
-            return
-        array = self._copy(masked, np.uint32, "other mask")
-        self._keep({"type": "array", "kind": "bits", "name": "other", "dtype": "uint32"}, [array])
+        self._keep_copy("bits", "other", masked, np.uint32, "other mask")
 
     def has_map(self, arrangement: str) -> bool:
         """Whether there is a geometry for an arrangement."""
@@ -338,13 +326,19 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self._on_the_way[message["name"]] = time.monotonic()
         self.send(message, buffers)
 
-    def _copy(self, values: ArrayLike, dtype: DTypeLike, what: str) -> NDArray:
-        """Copy of a detector array: averaging goes on in the original."""
+    def _keep_copy(
+        self, kind: str, name: str, values: ArrayLike | None, dtype: type[np.generic], what: str
+    ) -> None:
+        """Keep a copy of a detector array (None: forget it): averaging goes on in the original."""
+        if values is None:
+            self._forget(name)
+            return
         array = np.asarray(values)
         shape = self.detector.shape
         if array.shape != shape:
             raise WorkbenchError(f"The {what} has the shape {array.shape}; {shape} is needed.")
-        return np.array(array, dtype=dtype, order="C")
+        message = {"type": "array", "kind": kind, "name": name, "dtype": dtype.__name__}
+        self._keep(message, [np.array(array, dtype=dtype, order="C")])
 
     def _forget(self, name: str) -> None:
         with self._lock:
