@@ -1,5 +1,7 @@
 """Jungfrau: files written byte by byte from psddldata's ``jungfrau.ddl``, then read."""
 
+import json
+
 import numpy as np
 import pytest
 from jungfrau_builder import ADDRESS, PHY, config, data, frame
@@ -121,6 +123,15 @@ def write_dark(folder, number, gain_range, pedestal, faults=()):
     content = run_bytes([[data(each)] for each in frames], cfg=[config(1)], run=number)
     write(folder, content, run=number, prefix="cxitest")
     return frames & 0x3FFF
+
+
+def test_events_are_listed_without_naming_the_detector(tmp_path, capsys):
+    write_dark(tmp_path, 10, 0, np.full(JUNGFRAU_05M.shape, 3000))
+    run = ["-x", "cxitest", "-r", "10", "--xtc-dir", str(tmp_path)]
+    assert main(["inspect", *run, "--events", "--json"]) == 0
+    events = json.loads(capsys.readouterr().out)["events"]
+    assert len(events) == 12
+    assert not any(event["missing"] for event in events)
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def add_experiment_arguments(
     """
     parser.add_argument("-x", "--experiment", help="experiment, e.g. cxim1416")
     parser.add_argument("-r", "--run", type=int, help="number of the run")
-    example = f", e.g. {DEFAULT_ADDRESS} (default: the first CSPAD of the run)"
+    example = f", e.g. {DEFAULT_ADDRESS} (default: the first of the run that can be read)"
     shown = f" (default {address})" if address else example
     parser.add_argument("-a", "--address", default=address, help=f"detector{shown}")
     add_folder_arguments(parser)

@@ -15,7 +15,13 @@ from workbench.detectors import DEFAULT_ADDRESS
 from workbench.errors import WorkbenchError
 from workbench.progress import Terminal
 from workbench.quantities import size_text
-from workbench.runs import count_events, find_experiment, inspect_run, list_experiments
+from workbench.runs import (
+    count_events,
+    find_experiment,
+    inspect_run,
+    list_detectors,
+    list_experiments,
+)
 from workbench.runs.inspect import GainSummary, RunSummary
 from workbench.runs.psdm import RunFiles, data_root
 
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     files = place.run(args.run)
     if args.events or args.png:
-        args.address = args.address or DEFAULT_ADDRESS
+        args.address = args.address or next(iter(list_detectors(files)), DEFAULT_ADDRESS)
         opened = open_asked_run(args, args.run)
         if args.events:
             _print_events(opened, args)
@@ -213,7 +219,7 @@ def summary_lines(experiment: str, summary: RunSummary) -> list[str]:
         first, last = _utc(summary.first_seconds), _utc(summary.last_seconds)
         lines.append(f"  from {first} to {last} UTC, {span:.1f} s")
     if summary.address is None:
-        lines.append("  no CSPAD in this run")
+        lines.append("  no detector in this run that can be read")
     else:
         lines.append(f"  {summary.address}: data in {summary.events_with_data} events")
     for reason, count in summary.missing.most_common():

@@ -283,7 +283,7 @@ def _summary(mask: Mask) -> list[str]:
         lines.append(f"{removal.label:{wide}} {total:9} {alone:9} {together:11}")
     for kept in mask.kept:
         lines.append(f"{kept.label} keeps {kept.pixels} that would be masked")
-    lines += ["", "masked per sensor, % (rows: quadrants)"]
+    lines += ["", f"masked per sensor, % (rows: {mask.detector.group_word}s)"]
     for group, row in zip(mask.detector.groups, mask.masked_fraction_by_module, strict=True):
         lines.append(f"{group.name} " + " ".join(f"{100 * fraction:6.2f}" for fraction in row))
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 
 from workbench.detectors import DEFAULT_ADDRESS
@@ -41,112 +42,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the experiment and say where things are."""
-    if args.detector != "cspad":
-        return _run_switching(args)
-    if args.range_darks:
+    from workbench.simulate import switching, truth
+    from workbench.simulate.experiment import DEFAULT_EVENTS, SamplePlaces, write_experiment
+
+    is_cspad = args.detector == "cspad"
+    if is_cspad and args.range_darks:
         raise WorkbenchError("The CSPAD has no gain ranges; leave --range-darks out.")
-    from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
-    from workbench.simulate.truth import (
-        BRIGHT_RUNS,
-        CRYSTAL_RUN,
-        DARK_RUN,
-        DEFAULT_SEED,
-        DETZ_OFFSET_MM,
-        EXPERIMENT,
-    )
-
-    events = DEFAULT_EVENTS if args.events is None else args.events
-    with Terminal("simulate") as progress:
-        sample = write_experiment(
-            args.folder,
-            events=events,
-            seed=DEFAULT_SEED if args.seed is None else args.seed,
-            progress=progress,
-            crystals=args.crystals,
-            overwrite=args.overwrite,
-        )
-    places = {
-        "experiment": EXPERIMENT,
-        "dark_run": DARK_RUN,
-        "bright_runs": list(BRIGHT_RUNS),
-        **({"crystal_run": CRYSTAL_RUN} if args.crystals else {}),
-        "events_per_run": events,
-        "psdm_dir": str(sample.folder),
-        "xtc_dir": str(sample.xtc_dir),
-        "calib_dir": str(sample.calib_dir),
-        "address": DEFAULT_ADDRESS,
-        "detz_offset_mm": DETZ_OFFSET_MM,
-        "truth": str(sample.truth),
-        "recipe": str(sample.recipe),
-    }
-    runs = f"dark run {DARK_RUN}, bright runs {' and '.join(map(str, BRIGHT_RUNS))}"
-    head = [f"Experiment  {EXPERIMENT}: {runs}, {events} events each"]
-    if args.crystals:
-        head.append(f"Crystals    run {CRYSTAL_RUN}, {args.crystals} still patterns of lysozyme")
-    average = (
-        f"  workbench average --experiment {EXPERIMENT} --run {DARK_RUN} "
-        f"--psdm-dir {shlex.quote(str(sample.folder))} --detz-offset {DETZ_OFFSET_MM} --raw-data"
-    )
-    return _tell(args.json, places, head, f"{average}\nor the whole calibration at once:\n")
-
-
-def _tell(as_json: bool, places: dict[str, object], head: list[str], before_report: str) -> int:
-    """Print where things are, and what to do next."""
-    if as_json:
-        import json
-
-        print(json.dumps(places, indent=2))
-        return 0
-    print(*head, sep="\n")
-    print(f"XTC files   {places['xtc_dir']}")
-    print(f"Constants   {places['calib_dir']}")
-    print(f"Truth       {places['truth']}")
-    print(f"Recipe      {places['recipe']}")
-    recipe = shlex.quote(str(places["recipe"]))
-    print(f"\nNext:\n{before_report}  workbench report {recipe}")
-    return 0
-
-
-def _run_switching(args: argparse.Namespace) -> int:
-    """Write the sample experiment of a detector that switches its gain."""
-    from workbench.simulate.experiment import DEFAULT_EVENTS
-    from workbench.simulate.switching import (
-        BRIGHT_RUN,
-        DARK_RUN,
-        DEFAULT_SEED,
-        write_switching_experiment,
-    )
-
-    if args.crystals:
+    if args.crystals and not is_cspad:
         raise WorkbenchError("Only the CSPAD's sample experiment has a run of crystals.")
     events = DEFAULT_EVENTS if args.events is None else args.events
+    given = {"events": events, "overwrite": args.overwrite}
+    if args.seed is not None:
+        given["seed"] = args.seed
+    made: SamplePlaces
+    bright: tuple[int, ...]
     with Terminal("simulate") as progress:
-        made = write_switching_experiment(
-            args.folder,
-            args.detector,
-            events=events,
-            seed=DEFAULT_SEED if args.seed is None else args.seed,
-            progress=progress,
-            overwrite=args.overwrite,
-            range_darks=args.range_darks,
+        if is_cspad:
+            made = write_experiment(args.folder, progress=progress, crystals=args.crystals, **given)
+            experiment, address, detz_mm = truth.EXPERIMENT, DEFAULT_ADDRESS, truth.DETZ_OFFSET_MM
+            dark, bright = truth.DARK_RUN, truth.BRIGHT_RUNS
+        else:
+            made = switched = switching.write_switching_experiment(
+                args.folder, args.detector, progress=progress, range_darks=args.range_darks, **given
+            )
+            sample = switched.sample
+            experiment, address = sample.experiment, sample.detector.address
+            detz_mm = sample.scene.distance_mm
+            dark, bright = switching.DARK_RUN, (switching.BRIGHT_RUN,)
+    if args.json:
+        places = {
+            "experiment": experiment,
+            "dark_run": dark,
+            "bright_runs": list(bright),
+            **({"crystal_run": truth.CRYSTAL_RUN} if args.crystals else {}),
+            "events_per_run": events,
+            "psdm_dir": str(made.folder),
+            "xtc_dir": str(made.xtc_dir),
+            "calib_dir": str(made.calib_dir),
+            "address": address,
+            "detz_offset_mm": detz_mm,
+            "truth": str(made.truth),
+            "recipe": str(made.recipe),
+        }
+        print(json.dumps(places, indent=2))
+        return 0
+    many = "s" if len(bright) > 1 else ""
+    runs = f"dark run {dark}, bright run{many} {' and '.join(map(str, bright))}"
+    print(f"Experiment  {experiment}: {runs}, {events} events each")
+    if args.crystals:
+        patterns = f"{args.crystals} still patterns of lysozyme"
+        print(f"Crystals    run {truth.CRYSTAL_RUN}, {patterns}")
+    if not is_cspad:
+        print(f"Detector    {sample.detector.name}, {address}")
+    print(f"XTC files   {made.xtc_dir}")
+    print(f"Constants   {made.calib_dir}")
+    print(f"Truth       {made.truth}")
+    print(f"Recipe      {made.recipe}")
+    print("\nNext:")
+    if is_cspad:
+        print(
+            f"  workbench average --experiment {experiment} --run {dark} --psdm-dir "
+            f"{shlex.quote(str(made.folder))} --detz-offset {detz_mm} --raw-data"
         )
-    sample = made.sample
-    places = {
-        "experiment": sample.experiment,
-        "dark_run": DARK_RUN,
-        "bright_runs": [BRIGHT_RUN],
-        "events_per_run": events,
-        "psdm_dir": str(made.folder),
-        "xtc_dir": str(made.xtc_dir),
-        "calib_dir": str(made.calib_dir),
-        "address": sample.detector.address,
-        "detz_offset_mm": sample.scene.distance_mm,
-        "truth": str(made.truth),
-        "recipe": str(made.recipe),
-    }
-    runs = f"dark run {DARK_RUN}, bright run {BRIGHT_RUN}"
-    head = [
-        f"Experiment  {sample.experiment}: {runs}, {events} events each",
-        f"Detector    {sample.detector.name}, {sample.detector.address}",
-    ]
-    return _tell(args.json, places, head, "")
+        print("or the whole calibration at once:")
+    print(f"  workbench report {shlex.quote(str(made.recipe))}")
+    return 0

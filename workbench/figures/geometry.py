@@ -167,13 +167,10 @@ def _draw_table(
     sizes = [len(group.modules) for group in detector.groups]
     whole = np.repeat(quadrants.shift_px, sizes, axis=0)
     inner = float(np.hypot(*(sensors.shift_px - whole).T).max())
-    within = "" if max(sizes) == 1 else f"\nOf a sensor within its quadrant: {inner:.3f} px."
-    axes.text(
-        0.0, 0.46,
-        f"Largest shift of a sensor: {np.hypot(*sensors.shift_px.T).max():.2f} px."
-        + within,
-        transform=axes.transAxes, va="top",
-    )  # fmt: skip
+    text = f"Largest shift of a sensor: {np.hypot(*sensors.shift_px.T).max():.2f} px."
+    if max(sizes) > 1:
+        text += f"\nOf a sensor within its {detector.group_word}: {inner:.3f} px."
+    axes.text(0.0, 0.46, text, transform=axes.transAxes, va="top")
 
 
 def _signed(value: float, digits: int) -> str:
