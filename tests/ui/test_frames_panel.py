@@ -121,7 +121,8 @@ def test_an_event_that_comes_after_its_panel_was_left_is_not_shown(bench, monkey
 def test_an_event_without_peaks_says_so_in_place_of_the_histogram(spots, bench, monkeypatch):
     until(lambda: bench.frames.threshold.counts)
     monkeypatch.setattr(
-        "workbench.frames.find_peaks", lambda data, good, lowest: find_peaks(0 * data, good, lowest)
+        "workbench.ui.panels.hits.find_peaks",
+        lambda data, good, lowest: find_peaks(0 * data, good, lowest),
     )
     bench.frames.browser.step(1)
     until(lambda: not bench.frames.threshold.counts)
