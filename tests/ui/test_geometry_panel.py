@@ -243,7 +243,10 @@ def test_a_comment_is_asked_for_and_says_what_was_done(aligned, store, monkeypat
     assert "Write a comment" in aligned.deploy.tooltip
     aligned.comment.value = "because"
     aligned.deploy.click()
+    aligned.deploy.click()  # the second of a double click
+    assert aligned.message.value == ""
     assert store.current().comment == "because"
+    assert len(store.history()) == 2
 
 
 def test_an_untrusted_calibration_needs_a_confirmation_that_names_it(aligned, store, monkeypatch):
@@ -367,6 +370,8 @@ def test_constants_are_written_only_as_previewed_and_with_a_comment(session, sto
     assert constants.previewed is None
     constants.plan.click()
     constants.write.click()
+    constants.write.click()  # the second of a double click
+    assert panel.message.value == ""
     assert path.with_name("70-80.data").exists()
     assert not path.exists()
     constants.plan.click()

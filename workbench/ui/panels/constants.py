@@ -100,10 +100,10 @@ class ConstantsBox:
         self.previewed, self.preview.layout.display = None, "none"
 
     def deploy(self) -> None:
-        """Write what the preview shows."""
+        """Write what the preview shows; without one, as at the second click of two, nothing."""
         plan = self.previewed
         if plan is None:
-            raise WorkbenchError("Look at the preview first.")
+            return
         if not self.comment.value.strip():
             raise WorkbenchError("Write a comment first: what these constants are from.")
         self.close()

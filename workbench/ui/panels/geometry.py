@@ -266,10 +266,11 @@ class GeometryPanel(Panel):
         self.update_buttons()
 
     def write(self) -> None:
-        """Do what the preview shows."""
+        """Do what the preview shows; without one, as at the second click of two, nothing."""
         plan, comment = self.previewed, self.comment.value.strip()
-        reason = self._why_not_write()
-        if plan is None or reason:
+        if plan is None:
+            return
+        if reason := self._why_not_write():
             raise WorkbenchError(reason)
         try:
             if isinstance(plan, RollbackPlan):
