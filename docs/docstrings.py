@@ -16,7 +16,13 @@ SECTIONS = ("Parameters", "Attributes")
 
 
 class SameLine(griffe.Extension):
-    """Rewrites the docstring of every object."""
+    """Rewrites the docstring of every object; names of a stub are those its package exports."""
+
+    def on_package(self, *, pkg, **_):
+        for package in (pkg, *pkg.modules.values()):
+            if package.filepath.with_suffix(".pyi").is_file():
+                package.exports = [name for name, member in package.members.items()
+                                   if member.is_alias and member.is_imported]  # fmt: skip
 
     def on_attribute_instance(self, *, attr, **_):
         """Show ``setting(2000.0, "what it is")`` as its default and its sentence."""

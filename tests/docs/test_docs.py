@@ -161,3 +161,12 @@ def test_package_data_of_reports_are_shipped():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["workbench"]
     assert (ROOT / "workbench/report/templates/report.css").is_file()
+
+
+def test_the_reference_describes_every_name_of_a_stub():
+    griffe = pytest.importorskip("griffe", reason="the documentation's tools are not installed")
+    extensions = griffe.load_extensions(str(ROOT / "docs" / "docstrings.py"))
+    package = griffe.load("workbench", search_paths=[ROOT], extensions=extensions)
+    for module, names in (("", wb.__all__), ("figures.", wb.figures.__all__)):
+        for name in names:
+            assert name == "__version__" or package[module + name].is_public, name

@@ -472,4 +472,6 @@ class Workbench:
 def _load_libraries() -> None:
     """Load what the first averages and figures need, while a person reads the page."""
     import workbench.averages.accumulators
-    import workbench.figures.live  # noqa: F401
+    import workbench.figures.live
+    import workbench.figures.mask
+    import workbench.figures.powder  # noqa: F401
