@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
-from workbench import figures, pipeline
+from workbench import figures
 from workbench.errors import VersionStoreError, WorkbenchError
 from workbench.geometry import Geometry
 from workbench.geometry.compare import SAME_PX
@@ -215,23 +215,12 @@ class GeometryPanel(Panel):
 
     def _judge(self, plan: Deployment) -> None:
         """Judge the calibration as the report does; runs on the quick thread."""
-        from workbench.report.ring_comparison import compare_rings
+        from workbench.report import CalibrationReport
         from workbench.report.verdict import Verdict, judge
 
         try:
             calibration = self.session.calibration()
-            alignment, mask = calibration.alignment, calibration.mask
-            image = (
-                None
-                if alignment is None
-                else pipeline.alignment_image(calibration.images, alignment.settings.image)
-            )
-            rings = None
-            if alignment is not None and image is not None:
-                good = None if mask is None else mask.good
-                before, after = alignment.present, alignment.geometry
-                rings = compare_rings(image.data, before, after, good)
-            verdict = judge(calibration, rings)
+            verdict = judge(calibration, CalibrationReport(calibration).ring_comparison)
         except Exception as error:
             sentence = self.session.log.error("geometry", error)
             verdict = Verdict("poor", (), (f"The checks could not be made: {sentence}",))
