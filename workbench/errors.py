@@ -7,7 +7,7 @@ do next. The command line prints it without a traceback; a panel shows it beside
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -70,6 +70,12 @@ def cannot_read(kind: str, error: OSError) -> str:
     return f"cannot read this {kind} ({error.strerror}){advice}."
 
 
+def first_line(error: BaseException) -> str:
+    """First line of what an exception says, without a full stop; its kind if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def one_line(message: str) -> str:
     """Message in which what a file holds cannot break the line or order the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
@@ -110,6 +116,12 @@ class FileFormatError(WorkbenchError):
         # a worker of a cluster raises it elsewhere: without this it could not be unpickled
         rebuild = partial(type(self), offset=self.offset, line=self.line, hint=self.hint)
         return rebuild, (self.path, self.problem)
+
+
+def first_few(items: Sequence[object], most: int) -> str:
+    """Give the first items and how many more there are, in words: ``0, 1, 2 and 5 more``."""
+    text = ", ".join(map(str, items[:most]))
+    return f"{text} and {len(items) - most} more" if len(items) > most else text
 
 
 def enumerated(items: Iterable[object]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from workbench import hdf5_walk
 from workbench.errors import FileFormatError
@@ -15,6 +15,9 @@ from workbench.guarded import GuardedError, run_guarded
 
 if TYPE_CHECKING:
     import h5py
+
+UNKNOWN_FILTER = "Write it with another compression, e.g. gzip or bitshuffle."
+"""Hint where a dataset is compressed by a filter that hdf5plugin does not have."""
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def reading_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         If the library refuses the file.
     """
     import h5py
+    import hdf5plugin  # noqa: F401 (registers the filters of compressed files)
 
     status = os.stat(path)
     absolute = os.path.abspath(path)
@@ -85,24 +89,21 @@ def streamed_hdf5(
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("wb+") as stream:
         lasting = _LastingStream(stream)
         with h5py.File(lasting, "w") as file:
-            yield StreamedFile(file, lasting)
+            yield StreamedFile(file, lasting.check)
         lasting.check()
 
 
-class StreamedFile:
+class StreamedFile(NamedTuple):
     """An HDF5 file being written.
 
     Attributes
     ----------
     root : the file, to be filled.
+    check : raises the OSError that a write had.
     """
 
-    def __init__(self, root: h5py.File, stream: _LastingStream) -> None:
-        self.root, self._stream = root, stream
-
-    def check(self) -> None:
-        """Raise the OSError that a write had."""
-        self._stream.check()
+    root: h5py.File
+    check: Callable[[], None]
 
 
 class _LastingStream:

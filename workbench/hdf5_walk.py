@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def _refusals() -> Iterator[None]:
 def _read_all(path: str) -> None:
     """Read attributes and values; what the library itself refuses is for the reader to say."""
     import h5py
+    import hdf5plugin  # noqa: F401 (registers the filters of compressed files)
 
-    with suppress(ImportError):  # filters of compressed files, where installed
-        import hdf5plugin  # noqa: F401
     left = MOST_BYTES
     with _refusals(), h5py.File(path, "r") as file:
         for item in _objects(file):

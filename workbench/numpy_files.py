@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import FileFormatError
+from workbench.errors import FileFormatError, first_line
 from workbench.files import only_regular
 
 
@@ -183,6 +183,5 @@ def _one_line(path: str | os.PathLike[str], problem: str) -> Iterator[None]:
     except FileFormatError:
         raise
     except Exception as error:  # numpy and zipfile raise nearly any kind on damaged files
-        words = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
-        why = words[:200].rstrip(".") or type(error).__name__
-        raise FileFormatError(path, f"{problem} ({why}).") from error
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise FileFormatError(path, f"{problem} ({why[:200]}).") from error

@@ -2,11 +2,14 @@
 
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from hdf5plugin import Bitshuffle
 
 from workbench import guarded
 from workbench.detectors import CSPAD
@@ -102,6 +105,22 @@ def test_the_only_cspad_dataset_of_an_hdf5_file_is_found_or_one_is_named(tmp_pat
     assert read_image(f"{path}:/data/second").data.dtype == np.float32
     with pytest.raises(FileFormatError, match="no dataset /data/third"):
         read_image(f"{path}:/data/third")
+
+
+def test_an_hdf5_image_compressed_as_frames_are_is_read_in_a_new_process(tmp_path):
+    """The filter comes with hdf5plugin, which nothing else in that process has loaded."""
+    values = np.random.default_rng(3).normal(size=CSPAD.shape).astype(np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("data", data=values, chunks=(1, *CSPAD.module_shape), **Bitshuffle())
+    program = (
+        "import numpy as np, workbench as wb;"
+        "print(np.abs(wb.read_image('x.h5').data, dtype=np.float64).sum())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == np.abs(values, dtype=np.float64).sum()
 
 
 def test_unusable_files_are_refused_in_one_line(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
-from workbench.errors import FileFormatError, WorkbenchError, cannot_read
+from workbench.errors import FileFormatError, WorkbenchError, cannot_read, first_line
 from workbench.files import parse_json, read_regular, replacing, split_dataset
 from workbench.geometry import Geometry
-from workbench.hdf5 import reading_hdf5, replacing_hdf5
+from workbench.hdf5 import UNKNOWN_FILTER, reading_hdf5, replacing_hdf5
 from workbench.hdf5_walk import datasets
 from workbench.images import smalldata
 from workbench.images.cbf import read_cbf, write_cbf
 from workbench.images.model import DetectorImage, as_detector_array
 from workbench.numpy_files import read_array, read_only_array
-from workbench.runs.frame_files import fabio_frame, is_image, open_fabio
+from workbench.runs.frame_files import fabio_frame, is_image, only_dataset, open_fabio
 
 if TYPE_CHECKING:
     import h5py
@@ -54,14 +53,13 @@ def read_image(path: str | os.PathLike[str]) -> DetectorImage:
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return _read_hdf5(file, dataset)
     if start.startswith(b"PK\3\4"):
-        return DetectorImage(read_only_array(file, is_image, dataset), name=Path(file).stem)
-    try:
+        data = read_only_array(file, is_image, dataset)
+    else:
         data = read_array(file) if start.startswith(b"\x93NUMPY") else _read_fabio(file)
+    try:
         return DetectorImage(data, name=Path(file).stem)
-    except FileFormatError:
-        raise
-    except Exception as error:  # numpy and fabio raise nearly any kind
-        raise FileFormatError(path, _first_line(error)) from error
+    except WorkbenchError as error:
+        raise FileFormatError(path, str(error)) from error
 
 
 def write_image(
@@ -96,15 +94,7 @@ def write_image(
 
 
 def _read_fabio(path: str) -> NDArray[Any]:
-    with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(open_fabio(path))
-        except FileFormatError:
-            raise
-        except Exception as error:  # fabio raises many kinds
-            raise FileFormatError(
-                path, "no known image format.", hint="Known are CBF, HDF5, npy and fabio's formats."
-            ) from error
+    with open_fabio(path) as opened:
         if opened.nframes > 1:
             problem = f"expected one image, found {opened.nframes} frames; average them first."
             raise FileFormatError(path, problem)
@@ -162,10 +152,10 @@ def _read_hdf5(path: str, dataset: str) -> DetectorImage:
     except FileFormatError:
         raise
     except WorkbenchError as error:
-        raise FileFormatError(path, _first_line(error)) from error
+        raise FileFormatError(path, str(error)) from error
     except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        hint = "Its compression may need hdf5plugin." if "filter" in str(error) else ""
-        problem = f"cannot read this HDF5 file ({_first_line(error)})"
+        hint = UNKNOWN_FILTER if "filter" in str(error) else ""
+        problem = f"cannot read this HDF5 file ({first_line(error)})."
         raise FileFormatError(path, problem, hint=hint) from error
     text = facts.get("geometry")
     geometry = None
@@ -221,20 +211,8 @@ def _find_dataset(file: h5py.File, path: str, dataset: str) -> h5py.Dataset:
         for item in datasets(file)
         if item.dtype.kind in "biuf" and item.size is not None and item.size >= smallest
     ]
-    usable = []
-    for item in large:
-        if is_image(item.shape):
-            usable.append(item)
-    if len(usable) == 1:
-        return usable[0]
+    usable = [item for item in large if is_image(item.shape)]
     if usable:
-        names = ", ".join(item.name for item in usable[:5])
-        hint = f"Name one: {path}:{usable[0].name}"
-        raise FileFormatError(path, f"it holds {len(usable)} detector images ({names}).", hint=hint)
+        return only_dataset(usable, path, "detector images")
     shapes = ", ".join(f"{item.name} {item.shape}" for item in large[:3]) or "nothing of that size"
     raise FileFormatError(path, f"expected one detector image, found {shapes}.")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."

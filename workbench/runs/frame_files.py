@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from bz2 import BZ2File
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from gzip import GzipFile
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS, recognise
-from workbench.errors import FileFormatError, WorkbenchError, cannot_read
+from workbench.errors import FileFormatError, WorkbenchError, cannot_read, first_line
 from workbench.files import only_regular, read_regular
-from workbench.hdf5 import reading_hdf5
+from workbench.hdf5 import UNKNOWN_FILTER, reading_hdf5
 from workbench.hdf5_walk import datasets
 from workbench.numpy_files import MOST_EXPANDED, read_header, read_only_array
 from workbench.quantities import HC_EV_ANGSTROM
@@ -110,9 +110,9 @@ def read_frames(
     if kind == "hdf5":
         frames = _read_hdf5(path, dataset, wanted)
     elif kind == "npz":
-        frames = _read_npz(path, dataset, wanted)
+        frames = _split(read_only_array(path, _as_stack, dataset), path, wanted)
     elif kind == "npy":
-        frames = _read_npy(path, wanted)
+        frames = _split(_NpyStack(path), path, wanted)
     elif kind == "cbf" and read_cbf is not None:
         frames = _read_panel_cbf(path, read_cbf, wanted)
     else:
@@ -151,10 +151,8 @@ def _kind(path: Path) -> str:
     return next((kind for sign, kind in signs.items() if start.startswith(sign)), "")
 
 
-def _fail(path: Path, error: BaseException, hint: str = "") -> NoReturn:
-    lines = str(error).strip().splitlines()
-    problem = f"cannot be read ({lines[0].rstrip('.') if lines else type(error).__name__})."
-    raise FileFormatError(path, problem, hint=hint) from error
+def _fail(path: str | os.PathLike[str], error: BaseException, hint: str = "") -> NoReturn:
+    raise FileFormatError(path, f"cannot be read ({first_line(error)}).", hint=hint) from error
 
 
 def _read_panel_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[Frame]:
@@ -169,16 +167,6 @@ def _read_panel_cbf(path: Path, read_cbf: ReadCbf, wanted: Wanted) -> Iterator[F
         distance_mm=image.distance_mm,
         geometry=image.geometry,
     )
-
-
-def _read_npy(path: Path, wanted: Wanted) -> Iterator[Frame]:
-    for pixels in _split(_NpyStack(path), path, wanted):
-        yield Frame(pixels)
-
-
-def _read_npz(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
-    for pixels in _split(read_only_array(path, _as_stack, named), path, wanted):
-        yield Frame(pixels)
 
 
 class _NpyStack:
@@ -231,26 +219,28 @@ def open_fabio(path: str | os.PathLike[str]) -> Iterator[FabioImage]:
     Raises
     ------
     FileFormatError
-        If the file expands to more than `MOST_EXPANDED` bytes; fabio raises many kinds beside it.
+        If fabio does not know the format, or the file expands to more than `MOST_EXPANDED` bytes.
     """
     import fabio
     from fabio.edfimage import EdfImage
     from fabio.tifimage import TifImage
 
-    name = Path(path)
-    if name.suffix.lower() in _EXPAND:
-        with TemporaryDirectory() as folder:
-            expanded = Path(folder, name.stem)
-            _expand(name, expanded)
-            with open_fabio(expanded) as image:
-                yield image
-        return
     kinds = {".edf": EdfImage, ".tif": TifImage, ".tiff": TifImage}
-    kind = kinds.get(name.suffix.lower())
-    with (
-        _quiet_fabio(),
-        fabio.open(os.fspath(path)) if kind is None else kind().read(os.fspath(path)) as image,
-    ):
+    with ExitStack() as stack:
+        try:
+            name = Path(path)
+            if name.suffix.lower() in _EXPAND:
+                name = Path(stack.enter_context(TemporaryDirectory()), name.stem)
+                _expand(Path(path), name)
+            stack.enter_context(_quiet_fabio())
+            kind = kinds.get(name.suffix.lower())
+            opened = fabio.open(os.fspath(name)) if kind is None else kind().read(os.fspath(name))
+            image = stack.enter_context(opened)
+        except FileFormatError:
+            raise
+        except Exception as error:  # fabio raises many kinds
+            hint = "Known are npy, HDF5, CXI, and fabio's formats (CBF, EDF, TIFF, …)."
+            raise FileFormatError(path, "no known image format.", hint=hint) from error
         yield image
 
 
@@ -260,10 +250,13 @@ def fabio_frame(image: FabioImage, path: str | os.PathLike[str], number: int = 0
     Raises
     ------
     FileFormatError
-        If some are missing: fabio fills them with zeros.
+        If they cannot be read, or some are missing: fabio fills those with zeros.
     """
-    frame = image if image.nframes == 1 else image.get_frame(number)
-    pixels = np.array(frame.data)
+    try:
+        frame = image if image.nframes == 1 else image.get_frame(number)
+        pixels = np.array(frame.data)
+    except Exception as error:  # fabio raises many kinds
+        _fail(path, error)
     if getattr(image, "incomplete_data", False) or getattr(frame, "incomplete_data", False):
         raise FileFormatError(path, "the file is truncated.", hint="Copy it again.")
     return pixels
@@ -296,41 +289,22 @@ def _expand(path: Path, target: Path) -> None:
 
 
 def _read_fabio(path: Path, wanted: Wanted) -> Iterator[Frame]:
-    with ExitStack() as stack:
-        try:
-            opened = stack.enter_context(open_fabio(path))
-            count = opened.nframes
-        except FileFormatError:
-            raise
-        except Exception as error:  # fabio raises many kinds
-            hint = "Known are npy, HDF5, CXI, and fabio's formats (CBF, EDF, TIFF, …)."
-            raise FileFormatError(path, "no known image format.", hint=hint) from error
-        for number in range(count):
-            if not wanted(number):
-                yield Frame(None)
-                continue
-            try:
-                pixels = fabio_frame(opened, path, number)
-            except FileFormatError:
-                raise
-            except Exception as error:
-                _fail(path, error)
-            yield Frame(_as_array(pixels))
+    with open_fabio(path) as opened:
+        for number in range(opened.nframes):
+            wants = wanted(number)
+            yield Frame(_as_array(fabio_frame(opened, path, number)) if wants else None)
 
 
-def _split(stack: Stack, path: Path, wanted: Wanted) -> Iterator[NDArray[Any] | None]:
-    """Single frames of an array or dataset: one frame, or a stack of them along the first axis.
-
-    None stands for one that is not wanted.
-    """
+def _split(stack: Stack, path: Path, wanted: Wanted) -> Iterator[Frame]:
+    """Single frames of an array or dataset: one frame, or a stack of them along the first axis."""
     if is_image(stack.shape):
-        yield _as_array(stack[()]) if wanted(0) else None
+        yield Frame(_as_array(stack[()]) if wanted(0) else None)
         return
     if len(stack.shape) < 2 or not is_image(stack.shape[1:]):
         shape = " × ".join(map(str, stack.shape)) or "a single number"
         raise FileFormatError(path, f"expected detector frames, found {shape}.")
     for number in range(stack.shape[0]):
-        yield _as_array(stack[number]) if wanted(number) else None
+        yield Frame(_as_array(stack[number]) if wanted(number) else None)
 
 
 def _as_array(array: NDArray[Any]) -> NDArray[Any]:
@@ -353,22 +327,20 @@ def _as_stack(shape: tuple[int, ...]) -> bool:
 
 
 def _read_hdf5(path: Path, named: str, wanted: Wanted) -> Iterator[Frame]:
-    with suppress(ImportError):  # filters of compressed files, where installed
-        import hdf5plugin  # noqa: F401
     try:
         with reading_hdf5(path) as file:
             dataset = _find_dataset(file, path, named)
-            tells = _Tells(file, dataset)
+            beamline = _Beamline(file, dataset)
             mask = _find_mask(dataset, path)
-            for number, pixels in enumerate(_split(dataset, path, wanted)):
+            for number, frame in enumerate(_split(dataset, path, wanted)):
+                pixels = frame.pixels
                 if pixels is not None and mask is not None:
                     pixels = mask(number, pixels)
-                yield tells.frame(number, pixels)
+                yield beamline.frame(number, pixels)
     except (WorkbenchError, GeneratorExit):
         raise
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
-        hint = "Its compression may need the package hdf5plugin." if "filter" in str(error) else ""
-        _fail(path, error, hint)
+        _fail(path, error, UNKNOWN_FILTER if "filter" in str(error) else "")
 
 
 def _find_dataset(file: h5py.File, path: Path, named: str) -> h5py.Dataset:
@@ -379,21 +351,28 @@ def _find_dataset(file: h5py.File, path: Path, named: str) -> h5py.Dataset:
         if not isinstance(dataset, h5py.Dataset):
             raise FileFormatError(path, f"there is no dataset {named}.")
         return dataset
-    usable: list[h5py.Dataset] = []
-
-    for item in datasets(file):
-        if item.dtype.kind not in "iuf" or os.path.basename(item.name) in _MASK_NAMES:
-            continue
-        if _as_stack(item.shape):
-            usable.append(item)
-    if len(usable) == 1:
-        return usable[0]
+    usable = [
+        item
+        for item in datasets(file)
+        if item.dtype.kind in "iuf"
+        and os.path.basename(item.name) not in _MASK_NAMES
+        and _as_stack(item.shape)
+    ]
     if not usable:
         raise FileFormatError(path, "there are no detector frames in this HDF5 file.")
+    return only_dataset(usable, path, "datasets of detector frames")
+
+
+def only_dataset(
+    usable: Sequence[h5py.Dataset], path: str | os.PathLike[str], what: str
+) -> h5py.Dataset:
+    """The one of the usable datasets of a file; if there are several, one must be named."""
+    if len(usable) == 1:
+        return usable[0]
     names = ", ".join(item.name for item in usable[:5])
     raise FileFormatError(
         path,
-        f"it holds {len(usable)} datasets of detector frames ({names}).",
+        f"it holds {len(usable)} {what} ({names}).",
         hint=f"Name one: {path}:{usable[0].name}",
     )
 
@@ -407,27 +386,22 @@ def _find_mask(
     mask = next((dataset.parent[n] for n in _MASK_NAMES if n in dataset.parent), None)
     if not isinstance(mask, h5py.Dataset) or mask.dtype.kind not in "biu" or mask.shape is None:
         return None
-    if is_image(mask.shape):
-        bad = _as_array(mask[()]) != 0
+    of_all = _as_array(mask[()]) if is_image(mask.shape) else None
+    if of_all is None and mask.shape != dataset.shape:
+        return None
 
-        def masked_alike(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
-            if bad.shape != pixels.shape:
-                expected, given = (" × ".join(map(str, s)) for s in (pixels.shape, bad.shape))
-                problem = f"expected a mask of {expected} pixels, found {mask.name} of {given}."
-                raise FileFormatError(path, problem, hint="Remove it, or write it again.")
-            return np.ma.MaskedArray(pixels, mask=bad)
+    def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
+        words = _as_array(mask[number]) if of_all is None else of_all
+        if words.shape != pixels.shape:
+            expected, given = (" × ".join(map(str, s)) for s in (pixels.shape, words.shape))
+            problem = f"expected a mask of {expected} pixels, found {mask.name} of {given}."
+            raise FileFormatError(path, problem, hint="Remove it, or write it again.")
+        return np.ma.MaskedArray(pixels, mask=words != 0)
 
-        return masked_alike
-    if mask.shape == dataset.shape:
-
-        def masked(number: int, pixels: NDArray[Any]) -> NDArray[Any]:
-            return np.ma.MaskedArray(pixels, mask=_as_array(mask[number]) != 0)
-
-        return masked
-    return None
+    return masked
 
 
-class _Tells:
+class _Beamline:
     """Beam line values that LCLS's HDF5 files (Cheetah, psana) hold beside the frames."""
 
     def __init__(self, file: h5py.File, dataset: h5py.Dataset) -> None:

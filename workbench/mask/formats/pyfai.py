@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.detectors import DETECTORS
-from workbench.errors import FileFormatError, MaskError
+from workbench.errors import FileFormatError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
 from workbench.runs.frame_files import fabio_frame, open_fabio
@@ -41,24 +41,17 @@ def read(path: str | os.PathLike[str]) -> Mask:
 
     Raises
     ------
-    FileFormatError
+    FileFormatError, MaskError
         If it is no such image.
     """
     try:
         if os.stat(path).st_size > MAX_BYTES:
             raise FileFormatError(path, f"has more than {MAX_BYTES} bytes, too many for a mask.")
-        with open_fabio(path) as opened:
-            if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
-                shape = " × ".join(map(str, opened.shape))
-                raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
-            array = fabio_frame(opened, path)
-    except FileFormatError:
-        raise
-    except Exception as error:  # fabio raises many kinds
-        if isinstance(error, OSError) and error.strerror:
-            raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
-        raise FileFormatError(path, "no image format that fabio knows.") from error
-    try:
-        return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})
-    except MaskError as error:
-        raise FileFormatError(path, str(error)) from error
+    except OSError as error:
+        raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
+    with open_fabio(path) as opened:
+        if math.prod(opened.shape) not in {detector.pixels for detector in DETECTORS}:
+            shape = " × ".join(map(str, opened.shape))
+            raise FileFormatError(path, f"{shape} pixels are not those of a known detector.")
+        array = fabio_frame(opened, path)
+    return Mask.from_good(array == 0, {"file": os.fspath(path), "format": "pyfai"})

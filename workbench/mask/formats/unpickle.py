@@ -15,6 +15,8 @@ import pickle
 import pickletools
 from typing import Any
 
+from workbench.errors import first_line
+
 FLEX = "scitbx_array_family_flex_ext"
 MOST_OPERATIONS = 50_000
 """A mask of 64 panels has some 2000."""
@@ -94,8 +96,8 @@ def unpickle(data: bytes) -> object:
     except PickleRefused:
         raise
     except Exception as error:  # pickle raises nearly any kind
-        words = str(error).partition("\n")[0][:100]
-        raise PickleRefused(f"its operations do not fit together ({words})") from error
+        problem = f"its operations do not fit together ({first_line(error)[:100]})"
+        raise PickleRefused(problem) from error
 
 
 def _look_through(data: bytes) -> None:
@@ -114,8 +116,8 @@ def _look_through(data: bytes) -> None:
         try:
             argument = _argument(operation, stream)
         except ValueError as error:
-            words = str(error).partition("\n")[0][:100]
-            raise PickleRefused(f"it is truncated or malformed ({words})") from error
+            problem = f"it is truncated or malformed ({first_line(error)[:100]})"
+            raise PickleRefused(problem) from error
         if name == "PROTO" and argument > NEWEST_PROTOCOL:
             raise PickleRefused(f"it is of a pickle protocol newer than {NEWEST_PROTOCOL}")
         if name.endswith("PUT") and argument > MOST_OPERATIONS:
