@@ -6,8 +6,8 @@ gives what was added so far.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +84,41 @@ class Block:
             yield module, addresses[addresses != 0]
 
 
-class RawSums:
+class _ModuleSums:
+    """What sums of events have in common: a module of a block is added at a time, by any thread."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self._module_count = np.zeros(shape[0], np.int64)
+        self._count = 0
+
+    def load(self, events: Sequence[Event]) -> Pending:
+        """Prepare some events."""
+        block = Block(events, self.shape)
+
+        def add() -> None:
+            for module, addresses in block.modules():
+                self._add(module, addresses)
+
+        def added() -> None:
+            self._module_count += block.present
+            self._count += block.events
+
+        return Pending(add, added)
+
+    @abstractmethod
+    def _add(self, module: int, addresses: NDArray[np.int64]) -> None:
+        """Add a module of the events that have it."""
+
+    def _counted(self) -> Statistics:
+        """Statistics in which the counts alone are filled in."""
+        result = Statistics.empty(self.shape)
+        result.count = self._count
+        result.pixel_count[:] = self._module_count[:, None, None]
+        return result
+
+
+class RawSums(_ModuleSums):
     """Exact integer sums of raw pixels; corrections linear in the pixel value enter at the end.
 
     For ``y = factor * (x - offset)`` mean, standard deviation, maximum and minimum of y follow
@@ -102,7 +136,7 @@ class RawSums:
         offset: NDArray[np.float64] | None = None,
         factor: NDArray[np.float64] | None = None,
     ) -> None:
-        self.shape = shape
+        super().__init__(shape)
         pixels = (shape[0], shape[1] * shape[2])
         limits = np.iinfo(np.int16)
         self._arrays = RawArrays(
@@ -111,28 +145,14 @@ class RawSums:
             maximum=np.full(pixels, limits.min, np.int16),
             minimum=np.full(pixels, limits.max, np.int16),
         )
-        self._module_count = np.zeros(shape[0], np.int64)
-        self._count = 0
         self._offset, self._factor = offset, factor
 
-    def load(self, events: Sequence[Event]) -> Pending:
-        """Prepare some events."""
-        block = Block(events, self.shape)
-        return Pending(partial(self._add, block), partial(self._added, block))
-
-    def _add(self, block: Block) -> None:
-        for module, addresses in block.modules():
-            add_raw(addresses, module, self._arrays)
-
-    def _added(self, block: Block) -> None:
-        self._module_count += block.present
-        self._count += block.events
+    def _add(self, module: int, addresses: NDArray[np.int64]) -> None:
+        add_raw(addresses, module, self._arrays)
 
     def statistics(self) -> Statistics:
         """Statistics of the corrected pixels."""
-        result = Statistics.empty(self.shape)
-        result.count = self._count
-        result.pixel_count[:] = self._module_count[:, None, None]
+        result = self._counted()
         zeros, ones = np.zeros(self.shape[1:]), np.ones(self.shape[1:])
         for module in np.flatnonzero(self._module_count):
             finish_raw(
@@ -151,6 +171,17 @@ def _of_module(result: Statistics, module: int) -> CentralArrays:
     return CentralArrays(*(array[module].reshape(-1) for array in arrays))
 
 
+def _finish(result: Statistics, sums: CorrectedArrays) -> Statistics:
+    """Fill in statistics, of which the counts are known."""
+    for module in range(result.shape[0]):
+        finish_corrected(
+            result.pixel_count[module].reshape(-1),
+            CorrectedArrays(*(array[module] for array in sums)),
+            _of_module(result, module),
+        )
+    return result
+
+
 def _empty_sums(shape: Shape) -> CorrectedArrays:
     """Sums of no event, ``(modules, pixels of a module)``."""
     pixels = (shape[0], shape[1] * shape[2])
@@ -163,7 +194,7 @@ def _empty_sums(shape: Shape) -> CorrectedArrays:
     )
 
 
-class CorrectedSums:
+class CorrectedSums(_ModuleSums):
     """Sums of events corrected one by one, as the common mode needs it.
 
     Each event is corrected in float32, in psana's order; sums are float64, of the differences
@@ -171,81 +202,40 @@ class CorrectedSums:
     """
 
     def __init__(self, corrector: Corrector) -> None:
-        self.shape = corrector.shape
+        super().__init__(corrector.shape)
         self._tables = corrector.tables
         self._arrays = _empty_sums(corrector.shape)
-        self._module_count = np.zeros(corrector.shape[0], np.int64)
-        self._count = 0
 
-    def load(self, events: Sequence[Event]) -> Pending:
-        """Prepare some events."""
-        block = Block(events, self.shape)
-        return Pending(partial(self._add, block), partial(self._added, block))
-
-    def _add(self, block: Block) -> None:
-        for module, addresses in block.modules():
-            begin = self._module_count[module] == 0
-            add_corrected(addresses, module, begin, self._tables, self._arrays)
-
-    def _added(self, block: Block) -> None:
-        self._module_count += block.present
-        self._count += block.events
+    def _add(self, module: int, addresses: NDArray[np.int64]) -> None:
+        begin = self._module_count[module] == 0
+        add_corrected(addresses, module, begin, self._tables, self._arrays)
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
-        result = Statistics.empty(self.shape)
-        result.count = self._count
-        result.pixel_count[:] = self._module_count[:, None, None]
-        for module in np.flatnonzero(self._module_count):
-            finish_corrected(
-                result.pixel_count[module].reshape(-1),
-                CorrectedArrays(*(array[module] for array in self._arrays)),
-                _of_module(result, int(module)),
-            )
-        return result
+        return _finish(self._counted(), self._arrays)
 
 
-class RangeSums:
+class RangeSums(_ModuleSums):
     """Sums of events of a detector with gain ranges, corrected one by one as `CorrectedSums`.
 
     Pixels whose gain bits stand for no range have no value in that event.
     """
 
     def __init__(self, corrector: RangeCorrector) -> None:
-        self.shape = corrector.shape
+        super().__init__(corrector.shape)
         self._tables = corrector.tables
         self._arrays = _empty_sums(corrector.shape)
         self._arrays.shift[:] = np.nan
         self._lacking = np.zeros(self._arrays.sums.shape, np.int32)
-        self._module_count = np.zeros(corrector.shape[0], np.int64)
-        self._count = 0
 
-    def load(self, events: Sequence[Event]) -> Pending:
-        """Prepare some events."""
-        block = Block(events, self.shape)
-        return Pending(partial(self._add, block), partial(self._added, block))
-
-    def _add(self, block: Block) -> None:
-        for module, addresses in block.modules():
-            add_ranges(addresses, module, self._tables, self._lacking, self._arrays)
-
-    def _added(self, block: Block) -> None:
-        self._module_count += block.present
-        self._count += block.events
+    def _add(self, module: int, addresses: NDArray[np.int64]) -> None:
+        add_ranges(addresses, module, self._tables, self._lacking, self._arrays)
 
     def statistics(self) -> Statistics:
         """Statistics so far."""
-        result = Statistics.empty(self.shape)
-        result.count = self._count
-        result.pixel_count[:] = self._module_count[:, None, None]
+        result = self._counted()
         result.pixel_count -= self._lacking.reshape(self.shape)
-        for module in range(self.shape[0]):
-            finish_corrected(
-                result.pixel_count[module].reshape(-1),
-                CorrectedArrays(*(array[module] for array in self._arrays)),
-                _of_module(result, module),
-            )
-        return result
+        return _finish(result, self._arrays)
 
 
 class FrameSums:

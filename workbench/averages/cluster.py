@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -254,9 +255,9 @@ def collect_chunk(packed: bytes) -> Collected:
     return collect(job, threads=1)
 
 
-def merge_two(first: Collected, second: Collected) -> Collected:
-    """Merge two parts (runs on a worker)."""
-    return first.merge(second)
+def merge(parts: list[Collected]) -> Collected:
+    """Merge parts in order (runs on a worker)."""
+    return reduce(Collected.merge, parts)
 
 
 @dataclass(eq=False)
@@ -305,7 +306,7 @@ class _Tree:
     def _merge_last(self) -> None:
         (height, first), (_, second) = self._open[-2:]
         del self._open[-2:]
-        future = self.client.submit(merge_two, first.future, second.future, pure=False)
+        future = self.client.submit(merge, [first.future, second.future], pure=False)
         self._put(height + 1, _Node(future, children=(first, second)))
 
     def _put(self, height: int, node: _Node) -> None:
@@ -374,21 +375,10 @@ class _Tree:
         futures = [node.future for node in ready if id(node) not in inside]
         if not futures:
             return None
-        whole = futures[0]
-        if len(futures) > 1:
-            whole = self.client.submit(merge_many, futures, pure=False)
-        merged: Collected = whole.result()
+        merged: Collected = self.client.submit(merge, futures, pure=False).result()
         return merged
 
     def forget(self) -> None:
         """Let the workers drop everything."""
         self.client.cancel([node.future for node in self.nodes], force=True)
         self.nodes = []
-
-
-def merge_many(parts: list[Collected]) -> Collected:
-    """Merge parts in order (runs on a worker)."""
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.merge(part)
-    return whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -125,13 +126,9 @@ def merge_runs(runs: Sequence[RunImages]) -> RunImages:
         return first
 
     def mean(attribute: str) -> float | None:
-        known = [(getattr(images, attribute), images.count) for images in runs]
-        pairs = [(value, count) for value, count in known if value is not None]
-        if not pairs:
-            return None
-        origin = pairs[0][0]
-        total = sum((value - origin) * count for value, count in pairs)
-        return float(origin + total / sum(count for _, count in pairs))
+        known = [(images.count, getattr(images, attribute)) for images in runs]
+        means = [Mean(count, value) for count, value in known if value is not None]
+        return reduce(Mean.merge, means, Mean()).value
 
     skipped = sum((images.skipped for images in runs[1:]), first.skipped.copy())
     merged = merge_all([images.statistics for images in runs])

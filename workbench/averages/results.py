@@ -7,7 +7,6 @@ import string
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from workbench.detectors import Detector
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage, image_ending, write_image
+from workbench.images.cbf import date_text
 
 BASE_NAMES: dict[str, str] = {
     "average": "{experiment!l}_avg-r{run:04d}",
@@ -171,11 +171,7 @@ class RunImages:
     @property
     def timestamp(self) -> str | None:
         """Mean time of the events as cctbx.xfel writes it, e.g. ``2016-02-20T23:46Z40.248``."""
-        if self.seconds is None:
-            return None
-        # the form is cctbx.xfel's: a Z between minutes and seconds
-        when = datetime.fromtimestamp(round(self.seconds * 1000) // 1000, UTC)
-        return when.strftime("%Y-%m-%dT%H:%MZ%S") + f".{round(self.seconds * 1000) % 1000:03d}"
+        return None if self.seconds is None else date_text(self.seconds)
 
     def file_name(self, base: str, extension: str = ".cbf", run: int | None = None) -> str:
         """Fill in a base name: fields experiment, run, address; ``!l`` lower, ``!u`` upper case.
@@ -290,7 +286,7 @@ def _format_name(base: str, fields: Mapping[str, Any]) -> str:
     try:
         return _Formatter().vformat(base, (), fields)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        known = ", ".join(fields)
         raise WorkbenchError(
-            f"The file name {base!r} cannot be filled in ({error}); known fields: {known}."
+            f"The file name {base!r} cannot be filled in ({error}); known fields: "
+            f"{', '.join(fields)}."
         ) from error

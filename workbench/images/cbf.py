@@ -122,7 +122,7 @@ def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> s
     weight = "0.0" if image.wavelength_angstrom is None else "1.0"
     wavelength = repr(float(image.wavelength_angstrom or PLACEHOLDER_WAVELENGTH))
     arrays = [imgcif_header.array_name(group.name) for group in image.detector.groups]
-    kind = "signed 32-bit integer" if data.dtype.kind == "i" else "signed 64-bit real IEEE"
+    date = "?" if image.timestamp is None else date_text(image.timestamp)
     return "".join(
         [
             cif.item_text(
@@ -146,7 +146,7 @@ def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> s
             cif.item_text(
                 "diffrn_scan_frame",
                 {"frame_id": "FRAME1", "frame_number": "1", "integration_time": "0.0",
-                 "scan_id": "SCAN1", "date": _date_text(image.timestamp)},
+                 "scan_id": "SCAN1", "date": date},
             ),
             cif.loop_text(
                 "array_intensities",
@@ -157,16 +157,19 @@ def _frame_tables(image: DetectorImage, data: NDArray[Any], undefined: int) -> s
             ),
             cif.loop_text(
                 "array_structure", ("id", "encoding_type", "compression_type", "byte_order"),
-                [(name, kind, "none", "little_endian") for name in arrays],
+                [(name, _element_type(data), "none", "little_endian") for name in arrays],
             ),
         ]
     )  # fmt: skip
 
 
+def _element_type(data: NDArray[Any]) -> str:
+    return "signed 32-bit integer" if data.dtype.kind == "i" else "signed 64-bit real IEEE"
+
+
 def _write_section(file: Any, section: NDArray[Any], name: str, number: int) -> None:
     payload = memoryview(np.ascontiguousarray(section)).cast("B")
     digest = base64.b64encode(hashlib.md5(payload, usedforsecurity=False).digest()).decode()
-    kind = "signed 32-bit integer" if section.dtype.kind == "i" else "signed 64-bit real IEEE"
     header = [
         f" {name} {number}",
         ";",
@@ -175,7 +178,7 @@ def _write_section(file: Any, section: NDArray[Any], name: str, number: int) -> 
         "Content-Transfer-Encoding: BINARY",
         f"X-Binary-Size: {payload.nbytes}",
         f"X-Binary-ID: {number}",
-        f'X-Binary-Element-Type: "{kind}"',
+        f'X-Binary-Element-Type: "{_element_type(section)}"',
         "X-Binary-Element-Byte-Order: LITTLE_ENDIAN",
         f"Content-MD5: {digest}",
         f"X-Binary-Number-of-Elements: {section.size}",
@@ -191,10 +194,11 @@ def _write_section(file: Any, section: NDArray[Any], name: str, number: int) -> 
     file.write(bytes(4095) + b"\r\n" + cif.START + b"--\r\n;\r\n")
 
 
-def _date_text(timestamp: float | None) -> str:
-    """Date as the programs of cctbx.xfel write it (with a Z between minutes and seconds)."""
-    if timestamp is None:
-        return "?"
+def date_text(timestamp: float) -> str:
+    """Date as the programs of cctbx.xfel write it (with a Z between minutes and seconds).
+
+    `timestamp` is in seconds since 1970 UTC; ``2016-02-20T23:46Z40.248``.
+    """
     milliseconds = round(timestamp * 1000)
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%MZ%S}.{milliseconds % 1000:03d}"
@@ -219,7 +223,7 @@ def read_cbf(path: str | os.PathLike[str]) -> DetectorImage:
     parsed = cif.parse_cbf(content, name)
     detector = imgcif.detector_of(parsed)
     if not parsed.binaries:
-        raise FileFormatError(path, "it holds a geometry but no pixel data.")
+        raise FileFormatError(path, "it contains a geometry but no pixel data.")
     own_table = parsed.table(imgcif_header.OWN)
     located = imgcif.geometry_of(parsed)
     data = _pixel_data(content, parsed, detector)
@@ -244,8 +248,8 @@ def _pixel_data(content: bytes, parsed: cif.CbfFile, detector: Detector) -> NDAr
         name, value = values.get("array_id", ""), values.get("data", "").strip()
         match = re.fullmatch(r"binary (\d{1,9})", value)
         if match is None or int(match[1]) >= len(parsed.binaries) or name in binaries:
-            shown = name[:40].encode("ascii", "replace").decode()
-            raise FileFormatError(parsed.name, f"the pixel data of {shown} are not binary.")
+            problem = f"the pixel data of {name[:40]} are not binary."
+            raise FileFormatError(parsed.name, problem)
         binaries[name] = _Section(row, parsed.binaries[int(match[1])])
     of_groups = [imgcif_header.array_name(group.name) for group in detector.groups]
     wanted = of_groups if of_groups[0] in binaries else detector.panel_names()
@@ -294,24 +298,21 @@ class _Section(NamedTuple):
         """Refuse a header that says anything but `size` pixels, before CBFlib believes it."""
         header, offset = self.binary.header, self.binary.offset
         if self.stored not in TYPES:
-            shown = self.stored[:40].encode("ascii", "replace").decode()
-            problem = f"cannot read pixels of type {shown!r}."
+            problem = f"cannot read pixels of type {self.stored[:40]!r}."
             raise FileFormatError(path, problem, offset=offset)
         if self.compression and self.compression not in COMPRESSIONS:
-            shown = self.compression[:40].encode("ascii", "replace").decode()
-            problem = f"cannot read pixels compressed as {shown}."
+            problem = f"cannot read pixels compressed as {self.compression[:40]}."
             raise FileFormatError(path, problem, offset=offset)
         stated = header.get("x-binary-number-of-elements", str(size))
         if stated != str(size):
-            shown = stated[:20].encode("ascii", "replace").decode()
-            problem = f"expected {size} pixels in {name}, found {shown}."
+            problem = f"expected {size} pixels in {name}, found {stated[:20]}."
             raise FileFormatError(path, problem, offset=offset)
         sides = [header.get(f"x-binary-size-{side}-dimension") for side in DIMENSIONS]
         numbers = [int(side) for side in sides if side and re.fullmatch(r"\d{1,9}", side)]
         if len(numbers) < len([side for side in sides if side is not None]) or (
             numbers and math.prod(number or 1 for number in numbers) != size
         ):
-            problem = f"the sides of {name} are not those of {size} pixels."
+            problem = f"the dimensions of {name} do not give {size} pixels."
             raise FileFormatError(path, problem, offset=offset)
         pixels = self.binary.size / self.kind.itemsize
         if not self.compression and pixels != size:
