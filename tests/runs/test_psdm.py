@@ -127,7 +127,7 @@ def test_an_unknown_run_lists_those_there_are(tmp_path):
     for run in range(1, 31):
         make_run(tmp_path, run=run)
     place = find_experiment("cxim1416", xtc_dir=tmp_path)
-    with pytest.raises(RunNotFoundError, match=r"no run 74 in .*: 1, 2, .* 20 … and 10 more"):
+    with pytest.raises(RunNotFoundError, match=r"no run 74 in .*: 1, 2, .* 20 and 10 more"):
         place.run(74)
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DEFAULT_ADDRESS, find
-from workbench.errors import FileFormatError, NoEventsError, WorkbenchError
+from workbench.errors import FileFormatError, NoEventsError, first_few
 from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
 from workbench.runs.frame_files import Frame, ReadCbf, Wanted, count_frames, read_frames
-from workbench.runs.protocols import Corrector, MakeCorrector
+from workbench.runs.protocols import Corrector, MakeCorrector, corrector_of
 from workbench.runs.select import selected
 from workbench.runs.xtc.beamline import wavelength
 from workbench.runs.xtc.decoders import ModulePixels
@@ -99,11 +99,6 @@ class FrameEvent:
         """Wavelength in Å; None if unknown."""
         return wavelength(self.photon_energy_ev)
 
-    def copy_raw_into(self, out: NDArray[Any]) -> bool:
-        """Write the values into an existing array (masked ones as they are in the file)."""
-        out[...] = np.ma.getdata(self.raw)
-        return True
-
 
 @dataclass(frozen=True)
 class _Unread:
@@ -120,6 +115,8 @@ class Frames:
     """
 
     source: Literal["frames"] = "frames"
+    gain_code: NDArray[np.uint8] | None = None
+    """The files do not tell how the pixels are configured."""
 
     def __init__(
         self,
@@ -151,11 +148,6 @@ class Frames:
         """All False: the files do not tell which pixels are in low gain."""
         return np.zeros(self.detector.shape, dtype=bool)
 
-    @property
-    def gain_code(self) -> None:
-        """None: the files do not tell how the pixels are configured."""
-        return None
-
     def events(
         self, corrections: Corrections | None = None, selection: Events | None = None
     ) -> Iterator[FrameEvent]:
@@ -168,11 +160,7 @@ class Frames:
         FileFormatError
             If a file cannot be read or its frames have another shape than the first.
         """
-        corrector = None
-        if corrections is not None:
-            if self._make_corrector is None:
-                raise WorkbenchError("These frames were opened without the means to correct them.")
-            corrector = self._make_corrector(corrections, self)
+        corrector = corrector_of(self, corrections, self._make_corrector)
         self.skipped, self.problems = Counter(), []
 
         def wanted(index: int) -> bool:
@@ -245,12 +233,10 @@ class Frames:
     @property
     def title(self) -> str:
         """Names of the files, for people."""
-        names = [path.name for path in self.files]
-        return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        return first_few([path.name for path in self.files], 2)
 
     def _named(self) -> str:
-        names = [f"{f.path}:{f.dataset}" if f.dataset else str(f.path) for f in self._files]
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return first_few([f"{f.path}:{f.dataset}".removesuffix(":") for f in self._files], 3)
 
     def __repr__(self) -> str:
         return f"<Frames {self._named()}>"

@@ -109,25 +109,11 @@ class RunSummary:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, ready for JSON."""
         return {
-            "run": self.run,
-            "recorded_run": self.recorded_run,
-            "address": self.address,
-            "bytes": self.bytes,
-            "events": self.events,
-            "events_with_data": self.events_with_data,
-            "missing": dict(self.missing),
-            "skipped": dict(self.skipped),
-            "first_seconds": self.first_seconds,
-            "last_seconds": self.last_seconds,
+            **vars(self),
             "streams": [vars(stream) for stream in self.streams],
             "sources": {name: vars(source) for name, source in self.sources.items()},
-            "aliases": self.aliases,
             "gain": {name: {**vars(gain), "mode": gain.mode} for name, gain in self.gain.items()},
-            "damage": dict(self.damage),
             "event_codes": {str(code): n for code, n in sorted(self.event_codes.items())},
-            "encoder_mm": self.encoder_mm,
-            "photon_energy_ev": self.photon_energy_ev,
-            "problems": self.problems,
         }
 
 
@@ -186,12 +172,18 @@ def list_detectors(files: RunFiles) -> list[str]:
     FileFormatError
         If a file is not an XTC file.
     """
+    reader = _read_beginning(files)
+    there = sorted(number for number, kinds in reader.detectors.items() if kinds & DETECTOR_TYPES)
+    return [address_of(number) for number in there]
+
+
+def _read_beginning(files: RunFiles) -> EventReader:
+    """Reader that has gone through the first events of a run."""
     reader = EventReader(files.streams, None, Journal())
     for record in reader:
         if record.index >= 8:
             break
-    there = sorted(number for number, kinds in reader.detectors.items() if kinds & DETECTOR_TYPES)
-    return [address_of(number) for number in there]
+    return reader
 
 
 def _choose(files: RunFiles, address: str | None) -> int | None:
@@ -199,10 +191,7 @@ def _choose(files: RunFiles, address: str | None) -> int | None:
     phy = None if address is None else phy_of(address)
     if phy is not None:
         return phy
-    reader = EventReader(files.streams, None, Journal())
-    for record in reader:
-        if record.index >= 8:
-            break
+    reader = _read_beginning(files)
     if address is not None:
         aliases = {name.lower(): number for name, number in reader.aliases.items()}
         if address.strip().lower() in aliases:

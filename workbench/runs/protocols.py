@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import Detector
+from workbench.errors import WorkbenchError
 from workbench.recipe import Corrections, Events
 from workbench.runs.xtc.decoders import ModulePixels
 
@@ -151,11 +152,29 @@ class Run(EventSource, Protocol):
 class Corrector(Protocol):
     """What turns raw ADU into corrected ones (`workbench.corrections` makes them)."""
 
-    def apply(
-        self, raw: NDArray[Any], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Corrected float32 array of the same shape."""
         ...
 
 
 MakeCorrector = Callable[[Corrections, EventSource], Corrector]
+
+
+def corrector_of(
+    run: EventSource, corrections: Corrections | None, make: MakeCorrector | None
+) -> Corrector | None:
+    """What corrects the events of a run; None if no corrections are asked for.
+
+    Raises
+    ------
+    WorkbenchError
+        If corrections are asked for but the run was opened without the means to make them.
+    """
+    if corrections is None:
+        return None
+    if make is None:
+        raise WorkbenchError(
+            "These events were opened without the means to correct them; use workbench.open_run "
+            "or workbench.open_frames."
+        )
+    return make(corrections, run)

@@ -35,11 +35,12 @@ from workbench.errors import (
     NoEventsError,
     RunNotFoundError,
     WorkbenchError,
+    first_line,
 )
 from workbench.files import only_regular
 from workbench.provenance import describe_files
 from workbench.recipe import Corrections, Events
-from workbench.runs.protocols import Corrector, MakeCorrector
+from workbench.runs.protocols import Corrector, MakeCorrector, corrector_of
 from workbench.runs.select import selected
 from workbench.runs.xtc.decoders import ModulePixels
 
@@ -158,13 +159,6 @@ class PsanaEvent:
             return None
         return self._corrector.apply(self.raw)
 
-    def copy_raw_into(self, out: NDArray[Any]) -> bool:
-        """Write the raw values into an array of the detector's shape; False if there are none."""
-        if self.raw is None:
-            return False
-        out[...] = self.raw
-        return True
-
     def __repr__(self) -> str:
         return f"<Event {self.index}, {self.seconds}.{self.nanoseconds:09d} s>"
 
@@ -205,7 +199,7 @@ class PsanaRun:
         self.address = address if _is_device(address) else f"{self.name}.0:{self.detector.device}.0"
         raw = run.Detector(self.name).raw
         self.unique_id = str(raw._uniqueid)
-        self._gain_code = _gain_code(raw, self.detector)
+        self.gain_code = _gain_code(raw, self.detector)
 
     def _recognise(self, run: RunOfPsana) -> Detector:
         """Detector whose shape the first event with its pixels has."""
@@ -227,11 +221,6 @@ class PsanaRun:
         return np.zeros(self.detector.shape, dtype=bool)
 
     @property
-    def gain_code(self) -> NDArray[np.uint8] | None:
-        """How each pixel is configured, for a detector with gain ranges; else None."""
-        return self._gain_code
-
-    @property
     def event_count(self) -> int:
         """Number of events in the files; of a run in several files, in the largest part."""
         return len(self._only) if self._only is not None else max(self._counts)
@@ -246,11 +235,7 @@ class PsanaRun:
         WorkbenchError
             If corrections are asked for but the run was opened without the means to make them.
         """
-        corrector = None
-        if corrections is not None:
-            if self._make_corrector is None:
-                raise WorkbenchError("Open the run with workbench.open_run to correct its events.")
-            corrector = self._make_corrector(corrections, self)
+        corrector = corrector_of(self, corrections, self._make_corrector)
         self.skipped, self.problems = Counter(), []
         return selected(self._events(corrector), selection, self.skipped)
 
@@ -376,9 +361,9 @@ def _run_of(files: Sequence[Path]) -> RunOfPsana:
     try:
         from psana import DataSource
     except (ImportError, RuntimeError) as error:  # mpi4py without a library is a RuntimeError
-        why = str(error).partition("\n")[0]
         raise WorkbenchError(
-            f"XTC2 files are read by psana, which cannot be loaded ({why}); {_INSTALL}."
+            f"XTC2 files are read by psana, which cannot be loaded ({first_line(error)}); "
+            f"{_INSTALL}."
         ) from error
     if len(files) == 1:
         source = DataSource(files=[os.fspath(files[0])], skip_calib_load="all")

@@ -12,10 +12,11 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import RunNotFoundError
+from workbench.errors import RunNotFoundError, first_few
 from workbench.files import os_errors_as
 from workbench.provenance import describe_file
 from workbench.runs.xtc.streams import Stream
@@ -133,15 +134,13 @@ class ExperimentPlace:
         for files in runs:
             if files.number == number:
                 return files
-        there = ", ".join(str(files.number) for files in runs[:20]) or "no runs at all"
-        more = f" … and {len(runs) - 20} more" if len(runs) > 20 else ""
+        there = first_few([files.number for files in runs], 20) or "no runs at all"
         raise RunNotFoundError(
-            f"{self.name} has no run {number} in {self.xtc_dir}; there are: {there}{more}."
+            f"{self.name} has no run {number} in {self.xtc_dir}; there are: {there}."
         )
 
 
-def _file_order(file: RunFile) -> tuple[int, int]:
-    return file.stream, file.chunk
+_file_order = attrgetter("stream", "chunk")
 
 
 def _unique(files: Iterable[RunFile]) -> list[RunFile]:
@@ -182,15 +181,19 @@ def parse_name(name: str) -> tuple[str, int, int, int] | None:
     return match["prefix"], int(match["run"]), int(match["stream"]), int(match["chunk"])
 
 
-def read_database() -> dict[str, tuple[int, str]]:
+def _database_for(psdm_dir: PathLike | None, xtc: Path | None = None) -> dict[str, tuple[int, str]]:
     """Id and instrument of each experiment in ``experiment-db.dat`` (empty if not found).
 
-    It is looked for in each folder of ``$SIT_DATA``, in ``ExpNameDb/`` or directly.
+    It is looked for in the folders of ``$SIT_DATA``; then in the root of the data tree and above
+    the runs, where copies of a tree often have it. In each it is in ``ExpNameDb/`` or directly.
     """
-    for folder in filter(None, os.environ.get("SIT_DATA", "").split(":")):
-        for path in (Path(folder, "ExpNameDb", DATABASE), Path(folder, DATABASE)):
-            if path.is_file():
-                return parse_database(path)
+    folders = [Path(name) for name in os.environ.get("SIT_DATA", "").split(":") if name]
+    if xtc is not None:
+        folders += xtc.absolute().parents[:3]
+    for folder in (*folders, data_root(psdm_dir)):
+        for path in (folder / "ExpNameDb" / DATABASE, folder / DATABASE):
+            if path.is_file() and (database := parse_database(path)):
+                return database
     return {}
 
 
@@ -280,21 +283,6 @@ def _refuse_known_id(name: str, xtc: Path, database: dict[str, tuple[int, str]])
         )
 
 
-def _database_for(psdm_dir: PathLike | None, xtc: Path | None = None) -> dict[str, tuple[int, str]]:
-    database = read_database()
-    if database:
-        return database
-    # copies of a data tree often bring the file along, at the root or above the runs
-    roots = [data_root(psdm_dir)]
-    if xtc is not None:
-        roots = [*xtc.absolute().parents[:3], *roots]
-    for root in roots:
-        for folder in (root, root / "ExpNameDb"):
-            if (folder / DATABASE).is_file():
-                return parse_database(folder / DATABASE)
-    return {}
-
-
 def _experiment_folder(root: Path, instrument: str, name: str) -> Path | None:
     """Folder of an experiment; instrument and name may be in upper or lower case on disk."""
     for instrument_folder in dict.fromkeys((instrument, instrument.upper(), instrument.lower())):
@@ -312,10 +300,8 @@ def _not_found(experiment: str, psdm_dir: PathLike | None) -> str:
             f"The root of the data tree {root} does not exist; set $SIT_PSDM_DATA or give "
             "--psdm-dir or --xtc-dir."
         )
-    names = [place.name for place in list_experiments(psdm_dir)]
-    there = ", ".join(names[:20]) or "none"
-    more = f" … and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"Experiment {experiment!r} is not in {root}; experiments there: {there}{more}."
+    there = first_few([place.name for place in list_experiments(psdm_dir)], 20) or "none"
+    return f"Experiment {experiment!r} is not in {root}; experiments there: {there}."
 
 
 @os_errors_as(RunNotFoundError)

@@ -13,16 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DEFAULT_ADDRESS
-from workbench.errors import (
-    DetectorNotFoundError,
-    NoEventsError,
-    RunNotFoundError,
-    WorkbenchError,
-)
+from workbench.errors import DetectorNotFoundError, NoEventsError, RunNotFoundError, first_few
 from workbench.recipe import Corrections, Events
 from workbench.runs.counting import estimate_events
 from workbench.runs.event import XtcEvent
-from workbench.runs.protocols import MakeCorrector
+from workbench.runs.protocols import MakeCorrector, corrector_of
 from workbench.runs.psana_run import PsanaRun, find_files, open_psana
 from workbench.runs.psdm import ExperimentPlace, PathLike, RunFiles, find_experiment
 from workbench.runs.select import selected
@@ -118,11 +113,7 @@ class XtcRun:
             If a file is not an XTC file at all. Damage later in a file ends that file and is
             told in `skipped` and `problems`.
         """
-        corrector = None
-        if corrections is not None:
-            if self._make_corrector is None:
-                raise WorkbenchError("Open the run with workbench.open_run to correct its events.")
-            corrector = self._make_corrector(corrections, self)
+        corrector = corrector_of(self, corrections, self._make_corrector)
         journal = Journal()
         self.skipped, self.problems = journal.skipped, journal.problems
         reader = EventReader(self._streams, self._phy, journal)
@@ -234,11 +225,10 @@ def _find_detector(experiment: str, files: RunFiles, address: str) -> tuple[int,
 def _listed(detectors: dict[int, set[int]]) -> str:
     """What to choose from: the detectors that can be read, or else whatever is there."""
     readable = [phy for phy, types in detectors.items() if types & DETECTOR_TYPES]
-    names = [address_of(phy) for phy in sorted(readable or detectors)]
-    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    shown = first_few([address_of(phy) for phy in sorted(readable or detectors)], 20)
     if readable:
         return f"there are: {shown}"
-    return f"none that can is there, only: {shown}" if names else "no detectors are there"
+    return f"none that can is there, only: {shown}" if shown else "no detectors are there"
 
 
 def _begin(files: RunFiles, phy: int | None, journal: Journal) -> tuple[EventReader, bool]:

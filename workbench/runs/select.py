@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from workbench.recipe import Events
+from workbench.runs.protocols import Event
 
-
-class Selectable(Protocol):
-    """What decides whether an event is selected; see `workbench.runs.Event`."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def event_codes(self) -> tuple[int, ...]: ...
-    @property
-    def photon_energy_ev(self) -> float | None: ...
-
-
-AnyEvent = TypeVar("AnyEvent", bound=Selectable)
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 def selected(

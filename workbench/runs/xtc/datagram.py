@@ -55,13 +55,10 @@ class Transition(IntEnum):
 
 
 L1_ACCEPT = int(Transition.L1_ACCEPT)
-TRANSITION_NAMES = [
-    "Unknown", "Reset", "Map", "Unmap", "Configure", "Unconfigure", "BeginRun", "EndRun",
-    "BeginCalibCycle", "EndCalibCycle", "Enable", "Disable", "L1Accept",
-]  # fmt: skip
+TRANSITION_NAMES = [transition.name.title().replace("_", "") for transition in Transition]
+"""As pdsdata has them: ``BeginRun``, ``L1Accept``."""
 
 DROPPED_CONTRIBUTION = 1 << 1
-OUT_OF_ORDER = 1 << 12
 USER_DEFINED = 1 << 14
 INCOMPLETE_CONTRIBUTION = 1 << 15
 DAMAGE_NAMES = {

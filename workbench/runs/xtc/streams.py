@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from workbench.errors import FileFormatError
@@ -146,34 +147,29 @@ def merge_streams(
     Enable and Disable are left out, and L1Accepts without a valid fiducial. Items of a group
     are ordered by stream number: DAQ first.
     """
+    by_stream = attrgetter("stream")
     group: list[Item] = []
     for item in _in_order(streams, journal, watch):
         if group and _belongs(group, item):
             group.append(item)
             continue
         if group:
-            yield sorted(group, key=_by_stream)
+            yield sorted(group, key=by_stream)
         group = [item]
     if group:
-        yield sorted(group, key=_by_stream)
-
-
-def _by_stream(item: Item) -> int:
-    return item.stream
+        yield sorted(group, key=by_stream)
 
 
 def _in_order(streams: Sequence[Stream], journal: Journal, watch: Watch | None) -> Iterator[Item]:
     sources = [_numbered(stream, journal, watch) for stream in streams]
     heads = [next(source, None) for source in sources]
     while True:
-        first = -1
+        first, item = -1, None
         for number, head in enumerate(heads):
-            if head is not None and (first < 0 or _before(head, heads[first])):
-                first = number
-        if first < 0:
+            if head is not None and (item is None or _before(head, item)):
+                first, item = number, head
+        if item is None:
             return
-        item = heads[first]
-        assert item is not None
         yield item
         heads[first] = next(sources[first], None)
 
@@ -193,10 +189,8 @@ def _numbered(stream: Stream, journal: Journal, watch: Watch | None) -> Iterator
         yield Item(datagram, block, stream)
 
 
-def _before(a: Item, b: Item | None) -> bool:
+def _before(a: Item, b: Item) -> bool:
     """Whether `a` comes before `b` (both heads of their streams)."""
-    if b is None:
-        return True
     if a.block != b.block:
         return a.block < b.block
     here, there = a.datagram, b.datagram

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +31,43 @@ class PayloadError(Exception):
     def __init__(self, problem: str, place: int = 0) -> None:
         super().__init__(problem)
         self.place = place
+
+
+def check_config(xtc: Xtc, payload: bytes, name: str, sizes: Mapping[int, int]) -> None:
+    """Refuse a configuration of an unknown version, or one that is too short.
+
+    Parameters
+    ----------
+    name : of the object.
+    sizes : bytes of its versions.
+    """
+    if xtc.version not in sizes or xtc.compressed:
+        known = f"1 {'or' if len(sizes) == 2 else 'to'} {len(sizes)}"
+        raise PayloadError(f"expected {name} version {known}, found version {xtc.version}.")
+    size = sizes[xtc.version]
+    if len(payload) < size:
+        raise PayloadError(f"expected {size} bytes of {name}V{xtc.version}, found {len(payload)}.")
+
+
+def whole_frame(
+    detector: Detector, payload: memoryview, start: int, header: int, module: int
+) -> tuple[ModulePixels, ...]:
+    """Pixels of all modules, uint16, which lie one after the other from `start` on.
+
+    Parameters
+    ----------
+    header, module : bytes of the payload: so many, and so many more for each module.
+    """
+    size = header + detector.modules * module
+    if len(payload) != size:
+        modules = (len(payload) - header) / module
+        raise PayloadError(
+            f"expected {detector.modules} modules of {detector.a_name} ({size} bytes), found "
+            f"{len(payload)} bytes ({modules:.3g} modules)."
+        )
+    pixels = np.frombuffer(payload, "<u2", detector.pixels, start).reshape(detector.shape)
+    pixels.flags.writeable = False
+    return (ModulePixels(tuple(range(detector.modules)), pixels),)
 
 
 class Configuration(Protocol):

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD, CSPAD_2X2, Detector
 from workbench.runs.xtc.datagram import Xtc
-from workbench.runs.xtc.decoders.base import Configuration, ModulePixels, PayloadError
+from workbench.runs.xtc.decoders.base import (
+    Configuration,
+    ModulePixels,
+    PayloadError,
+    check_config,
+)
 from workbench.runs.xtc.decoders.compression import decompress
 
 ELEMENT_HEADER, ELEMENT_TRAILER = 32, 4
@@ -145,16 +150,9 @@ class CspadDecoder:
 
     def read_config(self, xtc: Xtc, payload: bytes) -> CspadConfig:
         """Read a configuration."""
-        layout = self.layouts.get(xtc.version)
-        if layout is None or xtc.compressed:
-            raise PayloadError(
-                f"expected {self.name} version 1 to {len(self.layouts)}, "
-                f"found version {xtc.version}."
-            )
-        if len(payload) < layout.size:
-            raise PayloadError(
-                f"expected {layout.size} bytes of {self.name}V{xtc.version}, found {len(payload)}."
-            )
+        sizes = {version: layout.size for version, layout in self.layouts.items()}
+        check_config(xtc, payload, self.name, sizes)
+        layout = self.layouts[xtc.version]
 
         def number(offset: int) -> int:
             return int(unpack_from("<I", payload, offset)[0])

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from workbench.detectors import EPIX10K2M, EPIX10KA_QUAD, Detector
 from workbench.runs.xtc.datagram import Xtc
-from workbench.runs.xtc.decoders.base import Configuration, ModulePixels, PayloadError
+from workbench.runs.xtc.decoders.base import (
+    Configuration,
+    ModulePixels,
+    PayloadError,
+    check_config,
+    whole_frame,
+)
 
 ROWS, COLUMNS = EPIX10K2M.module_shape
 EVR_BYTES = 8
@@ -96,15 +102,11 @@ class Epix10kaDecoder:
 
     def read_config(self, xtc: Xtc, payload: bytes) -> Epix10kaConfig:
         """Read a configuration."""
-        if xtc.version not in QUAD_BYTES or xtc.compressed:
-            raise PayloadError(f"expected {self.name} version 1 or 2, found version {xtc.version}.")
         modules = self.detector.modules
-        start = EVR_BYTES + modules // 4 * QUAD_BYTES[xtc.version]
-        size = start + modules * ELEMENT_BYTES
-        if len(payload) < size:
-            raise PayloadError(
-                f"expected {size} bytes of {self.name}V{xtc.version}, found {len(payload)}."
-            )
+        starts = {version: EVR_BYTES + modules // 4 * quad for version, quad in QUAD_BYTES.items()}
+        sizes = {version: start + modules * ELEMENT_BYTES for version, start in starts.items()}
+        check_config(xtc, payload, self.name, sizes)
+        start = starts[xtc.version]
         codes = np.empty(self.detector.shape, np.uint8)
         # quarters of the modules, ``(modules, down, rows, across, columns)``: no copy
         down, across = self.detector.asic_grid
@@ -128,17 +130,7 @@ class Epix10kaDecoder:
             raise PayloadError("Epix10kaArray without a configuration that describes it.")
         if xtc.version != 1 or xtc.compressed:
             raise PayloadError(f"expected Epix10kaArray version 1, found version {xtc.version}.")
-        detector = config.detector
-        size = 4 + detector.modules * ARRAY_BYTES
-        if len(payload) != size:
-            modules = (len(payload) - 4) / ARRAY_BYTES
-            raise PayloadError(
-                f"expected {detector.modules} modules of an {detector.name} ({size} bytes), found "
-                f"{len(payload)} bytes ({modules:.3g} modules)."
-            )
-        pixels = np.frombuffer(payload, "<u2", detector.pixels, 4)
-        pixels.flags.writeable = False
-        return (ModulePixels(config.modules, pixels.reshape(detector.shape)),)
+        return whole_frame(config.detector, payload, start=4, header=4, module=ARRAY_BYTES)
 
 
 EPIX10KA_DECODERS = (

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from workbench.detectors import JUNGFRAU_05M, JUNGFRAU_1M, JUNGFRAU_4M, Detector
 from workbench.runs.xtc.datagram import Xtc
-from workbench.runs.xtc.decoders.base import Configuration, ModulePixels, PayloadError
+from workbench.runs.xtc.decoders.base import (
+    Configuration,
+    ModulePixels,
+    PayloadError,
+    check_config,
+    whole_frame,
+)
 
 BY_MODULES = {detector.modules: detector for detector in (JUNGFRAU_05M, JUNGFRAU_1M, JUNGFRAU_4M)}
 CONFIG_BYTES = {1: 36, 2: 60, 3: 252, 4: 828}
@@ -74,15 +80,7 @@ class JungfrauDecoder:
 
     def read_config(self, xtc: Xtc, payload: bytes) -> JungfrauConfig:
         """Read a configuration."""
-        size = CONFIG_BYTES.get(xtc.version)
-        if size is None or xtc.compressed:
-            raise PayloadError(
-                f"expected JungfrauConfig version 1 to 4, found version {xtc.version}."
-            )
-        if len(payload) < size:
-            raise PayloadError(
-                f"expected {size} bytes of JungfrauConfigV{xtc.version}, found {len(payload)}."
-            )
+        check_config(xtc, payload, JungfrauConfig.name, CONFIG_BYTES)
         modules, rows, columns, _, gain_mode = unpack_from("<4IH", payload)
         detector = BY_MODULES.get(modules)
         if detector is None or (rows, columns) != detector.module_shape:
@@ -104,19 +102,12 @@ class JungfrauDecoder:
             raise PayloadError(
                 f"expected JungfrauElement version 1 or 2, found version {xtc.version}."
             )
-        detector = config.detector
-        start = HEADER_BYTES[xtc.version] + MODULE_BYTES[xtc.version] * detector.modules
-        size = start + 2 * detector.pixels
-        if len(payload) != size:
-            each = MODULE_BYTES[xtc.version] + 2 * detector.pixels // detector.modules
-            modules = (len(payload) - HEADER_BYTES[xtc.version]) / each
-            raise PayloadError(
-                f"expected {detector.modules} modules of {detector.a_name} ({size} bytes), found "
-                f"{len(payload)} bytes ({modules:.3g} modules)."
-            )
-        pixels = np.frombuffer(payload, "<u2", detector.pixels, start)
-        pixels.flags.writeable = False
-        return (ModulePixels(config.modules, pixels.reshape(detector.shape)),)
+        detector, header, module = (
+            config.detector, HEADER_BYTES[xtc.version], MODULE_BYTES[xtc.version],
+        )  # fmt: skip
+        start = header + module * detector.modules
+        pixels = 2 * detector.rows * detector.columns
+        return whole_frame(detector, payload, start, header, module + pixels)
 
 
 JUNGFRAU_DECODERS = (JungfrauDecoder(),)
