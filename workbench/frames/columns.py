@@ -9,40 +9,9 @@ from numpy.typing import NDArray
 
 from workbench.frames.formats import Frame, Setting, filters
 from workbench.hdf5 import StreamedFile
-from workbench.quantities import HC_EV_ANGSTROM
 
 if TYPE_CHECKING:
     import h5py
-
-
-class EventColumns:
-    """Columns that grow with each frame."""
-
-    def __init__(self) -> None:
-        self._frames: list[tuple[int, int, int, int, int]] = []
-        self.wavelength_angstrom: list[float] = []
-        self.distance_mm: list[float] = []
-
-    def add(self, frame: Frame) -> None:
-        """Add what is known of a frame."""
-        self._frames.append(
-            (frame.event, frame.seconds, frame.nanoseconds, frame.fiducials, frame.peaks)
-        )
-        self.wavelength_angstrom.append(frame.wavelength_angstrom)
-        self.distance_mm.append(frame.distance_mm)
-
-    @property
-    def photon_energy_ev(self) -> np.ndarray:
-        """Photon energies, float64."""
-        return HC_EV_ANGSTROM / np.array(self.wavelength_angstrom)
-
-    def write(self, parent: h5py.Group, names: dict[str, str] | None = None) -> None:
-        """Write a dataset for each column; `names` renames them."""
-        columns = np.array(self._frames, np.int64).reshape(-1, 5).T
-        own = ("event", "seconds", "nanoseconds", "fiducials", "peaks")
-        for name, values in zip(own, columns, strict=True):
-            parent[(names or {}).get(name, name)] = values
-        parent["distance_mm"] = np.array(self.distance_mm)
 
 
 class GrowingFrames:
@@ -56,7 +25,7 @@ class GrowingFrames:
 
     Attributes
     ----------
-    events : columns of the frames added so far.
+    wavelengths_angstrom : of the frames added so far.
     """
 
     def __init__(
@@ -67,12 +36,26 @@ class GrowingFrames:
             name, (0, *shape), setting.dtype, maxshape=(None, *shape), chunks=(1, *shape),
             **filters(setting.compression),
         )  # fmt: skip
-        self.events = EventColumns()
+        self._events: list[tuple[int, int, int, int, int]] = []
+        self._distances_mm: list[float] = []
+        self.wavelengths_angstrom: list[float] = []
 
     def add(self, frame: Frame, pixels: NDArray[Any]) -> None:
         """Write a frame, whose `pixels` have the shape of the dataset's."""
         number = self._data.shape[0]
         self._data.resize(number + 1, axis=0)
         self._data[number] = pixels
-        self.events.add(frame)
+        self._events.append(
+            (frame.event, frame.seconds, frame.nanoseconds, frame.fiducials, frame.peaks)
+        )
+        self._distances_mm.append(frame.distance_mm)
+        self.wavelengths_angstrom.append(frame.wavelength_angstrom)
         self._file.check()
+
+    def write_columns(self, parent: h5py.Group, names: dict[str, str] | None = None) -> None:
+        """Write a dataset for each column but the wavelength; `names` renames them."""
+        columns = np.array(self._events, np.int64).reshape(-1, 5).T
+        own = ("event", "seconds", "nanoseconds", "fiducials", "peaks")
+        for name, values in zip(own, columns, strict=True):
+            parent[(names or {}).get(name, name)] = values
+        parent["distance_mm"] = np.array(self._distances_mm)

@@ -20,6 +20,7 @@ from workbench.geometry.formats.crystfel import crystfel_text
 from workbench.hdf5 import StreamedFile, streamed_hdf5
 from workbench.mask.formats.bits import all_bits, translated
 from workbench.mask.formats.hdf5 import dataset
+from workbench.quantities import HC_EV_ANGSTROM
 
 DATA, MASK = "/entry_1/data_1/data", "/entry_1/data_1/mask"
 NAMES = {
@@ -56,9 +57,10 @@ class _CxiFile:
             words = translated(setting.mask.reasons, "cxi").astype(np.uint16)
             dataset(root, MASK, setting.geometry.detector.to_crystfel(words))
         beam = root.create_group("LCLS")
-        beam["photon_energy_eV"] = self._frames.events.photon_energy_ev
-        beam["photon_wavelength_A"] = np.array(self._frames.events.wavelength_angstrom)
-        self._frames.events.write(beam, NAMES)
+        wavelengths = np.array(self._frames.wavelengths_angstrom)
+        beam["photon_energy_eV"] = HC_EV_ANGSTROM / wavelengths
+        beam["photon_wavelength_A"] = wavelengths
+        self._frames.write_columns(beam, NAMES)
         beam.attrs["provenance"] = json.dumps(setting.provenance, default=str)
 
 

@@ -134,7 +134,7 @@ def filters(compression: str) -> dict[str, Any]:
     Raises
     ------
     WorkbenchError
-        If it is not known, or the library that does it is not installed.
+        If it is not known.
     """
     if compression == "none":
         return {}
@@ -144,10 +144,6 @@ def filters(compression: str) -> dict[str, Any]:
         raise WorkbenchError(
             f"{compression!r} is no compression of frames; known are {', '.join(COMPRESSIONS)}."
         )
-    try:
-        from hdf5plugin import Bitshuffle
-    except ImportError as error:
-        raise WorkbenchError(
-            "hdf5plugin is not installed; install it, or choose the compression gzip."
-        ) from error
+    from hdf5plugin import Bitshuffle
+
     return dict(Bitshuffle(cname="lz4"))

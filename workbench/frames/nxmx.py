@@ -50,11 +50,10 @@ class _NxmxFile:
     def __init__(self, file: StreamedFile, setting: Setting) -> None:
         self._file, self._setting = file, setting
         detector = setting.geometry.detector
-        asics = detector.modules * detector.asics_per_module
         rows, columns = detector.asic_shape
         group(file.root, "entry", "NXentry")
         group(file.root, "entry/data", "NXdata")
-        self._shape = (asics * rows, columns)
+        self._shape = (detector.asics * rows, columns)
         self._frames = GrowingFrames(file, "entry/data/data", self._shape, setting)
         self._distance_mm: float | None = None
         self._start = ""
@@ -83,7 +82,7 @@ class _NxmxFile:
         root["entry/sample/depends_on"] = "."
         instrument = group(root, "entry/instrument", "NXinstrument")
         instrument["name"] = setting.address
-        wavelengths = np.array(self._frames.events.wavelength_angstrom)
+        wavelengths = np.array(self._frames.wavelengths_angstrom)
         with_unit(
             group(instrument, "beam", "NXbeam"), "incident_wavelength", wavelengths, "angstrom"
         )
@@ -102,7 +101,7 @@ class _NxmxFile:
         _write_modules(root, setting.geometry, self._distance_mm)
         own = group(root, "entry/cspad_workbench", "NXcollection")
         own.attrs["provenance"] = json.dumps(setting.provenance, default=str)
-        self._frames.events.write(own)
+        self._frames.write_columns(own)
 
 
 def group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:

@@ -27,15 +27,7 @@ from workbench.averages.collect import Job, available_cores
 from workbench.corrections import AnyCorrector
 from workbench.errors import Cancelled, NoEventsError, WorkbenchError
 from workbench.files import in_calibration_directory, parse_json, replacing
-from workbench.frames.formats import (
-    COMPRESSIONS,
-    Format,
-    FormatModule,
-    Frame,
-    FrameFile,
-    Setting,
-    find_format,
-)
+from workbench.frames.formats import Frame, FrameFile, Setting, filters, find_format
 from workbench.frames.peaks import THRESHOLD_ADU, count_peaks
 from workbench.frames.table import FrameRow, read_table, utc_text, write_table
 from workbench.geometry import Geometry
@@ -196,6 +188,7 @@ def write_frames(
         folder=target,
         base=f"{run.experiment.lower() or 'frames'}_frames-r{run.number:04d}",
         corrections=corrections,
+        selection=selection,
         geometry=located,
         mask=of_pixels,
         hits=hits,
@@ -209,15 +202,14 @@ def write_frames(
         overwrite=overwrite or resume,
     )
     on_cluster = isinstance(chosen, Dask)
-    size, expected = frames_per_file, Job(run, selection=selection).expected
+    size = frames_per_file
     if size is None and kind.single and not on_cluster:
         size = BATCH_EVENTS
     elif size is None:
-        few = expected is not None and expected <= FILE_EVENTS
+        few = job.expected is not None and job.expected <= FILE_EVENTS
         size = None if few and not on_cluster else FILE_EVENTS
-    before = _begin(job, selection, resume, overwrite)
-    _ = job.corrector  # missing constants are told before anything is written
-    batches = _Batches(run, selection, size, expected)
+    before = _begin(job, resume, overwrite)
+    batches = _batches(job, size)
     parts = (
         _on_cluster(job, batches, chosen, before, progress)
         if isinstance(chosen, Dask)
@@ -239,7 +231,7 @@ def write_frames(
             f"{run.experiment} run {run.number} has no events to write"
             + (f"; left out: {reasons}." if reasons else ".")
         )
-    return _finished(job, rows, selection)
+    return _finished(job, rows)
 
 
 def estimate_bytes(run: EventSource, events: int, format: str, whole_adu: bool = False) -> int:
@@ -264,6 +256,7 @@ class _Job:
     folder: Path
     base: str
     corrections: Corrections | None
+    selection: Events | None
     geometry: Geometry
     mask: Mask | None
     hits: Hits | None
@@ -280,6 +273,11 @@ class _Job:
     def corrector(self) -> AnyCorrector | None:
         """Corrector of the run; None for raw data."""
         return Job(self.run, self.corrections).corrector
+
+    @cached_property
+    def expected(self) -> int | None:
+        """How many events will come, as far as that is known."""
+        return Job(self.run, selection=self.selection).expected
 
     @property
     def table(self) -> Path:
@@ -373,10 +371,7 @@ def _check(folder: Path, compression: str, frames_per_file: int | None) -> None:
         raise WorkbenchError(f"{folder} is a file; give a folder for the frames.")
     if in_calibration_directory(folder):
         raise WorkbenchError(f"{folder} is in a calibration directory; choose another folder.")
-    if compression not in COMPRESSIONS:
-        raise WorkbenchError(
-            f"{compression!r} is no compression of frames; known are {', '.join(COMPRESSIONS)}."
-        )
+    filters(compression)  # refuses one that is not known
     if frames_per_file is not None and frames_per_file < 1:
         raise WorkbenchError(f"A file cannot hold {frames_per_file} frames; use 1 or more.")
 
@@ -389,14 +384,12 @@ def _seconds(time: datetime | float | None) -> float | None:
     return time.timestamp()
 
 
-def _begin(
-    job: _Job, selection: Events | None, resume: bool, overwrite: bool
-) -> dict[int, FrameRow]:
+def _begin(job: _Job, resume: bool, overwrite: bool) -> dict[int, FrameRow]:
     """Rows of events done before, by index; writes the record of what is about to be done."""
     settings = {
         "format": job.format,
         "corrections": "raw" if job.corrector is None else job.corrector.describe(),
-        "events": (selection or Events()).describe(),
+        "events": (job.selection or Events()).describe(),
         "times": list(job.span),
         "hits": None if job.hits is None else dataclasses.asdict(job.hits),
         "threshold_adu": job.threshold_adu,
@@ -440,24 +433,19 @@ def _begin(
     return before
 
 
-class _Batches:
-    """The selected events of a run in batches, each with its number; None if there is one only."""
+Batches = Iterator[tuple[int | None, Iterator[Event] | deque[Event]]]
+"""Events of a run by batches, each with its number; None if there is one only."""
 
-    def __init__(
-        self, run: Run, selection: Events | None, size: int | None, expected: int | None
-    ) -> None:
-        self._run, self._selection, self._size = run, selection, size
-        self.expected = expected
 
-    def __iter__(self) -> Iterator[tuple[int | None, Iterator[Event] | deque[Event]]]:
-        events: Iterator[Event] = self._run.events(None, self._selection)
-        if self._size is None:
-            yield None, events
-            return
-        number = 0
-        while batch := deque(islice(events, self._size)):
-            yield number, batch
-            number += 1
+def _batches(job: _Job, size: int | None) -> Batches:
+    events: Iterator[Event] = job.run.events(None, job.selection)
+    if size is None:
+        yield None, events
+        return
+    number = 0
+    while batch := deque(islice(events, size)):
+        yield number, batch
+        number += 1
 
 
 def _taken(events: Iterator[Event] | deque[Event]) -> Iterator[Event]:
@@ -470,11 +458,7 @@ def _taken(events: Iterator[Event] | deque[Event]) -> Iterator[Event]:
 
 
 def _on_threads(
-    job: _Job,
-    batches: _Batches,
-    runner: object,
-    before: dict[int, FrameRow],
-    progress: Progress,
+    job: _Job, batches: Batches, runner: object, before: dict[int, FrameRow], progress: Progress
 ) -> Iterator[list[FrameRow]]:
     count = runner.count if isinstance(runner, Threads) else None
     threads = available_cores() if count is None else count
@@ -483,7 +467,7 @@ def _on_threads(
     def tell(rows: int) -> None:
         nonlocal done
         done += rows
-        progress.update(done, batches.expected, f"{done} events")
+        progress.update(done, job.expected, f"{done} events")
         if progress.cancelled:
             raise _cancelled(job.folder)
 
@@ -549,6 +533,7 @@ def _write_batch(
     """Write the frames of some events; gives their rows."""
     kind = find_format(job.format)
     module = kind.load()
+    rows: list[FrameRow] = []
     if kind.single:
 
         def write(event: Event) -> FrameRow:
@@ -560,26 +545,11 @@ def _write_batch(
                 file.add(frame)
             return dataclasses.replace(row, file=name, frame=0)
 
-        rows = []
         for row in in_order(pool, write, events, threads):
             rows.append(row)
             tell(1)
         return rows
-    return _write_together(job, kind, module, number, events, pool, threads, tell)
-
-
-def _write_together(
-    job: _Job,
-    kind: Format,
-    module: FormatModule,
-    number: int | None,
-    events: Iterable[Event],
-    pool: ThreadPoolExecutor,
-    threads: int,
-    tell: Callable[[int], None],
-) -> list[FrameRow]:
     name = f"{job.base}{'' if number is None else f'_{number:03d}'}{kind.ending}"
-    rows: list[FrameRow] = []
     frames = 0
     with ExitStack() as stack:
         file: FrameFile | None = None
@@ -597,11 +567,7 @@ def _write_together(
 
 
 def _on_cluster(
-    job: _Job,
-    batches: _Batches,
-    runner: Dask,
-    before: dict[int, FrameRow],
-    progress: Progress,
+    job: _Job, batches: Batches, runner: Dask, before: dict[int, FrameRow], progress: Progress
 ) -> Iterator[list[FrameRow]]:
     """Let the workers of a cluster write the batches; they see the same files and folder."""
     waiting: deque[tuple[DaskFuture[list[FrameRow]] | None, list[FrameRow]]] = deque()
@@ -618,32 +584,22 @@ def _on_cluster(
                 part = dataclasses.replace(
                     job, run=job.run.subset(list(events)), folder=job.folder.resolve()
                 )
-                waiting.append(
-                    (
-                        client.submit(
-                            _batch_on_worker, cloudpickle.dumps((part, number)), pure=False
-                        ),
-                        [],
-                    )
-                )
+                packed = cloudpickle.dumps((part, number))
+                waiting.append((client.submit(_batch_on_worker, packed, pure=False), []))
             while waiting:
                 future, rows = waiting[0]
                 if future is not None:
-                    rows = _result(future, progress, done, batches.expected, job.folder)
+                    rows = _result(future, job, progress, done)
                 waiting.popleft()
                 done += len(rows)
-                progress.update(done, batches.expected, f"{done} events")
+                progress.update(done, job.expected, f"{done} events")
                 yield rows
         finally:
             client.cancel([future for future, _ in waiting if future is not None], force=True)
 
 
 def _result(
-    future: DaskFuture[list[FrameRow]],
-    progress: Progress,
-    done: int,
-    expected: int | None,
-    folder: Path,
+    future: DaskFuture[list[FrameRow]], job: _Job, progress: Progress, done: int
 ) -> list[FrameRow]:
     from distributed import TimeoutError as StillWorking
 
@@ -652,9 +608,9 @@ def _result(
             rows: list[FrameRow] = future.result(timeout=0.3)
             return rows
         except StillWorking:
-            progress.update(done, expected, f"{done} events")
+            progress.update(done, job.expected, f"{done} events")
             if progress.cancelled:
-                raise _cancelled(folder) from None
+                raise _cancelled(job.folder) from None
 
 
 def _batch_on_worker(packed: bytes) -> list[FrameRow]:
@@ -666,7 +622,7 @@ def _batch_on_worker(packed: bytes) -> list[FrameRow]:
         return _write_batch(job, number, job.run.events(), pool, 1, lambda rows: None)
 
 
-def _finished(job: _Job, rows: list[FrameRow], selection: Events | None) -> FramesWritten:
+def _finished(job: _Job, rows: list[FrameRow]) -> FramesWritten:
     written = [row for row in rows if row.written]
     files = tuple(job.folder / name for name in dict.fromkeys(row.file for row in written))
     distances = [row.distance_mm for row in written if row.distance_mm is not None]
@@ -683,7 +639,7 @@ def _finished(job: _Job, rows: list[FrameRow], selection: Events | None) -> Fram
             f"No event has {job.hits.min_peaks} peaks; the most is {max(peaks)}. Lower the number "
             "of peaks or their threshold."
         )
-    absent = sorted({*(selection or Events()).indices} - {row.event for row in rows})
+    absent = sorted({*(job.selection or Events()).indices} - {row.event for row in rows})
     if absent:
         some = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
         warnings.append(f"Not in the run, or left out by other settings: event {some}.")
