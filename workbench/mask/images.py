@@ -202,8 +202,7 @@ class MaskImages:
     @cached_property
     def radius_mm(self) -> NDArray[np.float64]:
         """Distance of each pixel from the beam: float64 ``(modules, rows, columns)``, mm."""
-        result: NDArray[np.float64] = np.hypot(*self.xy_mm)
-        return result
+        return np.asarray(np.hypot(*self.xy_mm))
 
     @cached_property
     def resolution_angstrom(self) -> NDArray[np.float64]:

@@ -139,7 +139,8 @@ def _rectangle(layer: RectangleLayer, images: MaskImages) -> Selection:
 @select.register
 def _circle(layer: CircleLayer, images: MaskImages) -> Selection:
     x, y = images.xy_mm
-    return (("shape", in_circle(x, y, layer.centre_mm, layer.radius_mm)),)
+    inside = (x - layer.centre_mm[0]) ** 2 + (y - layer.centre_mm[1]) ** 2 <= layer.radius_mm**2
+    return (("shape", inside),)
 
 
 @select.register
@@ -150,9 +151,13 @@ def _polygon(layer: PolygonLayer, images: MaskImages) -> Selection:
 
 @select.register
 def _line(layer: LineLayer, images: MaskImages) -> Selection:
-    x, y = images.xy_mm
-    inside = along_line(x, y, layer.start_mm, layer.end_mm, layer.width_mm)
-    return (("shape", inside),)
+    """Within half a width of the line from start to end, which is round at its ends."""
+    start = layer.start_mm
+    dx, dy = layer.end_mm[0] - start[0], layer.end_mm[1] - start[1]
+    square = dx * dx + dy * dy
+    x, y = images.xy_mm[0] - start[0], images.xy_mm[1] - start[1]
+    along = np.clip((x * dx + y * dy) / square, 0.0, 1.0) if square else np.zeros_like(x)
+    return (("shape", np.hypot(x - along * dx, y - along * dy) <= layer.width_mm / 2),)
 
 
 @select.register
@@ -236,20 +241,6 @@ Coordinate = NDArray[np.float64]
 def in_rectangle(x: Coordinate, y: Coordinate, x_range: Point, y_range: Point) -> Pixels:
     """Inside or on the sides of an upright rectangle."""
     return (x >= x_range[0]) & (x <= x_range[1]) & (y >= y_range[0]) & (y <= y_range[1])
-
-
-def in_circle(x: Coordinate, y: Coordinate, centre: Point, radius: float) -> Pixels:
-    """Inside or on a circle."""
-    return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2
-
-
-def along_line(x: Coordinate, y: Coordinate, start: Point, end: Point, width: float) -> Pixels:
-    """Within half a width of the straight line from `start` to `end` (round at its ends)."""
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    square = dx * dx + dy * dy
-    along = ((x - start[0]) * dx + (y - start[1]) * dy) / square if square else np.zeros_like(x)
-    along = np.clip(along, 0.0, 1.0)
-    return np.hypot(x - start[0] - along * dx, y - start[1] - along * dy) <= width / 2
 
 
 def in_polygon(x: Coordinate, y: Coordinate, points: Sequence[Point]) -> Pixels:

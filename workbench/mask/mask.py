@@ -143,16 +143,13 @@ class Mask(MaskCounts):
         detector = self.detector
         good = detector.by_asic(self.good).reshape(detector.asics, -1)
         fraction = 1.0 - np.count_nonzero(good, axis=1) / good.shape[1]
-        result: NDArray[np.float64] = fraction.reshape(
-            len(detector.groups), -1, detector.asics_per_module
-        )
-        return result
+        shape = len(detector.groups), -1, detector.asics_per_module
+        return np.asarray(fraction).reshape(shape)
 
     @property
     def masked_fraction_by_module(self) -> NDArray[np.float64]:
         """Fraction masked of each module: float64 ``(groups, modules of a group)``."""
-        result: NDArray[np.float64] = self.masked_fraction_by_asic.mean(axis=2)
-        return result
+        return np.asarray(self.masked_fraction_by_asic.mean(axis=2))
 
     def cctbx_lines(self) -> list[str]:
         """Give the lines that ``cxi.make_dials_mask`` prints for this mask."""

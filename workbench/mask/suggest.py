@@ -250,14 +250,14 @@ def _valley(
         f"valley between unbonded ({start:.4g}, 99.5 % of them below {low:.4g} {unit}) and bonded "
         f"pixels ({lit:.4g} {unit}), rounded"
     )
-    return Suggestion(limit, _rounded(middle), text)
+    return Suggestion(limit, round(middle, _digits(middle)), text)
 
 
-def _rounded(value: float) -> float:
-    digits = 1 - math.floor(math.log10(abs(value))) if value else 0
-    return round(value, digits)
+def _digits(value: float) -> int:
+    """Places behind the point with which a value has two digits that count."""
+    return 1 - math.floor(math.log10(abs(value))) if value else 0
 
 
 def _rounded_up(value: float) -> float:
-    digits = 1 - math.floor(math.log10(abs(value))) if value else 0
+    digits = _digits(value)
     return round(math.ceil(value * 10.0**digits - 1e-9) / 10.0**digits, max(digits, 0))

@@ -117,7 +117,10 @@ def read_mask(path: str | os.PathLike[str], format: str | None = None) -> Mask:
     if format is None and name in ("cxi", "nxmx"):
         name = _format_of_hdf5(path)
     named = (format,) if FORMATS[name].module == "psana" else ()
-    return _module(name).read(path, *named)
+    try:
+        return _module(name).read(path, *named)
+    except MaskError as error:  # of what is in the file
+        raise FileFormatError(path, str(error)) from error
 
 
 def check_format(path: str | os.PathLike[str], format: str | None = None) -> str:

@@ -20,6 +20,10 @@ CXI_NOTES = 0x20 | 0x800 | 0x2000 | 0x4000
 """Bits that do not make a pixel bad: in a peak, corrected, peak of a hit finder, background."""
 
 
+POLARITY = "0 = good, bits say why not"
+"""Note for files of words."""
+
+
 def bits_of(rule: Rule, convention: Convention) -> int:
     """Bits that say in a convention what the rule says."""
     return {"cxi": rule.cxi, "nxmx": rule.nxmx, "psana": rule.psana}[convention]
@@ -31,6 +35,11 @@ def all_bits(convention: Convention) -> int:
     for rule in RULES.values():
         bits |= bits_of(rule, convention)
     return bits
+
+
+def good_in_cxi(words: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where words of CXI bits say that a pixel is good."""
+    return np.asarray((words.astype(np.uint32) & np.uint32(~CXI_NOTES & 0xFFFFFFFF)) == 0)
 
 
 def translated(reasons: NDArray[np.uint32], convention: Convention) -> NDArray[np.uint32]:

@@ -15,13 +15,12 @@ import numpy as np
 
 from workbench.files import replacing
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import CXI_NOTES, all_bits, translated
+from workbench.mask.formats.bits import POLARITY, all_bits, good_in_cxi, translated
 from workbench.mask.mask import Mask
 
 if TYPE_CHECKING:
     import h5py
 
-POLARITY = "0 = good, bits say why not"
 PATH = "data/mask"
 
 
@@ -59,6 +58,5 @@ def read(path: str | os.PathLike[str]) -> Mask:
         If there is none, or it is not that of a known detector.
     """
     with hdf5.opened(path) as file:
-        words = hdf5.words(file, path, PATH).astype(np.uint32)
-        good = (words & np.uint32(~CXI_NOTES & 0xFFFFFFFF)) == 0
+        good = good_in_cxi(hdf5.words(file, path, PATH))
         return hdf5.result(file, path, "crystfel", good)

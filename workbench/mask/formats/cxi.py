@@ -9,16 +9,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import CXI_NOTES, translated
+from workbench.mask.formats.bits import POLARITY, good_in_cxi, translated
 from workbench.mask.mask import Mask
 
 if TYPE_CHECKING:
     import h5py
 
-POLARITY = "0 = good, bits say why not"
 PATH = "entry_1/instrument_1/detector_1/mask"
 
 
@@ -43,5 +40,4 @@ def read(path: str | os.PathLike[str]) -> Mask:
         If there is none, or it is not that of a known detector.
     """
     with hdf5.opened(path) as file:
-        words = hdf5.words(file, path, PATH).astype(np.uint32)
-        return hdf5.result(file, path, "cxi", (words & np.uint32(~CXI_NOTES & 0xFFFFFFFF)) == 0)
+        return hdf5.result(file, path, "cxi", good_in_cxi(hdf5.words(file, path, PATH)))

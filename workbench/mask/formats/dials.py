@@ -26,7 +26,6 @@ from workbench.files import read_regular, replacing
 from workbench.mask.formats.unpickle import FLEX, FlexBool, Grid, PickleRefused, unpickle
 from workbench.mask.mask import Mask
 
-POLARITY = "True (1) = good"
 MAX_BYTES = 32 * 2**20
 """Largest file (uncompressed) that is read; a mask has a byte for each pixel."""
 GZIP_MAGIC = b"\x1f\x8b"
@@ -156,8 +155,7 @@ def _panel(panel: object, number: int, detector: Detector) -> NDArray[np.bool_]:
     good = pixels == ord("1")
     if not np.all(good | (pixels == ord("0"))):
         raise PickleRefused(f"panel {number} holds other characters than 0 and 1")
-    result: NDArray[np.bool_] = good.reshape(rows, columns)
-    return result
+    return np.asarray(good).reshape(rows, columns)
 
 
 def _integer(value: int) -> bytes:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import DETECTORS
-from workbench.errors import FileFormatError, MaskError
+from workbench.errors import FileFormatError, MaskError, first_line
 from workbench.files import parse_json
 from workbench.hdf5 import reading_hdf5, replacing_hdf5
 from workbench.mask.images import detector_array
@@ -98,8 +98,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     except (FileFormatError, MaskError):
         raise
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileFormatError(path, f"cannot be read as an HDF5 mask ({first}).") from error
+        problem = f"cannot be read as an HDF5 mask ({first_line(error)})."
+        raise FileFormatError(path, problem) from error
 
 
 def words(file: h5py.Group, path: str | os.PathLike[str], name: str) -> NDArray[Any]:
@@ -107,7 +107,7 @@ def words(file: h5py.Group, path: str | os.PathLike[str], name: str) -> NDArray[
 
     Raises
     ------
-    FileFormatError
+    FileFormatError, MaskError
         If it is missing, of another type, or not that of a known detector.
     """
     import h5py
@@ -126,10 +126,7 @@ def words(file: h5py.Group, path: str | os.PathLike[str], name: str) -> NDArray[
         raise FileFormatError(
             path, f"{name} takes its values from other files.", hint="Read the mask from those."
         )
-    try:
-        return detector_array(item[()], "mask")[1]
-    except MaskError as error:
-        raise FileFormatError(path, str(error)) from error
+    return detector_array(item[()], "mask")[1]
 
 
 def result(

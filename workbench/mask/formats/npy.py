@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from workbench.errors import FileFormatError, MaskError
+from workbench.errors import FileFormatError
 from workbench.files import replacing
 from workbench.mask.mask import Mask
 from workbench.numpy_files import read_array
@@ -35,7 +35,7 @@ def read(path: str | os.PathLike[str]) -> Mask:
 
     Raises
     ------
-    FileFormatError
+    FileFormatError, MaskError
         If it is anything else (an array of objects is never loaded).
     """
     array = read_array(path, MAX_BYTES)
@@ -43,7 +43,4 @@ def read(path: str | os.PathLike[str]) -> Mask:
         raise FileFormatError(path, "not an array of True and False.")
     if array.dtype.kind != "b" and not np.isin(np.unique(array), (0, 1)).all():
         raise FileFormatError(path, "the array holds more than 0 and 1; 1 = good is expected.")
-    try:
-        return Mask.from_good(array, {"file": os.fspath(path), "format": "npy"})
-    except MaskError as error:
-        raise FileFormatError(path, str(error)) from error
+    return Mask.from_good(array, {"file": os.fspath(path), "format": "npy"})

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.mask.formats import hdf5
-from workbench.mask.formats.bits import translated
+from workbench.mask.formats.bits import POLARITY, translated
 from workbench.mask.mask import Mask
 
 if TYPE_CHECKING:
     import h5py
 
-POLARITY = "0 = good, bits say why not"
 PATH = "entry/instrument/detector/pixel_mask"
 
 

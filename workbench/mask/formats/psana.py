@@ -18,11 +18,11 @@ from workbench.constants import deploy_constants, read_constants_file, write_con
 from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, MaskError
 from workbench.files import read_regular
-from workbench.mask.formats.bits import translated
+from workbench.mask.formats.bits import POLARITY, translated
 from workbench.mask.mask import Mask
 
 Kind = Literal["pixel_mask", "pixel_status"]
-POLARITY = {"pixel_mask": "1 = good", "pixel_status": "0 = good, bits say why not"}
+POLARITIES = {"pixel_mask": "1 = good", "pixel_status": POLARITY}
 _FORMATS: dict[str, Kind] = {"psana-mask": "pixel_mask", "psana-status": "pixel_status"}
 
 
@@ -36,7 +36,7 @@ def numbers(mask: Mask, kind: Kind) -> NDArray[np.int32]:
 def write(mask: Mask, path: str | os.PathLike[str], format: str) -> None:
     """Write one file; what it holds stands in its head."""
     kind = _FORMATS[format]
-    comment = f"{POLARITY[kind]}; made by cspad-workbench"
+    comment = f"{POLARITIES[kind]}; made by cspad-workbench"
     address = mask.detector.address
     write_constants(numbers(mask, kind), path, address, kind, comment, overwrite=True)
 
@@ -90,9 +90,9 @@ def deploy_mask(
     MaskError
         If `kind` is neither ``pixel_mask`` nor ``pixel_status``.
     """
-    if kind not in POLARITY:
+    if kind not in POLARITIES:
         raise MaskError(f"psana has no mask constants {kind!r}; use pixel_mask or pixel_status.")
-    note = comment or f"{POLARITY[kind]}; {mask.masked} pixels masked; made by cspad-workbench"
+    note = comment or f"{POLARITIES[kind]}; {mask.masked} pixels masked; made by cspad-workbench"
     return deploy_constants(
         numbers(mask, kind), calib_dir, address, kind, first_run, last_run, note
     )
