@@ -4,6 +4,7 @@ from workbench.constants.choice import constants_folder, file_for_run, run_range
 from workbench.constants.store import (
     append_history,
     deploy_constants,
+    free_path,
     read_common_mode,
     read_constants,
     write_constants,
@@ -15,6 +16,7 @@ __all__ = [
     "constants_folder",
     "deploy_constants",
     "file_for_run",
+    "free_path",
     "parse_constants",
     "read_common_mode",
     "read_constants",

@@ -37,7 +37,7 @@ def constants_folder(calib_dir: str | os.PathLike[str], address: str, kind: str)
     for name, value in (("address", address), ("kind of constants", kind)):
         if not value or value in (".", "..") or "/" in value or "\0" in value:
             raise ConstantsError(
-                f"{value!r} is no {name}; expected e.g. CxiDs1.0:Cspad.0 and pedestals."
+                f"{value!r} is not a valid {name}; expected e.g. CxiDs1.0:Cspad.0 and pedestals."
             )
     return Path(calib_dir) / find(address).calib_group / address / kind
 

@@ -159,7 +159,7 @@ def write_constants(
             raise ConstantsError(f"{kind} must be whole numbers; psana reads nothing else.")
         values = values.astype(np.int64)
     elif not np.isfinite(values).all():
-        raise ConstantsError(f"{kind} holds NaN or infinite values; set such pixels first.")
+        raise ConstantsError(f"{kind} holds NaN or infinite values; replace them first.")
     if detector.interleaved_constants:
         table = np.moveaxis(values, 0, -1).reshape(detector.rows, -1)
     else:
@@ -199,17 +199,35 @@ def deploy_constants(
     ConstantsError
         If constants of exactly that run range are deployed already, or the range is empty.
     """
+    path = free_path(calib_dir, address, kind, first_run, last_run)
+    write_constants(values, path, address, kind, comment, overwrite=False)
+    append_history(path.parent, path.name, comment)
+    return path
+
+
+def free_path(
+    calib_dir: str | os.PathLike[str],
+    address: str,
+    kind: str,
+    first_run: int,
+    last_run: int | None = None,
+) -> Path:
+    """File for constants that are to be deployed, which is not there yet; see `deploy_constants`.
+
+    Raises
+    ------
+    ConstantsError
+        If it is there, or the range of runs is empty.
+    """
     if first_run < 0 or (last_run is not None and last_run < first_run):
         raise ConstantsError(f"runs {first_run} to {last_run} is not a range of runs.")
     name = f"{first_run}-{'end' if last_run is None else last_run}.data"
     path = constants_folder(calib_dir, address, kind) / name
     if os.path.lexists(path):
         raise ConstantsError(
-            f"{path} is deployed already and was left as it is; give another range of runs, "
-            "or move that file away first."
+            f"{path} is deployed already; nothing was written. Give another range of runs, or "
+            "move that file away first."
         )
-    write_constants(values, path, address, kind, comment, overwrite=False)
-    append_history(path.parent, name, comment)
     return path
 
 

@@ -20,6 +20,7 @@ from workbench.constants import (
 from workbench.corrections.gain_ranges import (
     BankCommonMode,
     RangeCorrector,
+    check_shape,
     gain_code,
     range_tables,
     ranges_of,
@@ -119,12 +120,8 @@ class Corrector:
     def steps(self) -> tuple[Step, ...]:
         """Steps that are applied, in order."""
         every: tuple[Step | None, ...] = (
-            self.pedestals,
-            self.common_mode,
-            self.gain,
-            self.pixel_gain,
-            self.status_mask,
-        )
+            self.pedestals, self.common_mode, self.gain, self.pixel_gain, self.status_mask,
+        )  # fmt: skip
         return tuple(step for step in every if step is not None)
 
     @property
@@ -206,15 +203,12 @@ class Corrector:
             factor = factor * tables.second
         return tables.offset.astype(np.float64).reshape(self.shape), factor.reshape(self.shape)
 
-    def apply(
-        self, raw: NDArray[Any], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Corrected pixels of one event.
 
         Parameters
         ----------
         raw : int16 (or float32) array of the detector's shape, ADU.
-        out : float32 array to write to; default a new one.
 
         Raises
         ------
@@ -223,12 +217,8 @@ class Corrector:
         """
         from workbench.corrections.correction_loops import correct_module
 
-        if raw.shape != self.shape:
-            raise ConstantsError(
-                f"This event has the shape {raw.shape}, the constants have {self.shape}."
-            )
-        if out is None:
-            out = np.empty(self.shape, np.float32)
+        check_shape(raw, self.shape)
+        out = np.empty(self.shape, np.float32)
         if not self.by_module:
             return self._apply_to_runs(raw, out)
         tables = self.tables
@@ -306,11 +296,7 @@ def make_corrector(settings: Corrections, run: EventSource) -> AnyCorrector:
         values, source = constants.load("pixel_gain")
         pixel_gain = None if values is None else PixelGain(values, source)
     if settings.status_mask:
-        loaded = [constants.load(kind) for kind in ("pixel_status", "status_extra", "status_data")]
-        there = [(words, source) for words, source in loaded if words is not None]
-        if there:
-            good = np.logical_and.reduce([(words & 0xFFFF) == 0 for words, _ in there])
-            status_mask = StatusMask(good, ", ".join(source for _, source in there))
+        status_mask = constants.status_mask()
     return Corrector(run.detector, pedestals, common_mode, gain, pixel_gain, status_mask)
 
 
@@ -334,15 +320,8 @@ def _make_range_corrector(settings: Corrections, run: EventSource) -> RangeCorre
         if more is not None:
             offset = offset + more
             steps.append({"step": "pixel offset", "source": more_source})
-    bad, bad_source = None, ""
-    if settings.common_mode or settings.status_mask:
-        loaded = [constants.load(kind) for kind in ("pixel_status", "status_extra", "status_data")]
-        there = [(words, place) for words, place in loaded if words is not None]
-        if there:
-            bad = np.logical_or.reduce(
-                [(words.reshape(-1, *detector.shape) & 0xFFFF).any(axis=0) for words, _ in there]
-            )
-            bad_source = ", ".join(place for _, place in there)
+    needs_status = settings.common_mode or settings.status_mask
+    status_mask = constants.status_mask() if needs_status else None
     common_mode = None
     if settings.common_mode:
         parameters = read_common_mode(constants.calib_dir, run.address, run.number)
@@ -369,10 +348,10 @@ def _make_range_corrector(settings: Corrections, run: EventSource) -> RangeCorre
             f"The factor {settings.gain:g} for low gain is not used: the {detector.name} tells the "
             "gain range of each pixel itself."
         )
-    if settings.status_mask and bad is not None:
-        factor = factor * ~bad
-        steps.append(StatusMask(~bad, bad_source).describe())
-    good = None if bad is None else ~bad
+    if settings.status_mask and status_mask is not None:
+        factor = factor * status_mask.good
+        steps.append(status_mask.describe())
+    good = None if status_mask is None else status_mask.good
     tables = range_tables(detector, code, offset, factor, good, common_mode)
     return RangeCorrector(detector, tables, tuple(steps), tuple(warnings))
 
@@ -420,6 +399,16 @@ class _Constants:
         run = self._run
         values = read_constants(self.calib_dir, run.address, kind, run.number, run.detector)
         return values, "" if path is None else str(path)
+
+    def status_mask(self) -> StatusMask | None:
+        """Pixels without a status in any gain range; None if no status is deployed."""
+        loaded = [self.load(kind) for kind in ("pixel_status", "status_extra", "status_data")]
+        there = [(words, source) for words, source in loaded if words is not None]
+        if not there:
+            return None
+        shape = self._run.detector.shape
+        bad = [(words.reshape(-1, *shape) & 0xFFFF).any(axis=0) for words, _ in there]
+        return StatusMask(~np.logical_or.reduce(bad), ", ".join(source for _, source in there))
 
     def pedestals(self) -> tuple[NDArray[Any], str]:
         """Pedestals that serve the run, and the file they come from."""

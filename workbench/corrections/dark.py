@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.constants import constants_folder, deploy_constants
+from workbench.constants import deploy_constants, free_path
 from workbench.detectors import Detector
 from workbench.errors import ConstantsError
 
@@ -215,14 +215,8 @@ def refuse_deployed(
     ConstantsError
         Naming the file that is there.
     """
-    name = f"{first_run}-{'end' if last_run is None else last_run}.data"
     for kind in DARK_KINDS:
-        path = constants_folder(calib_dir, address, kind) / name
-        if os.path.lexists(path):
-            raise ConstantsError(
-                f"{path} is deployed already; nothing was written. Give another range of runs, or "
-                "move that file away first."
-            )
+        free_path(calib_dir, address, kind, first_run, last_run)
 
 
 def _range(values: NDArray[np.float64], spreads: float) -> tuple[float, float]:

@@ -27,6 +27,12 @@ def read_only(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
     return table
 
 
+def check_shape(raw: NDArray[Any], shape: tuple[int, int, int]) -> None:
+    """Refuse an event that has not the shape of the constants."""
+    if raw.shape != shape:
+        raise ConstantsError(f"This event has the shape {raw.shape}, the constants have {shape}.")
+
+
 class RangeTables(NamedTuple):
     """Constants as the compiled loops want them.
 
@@ -121,15 +127,12 @@ class RangeCorrector:
         """Shape of the detector's arrays."""
         return self.detector.shape
 
-    def apply(
-        self, raw: NDArray[Any], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Corrected pixels of one event; 0 where the gain bits stand for no range, as in psana.
 
         Parameters
         ----------
         raw : uint16 array of the detector's shape, with gain bits.
-        out : float32 array to write to; default a new one.
 
         Raises
         ------
@@ -138,17 +141,13 @@ class RangeCorrector:
         """
         from workbench.corrections.gain_range_loops import correct_ranges
 
-        if raw.shape != self.shape:
-            raise ConstantsError(
-                f"This event has the shape {raw.shape}, the constants have {self.shape}."
-            )
+        check_shape(raw, self.shape)
         if raw.dtype.kind not in "iu" or raw.dtype.itemsize != 2:
             raise ConstantsError(
                 f"Raw data of the {self.detector.name} are 16-bit numbers with gain bits, these "
                 f"are {raw.dtype}; average them without corrections (--raw-data)."
             )
-        if out is None:
-            out = np.empty(self.shape, np.float32)
+        out = np.empty(self.shape, np.float32)
         for module in range(self.detector.modules):
             values = np.ascontiguousarray(raw[module]).reshape(-1).view(np.uint16)
             correct_ranges(values, self.tables, module, out[module].reshape(-1))

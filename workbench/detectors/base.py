@@ -328,15 +328,13 @@ class Detector:
         return array.reshape(len(self.groups), self.modules_per_group, *self.module_shape)
 
     def by_asic(self, array: NDArray[Any]) -> NDArray[Any]:
-        """View ``(modules, ASICs of a module, rows, columns of an ASIC)`` of a detector array.
+        """Detector array as ``(modules, ASICs of a module, rows, columns of an ASIC)``.
 
         ASICs are counted along the rows of the module first. The leading axis may be any number
-        of modules.
+        of modules. It is a view where the ASICs stand in one row, else a copy.
         """
         down, across = self.asic_grid
         rows, columns = self.asic_shape
-        if down == 1:
-            return array.reshape(-1, rows, across, columns).swapaxes(1, 2)
         tiles = array.reshape(-1, down, rows, across, columns).swapaxes(2, 3)
         return tiles.reshape(-1, down * across, rows, columns)
 
