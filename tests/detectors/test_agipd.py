@@ -150,9 +150,9 @@ def test_a_geometry_without_a_template_comes_back_with_its_groups(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("p3a0/dim1 = 3", "p3a0/dim1 = 2", r"p3a0 is of module 3, but its data are of module 2"),
+        ("p3a0/dim1 = 3", "p3a0/dim1 = 2", r"p3a0 belongs to module 3, its data to module 2"),
         ("p3a0/max_ss = 63", "p3a0/max_ss = 62", r"128 × 63 pixels, an ASIC of an AGIPD-1M"),
-        ("p15", "p16", r"p15a0 is not there"),
+        ("p15", "p16", r"p15a0 is missing"),
     ],
 )
 def test_modules_reordered_or_missing_are_refused(tmp_path, old, new, problem):

@@ -79,7 +79,7 @@ def test_what_cannot_be_held_is_refused(tmp_path, image):
     for data, says in (
         (np.full(CSPAD.shape, np.inf), "infinite"),
         (np.full(CSPAD.shape, 2**40), "32-bit integers"),
-        (np.zeros((2, 185, 388)), "full detector"),
+        (np.zeros((2, 185, 388)), "whole detector"),
     ):
         with pytest.raises(WorkbenchError, match=says):
             write_image(DetectorImage(data), tmp_path / "x.cbf")
@@ -109,7 +109,7 @@ def test_an_image_of_another_detector_is_refused_in_one_line(real_cbf):
 
 
 def test_a_header_without_pixels_is_refused_as_an_image(tmp_path, image):
-    imgcif_header.write_header(image.geometry, tmp_path / "h.cbf")
+    image.geometry.write(tmp_path / "h.cbf")
     with pytest.raises(FileFormatError, match="no pixel data"):
         read_image(tmp_path / "h.cbf")
 
@@ -221,8 +221,8 @@ def packed(image, written, tmp_path_factory):
     [
         (b"Number-of-Elements: 574240", b"Number-of-Elements: 574241", "found 574241"),
         (b"Number-of-Elements: 574240", b"Number-of-Elements: -74240", "found -74240"),
-        (b"Fastest-Dimension: 388", b"Fastest-Dimension: 389", "sides of ARRAY_D0Q0"),
-        (b"Second-Dimension: 185", b"Second-Dimension: 1x5", "sides of ARRAY_D0Q0"),
+        (b"Fastest-Dimension: 388", b"Fastest-Dimension: 389", "dimensions of ARRAY_D0Q0"),
+        (b"Second-Dimension: 185", b"Second-Dimension: 1x5", "dimensions of ARRAY_D0Q0"),
         (b'"x-CBF_PACKED"', b'"x-CBF_PREDICTOR"', "compressed as predictor"),
         (b'"signed 32-bit integer"', b'"signed 96-bit integer"', "type 'signed 96-bit"),
     ],

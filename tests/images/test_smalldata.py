@@ -85,8 +85,8 @@ def test_a_deviation_lost_in_the_rounding_of_the_sums_is_not_a_number(tmp_path):
 @pytest.mark.parametrize(
     ("name", "left_out", "problem"),
     [
-        ("cam_calib_nhits_thresADU3", {}, "is no sum of whole events"),
-        ("cam_calib_img", {}, "picture put together from the modules"),
+        ("cam_calib_nhits_thresADU3", {}, "is not a sum over whole events"),
+        ("cam_calib_img", {}, "picture assembled from the modules"),
         ("cam_calib_dropped", {"light": True}, "no lightStatus/xray"),
         ("cam_missing", {}, "there is no dataset cam_missing"),
         ("", {}, r"it holds 6 detector images .*Name one"),
@@ -116,7 +116,7 @@ def test_sums_without_a_number_of_events_are_refused_but_for_the_maximum(tmp_pat
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["Sums/cam_calib"] = events[0]
         file["Sums/cam_calib_max"] = events[0]
-    with pytest.raises(WorkbenchError, match=r"how many events .* is not known"):
+    with pytest.raises(WorkbenchError, match=r"number of events in .* is not known"):
         wb.read_image(f"{tmp_path / 'a.h5'}:cam_calib")
     assert np.array_equal(wb.read_image(f"{tmp_path / 'a.h5'}:cam_calib_max").data, events[0])
 

@@ -35,7 +35,7 @@ def check_objects(
         Otherwise.
     """
     if not objects:
-        raise GeometryError(f"{source}: there is no geometry in it (no object rows).")
+        raise GeometryError(f"{source}: it contains no geometry (no object rows).")
     checked = _Rows(objects, layout, source)
     checked.check_numbers()
     checked.check_names()
@@ -68,8 +68,8 @@ class _Rows:
                 for name in names:
                     value = getattr(row, name)
                     if not math.isfinite(value) or abs(value) > limit:
-                        problem = f"{name} of {row.key} is {value:g}; at most {limit:g} {unit} "
-                        raise self.refusal(place, problem + "is sane.")
+                        problem = f"{name} of {row.key} is {value:g}; "
+                        raise self.refusal(place, f"{problem}the limit is {limit:g} {unit}.")
             if row.index < 0 or row.parent_index < 0:
                 raise self.refusal(place, f"the index of {row.key} is negative.")
 
@@ -90,7 +90,7 @@ class _Rows:
         """Refuse circles and parents that no row places; gives the top of the tree."""
         top = top_of(self.objects)
         if top is None:
-            raise self.refusal(0, "the objects form a circle: each is below another one.")
+            raise self.refusal(0, "the parents form a circle: each object is below another one.")
         own_names = {row.own_name for row in self.objects}
         children = children_by_parent(self.objects)
         reached = {top}
@@ -106,7 +106,7 @@ class _Rows:
                 raise self.refusal(place, f"{problem}{row.parent_index} is.")
         for place, row in enumerate(self.objects):
             if row.parent_name not in reached:
-                problem = f"{row.key} is part of a circle of parents or hangs below one."
+                problem = f"{row.key} is part of a circle of parents, or below one."
                 raise self.refusal(place, problem)
         return top
 

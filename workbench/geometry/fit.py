@@ -99,7 +99,7 @@ def modules_from_positions(
         for direction in (fast, slow):
             if not abs(float(np.linalg.norm(direction)) - 1) <= 0.01:  # NaN of sums too large
                 raise GeometryError(
-                    f"{source}: module {module} does not have the size of those of "
+                    f"{source}: module {module} does not have the size of a module of "
                     f"{detector.a_name}."
                 )
         frame = Transform(orthonormal(fast, slow), origin)

@@ -50,9 +50,6 @@ class WriteOptions:
     overwrite: bool = True
 
 
-NO_OPTIONS = WriteOptions()
-
-
 @dataclass(frozen=True)
 class GeometryFormat(Generic[G]):
     """One kind of geometry file.

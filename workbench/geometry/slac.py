@@ -20,6 +20,7 @@ from workbench.detectors import Detector
 from workbench.errors import FileFormatError
 from workbench.geometry.objects import ANGLES, POSITIONS, GeometryObject, SourceLine
 
+INDICES = ("parent_index", "index")
 COLUMNS = ("parent", "parent_index", "name", "index", *POSITIONS, *ANGLES)
 LARGEST_FILE = 1 << 20
 
@@ -80,7 +81,7 @@ def parse_rows(text: str, name: str) -> tuple[tuple[GeometryObject, ...], tuple[
 
 def _parse_row(words: list[str], name: str, number: int) -> GeometryObject:
     if len(words) != len(COLUMNS):
-        shown = " ".join(words)[:60].encode("ascii", "replace").decode()
+        shown = " ".join(words)[:60]
         problem = f"expected {len(COLUMNS)} columns, found {len(words)}: {shown!r}."
         raise FileFormatError(name, problem, line=number)
     values: dict[str, str | int | float] = {}
@@ -88,20 +89,15 @@ def _parse_row(words: list[str], name: str, number: int) -> GeometryObject:
         try:
             if column in ("parent", "name"):
                 values[column] = word
-            elif column.endswith("index"):
-                values[column] = int(word) if word.isascii() and len(word) < 10 else _refuse()
+            elif "_" in word or not word.isascii() or (column in INDICES and len(word) > 9):
+                raise ValueError
             else:
-                values[column] = float(word) if "_" not in word else _refuse()
+                values[column] = int(word) if column in INDICES else float(word)
         except ValueError:
-            kind = "a whole number" if column.endswith("index") else "a number"
-            shown = word[:40].encode("ascii", "replace").decode()
-            problem = f"{column} should be {kind}, found {shown!r}."
+            kind = "a whole number" if column in INDICES else "a number"
+            problem = f"{column} should be {kind}, found {word[:40]!r}."
             raise FileFormatError(name, problem, line=number) from None
     return GeometryObject(**values)  # type: ignore[arg-type]
-
-
-def _refuse() -> int:
-    raise ValueError
 
 
 def rows_text(objects: Iterable[GeometryObject], layout: Iterable[SourceLine]) -> str:

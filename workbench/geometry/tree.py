@@ -230,7 +230,7 @@ class Geometry:
         described = " ".join(map(str, what)) if isinstance(what, tuple) else what
         if candidates:
             raise GeometryError(
-                f"{self.source}: {described} is there {len(candidates)} times; "
+                f"{self.source}: {described} occurs {len(candidates)} times; "
                 "name its parent as well."
             )
         raise GeometryError(f"{self.source}: there is no object {described}.")

@@ -65,7 +65,7 @@ def read_sum(file: h5py.File, path: str | os.PathLike[str], name: str) -> SumIma
     if match is None or "nhits" in what or "skip" in what:
         raise FileFormatError(
             path,
-            f"{GROUP}/{name} is no sum of whole events.",
+            f"{GROUP}/{name} is not a sum over whole events.",
             hint="Use the sums NAME_calib, NAME_calib_square and NAME_calib_max.",
         )
     values = _values(file, path, name)
@@ -76,7 +76,9 @@ def read_sum(file: h5py.File, path: str | os.PathLike[str], name: str) -> SumIma
         return SumImage(values / count, "average", count)
     plain = name.replace("_square", "")
     if plain not in file[GROUP]:
-        raise FileFormatError(path, f"{GROUP}/{name} gives no deviation without {GROUP}/{plain}.")
+        raise FileFormatError(
+            path, f"{GROUP}/{name} gives no standard deviation without {GROUP}/{plain}."
+        )
     mean = _values(file, path, plain) / count
     variance = np.maximum(values / count - mean**2, 0.0)
     if file[GROUP][name].dtype.itemsize < 8 or file[GROUP][plain].dtype.itemsize < 8:
@@ -89,7 +91,7 @@ def _values(file: h5py.File, path: str | os.PathLike[str], name: str) -> NDArray
     if dataset.ndim == 2 and "img" in name:
         raise FileFormatError(
             path,
-            f"{GROUP}/{name} is a picture put together from the modules.",
+            f"{GROUP}/{name} is a picture assembled from the modules.",
             hint="Use the sum without img in its name.",
         )
     return as_detector_array(np.asarray(dataset[()], np.float64))
@@ -105,19 +107,19 @@ def _count(file: h5py.File, path: str | os.PathLike[str], detector: str, dropped
     else:
         raise FileFormatError(
             path,
-            f"over how many events {GROUP}/{detector}_… goes is not known: there is no "
+            f"the number of events in {GROUP}/{detector}_… is not known: there is no "
             f"damage/{detector} and no {' or '.join(_TIMES)}.",
             hint="Its maximum can be used.",
         )
     if dropped:
         light = _by_event(file, path, _LIGHT) if _LIGHT in file else np.empty(0)
         if len(light) != len(there):
-            problem = f"which events are without X-rays is not known: there is no {_LIGHT} of them."
+            problem = f"the events without X-rays are not known: there is no {_LIGHT} of each."
             raise FileFormatError(path, problem)
         there = there & (light == 0)
     count = int(np.count_nonzero(there))
     if not count:
-        raise FileFormatError(path, f"no event of {detector} is in its sums.")
+        raise FileFormatError(path, f"its sums contain no event of {detector}.")
     return count
 
 

@@ -38,26 +38,24 @@ def _write_slac(geometry: Geometry, path: Path, options: WriteOptions) -> None:
         temporary.write_bytes(content)
 
 
-FORMATS.add(
+for known in (
     GeometryFormat(
         "cbf", (".cbf", ".def"), "CSPAD CBF header", imgcif_header.write_header,
         lambda start: start.startswith(cif.MAGIC), imgcif.read_geometry,
-    )
-)  # fmt: skip
-FORMATS.add(
+    ),
     GeometryFormat(
         "npy", (".npy",), "psana pixel coordinates", coordinates.write_coordinates,
         lambda start: start.startswith(coordinates.MAGIC), coordinates.read_coordinates,
-    )
-)  # fmt: skip
-FORMATS.add(
+    ),
     GeometryFormat(
         "crystfel", (".geom",), "CrystFEL", crystfel.write_crystfel,
         crystfel.looks_like_crystfel, crystfel.read_geometry,
-    )
-)  # fmt: skip
-FORMATS.add(GeometryFormat("pyfai", (".h5",), "pyFAI detector", pyfai.write_pyfai))
-FORMATS.add(GeometryFormat("dials", (".expt",), "DIALS experiment", dials.write_expt))
-FORMATS.add(  # the last: whatever is none of the others is read as a SLAC file
-    GeometryFormat("slac", (".data",), "SLAC geometry", _write_slac, lambda start: True, _read_slac)
-)
+    ),
+    GeometryFormat("pyfai", (".h5",), "pyFAI detector", pyfai.write_pyfai),
+    GeometryFormat("dials", (".expt",), "DIALS experiment", dials.write_expt),
+    # the last: whatever is none of the others is read as a SLAC file
+    GeometryFormat(
+        "slac", (".data",), "SLAC geometry", _write_slac, lambda start: True, _read_slac
+    ),
+):  # fmt: skip
+    FORMATS.add(known)

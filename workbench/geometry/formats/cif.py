@@ -201,8 +201,7 @@ def parse_cif(text: str, name: str) -> tuple[str, dict[str, Table]]:
             table.columns[pending[1]] = [value]
             pending = None
         else:
-            shown = value[:40].encode("ascii", "replace").decode()
-            problem = f"found {shown!r} where the name of an item was expected."
+            problem = f"found {value[:40]!r} where the name of an item was expected."
             raise FileFormatError(name, problem, line=line_of(match.start()))
     finish()
     for category, table in tables.items():
@@ -238,13 +237,13 @@ def loop_text(category: str, columns: Sequence[str], rows: Iterable[Sequence[obj
     return "\n".join(lines) + "\n\n"
 
 
-def fold(text: str, width: int = 74) -> str:
+def fold(text: str) -> str:
     """One long line of ASCII as several, for `unfold`.
 
     CBFlib is safest with short lines, and drops blanks at their ends: each is put between ``>``
     and ``<``.
     """
-    chunks = [text[start : start + width] for start in range(0, len(text), width)]
+    chunks = [text[start : start + 74] for start in range(0, len(text), 74)]
     return "\n".join(["", *(f">{chunk}<" for chunk in chunks)])
 
 

@@ -12,7 +12,7 @@ from workbench.detectors import DETECTORS
 from workbench.errors import FileFormatError, GeometryError
 from workbench.files import replacing
 from workbench.geometry.fit import modules_from_positions, tree_from_modules
-from workbench.geometry.registry import NO_OPTIONS, GeometryFile, GeometryWarning, WriteOptions
+from workbench.geometry.registry import GeometryFile, GeometryWarning, WriteOptions
 from workbench.geometry.tree import Geometry
 from workbench.numpy_files import read_array
 
@@ -21,7 +21,7 @@ LARGEST_MISFIT_UM = 1.0
 """Pixels further than this from a flat, regular module are said."""
 
 
-def write_coordinates(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
+def write_coordinates(geometry: Geometry, path: Path, options: WriteOptions) -> None:
     """Write the pixel coordinates (float64, psana frame, regular wide-pixel convention)."""
     coordinates = np.ascontiguousarray(np.moveaxis(geometry.pixel_positions_um(), -1, 0))
     with replacing(path, overwrite=options.overwrite) as temporary, temporary.open("wb") as file:

@@ -32,7 +32,7 @@ from workbench.files import read_regular, replacing
 from workbench.geometry.fit import orthonormal, tree_from_modules
 from workbench.geometry.ideal import RAIL_Z_UM
 from workbench.geometry.objects import Transform
-from workbench.geometry.registry import NO_OPTIONS, GeometryFile, GeometryWarning, WriteOptions
+from workbench.geometry.registry import GeometryFile, GeometryWarning, WriteOptions
 from workbench.geometry.slac import decode
 from workbench.geometry.tree import Geometry
 
@@ -44,6 +44,7 @@ FRAMES: dict[str, NDArray[np.float64]] = {
     "+x -y -z": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
 }
 LAB = "-y -x -z"
+CLEN = "/LCLS/detector_1/EncoderValue"
 _FRAME_COMMENT = "; axes x y z are psana's"
 _SLAB = ("dim1 = ss", "dim2 = fs")
 _PLACES = ("fs", "ss", "corner_x", "corner_y", "coffset")
@@ -94,13 +95,10 @@ def crystfel_text(
     geometry: Geometry,
     *,
     distance_mm: float | None = None,
-    photon_energy: float | str = "/LCLS/photon_energy_eV",
-    clen: str = "/LCLS/detector_1/EncoderValue",
     data: str = "/entry_1/data_1/data",
     mask: str | None = "/entry_1/data_1/mask",
     mask_good: int = 0,
     mask_bad: int = 0xFFFF,
-    adu_per_ev: float = 0.00338,
     frame: str | None = None,
     like: str | None = None,
 ) -> str:
@@ -108,7 +106,7 @@ def crystfel_text(
 
     Parameters
     ----------
-    distance_mm : written as ``clen``; where it is None, `clen` is (a path in the data).
+    distance_mm : written as ``clen``; where it is None, the path in the data is.
     data, mask, mask_good, mask_bad : where the pixel values and the mask are in the data files.
     frame : of `FRAMES`; None for that of `like`, else for psana's laboratory frame.
     like : text of another ``.geom`` file, whose lines are all kept but for the panels' places
@@ -135,15 +133,15 @@ def crystfel_text(
         camera = None if distance_mm is None else f"{(distance_mm - offset) / 1000:.12g}"
         return _filled_in(like, panels, frame, camera, detector)
     panels = _panel_lines(geometry, FRAMES[frame])
-    camera = f"{distance_mm / 1000:.12g}" if distance_mm is not None else clen
+    camera = CLEN if distance_mm is None else f"{distance_mm / 1000:.12g}"
     lines = [
         f"; {detector.name} geometry, written by cspad-workbench",
         f"{_FRAME_COMMENT} {frame}",
         "",
         f"clen = {camera}",
-        f"photon_energy = {photon_energy}",
+        "photon_energy = /LCLS/photon_energy_eV",
         f"res = {1e6 / detector.pixel_um!r}",
-        f"adu_per_eV = {adu_per_ev:g}",
+        "adu_per_eV = 0.00338",
         "",
         f"data = {data}",
     ]
@@ -172,7 +170,7 @@ def crystfel_text(
     return "\n".join(lines) + "\n"
 
 
-def write_crystfel(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
+def write_crystfel(geometry: Geometry, path: Path, options: WriteOptions) -> None:
     """Write a ``.geom`` file; ``options.like`` is a file whose other lines are kept."""
     template = None if options.like is None else _read_text(options.like)
     text = crystfel_text(geometry, distance_mm=options.distance_mm, like=template)
@@ -276,8 +274,8 @@ def read_geometry(path: Path) -> GeometryFile[Geometry]:
     panels = read_crystfel(path)
     if panels.left_um > LARGEST_MISFIT_UM:
         warnings.warn(
-            f"{path}: its ASICs are not those of rigid modules; pixels are up to "
-            f"{panels.left_um:.1f} µm from where the file has them.",
+            f"{path}: its ASICs do not form rigid modules; pixels are up to "
+            f"{panels.left_um:.1f} µm from their places in the file.",
             GeometryWarning,
             stacklevel=2,
         )
@@ -318,7 +316,7 @@ def parse_crystfel(text: str, name: str = "geometry", frame: str | None = None) 
     missing = [panel for panel in names if panel not in panels]
     if missing:
         problem = f"expected the {detector.name} panels {names[0]} … {names[-1]}; {missing[0]} is "
-        raise FileFormatError(name, f"{problem}not there.")
+        raise FileFormatError(name, f"{problem}missing.")
     places = [panels[panel].place(detector) for panel in names]
     if detector.module_panels:
         for place, panel in enumerate(names):
@@ -384,7 +382,7 @@ class _Settings(dict[str, tuple[str, int]]):
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or abs(value) > 1e9:
-            what = f"found {text[:40]!r}" if text else "it is not there"
+            what = f"found {text[:40]!r}" if text else "it is missing"
             raise self.refusal(key, f"{self.panel}/{key} should be a number, {what}.")
         return value
 
@@ -394,9 +392,8 @@ class _Settings(dict[str, tuple[str, int]]):
         compact = text.replace(" ", "")
         terms = re.findall(r"([+-]?(?:\d+\.?\d*|\.\d+)?(?:[eE][+-]?\d+)?)([xyz])", compact)
         if not terms or "".join(factor + axis for factor, axis in terms) != compact:
-            shown = text[:40].encode("ascii", "replace").decode()
-            problem = f"{self.panel}/{key} should be a direction like +0.9x -0.1y, found {shown!r}."
-            raise self.refusal(key, problem)
+            problem = f"{self.panel}/{key} should be a direction like +0.9x -0.1y, found "
+            raise self.refusal(key, f"{problem}{text[:40]!r}.")
         vector = np.zeros(3)
         for factor, axis in terms:
             vector["xyz".index(axis)] += float(factor + "1" if factor in ("", "+", "-") else factor)
@@ -417,8 +414,8 @@ class _Settings(dict[str, tuple[str, int]]):
         for key in ("dim0", "dim1"):
             text = self.get(key, ("", 0))[0]
             if text.isdecimal() and int(text) != module:
-                problem = f"{self.panel} is of module {module}, but its data are of module {text} "
-                raise self.refusal(key, f"{problem}({key}); modules are read in their own order.")
+                problem = f"{self.panel} belongs to module {module}, its data to module {text} "
+                raise self.refusal(key, f"{problem}({key}); the modules must be in order.")
 
     def place(
         self, detector: Detector
@@ -466,7 +463,7 @@ def _modules(
             raise FileFormatError(
                 name,
                 f"the ASICs {panels[first]} to {panels[first + asics - 1]} are not side by side as "
-                f"on a module of {detector.a_name}; such a geometry has no place in a SLAC file.",
+                f"on a module of {detector.a_name}; a SLAC file cannot describe this geometry.",
             )
         rotation = orthonormal(fast[own].mean(axis=0), -slow[own].mean(axis=0))
         middle = centres.mean(axis=0)

@@ -12,13 +12,13 @@ import numpy as np
 from workbench.files import replacing
 from workbench.geometry.formats.imgcif_header import ROOT, Axis, array_name, asic_corner_mm, axes_of
 from workbench.geometry.objects import Transform
-from workbench.geometry.registry import NO_OPTIONS, WriteOptions
+from workbench.geometry.registry import WriteOptions
 from workbench.geometry.tree import Geometry
 
 TRUSTED_RANGE = [-400.0, 90000.0]
 
 
-def write_expt(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
+def write_expt(geometry: Geometry, path: Path, options: WriteOptions) -> None:
     """Write a DIALS experiment list (JSON)."""
     models = expt_models(geometry, options.distance_mm, options.wavelength_angstrom)
     with replacing(path, overwrite=options.overwrite) as temporary:

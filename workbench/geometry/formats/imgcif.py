@@ -136,8 +136,8 @@ class _Axes:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or abs(value) > 1e6:
-            shown = text[:40].encode("ascii", "replace").decode()
-            raise FileFormatError(self.name, f"axis {axis}: expected a number, found {shown!r}.")
+            problem = f"axis {axis}: expected a number, found {text[:40]!r}."
+            raise FileFormatError(self.name, problem)
         return value
 
 
@@ -153,8 +153,8 @@ def _tree_from_axes(detector: Detector, axes: _Axes, name: str) -> Geometry:
             worst = max(worst, (away, axis_name.removeprefix("FS_D0")))
     if worst[0] > 0.01:
         warnings.warn(
-            f"{name}: ASICs are moved on their own (by up to {worst[0]:.2f} µm, {worst[1]}); "
-            "a geometry of rigid modules has no place for that, it was left out.",
+            f"{name}: single ASICs are shifted (by up to {worst[0]:.2f} µm, {worst[1]}); a "
+            "geometry of rigid modules cannot hold this, so these shifts are ignored.",
             GeometryWarning,
             stacklevel=2,
         )

@@ -14,7 +14,7 @@ from workbench.errors import GeometryError
 from workbench.files import replacing
 from workbench.geometry.formats import cif
 from workbench.geometry.objects import TOP_FRAME, GeometryObject, Transform
-from workbench.geometry.registry import NO_OPTIONS, WriteOptions
+from workbench.geometry.registry import WriteOptions
 from workbench.geometry.rotations import axis_and_angle
 from workbench.geometry.tree import Geometry
 
@@ -59,8 +59,8 @@ def header_text(geometry: Geometry, distance_mm: float | None = None) -> tuple[s
     if kind is None:
         cbf_detector = ", ".join(cbf_detector.name for cbf_detector in TYPES.values())
         raise GeometryError(
-            f"{geometry.source}: CBF files hold the full detector ({cbf_detector}), this is a "
-            f"{detector.name}."
+            f"{geometry.source}: a CBF file holds a whole detector ({cbf_detector}), this is "
+            f"{detector.a_name}."
         )
     axes = axes_of(geometry)
     names = ["AXIS_D0_X", "AXIS_D0_Y", "AXIS_D0_Z", ROOT, *axes]
@@ -96,7 +96,7 @@ def header_text(geometry: Geometry, distance_mm: float | None = None) -> tuple[s
     return "".join(parts), cif.item_text(OWN, own)
 
 
-def write_header(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
+def write_header(geometry: Geometry, path: Path, options: WriteOptions) -> None:
     """Write a header-only CSPAD CBF (what ``cxi.slaccalib2cbfheader`` makes)."""
     tables, own = header_text(geometry, options.distance_mm)
     text = f"###CBF: VERSION 1.7.11\n\ndata_cspad_geometry\n\n{tables}{own}"

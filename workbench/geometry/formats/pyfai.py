@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.geometry.registry import NO_OPTIONS, WriteOptions
+from workbench.geometry.registry import WriteOptions
 from workbench.geometry.tree import Geometry
 from workbench.hdf5 import replacing_hdf5
 
@@ -47,7 +47,7 @@ def pixel_corners_m(geometry: Geometry) -> NDArray[np.float32]:
     return corners.reshape(-1, detector.columns, 4, 3)
 
 
-def write_pyfai(geometry: Geometry, path: Path, options: WriteOptions = NO_OPTIONS) -> None:
+def write_pyfai(geometry: Geometry, path: Path, options: WriteOptions) -> None:
     """Write a detector file for pyFAI (HDF5, NeXus)."""
     detector = geometry.detector
     corners = pixel_corners_m(geometry)

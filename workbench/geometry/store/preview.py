@@ -49,7 +49,7 @@ def preview(versions: VersionFolder, geometry: Geometry) -> Deployment:
     name = geometry.detector.module_name
     for (first, second), depth_um in overlapping_modules(new).items():
         warnings.append(
-            f"{name(first)} and {name(second)} overlap by {depth_um:.0f} µm; that cannot be."
+            f"{name(first)} and {name(second)} overlap by {depth_um:.0f} µm, which is impossible."
         )
     if state.kind == "dangling":
         warnings.append(f"{versions.describe(state)}.")
