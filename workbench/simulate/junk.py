@@ -25,10 +25,7 @@ def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32
     x, y = np.moveaxis(positions[..., :2] / CSPAD.pixel_um, -1, 0)
     level = np.maximum(JUNK[kind](random, x, y), 0.0)
     photons = random.poisson(level) if kind != "noise" else level
-    result: NDArray[np.float32] = (28.0 * photons + random.normal(0, 2, CSPAD.shape)).astype(
-        np.float32
-    )
-    return result
+    return np.asarray(28.0 * photons + random.normal(0, 2, CSPAD.shape), np.float32)
 
 
 def _noise(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
@@ -38,20 +35,17 @@ def _noise(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
 def _gradient(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     a, b, c, d = random.normal(0, 1, 4)
     slope = (a * x + b * y) / 900 + (c * x * x + d * x * y) / 900**2
-    result: Plane = 20 * (1 + 0.5 * slope)
-    return result
+    return np.asarray(20 * (1 + 0.5 * slope))
 
 
 def _stripes(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     angle, period = random.uniform(0, np.pi), random.uniform(8, 80)
     along = x * np.cos(angle) + y * np.sin(angle)
-    result: Plane = 10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6))
-    return result
+    return np.asarray(10 + 8 * np.sin(2 * np.pi * along / period + random.uniform(0, 6)))
 
 
 def _plaid(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
-    result: Plane = (_stripes(random, x, y) + _stripes(random, x, y)) / 2
-    return result
+    return (_stripes(random, x, y) + _stripes(random, x, y)) / 2
 
 
 def _rows(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
@@ -90,37 +84,36 @@ def _blobs(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
 def _halo(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Water: round, but without an edge to hold on to."""
     radius, width = np.hypot(x, y), random.uniform(120, 200)
-    result: Plane = 30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
-    return result
+    return 30 * np.exp(-((radius - random.uniform(300, 600)) ** 2) / (2 * width**2)) + 1
 
 
 def _squares(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Square rings about the beam."""
-    result: Plane = 10 + 8 * np.sin(2 * np.pi * np.maximum(abs(x), abs(y)) / random.uniform(12, 60))
-    return result
+    square = np.maximum(np.abs(x), np.abs(y))
+    return np.asarray(10 + 8 * np.sin(2 * np.pi * square / random.uniform(12, 60)))
 
 
 def _star(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Streaks that run outwards from the beam."""
     spokes = int(random.integers(12, 200))
-    result: Plane = 10 + 8 * np.sin(spokes * np.arctan2(y, x))
-    return result
+    return np.asarray(10 + 8 * np.sin(spokes * np.arctan2(y, x)))
+
+
+def _rings(radius: Plane) -> Plane:
+    """Rings 60 pixels apart."""
+    return 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
 
 
 def _elsewhere(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Rings about quite another centre."""
     angle = random.uniform(0, 2 * np.pi)
     away = random.uniform(250, 500) * np.array([np.cos(angle), np.sin(angle)])
-    radius = np.hypot(x - away[0], y - away[1])
-    result: Plane = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
-    return result
+    return _rings(np.hypot(x - away[0], y - away[1]))
 
 
 def _ellipses(random: np.random.Generator, x: Plane, y: Plane) -> Plane:
     """Ellipses about the beam, a third longer than wide."""
-    radius = np.hypot(x, y * random.uniform(1.25, 1.5))
-    result: Plane = 3 + 20 * np.exp(-(((radius % 60) - 30) ** 2) / (2 * 2.5**2))
-    return result
+    return _rings(np.hypot(x, y * random.uniform(1.25, 1.5)))
 
 
 JUNK: dict[str, _Make] = {

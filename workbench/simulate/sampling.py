@@ -27,8 +27,7 @@ def normal_table() -> NDArray[np.float32]:
     from scipy.special import ndtri
 
     middles = (np.arange(NORMAL_TABLE_SIZE) + 0.5) / NORMAL_TABLE_SIZE
-    result: NDArray[np.float32] = ndtri(middles).astype(np.float32)
-    return result
+    return np.asarray(ndtri(middles), np.float32)
 
 
 @njit(cache=True)

@@ -107,10 +107,7 @@ def _pedestals(random: np.random.RandomState) -> NDArray[np.float32]:
     pixels = 9 * random.standard_normal((modules, height, asics, width))
     edge = (14 * np.exp(-from_edge / 4)).reshape(1, 1, 1, width)
     pedestals = levels + slopes * rows + columns + edge + pixels
-    result: NDArray[np.float32] = (
-        np.clip(pedestals, 1000, 1400).reshape(CSPAD.shape).astype(np.float32)
-    )
-    return result
+    return np.asarray(np.clip(pedestals, 1000, 1400).reshape(CSPAD.shape), np.float32)
 
 
 class FrameMaker:

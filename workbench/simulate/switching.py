@@ -7,7 +7,6 @@ has a pedestal, a gain and a noise of its own.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from workbench.simulate.placing import SamplePlaces, placed, refuse_events, refu
 from workbench.simulate.powder import shot_intensities
 from workbench.simulate.sampling import normal_table, read_out_ranges
 from workbench.simulate.switching_format import Epix10k2MPayloads, Jungfrau4MPayloads
-from workbench.simulate.truth import DEFAULT_SEED, LARGEST_OFFSET_PX
+from workbench.simulate.truth import DEFAULT_SEED, draw_offsets_px, entries_text
 from workbench.simulate.xtc_writer import Payloads, RunWriter
 
 DARK_RUN, BRIGHT_RUN = 10, 20
@@ -211,11 +210,7 @@ def _make_truth(sample: Sample, seed: int) -> _Truth:
             module, x0=module.x0 + x, y0=module.y0 + y, z0=module.z0 + z,
             tilt_z=float(np.round(random.normal(0, 0.1), 5)),
         )  # fmt: skip
-    groups = len(detector.groups)
-    lengths = random.uniform(0.4, 1.0, groups) * LARGEST_OFFSET_PX
-    angles = random.uniform(0, 2 * np.pi, groups)
-    offsets = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
-    offsets = np.trunc(offsets * 100) / 100
+    offsets = draw_offsets_px(random, len(detector.groups), 0.4)
     deployed = true.move_quadrants(-offsets)
     nominal = [(stage.pedestal_adu, stage.noise_adu) for stage in sample.stages]
     shape = detector.shape
@@ -261,7 +256,6 @@ def _texts(sample: Sample, truth: _Truth, events: int) -> dict[str, str]:
         "switch_adu": sample.switch_adu,
         **{f"faulty_{kind}": sorted(map(int, index)) for kind, index in truth.faulty.items()},
     }
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
     name = sample.recipe_name
     return {
         "README.md": README.format(
@@ -272,7 +266,7 @@ def _texts(sample: Sample, truth: _Truth, events: int) -> dict[str, str]:
         ),
         "geometry/deployed.data": _dateless(truth.deployed),
         "geometry/true.data": _dateless(truth.geometry),
-        "truth.json": "{\n" + ",\n".join(lines) + "\n}\n",
+        "truth.json": entries_text(entries),
         name: recipe_to_text(recipe),
     }
 

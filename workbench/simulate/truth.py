@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +81,7 @@ class Truth:
         return make_sensor(self.seed, self.deployed.pixel_positions_um())
 
     def to_text(self, events: int) -> str:
-        """Text of ``truth.json``: one line per entry, long lists included."""
+        """Text of ``truth.json``; see `entries_text`."""
         faulty = {kind: index.tolist() for kind, index in self.sensor.faulty.items()}
         counts = {kind: len(index) for kind, index in faulty.items()}
         counts["unbonded"] = int(CSPAD.unbonded_pixels().sum())
@@ -110,8 +111,17 @@ class Truth:
             "faulty_meaning": "flat indices into (32, 185, 388); unbonded pixels are the diagonals",
             **{f"faulty_{kind}": index for kind, index in faulty.items()},
         }
-        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        return entries_text(entries)
+
+
+def draw_offsets_px(
+    random: np.random.RandomState, groups: int, shortest: float
+) -> NDArray[np.float64]:
+    """Offsets of groups, px ``(groups, 2)``: `shortest` to all of `LARGEST_OFFSET_PX` long."""
+    lengths = random.uniform(shortest, 1.0, groups) * LARGEST_OFFSET_PX
+    angles = random.uniform(0, 2 * np.pi, groups)
+    offsets = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
+    return np.asarray(np.trunc(offsets * 100) / 100)
 
 
 def make_truth(seed: int = DEFAULT_SEED) -> Truth:
@@ -126,10 +136,7 @@ def make_truth(seed: int = DEFAULT_SEED) -> Truth:
             sensor, x0=sensor.x0 + x, y0=sensor.y0 + y, z0=sensor.z0 + z,
             tilt_z=tilt_z, tilt_y=tilt_y, tilt_x=tilt_x,
         )  # fmt: skip
-    lengths = random.uniform(0.55, 1.0, len(CSPAD.groups)) * LARGEST_OFFSET_PX
-    angles = random.uniform(0, 2 * np.pi, len(CSPAD.groups))
-    offsets = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
-    offsets = np.trunc(offsets * 100) / 100
+    offsets = draw_offsets_px(random, len(CSPAD.groups), 0.55)
     middles = geometry.pixel_positions_um()[..., :2].reshape(len(CSPAD.groups), -1, 2).mean(axis=1)
     for quadrant, middle, offset in zip(geometry.quadrants, middles, offsets, strict=True):
         shift = np.copysign(OPENING_UM, middle) + random.normal(0, 100, 2)
@@ -139,6 +146,12 @@ def make_truth(seed: int = DEFAULT_SEED) -> Truth:
     assert root is not None
     geometry = geometry.replace(root, x0=ROOT_X_UM, y0=ROOT_Y_UM, z0=ROOT_Z_UM)
     return Truth(seed, Geometry.parse(_slac_text(geometry, "deployed"), "deployed"), offsets)
+
+
+def entries_text(entries: Mapping[str, Any]) -> str:
+    """Text of a ``truth.json``: one line per entry, long lists included."""
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entries.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def true_geometry_text(truth: Truth) -> str:
@@ -155,14 +168,13 @@ def read_truth(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file cannot be read or is not a truth file.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         entries["offset_px"] = np.array(entries["offset_px"], dtype=np.float64).reshape(4, 2)
     except OSError as error:
         raise FileFormatError(path, f"cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(path, "is not the truth file of a sample experiment.") from error
-    result: dict[str, Any] = entries
-    return result
+    return entries
 
 
 def faulty_pixels(entries: dict[str, Any]) -> dict[str, NDArray[np.bool_]]:

@@ -239,23 +239,13 @@ def epics_config(descriptions: Sequence[str]) -> bytes:
     return pack("<i", len(records)) + b"".join(records)
 
 
-def epics_control(number: int, name: str, value: float, units: str = "mm") -> bytes:
-    """Payload of an EPICS CTRL record of a double: gives the variable `number` its name."""
+def epics_control(number: int, name: str, value: float) -> bytes:
+    """Payload of an EPICS CTRL record of a double in mm: gives the variable `number` its name."""
     limits = (0.0,) * 8
     return pack(
-        "<3h64s2x4h8s8dd",
-        number,
-        34,
-        1,
-        _text(name, 64),
-        0,
-        0,
-        4,
-        0,
-        _text(units, 8),
-        *limits,
+        "<3h64s2x4h8s8dd", number, 34, 1, _text(name, 64), 0, 0, 4, 0, _text("mm", 8), *limits,
         value,
-    )
+    )  # fmt: skip
 
 
 def epics_time(number: int, value: float, seconds: int, nanoseconds: int) -> bytes:

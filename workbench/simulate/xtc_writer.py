@@ -137,7 +137,6 @@ class RunWriter:
         codes: Sequence[int] = (40,),
         photon_energy_ev: float | None = None,
         encoder_mm: float | None = None,
-        damage: int = 0,
     ) -> None:
         """Write one event to the stream whose turn it is.
 
@@ -147,7 +146,6 @@ class RunWriter:
         codes : event codes.
         photon_energy_ev : recorded by EBeam; None leaves EBeam out, as without beam.
         encoder_mm : new EPICS reading that comes with the event, if any.
-        damage : of the detector's data.
         """
         number = self._written
         stream = self._streams[number % len(self._streams)]
@@ -181,7 +179,7 @@ class RunWriter:
             )
         if pixels is not None:
             kind, element = self._payloads.element(pixels, number, fiducials, ticks)
-            parts.append(xtc_format.xtc(kind, self._source, element, damage))
+            parts.append(xtc_format.xtc(kind, self._source, element))
         segments = xtc_format.xtc(Kind.CONTAINER, self._segment(), parts)
         root = xtc_format.xtc(Kind.CONTAINER, self._root(stream), segments)
         self._write(
