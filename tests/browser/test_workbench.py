@@ -100,9 +100,11 @@ def test_calibration_by_mouse(notebook, experiment):
     notebook.wait_text(".cw-plan", "6 frames of 6 events")
     page.get_by_role("button", name="hit ▶").click()
     notebook.wait_text(".cw-title", "event 1: ")
-    page.get_by_role("button", name="Write frames").click()
+    page.get_by_role("button", name="Write frames").dblclick()  # which means one click
     notebook.wait_text(".cw-panel", "6 frames written")
     notebook.wait_text(".cw-panel", str(experiment[1].parent / "out/frames-r0074"))
+    notebook.idle()
+    assert notebook.kernel("print(bench.session.status('frames').state)") == "done"
     notebook.screenshot("7-frames")
     for event in (2, 3):  # picture and peaks change in one frame of the page
         page.get_by_role("button", name="hit ▶").click()

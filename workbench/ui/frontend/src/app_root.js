@@ -70,6 +70,11 @@ function render({ model, el }) {
       if (off && document.activeElement === document.body) root?.focus({ preventScroll: true });
     });
   };
+  /** A double click on a button that writes or computes means one. */
+  const once = (/** @type {MouseEvent} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (event.detail > 1 && target.closest(".mod-primary, .mod-warning")) event.stopPropagation();
+  };
   const attach = () => {
     root = el.closest(".widget-vbox");
     if (!root) return false;
@@ -77,6 +82,7 @@ function render({ model, el }) {
     root.tabIndex = -1;
     root.addEventListener("focusout", focus);
     root.addEventListener("keydown", keep);
+    root.addEventListener("click", once, true); // before the button itself
     return true;
   };
   const waiting = setInterval(() => attach() && clearInterval(waiting), 20); // until it is in the page
@@ -107,6 +113,7 @@ function render({ model, el }) {
     window.removeEventListener("keydown", keys, true);
     root?.removeEventListener("focusout", focus);
     root?.removeEventListener("keydown", keep);
+    root?.removeEventListener("click", once, true);
     traits.end();
   };
 }
