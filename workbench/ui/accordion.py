@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import ipywidgets as widgets
 import traitlets as t
@@ -15,7 +15,7 @@ class Accordion(widgets.VBox):
 
     Parameters
     ----------
-    contents, titles : what opens below each title.
+    contents : what opens below each title.
 
     Attributes
     ----------
@@ -25,18 +25,18 @@ class Accordion(widgets.VBox):
 
     selected_index = t.Int(None, allow_none=True)
 
-    def __init__(self, contents: Sequence[widgets.Widget], titles: Sequence[str]) -> None:
-        self._titles = tuple(titles)
+    def __init__(self, contents: Mapping[str, widgets.Widget]) -> None:
+        self._titles = tuple(contents)
         self.heads = [
             classed(
                 widgets.ToggleButton(tooltip=f"Show or hide “{title}”", layout={"width": "100%"}),
                 "cw-accordion",
             )
-            for title in titles
+            for title in contents
         ]
         self.bodies = [
             widgets.VBox([content], layout={"display": "none", "padding": "4px 8px"})
-            for content in contents
+            for content in contents.values()
         ]
         pairs = zip(self.heads, self.bodies, strict=True)
         super().__init__([child for pair in pairs for child in pair], layout={"width": "100%"})

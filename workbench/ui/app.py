@@ -287,8 +287,7 @@ class Workbench:
             ]
         )
         self.drawer = Accordion(
-            [self.log, recipe],
-            titles=["Log", "Recipe (a script or the report runs it)"],
+            {"Log": self.log, "Recipe (a script or the report runs it)": recipe}
         )
         self.body = classed(widgets.VBox([]), "cw-body")
         self.under = classed(widgets.VBox([]), "cw-under")

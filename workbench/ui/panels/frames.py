@@ -82,8 +82,10 @@ class FramesPanel(Panel):
         self.events_form = self.form_of("frames.events")
         self.corrections_form = self.form_of("frames.corrections")
         options = Accordion(
-            [self.events_form.widget, self.corrections_form.widget],
-            titles=["Which events", "Corrections of the frames"],
+            {
+                "Which events": self.events_form.widget,
+                "Corrections of the frames": self.corrections_form.widget,
+            }
         )
         self.only_hits = labelled(
             widgets.Checkbox, "Only hits", "Leave events with fewer peaks out", value=True,

@@ -108,7 +108,7 @@ class GeometryPanel(Panel):
             self.version_rows,
             row(self.older, self.newer, self.compare),
             self.comparison,
-            Accordion([self.constants.box], ["Constants for psana: pedestals, status, mask"]),
+            Accordion({"Constants for psana: pedestals, status, mask": self.constants.box}),
         ]
         session.subscribe("versions", self.show)
         session.subscribe("images", lambda: session.later("versions", self._show_if_chosen))

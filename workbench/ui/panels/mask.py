@@ -111,12 +111,11 @@ class MaskPanel(Panel):
         self.curves = LiveFigure(session.later, 260)
         self.history = PixelHistoryBox(self)
         self.details = details = Accordion(
-            [self.curves.widget, widgets.VBox([self.fraction]), self.history.box],
-            titles=[
-                "Pixels removed against threshold",
-                "Fraction masked per ASIC",
-                "History of the picked pixel over the events",
-            ],
+            {
+                "Pixels removed against threshold": self.curves.widget,
+                "Fraction masked per ASIC": widgets.VBox([self.fraction]),
+                "History of the picked pixel over the events": self.history.box,
+            }
         )
         details.observe(lambda change: session.later("mask figures", self._draw), "selected_index")
         details.observe(lambda change: self._read_history(), "selected_index")

@@ -227,24 +227,19 @@ class QuadrantsPanel(Panel):
         self.residuals = LiveFigure(session.later, 330)
         self.unrefined = widgets.HTML()
         self.details = Accordion(
-            [
-                self.form.widget,
-                self.profiles,
-                widgets.VBox([self.unrefined, self.uncertainty.widget]),
-                widgets.VBox([self.unrefined, self.residuals.widget]),
-                self.comparison,
-                self.notes,
-                self.ranking,
-            ],
-            titles=[
-                "Settings of the search",
-                "Radial profiles before and after",
-                "How well each offset is known",
-                "How well the rings of each sensor fit",
-                "Powder picture",
-                "What rings cannot tell",
-                "Which image has the clearest rings",
-            ],
+            {
+                "Settings of the search": self.form.widget,
+                "Radial profiles before and after": self.profiles,
+                "How well each offset is known": widgets.VBox(
+                    [self.unrefined, self.uncertainty.widget]
+                ),
+                "How well the rings of each sensor fit": widgets.VBox(
+                    [self.unrefined, self.residuals.widget]
+                ),
+                "Powder picture": self.comparison,
+                "What rings cannot tell": self.notes,
+                "Which image has the clearest rings": self.ranking,
+            }
         )
         self.details.observe(
             lambda change: session.later("quadrant figures", self._draw), "selected_index"

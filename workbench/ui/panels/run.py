@@ -67,20 +67,20 @@ class RunPanel(Panel):
         self.bright_form = self.form_of("bright_corrections")
         self.events_form = self.form_of("events")
         self.browser = EventBrowser(self)
-        options = Accordion(
+        corrections = widgets.VBox(
             [
-                widgets.VBox(
-                    [
-                        hint("Dark run (the mask needs it uncorrected):"),
-                        self.dark_form.widget,
-                        hint("Bright runs:"),
-                        self.bright_form.widget,
-                    ]
-                ),
-                self.events_form.widget,
-                self.browser.box,
-            ],
-            titles=["Corrections", "Events used", "Single events"],
+                hint("Dark run (the mask needs it uncorrected):"),
+                self.dark_form.widget,
+                hint("Bright runs:"),
+                self.bright_form.widget,
+            ]
+        )
+        options = Accordion(
+            {
+                "Corrections": corrections,
+                "Events used": self.events_form.widget,
+                "Single events": self.browser.box,
+            }
         )
         options.observe(lambda change: self._browse(change.new), "selected_index")
         self.options = options
