@@ -348,7 +348,7 @@ def test_halves_of_the_events_are_in_the_table_where_they_were_compared():
         one = SimpleNamespace(measures=Measures(sensor_split_px=0.1, **measured), pairs=1000)
         found = SimpleNamespace(
             quadrants=[one] * 4, settings=SimpleNamespace(halves=split), sharpness=None,
-            refinement=None, calibrant_line="AgBeh: 31 rings.", detector=CSPAD,
+            refinement=None, calibrant_line="AgBeh: 31 rings.", sensors_line="", detector=CSPAD,
             names=("Q0", "Q1", "Q2", "Q3"),
         )  # fmt: skip
         return measures(found).plain

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from workbench.alignment.module_fit import module_shifts
 from workbench.alignment.plain import plain
 from workbench.alignment.prepare import Prepared
 from workbench.alignment.ring_fit import RING_FIT, RingFit, RingFitSettings, spline
@@ -42,7 +43,9 @@ class ErrorSettings:
     ----------
     outward_px, each_px : errors that no division sees, outwards in common and of each offset
         alone, such as of finite pixels (simulations with hardly any noise).
-    displaced_px, displaced_sigmas : a module farther from its place than both is named.
+    displaced_px, displaced_sigmas, displaced_sigma_px : a module farther from its place than the
+        first two is named, if it is known to better than the last: where one ring hardly reaches a
+        module, scatter shifts it by 1 px.
     unsettled_steps : a fit that did not settle is wrong by this many of its last steps.
     tilt_deg, tilt_sigmas : a detector turned by more than both about either axis is said to be.
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
@@ -52,6 +55,7 @@ class ErrorSettings:
     each_px: float = 0.001
     displaced_px: float = 0.15
     displaced_sigmas: float = 4.0
+    displaced_sigma_px: float = 0.2
     unsettled_steps: float = 10.0
     tilt_deg: float = 0.005
     tilt_sigmas: float = 4.0
@@ -89,9 +93,9 @@ class Refinement:
     outwards : float64 ``(groups, 2)``, unit vectors from the beam to the middles of the groups.
     weak : the weak direction; None where a group was held fixed.
     sensor_split_px : float64 ``(2, groups, 2)``, offsets from even and from odd modules alone.
-    sensor_offset_px, sensor_sigma_px : float64 ``(modules, 2)``, further offset each module alone
-        would like, outwards and along the rings, and its standard deviation; NaN if it says
-        nothing.
+    sensor_offset_px, sensor_sigma_px, sensor_move_px : of the modules beside their groups, as
+        `ModuleShifts` has them: offset outwards and along the rings, its standard deviation, and
+        in lab x and y what of it is supported.
     held_out : how far rings lie from where the other modules put them.
     tilt_deg, tilt_sigma_deg : float64 ``(2,)``, turn of the whole detector about lab x and y that
         the geometry lacks, and its standard deviation; NaN without the distance.
@@ -112,6 +116,7 @@ class Refinement:
     sensor_split_px: NDArray[np.float64]
     sensor_offset_px: NDArray[np.float64]
     sensor_sigma_px: NDArray[np.float64]
+    sensor_move_px: NDArray[np.float64]
     held_out: HeldOut
     tilt_deg: NDArray[np.float64]
     tilt_sigma_deg: NDArray[np.float64]
@@ -217,8 +222,10 @@ class Refinement:
         """Sentence about modules that are clearly not in their place."""
         offset, sigma = self.sensor_offset_px[:, 0], self.sensor_sigma_px[:, 0]
         with np.errstate(invalid="ignore"):
-            clear = (np.abs(offset) > ERRORS.displaced_sigmas * sigma) & (
-                np.abs(offset) > ERRORS.displaced_px
+            clear = (
+                (np.abs(offset) > ERRORS.displaced_sigmas * sigma)
+                & (np.abs(offset) > ERRORS.displaced_px)
+                & (sigma < ERRORS.displaced_sigma_px)
             )
         named = [
             f"sensor {module} by {-offset[module]:+.2f} ± {sigma[module]:.2f} px"
@@ -228,7 +235,7 @@ class Refinement:
             return ""
         return (
             f"Out of place, outwards from the beam: {', '.join(named)} (along the rings less is "
-            "known). Sensors are moved only on request."
+            "known). Sensors are moved only on request: set “sensors” (--sensors)."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -237,9 +244,9 @@ class Refinement:
             name: plain(getattr(self, name))
             for name in (
                 "offsets_px", "sigmas_px", "covariance_px2", "used", "weak", "sensor_split_px",
-                "sensor_offset_px", "sensor_sigma_px", "held_out", "tilt_deg", "tilt_sigma_deg",
-                "division", "excess",
-                "iterations", "converged", "explained", "undetermined",
+                "sensor_offset_px", "sensor_sigma_px", "sensor_move_px", "held_out",
+                "tilt_deg", "tilt_sigma_deg", "division", "excess", "iterations",
+                "converged", "explained", "undetermined",
             )
         }  # fmt: skip
 
@@ -317,6 +324,8 @@ def _finish(
     split = np.tile(fit.offsets, (2, 1, 1)).reshape(2, -1)
     split[:, own] += known.split_px
     radius = np.arange(0, (fit.knots - 6) * fit.knot_px, 0.5)
+    explained, profile = fit.explained(), spline(radius, fit.profile, fit.knot_px)
+    modules = module_shifts(fit, known.module_sigma_px[:, 0])  # the fit is done with its pixels
     refined = Refinement(
         offsets_px=fit.offsets,
         covariance_px2=covariance,
@@ -324,18 +333,19 @@ def _finish(
         outwards=fit.outwards,
         weak=WeakDirection(0.0, 0.0, 0.0) if len(fit.free) == len(fit.groups) else None,
         sensor_split_px=split.reshape(2, -1, 2),
-        sensor_offset_px=known.module_offset_px,
-        sensor_sigma_px=known.module_sigma_px,
+        sensor_offset_px=modules.offset_px,
+        sensor_sigma_px=modules.sigma_px,
+        sensor_move_px=modules.supported_px,
         held_out=known.held_out,
         tilt_deg=known.tilt_deg,
         tilt_sigma_deg=known.tilt_sigma_deg,
         division=known.division,
         excess=known.excess,
         radius_px=radius,
-        profile=spline(radius, fit.profile, fit.knot_px),
+        profile=profile,
         iterations=iterations,
         converged=converged,
-        explained=fit.explained(),
+        explained=explained,
         undetermined=open_combinations(covariance, used, fit.outwards),
     )
     if refined.weak is None:

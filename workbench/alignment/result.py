@@ -241,25 +241,42 @@ class Alignment:
                 moved = turned(moved, *tilt_deg.tolist())
         return self._with_sensors(moved) if self.settings.sensors else moved
 
+    @property
+    def sensor_moves_px(self) -> NDArray[np.float64]:
+        """Further offset (x, y) that `geometry` takes from each module, float64 ``(modules, 2)``.
+
+        0 without ``settings.sensors`` and in quadrants that are not moved.
+        """
+        if not self.settings.sensors or self.refinement is None:
+            return np.zeros((self.detector.modules, 2))
+        moved = [
+            quadrant.accepted
+            and quadrant.verdict != "not determined"
+            and quadrant.quadrant not in self.settings.fixed
+            for quadrant in self.quadrants
+        ]
+        which = self.detector.by_module(np.array(moved))
+        return np.where(which[:, None], self.refinement.sensor_move_px, 0.0)
+
+    @property
+    def sensors_line(self) -> str:
+        """How many sensors are moved, and how far; empty if that is not asked for."""
+        if not self.settings.sensors or self.refinement is None:
+            return ""
+        far = np.hypot(*self.sensor_moves_px.T)
+        count, word = int(np.count_nonzero(far)), self.detector.group_word
+        if not count:
+            return f"No sensor is moved within its {word}: the rings do not support it."
+        return (
+            f"Moved within their {word}s: {count} of {far.size} sensors, by up to "
+            f"{far.max():.2f} px (sensor {int(np.argmax(far))})."
+        )
+
     def _with_sensors(self, geometry: Geometry) -> Geometry:
-        """Geometry in which the modules of accepted quadrants are moved to their place."""
-        if self.refinement is None:
-            return geometry
-        detector = self.detector
-        middles = geometry.pixel_positions_um()[..., :2].mean(axis=(1, 2))
-        for group, quadrant in zip(detector.groups, self.quadrants, strict=True):
-            if not quadrant.accepted or quadrant.verdict == "not determined":
-                continue
-            for module in group.modules:
-                offset = self.refinement.sensor_offset_px[module]
-                sigma = self.refinement.sensor_sigma_px[module]
-                share = 1 - np.minimum((sigma / offset) ** 2, 1.0)
-                if not np.isfinite(share).all() or not share.any():
-                    continue
-                out = middles[module] / np.linalg.norm(middles[module])
-                axes = np.array([out, [-out[1], out[0]]])
-                shift = -(offset * share) @ axes * detector.pixel_um
-                geometry = geometry.move(geometry.sensors[module], [*shift, 0.0])
+        """Geometry in which the modules are moved to their place."""
+        moves_um = self.sensor_moves_px * self.detector.pixel_um
+        for module in np.flatnonzero(moves_um.any(axis=1)):
+            geometry = geometry.move(geometry.sensors[module], [*-moves_um[module], 0.0])
         return geometry
 
     @property
@@ -475,7 +492,7 @@ def own_lines(alignment: Alignment) -> list[str]:
     for quadrant in alignment.quadrants:
         name = f"{word.capitalize()} {quadrant.quadrant}"
         lines += [f"{name}: {warning}" for warning in quadrant.warnings]
-    lines += [alignment.calibrant_line] if alignment.calibrant_line else []
+    lines += [line for line in (alignment.calibrant_line, alignment.sensors_line) if line]
     return lines + list(alignment.warnings) + [f"Note: {note}" for note in alignment.notes]
 
 

@@ -405,11 +405,19 @@ class RingFit:
         return AsicModel(self.offsets[asic.group], self.knot_px, self.profile, asic.strength)
 
     def reduced(self) -> Reduced:
-        """Equations of profile and offsets at the present state, from those of the ASICs."""
+        """Equations of profile and offsets at the present state."""
+        return self.together(self.of_asics())
+
+    def of_asics(self) -> list[AsicEquations]:
+        """Equations of each ASIC at the present state."""
+        return each(self._eliminated, self.asics)
+
+    def together(self, of_asics: list[AsicEquations]) -> Reduced:
+        """Equations of profile and offsets, from those of the ASICs."""
         size = self.knots + 2 * len(self.free)
         matrix, right = np.zeros((size, size)), np.zeros(size)
         curvature = np.zeros((size, size - self.knots))
-        for asic, equations in zip(self.asics, each(self._eliminated, self.asics), strict=True):
+        for asic, equations in zip(self.asics, of_asics, strict=True):
             knots, own = equations.first, equations.matrix
             n = len(own) - 2
             near = slice(knots, knots + n)

@@ -44,7 +44,6 @@ class UncertaintySettings:
         its slopes smoothed over the second, is flattest.
     most_leverage : a piece counts as having at most this share of the curvature.
     least_share : a piece with less of the information of the largest one is not counted.
-    blurred_share : of the shift of a module, and of the usual shift, that it may be wrong by.
     tilt_blurred_share : of a tilt of the detector that it may be wrong by.
     least_curvature : the curvature counts as at least this share of that from slopes alone; where
         modules are off their place their misfit makes it smaller still.
@@ -55,7 +54,6 @@ class UncertaintySettings:
     flank_px: float = 4.0
     most_leverage: float = 0.9
     least_share: float = 1e-3
-    blurred_share: float = 0.25
     least_curvature: float = 0.5
     tilt_blurred_share: float = 0.2
 
@@ -330,28 +328,20 @@ def _module_shifts(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shift ``(modules, 2)`` of each module if all else stays, and its standard deviation.
 
-    The deviation outwards is from leaving out each ASIC and band of radii. The profile is blurred
-    by modules out of place, which draws every shift towards 0: a share of the shift itself, and of
-    the usual shift, widens it. Along the rings a shift looks like a turn of the module, so it has
-    the deviation of the whole fit.
+    The deviation outwards is from leaving out each ASIC and band of radii. Along the rings a shift
+    looks like a turn of the module, so it has the deviation of the whole fit.
     """
     module, count = cells.asic // fit.detector.asics_per_module, fit.detector.modules
     shift, sigma = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
-    certainty = np.zeros(count)
     prior = np.eye(2) * fit.settings.widest_px**-2
     for k in np.unique(module):
         score, information = cells.shift_score[module == k], cells.shift_information[module == k]
-        certainty[k] = information[:, 0, 0].sum()
         covariance = np.linalg.inv(information.sum(axis=0) + prior)
         shift[k] = covariance @ score.sum(axis=0)
         changes = (score - information @ shift[k]) @ covariance[:, 0]
         leverage = np.minimum(information[:, 0, 0] * covariance[0, 0], settings.most_leverage)
         outwards = max(float(np.sum(changes**2 / (1 - leverage))), covariance[0, 0])
         sigma[k] = np.sqrt([outwards, max(excess, 1.0) * covariance[1, 1]])
-    known = certainty > 0
-    usual = np.average(shift[known, 0] ** 2, weights=certainty[known]) if known.any() else 0.0
-    blur = settings.blurred_share**2 * (usual + shift[:, 0] ** 2)
-    sigma[:, 0] = np.sqrt(sigma[:, 0] ** 2 + blur)
     return shift, sigma
 
 

@@ -92,4 +92,6 @@ def measures(alignment: Alignment) -> Shown:
         words += " " + " ".join(notes)
     if alignment.calibrant_line:
         words += f" {alignment.calibrant_line}"
+    if alignment.sensors_line:
+        words += f" {alignment.sensors_line}"
     return together(table(header, rows), sentence(words))
