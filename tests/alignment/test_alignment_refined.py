@@ -356,6 +356,14 @@ def test_one_ring_settles_neither_distance_nor_a_common_move():
         fit_calibrant(refined, "Si", 200.0, 1.3, CSPAD.pixel_um)
 
 
+def test_a_ring_that_happens_to_lie_where_a_calibrant_has_one_is_not_called_its_ring():
+    radius = np.arange(0, 1200, 0.5)
+    profile = np.exp(-((radius - 399) ** 2) / 8)
+    refined = SimpleNamespace(radius_px=radius, profile=profile)
+    with pytest.raises(CalibrantMismatch, match="do not fit AgBeh"):
+        fit_calibrant(refined, "AgBeh", 800.0, 1.3, CSPAD.pixel_um)
+
+
 @pytest.mark.slow
 def test_a_wrong_calibrant_is_told(many, of_others):
     for name, found in (("AgBeh", many[1]), *of_others.items()):

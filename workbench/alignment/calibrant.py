@@ -73,6 +73,12 @@ class CalibrantSettings:
 
 CALIBRANT = CalibrantSettings()
 
+REACHES = "reaches the detector at the image's distance and wavelength"
+ONE_RING = (
+    "with one ring, distance and a common move of the quadrants outwards cannot be told apart, so "
+    "it settles neither"
+)
+
 
 @dataclass(frozen=True)
 class FreeFit:
@@ -166,22 +172,33 @@ def fit_calibrant(
     expected = all_expected[reached]
     strength = np.array([ring.intensity for ring in rings])[seen][reached]
     if expected.size < settings.fewest_rings:
-        raise CalibrantMismatch(_too_few(expected.size, calibrant, "on the detector"))
+        raise CalibrantMismatch(
+            f"Only one ring of {calibrant} {REACHES}: {ONE_RING}."
+            if expected.size
+            else f"No ring of {calibrant} {REACHES}."
+        )
     scales = settings.scales()
     heights = [np.interp(scale * expected, radius, profile).sum() for scale in scales]
     start = float(scales[int(np.argmax(heights))])
     seen_at = np.array([_ring(radius, profile, start * ring, settings) for ring in expected])
     there = seen_at[:, 1] > settings.faint * seen_at[:, 1].max()
     count = int(np.count_nonzero(there))
-    if count < settings.fewest_rings:
-        raise CalibrantMismatch(_too_few(count, calibrant, "in the image"))
+    if count == 0:
+        raise CalibrantMismatch(
+            f"No ring of {calibrant} is seen where distance and wavelength put it, within "
+            f"{100 * settings.most_scale:.0f} %."
+        )
     strong = strength > settings.strong * strength.max()
     inside = expected * start < settings.outskirts * radius[-1]
     few = count < settings.least_rings
     if (few and (strong & inside & ~there).any()) or there[strong].mean() < settings.most_strong:
         raise CalibrantMismatch(
-            f"The rings do not fit {calibrant}: some of its strong rings are not seen (they are "
-            "of another substance, or too weak)."
+            f"The rings do not fit {calibrant}: some of its strong rings are not seen (another "
+            f"substance, too weak, or a distance wrong by over {100 * settings.most_scale:.0f} %)."
+        )
+    if count < settings.fewest_rings:
+        raise CalibrantMismatch(
+            f"Only one ring is where {calibrant} has one, which may be chance: {ONE_RING}."
         )
     beam = Beam(distance_mm, wavelength_angstrom, pixel_um)
     prior = _outward_sigma_px(refined)
@@ -203,15 +220,6 @@ def fit_calibrant(
             f"The rings do not fit {calibrant}: a clear ring at {stranger:.0f} px is none of its."
         )
     return fit
-
-
-def _too_few(count: int, calibrant: str, where: str) -> str:
-    if count == 0:
-        return f"No ring of {calibrant} is {where}."
-    return (
-        f"Only one ring of {calibrant} is {where}: with one ring, distance and a common move of "
-        "the quadrants outwards cannot be told apart, so it settles neither."
-    )
 
 
 @dataclass(frozen=True)
