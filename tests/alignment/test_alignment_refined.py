@@ -361,7 +361,7 @@ def test_a_ring_that_happens_to_lie_where_a_calibrant_has_one_is_not_called_its_
     profile = np.exp(-((radius - 399) ** 2) / 8)
     refined = SimpleNamespace(radius_px=radius, profile=profile)
     with pytest.raises(CalibrantMismatch, match="do not fit AgBeh"):
-        fit_calibrant(refined, "AgBeh", 800.0, 1.3, CSPAD.pixel_um)
+        fit_calibrant(refined, "AgBeh", 985.0, 1.3, CSPAD.pixel_um)
 
 
 @pytest.mark.slow
