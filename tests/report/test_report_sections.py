@@ -14,7 +14,7 @@ from workbench.figures import radial_profile
 from workbench.geometry import Geometry, GeometryStore
 from workbench.pipeline import load_recipe, recipe_hash
 from workbench.progress import Silent
-from workbench.quantities import size_text
+from workbench.quantities import size_text, thousands
 from workbench.recipe import MaskSettings, Recipe, Thresholds, write_recipe
 from workbench.recipe.mask import CircleLayer
 from workbench.report import masks
@@ -23,7 +23,7 @@ from workbench.report.execution import _Watcher
 from workbench.report.provenance_table import hash_list, input_files
 from workbench.report.quadrants import correlations, measures
 from workbench.report.ring_comparison import compare_rings, ring_contrast
-from workbench.report.text import by_folder, count, signed, table, together
+from workbench.report.text import by_folder, signed, table, together
 from workbench.report.verdict import judge, show
 from workbench.report.versions_table import (
     geometry_before,
@@ -331,7 +331,7 @@ def test_input_files_are_listed_once_with_their_use(tmp_path):
 
 
 def test_numbers_for_people():
-    assert count(1234567) == "1 234 567"
+    assert thousands(1234567) == "1\u202f234\u202f567"
     assert signed(-0.001) == "+0.00"
     assert signed(-3.456) == "−3.46"
     assert signed(float("nan")) == "–"

@@ -24,6 +24,7 @@ from workbench.figures import Picture
 from workbench.images import DetectorImage
 from workbench.mask import Mask
 from workbench.progress import Progress
+from workbench.quantities import thousands
 from workbench.recipe import Recipe
 from workbench.recipe.files import plain_name
 from workbench.report import verdict
@@ -33,7 +34,6 @@ from workbench.report.quadrants import correlations
 from workbench.report.ring_comparison import RingComparison, compare_rings
 from workbench.report.text import (
     Shown,
-    count,
     known,
     preformatted,
     sentence,
@@ -182,11 +182,11 @@ class ComparisonReport:
         if (pair := self._masks()) is None:
             return sentence("At least one of the two made no mask.")
         rows = [
-            [words_of(name), *(count(mask.counts[name].total) for mask in pair)]
+            [words_of(name), *(thousands(mask.counts[name].total) for mask in pair)]
             for name in pair[0].counts
             if any(mask.counts[name].total for mask in pair)
         ]
-        rows.append(["in all", *(count(mask.masked) for mask in pair)])
+        rows.append(["in all", *(thousands(mask.masked) for mask in pair)])
         return table(["pixels removed: ", *self.names], rows)
 
     def mask_difference(self) -> Picture | Shown:
@@ -302,7 +302,7 @@ class ComparisonReport:
         """Yield every number on which one of the two can be better."""
         if (masks := self._masks()) is not None:
             masked = (masks[0].masked, masks[1].masked)
-            yield Criterion("masks fewer pixels", "pixels masked", masked, -1, count)
+            yield Criterion("masks fewer pixels", "pixels masked", masked, -1, thousands)
         alignments = self._alignments()
         if alignments is not None and not all(a.determined for a in alignments):
             first, second = (

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.pipeline import Calibration
-from workbench.quantities import size_text
+from workbench.quantities import size_text, thousands
 from workbench.report.provenance_table import HASH_UP_TO, InputFile, hash_list, input_files
 from workbench.report.text import (
     Shown,
     by_folder,
-    count,
     folded,
     known,
     moment,
@@ -37,12 +36,12 @@ def runs(calibration: Calibration) -> Shown:
             steps = ", ".join(step["step"] for step in run.provenance["corrections"])
         rows.append(
             [
-                role, run.run, count(run.count), count(sum(run.skipped.values())),
+                role, run.run, thousands(run.count), thousands(sum(run.skipped.values())),
                 known(run.distance_mm, 3), known(run.wavelength_angstrom, 6),
                 moment(run.seconds), steps,
             ]
         )  # fmt: skip
-        left_out += [[run.run, count(number), why] for why, number in run.skipped.items()]
+        left_out += [[run.run, thousands(number), why] for why, number in run.skipped.items()]
     if not rows:
         return sentence("No runs were read: the recipe names images on file.")
     shown = table(

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from workbench.mask import Mask, RuleCount
 from workbench.mask.rules import IMAGES, LIMITS, NOT_POSITIVE, OF_IMAGES, RULES, ThresholdRule
+from workbench.quantities import thousands
 from workbench.recipe import MaskSettings, Thresholds
 from workbench.recipe.mask import Layer
-from workbench.report.text import Shown, beside, count, sentence, table, together
+from workbench.report.text import Shown, beside, sentence, table, together
 
 
 def settings(mask: MaskSettings, units: Mapping[str, str] | None = None) -> Shown:
@@ -57,17 +58,17 @@ def counts(mask: Mask, limits: Thresholds) -> Shown:
     rows = [
         [
             words,
-            count(counts.total),
-            count(counts.exclusive),
+            thousands(counts.total),
+            thousands(counts.exclusive),
             f"{100 * counts.total / mask.pixels:.3f}",
         ]
         for words, counts, _ in removed(mask, limits)
     ]
-    rows.append(["in all", count(mask.masked), "", f"{100 * mask.masked_fraction:.3f}"])
+    rows.append(["in all", thousands(mask.masked), "", f"{100 * mask.masked_fraction:.3f}"])
     shown = table(["removed because", "pixels", "for this reason alone", "%"], rows)
     if not mask.kept:
         return shown
-    kept = [[keeper.label, count(keeper.pixels)] for keeper in mask.kept]
+    kept = [[keeper.label, thousands(keeper.pixels)] for keeper in mask.kept]
     return together(shown, table(["kept, though masked before", "pixels"], kept))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.alignment import in_words_of
-from workbench.report.text import Shown, count, known, sentence, signed, table, together
+from workbench.quantities import thousands
+from workbench.report.text import Shown, known, sentence, signed, table, together
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment, QuadrantAlignment
@@ -59,7 +60,7 @@ def measures(alignment: Alignment) -> Shown:
     rows = [
         [
             name, known(quadrant.measures.second_peak_ratio, 2),
-            known(quadrant.measures.sensor_split_px, 2), count(quadrant.pairs),
+            known(quadrant.measures.sensor_split_px, 2), thousands(quadrant.pairs),
             known(quadrant.measures.ring_significance, 1),
         ]
         for name, quadrant in zip(alignment.names, alignment.quadrants, strict=True)

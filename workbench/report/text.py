@@ -118,11 +118,6 @@ def beside(*parts: Shown) -> Shown:
     return Shown(f'<div class="beside">{cells}</div>', both.plain, both.data)
 
 
-def count(number: float) -> str:
-    """Give a count as people read it: ``12 345``."""
-    return f"{number:,.0f}".replace(",", " ")
-
-
 def known(value: float | None, digits: int) -> str:
     """Give a number with its digits, a dash where it is not known."""
     return "–" if value is None or value != value else f"{value:.{digits}f}".replace("-", "−")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.pipeline import Calibration
+from workbench.quantities import thousands
 from workbench.report.checks import Check, Level, checks
 from workbench.report.ring_comparison import RingComparison
-from workbench.report.text import Shown, count, signed
+from workbench.report.text import Shown, signed
 
 SUMMARY_TYPE = "application/vnd.cspad-workbench.summary+json"
 WORDS: dict[Level, str] = {
@@ -153,19 +154,19 @@ def _done(calibration: Calibration, rings: RingComparison | None) -> list[str]:
     done = []
     runs = []
     if images.dark is not None:
-        runs.append(f"dark run {experiment.dark} ({count(images.dark.count)} events)")
+        runs.append(f"dark run {experiment.dark} ({thousands(images.dark.count)} events)")
     if images.bright:
         events = sum(run.count for run in images.bright)
         numbers = ", ".join(str(number) for number in experiment.bright)
         many = "runs" if len(images.bright) > 1 else "run"
-        runs.append(f"bright {many} {numbers} ({count(events)} events)")
+        runs.append(f"bright {many} {numbers} ({thousands(events)} events)")
     if runs:
         done.append(f"Averaged {' and '.join(runs)} of {experiment.name}, {experiment.address}.")
     elif calibration.images.average is not None or calibration.images.maximum is not None:
         done.append("Started from images on file.")
     if (mask := calibration.mask) is not None:
         done.append(
-            f"The mask removes {count(mask.masked)} of {count(mask.pixels)} pixels"
+            f"The mask removes {thousands(mask.masked)} of {thousands(mask.pixels)} pixels"
             f" ({100 * mask.masked_fraction:.2f} %)."
         )
     if (alignment := calibration.alignment) is not None:
