@@ -114,11 +114,12 @@ def test_shapes_layers_limits_and_the_picture(page, notebook):
     tool("Move and pick")
     circle = "bench.recipe.mask.layers[1]"
     before = [said(f"{circle}.{name}") for name in ("centre_mm", "radius_mm")]
-    drag(notebook, (0.53, 0.45), (0.58, 0.5), canvas, grip=True)
+    drag(notebook, (0.53, 0.45), (0.56, 0.48), canvas, grip=True)
+    drag(notebook, (0.56, 0.48), (0.58, 0.5), canvas)  # before the first has come back
     eventually(lambda: said(f"{circle}.centre_mm") != before[0], what="a moved circle")
+    notebook.idle()
     moved = said(f"{circle}.centre_mm")
     assert said(f"{circle}.radius_mm") == before[1]
-    notebook.idle()
     drag(notebook, (0.5, 0.58), (0.5, 0.56), canvas, grip=True)  # the rim of the selected one
     smaller = 0.9 * float(before[1])
     eventually(lambda: float(said(f"{circle}.radius_mm")) < smaller, what="a smaller circle")

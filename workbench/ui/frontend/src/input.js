@@ -21,7 +21,7 @@ const REFUSED_AFTER = 1500; // ms; a shape that has not come back by then was re
 function grab(view, tile, at) {
   if (!view.model.get("can_draw") || !view.inLab()) return null;
   const near = NEAR * deviceRatio() * view.mmPerScreenPixel(tile);
-  return hit(view.model.get("shapes"), view.model.get("selected"), at.mm, near);
+  return hit(view.shapes(), view.model.get("selected"), at.mm, near);
 }
 
 /**
@@ -32,7 +32,8 @@ export function listen(view, tile) {
   const { model } = view;
   const { lines } = tile;
   /** What the pressed mouse holds.
-   * @type {{ x: number, y: number, from: Point, moved: boolean, grip: ReturnType<typeof grab> } | null} */
+   * @type {{ x: number, y: number, from: Point, moved: boolean, grip: ReturnType<typeof grab>,
+   * bent: Shape | null } | null} */
   let held = null;
 
   /** @param {MouseEvent} event */
@@ -76,7 +77,7 @@ export function listen(view, tile) {
     const mode = model.get("mode");
     const under = mode === "pan" ? grab(view, tile, at) : null;
     const grip = under?.handle === null ? null : under; // the inside is no grip: dragging it pans
-    held = { x: at.x, y: at.y, from: at.mm, moved: false, grip };
+    held = { x: at.x, y: at.y, from: at.mm, moved: false, grip, bent: null };
     if (grip) view.put({ selected: grip.shape.layer });
     if (mode === "pan" || mode === "pixel" || !view.inLab()) return;
     if (view.drawing && mode === "polygon") view.drawing.points.push(at.mm);
@@ -97,7 +98,7 @@ export function listen(view, tile) {
       if (Math.hypot(at.x - held.x, at.y - held.y) > STILL) held.moved = true;
       if (held.moved && held.grip) {
         const { shape, handle } = held.grip;
-        view.bending = bent(shape, handle ?? -1, held.from, at.mm);
+        held.bent = view.bending = bent(shape, handle ?? -1, held.from, at.mm);
         view.needLines();
       } else if (held.moved) {
         view.pan(tile, [at.x - held.x, at.y - held.y]);
@@ -118,13 +119,13 @@ export function listen(view, tile) {
   };
   on("pointerup", (event) => {
     if (!held) return;
-    const { grip, moved } = held;
+    const { grip, moved, bent: bending } = held;
     const mode = model.get("mode");
-    const { bending } = view;
     const at = place(event);
     const still = Math.hypot(at.x - held.x, at.y - held.y) <= STILL;
     held = null;
-    if (grip && moved && bending) {
+    if (bending) {
+      view.bending = bending; // until it comes back as a shape; others may have arrived meanwhile
       model.send({ type: "reshape", layer: bending.layer, points: bending.points });
       setTimeout(() => {
         if (view.bending !== bending) return;
