@@ -237,7 +237,7 @@ class QuadrantsPanel(Panel):
                     [self.unrefined, self.residuals.widget]
                 ),
                 "Powder picture": self.comparison,
-                "What rings cannot tell": self.notes,
+                "What rings tell, and what they cannot": self.notes,
                 "Which image has the clearest rings": self.ranking,
             }
         )
