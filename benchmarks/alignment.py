@@ -222,6 +222,7 @@ def measure(
     started = time.perf_counter()
     found = align_quadrants(image, mask=mask, settings=settings)
     middle = time.perf_counter()
+    reference = reference and bool(image.distance_mm)  # the program needs it
     other = align_quadrants(image, settings=compat) if reference else maps
     seconds = middle - started, time.perf_counter() - middle
     known = np.array([one.verdict != "not determined" for one in found.quadrants])
