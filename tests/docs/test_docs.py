@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import workbench as wb
+from workbench import figures
 from workbench.cli import VERBS, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +168,6 @@ def test_the_reference_describes_every_name_of_a_stub():
     griffe = pytest.importorskip("griffe", reason="the documentation's tools are not installed")
     extensions = griffe.load_extensions(str(ROOT / "docs" / "docstrings.py"))
     package = griffe.load("workbench", search_paths=[ROOT], extensions=extensions)
-    for module, names in (("", wb.__all__), ("figures.", wb.figures.__all__)):
+    for module, names in (("", wb.__all__), ("figures.", figures.__all__)):
         for name in names:
             assert name == "__version__" or package[module + name].is_public, name
