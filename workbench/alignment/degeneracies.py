@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from workbench.detectors import Detector
 from workbench.geometry import Geometry
+from workbench.quantities import plus_minus
 
 EXAMPLE_DEG = 0.1
 """The turn that the notes take as an example."""
@@ -83,8 +84,7 @@ def degeneracy_notes(
     x, y = offsets_px[known].mean(axis=0)
     own = np.repeat(known, 2)
     part = covariance_px2[np.ix_(own, own)].reshape(known.sum(), 2, known.sum(), 2)
-    sx, sy = np.maximum(np.sqrt(np.einsum("iaja->a", part)) / known.sum(), 0.01)
-    sure = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
+    sure = plus_minus(np.sqrt(np.einsum("iaja->a", part)) / known.sum())
     return (
         f"Common to the quadrants is ({x:+.2f}, {y:+.2f}){sure} px: rings cannot "
         "tell whether the detector or the beam moved; afterwards the beam is at the lab's origin.",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workbench.alignment.refine import Refinement
 from workbench.alignment.result import Measures, QuadrantAlignment, Verdict
 from workbench.alignment.ring_significance import RingSignificance
+from workbench.quantities import plus_minus
 
 
 @dataclass(frozen=True)
@@ -211,10 +212,10 @@ def held_amiss(
         sigmas = float(np.sqrt(offset @ np.linalg.solve(covariance, offset)))
         if far < limits.doubtful_held_px or sigmas < limits.doubtful_held_sigmas:
             continue
-        (x, y), (sx, sy) = offset, np.maximum(np.sqrt(np.diag(covariance)), 0.01)
+        error = plus_minus(np.sqrt(np.diag(covariance)))
         sentences.append(
-            f"Quadrant {group} is held fixed, but its rings have an offset of ({x:+.2f}, {y:+.2f}) "
-            f"± ({sx:.2f}, {sy:.2f}) px; it is aligned too if it is left free."
+            f"Quadrant {group} is held fixed, but its rings have an offset of "
+            f"({offset[0]:+.2f}, {offset[1]:+.2f}){error} px; it is aligned too if it is left free."
         )
         hopeless |= far > limits.most_held_px and sigmas > limits.most_held_sigmas
     return tuple(sentences), hopeless

@@ -325,7 +325,7 @@ def _finish(
     split[:, own] += known.split_px
     radius = np.arange(0, (fit.knots - 6) * fit.knot_px, 0.5)
     explained, profile = fit.explained(), spline(radius, fit.profile, fit.knot_px)
-    modules = module_shifts(fit, known.module_sigma_px[:, 0])  # the fit is done with its pixels
+    modules = module_shifts(fit, known.module_sigma_px)  # the fit is done with its pixels
     refined = Refinement(
         offsets_px=fit.offsets,
         covariance_px2=covariance,

@@ -21,6 +21,7 @@ from workbench.detectors import Detector
 from workbench.errors import AlignmentError
 from workbench.geometry import Geometry
 from workbench.geometry.fit import turned
+from workbench.quantities import plus_minus
 from workbench.recipe import AlignmentSettings, Decisions
 
 Verdict = Literal["good", "uncertain", "not determined", "overruled"]
@@ -503,8 +504,8 @@ def _offset_line(quadrant: QuadrantAlignment, word: str) -> str:
         return f"{name}: offset not determined; the {word} stays where it is"
     if not (quadrant.offset_px.any() or quadrant.covariance_px2.any()):
         return f"{name}: held where it is"
-    (x, y), (sx, sy) = quadrant.offset_px, np.maximum(quadrant.sigma_px, 0.01)
-    error = f" ± ({sx:.2f}, {sy:.2f})" if np.isfinite([sx, sy]).all() else ""
+    x, y = quadrant.offset_px
+    error = plus_minus(quadrant.sigma_px)
     halves = quadrant.halves_text
     return f"{name}: offset ({x:+.2f}, {y:+.2f}){error} px, {quadrant.verdict}" + (
         f"; {halves}" if halves else ""

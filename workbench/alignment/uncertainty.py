@@ -95,9 +95,8 @@ class Uncertainty:
     division : the division that counts: ``ASICs``, ``sensors`` or ``radii``.
     split_px : float64 ``(2, m)``, moves of the offsets from even and from odd modules alone; of
         groups of one module from even and from odd ASICs.
-    module_offset_px, module_sigma_px : float64 ``(modules, 2)``, further offset each module
-        alone would like, outwards from the beam and along the rings (anticlockwise), and its
-        standard deviation; NaN if it says nothing.
+    module_sigma_px : float64 ``(modules,)``, standard deviation of each module's shift outwards
+        from the beam if all else stays; NaN if it says nothing.
     held_out : residual of the rings.
     tilt_deg, tilt_sigma_deg : ``(2,)``, turn of the whole detector about lab x and y that the rings
         ask for, and its standard deviation; NaN where the distance is not known.
@@ -108,7 +107,6 @@ class Uncertainty:
     excess: float
     division: str
     split_px: NDArray[np.float64]
-    module_offset_px: NDArray[np.float64]
     module_sigma_px: NDArray[np.float64]
     held_out: HeldOut
     tilt_deg: NDArray[np.float64]
@@ -164,7 +162,6 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
     widening = _widening(plain.matrix, exact.matrix, settings)
     covariance = widening @ (back * np.maximum(values, 1.0) @ back.T) @ widening.T
     excess = float(np.trace(white[division])) / m
-    shift, sigma = _module_shifts(fit, cells, excess, settings)
     table = _residuals(fit, cells, settings)
     tilt_deg, tilt_sigma_deg = _tilt(fit, table, settings)
     # a group of one module is divided by its ASICs: the other modules do not see its place
@@ -176,8 +173,7 @@ def uncertainty(fit: RingFit, settings: UncertaintySettings = UNCERTAINTY) -> Un
         excess=excess,
         division=division,
         split_px=np.array([_half(cells, parity == h) for h in (0, 1)]),
-        module_offset_px=shift,
-        module_sigma_px=sigma,
+        module_sigma_px=_module_sigmas(fit, cells, settings),
         held_out=_held_out(table),
         tilt_deg=tilt_deg,
         tilt_sigma_deg=tilt_sigma_deg,
@@ -323,26 +319,25 @@ def _half(cells: Cells, part: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.lstsq(information, score, rcond=1e-9)[0])
 
 
-def _module_shifts(
-    fit: RingFit, cells: Cells, excess: float, settings: UncertaintySettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shift ``(modules, 2)`` of each module if all else stays, and its standard deviation.
+def _module_sigmas(
+    fit: RingFit, cells: Cells, settings: UncertaintySettings
+) -> NDArray[np.float64]:
+    """Standard deviation ``(modules,)`` of each module's shift outwards if all else stays.
 
-    The deviation outwards is from leaving out each ASIC and band of radii. Along the rings a shift
-    looks like a turn of the module, so it has the deviation of the whole fit.
+    It is from leaving out each ASIC and band of radii.
     """
-    module, count = cells.asic // fit.detector.asics_per_module, fit.detector.modules
-    shift, sigma = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
+    module = cells.asic // fit.detector.asics_per_module
+    sigma = np.full(fit.detector.modules, np.nan)
     prior = np.eye(2) * fit.settings.widest_px**-2
     for k in np.unique(module):
         score, information = cells.shift_score[module == k], cells.shift_information[module == k]
         covariance = np.linalg.inv(information.sum(axis=0) + prior)
-        shift[k] = covariance @ score.sum(axis=0)
-        changes = (score - information @ shift[k]) @ covariance[:, 0]
+        shift = covariance @ score.sum(axis=0)
+        changes = (score - information @ shift) @ covariance[:, 0]
         leverage = np.minimum(information[:, 0, 0] * covariance[0, 0], settings.most_leverage)
         outwards = max(float(np.sum(changes**2 / (1 - leverage))), covariance[0, 0])
-        sigma[k] = np.sqrt([outwards, max(excess, 1.0) * covariance[1, 1]])
-    return shift, sigma
+        sigma[k] = np.sqrt(outwards)
+    return sigma
 
 
 @dataclass(frozen=True)
