@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
-import numpy as np
 
 from workbench import figures, pipeline
 from workbench.calibrants import CALIBRANTS
 from workbench.errors import WorkbenchError
+from workbench.quantities import plus_minus
 from workbench.session import Session, State
 from workbench.session.notifier import Topic
 from workbench.ui.accordion import Accordion
@@ -116,8 +116,8 @@ class QuadrantRow:
             self.accepted.disabled = quadrant.verdict == "not determined"
             self.reset.disabled = quadrant.verdict != "overruled"
             self.accepted.value = quadrant.accepted
-        sigma = quadrant.sigma_px
-        known = f"± {sigma[0]:.2f}, {sigma[1]:.2f} px" if np.isfinite(sigma).all() else "± unknown"
+        sigma = plus_minus(quadrant.sigma_px)
+        known = f"{sigma.strip()} px" if sigma else "± unknown"
         apart = quadrant.measures.event_halves_apart_px
         halves = ""
         if quadrant.halves_text:
