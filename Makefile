@@ -47,7 +47,7 @@ coverage: $(VENV)/.test  ## say which lines of the package the tests reach (afte
 lint: $(VENV)/.test $(FRONTEND)/node_modules/.installed  ## check style, spelling, types and the front end
 	$(MAKE) --no-print-directory --output-sync -j 2 check-types check-style check-frontend
 
-check-types: $(VENV)/.test  ## check the types of the package and its tests
+check-types: $(VENV)/.test  ## check the types of the package
 	$(BIN)/mypy
 
 check-style: $(VENV)/.test  ## check style and spelling

@@ -138,13 +138,13 @@ def _draw_event(opened: Run, args: argparse.Namespace) -> None:
     event = next(opened.events(None, chosen), None) if chosen else None
     if event is None:
         raise WorkbenchError(f"Run {opened.number} has no event {args.event}.")
-    if not event.has_pixels:
+    data = event.raw
+    if data is None:
         raise WorkbenchError(f"Event {args.event} has no pixels: {event.missing}.")
     title, geometry = f"{opened.experiment} run {opened.number}, event {event.index}", None
-    data: Any = event.raw
     try:
         corrected = next(opened.events(Corrections.psana(), chosen))
-        data = corrected.data
+        data = corrected.data if corrected.data is not None else data
     except WorkbenchError as error:
         title += ", raw"
         print(f"workbench inspect: {error} The event is drawn raw.", file=sys.stderr)

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the experiment and say where things are."""
     from workbench.simulate import switching, truth
-    from workbench.simulate.experiment import DEFAULT_EVENTS, SamplePlaces, write_experiment
+    from workbench.simulate.experiment import DEFAULT_EVENTS, write_experiment
+    from workbench.simulate.placing import SamplePlaces
 
     is_cspad = args.detector == "cspad"
     if is_cspad and args.range_darks:

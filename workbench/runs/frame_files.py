@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     from fabio.fabioimage import FabioImage
 
 
+class Placed(Protocol):
+    """Geometry that a file of frames holds; see `workbench.geometry.Geometry`."""
+
+    def pixel_positions_um(self) -> NDArray[np.float64]: ...
+
+
 class FrameImage(Protocol):
     """Image of a CBF file as its reader gives it; see `workbench.images.DetectorImage`."""
 
     @property
     def data(self) -> NDArray[Any]: ...
     @property
-    def geometry(self) -> object: ...
+    def geometry(self) -> Placed | None: ...
     @property
     def distance_mm(self) -> float | None: ...
     @property
@@ -72,7 +78,7 @@ class Frame:
     photon_energy_ev: float | None = None
     encoder_mm: float | None = None
     distance_mm: float | None = None
-    geometry: object = None
+    geometry: Placed | None = None
 
 
 Wanted = Callable[[int], bool]

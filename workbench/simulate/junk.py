@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
 
+if TYPE_CHECKING:
+    from workbench.geometry import Geometry
+
 Plane = NDArray[np.float64]
 """One number of each pixel, in the detector's shape."""
 _Make = Callable[[np.random.Generator, Plane, Plane], Plane]
 
 
-def junk_image(kind: str, geometry: object, seed: int = 0) -> NDArray[np.float32]:
+def junk_image(kind: str, geometry: Geometry, seed: int = 0) -> NDArray[np.float32]:
     """Picture of a kind in `JUNK`, float32 ``(32, 185, 388)``, ADU; its details follow `seed`.
 
     Structure in space stands in the lab frame of `geometry`, so it runs on from sensor to sensor
     as light would.
     """
     random = np.random.default_rng(seed)
-    positions = np.asarray(geometry.pixel_positions_um())  # type: ignore[attr-defined]
+    positions = geometry.pixel_positions_um()
     x, y = np.moveaxis(positions[..., :2] / CSPAD.pixel_um, -1, 0)
     level = np.maximum(JUNK[kind](random, x, y), 0.0)
     photons = random.poisson(level) if kind != "noise" else level

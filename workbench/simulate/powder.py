@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,14 @@ from workbench.quantities import HC_EV_ANGSTROM
 from workbench.simulate.physics import Scene, Shadow, expected_photons
 from workbench.simulate.sampling import normal_table, sample_maximum, sample_mean
 
+if TYPE_CHECKING:
+    from workbench.geometry import Geometry
+
 ADU_PER_PHOTON = 28.0
 
 
-class HasPositions(Protocol):
-    """A geometry, as far as it matters here."""
-
-    def pixel_positions_um(self) -> NDArray[np.float64]:
-        """Float64 ``(32, 185, 388, 3)``."""
-        ...
-
-
 def powder_image(
-    geometry_true: HasPositions | NDArray[np.float64],
+    geometry_true: Geometry | NDArray[np.float64],
     *,
     rings: str | Sequence[Ring | tuple[float, float]] = "AgBeh",
     photons_per_pixel: float = 20.0,

@@ -8,12 +8,15 @@ they land. So what the alignment makes of such pictures does not rest on a model
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.detectors import CSPAD
+
+if TYPE_CHECKING:
+    from workbench.geometry import Geometry
 
 _CELL_PX = 2
 _NORMAL_COLUMNS = (slice(0, CSPAD.asic_shape[1] - 1), slice(1, CSPAD.asic_shape[1]))
@@ -42,7 +45,7 @@ class Cone(NamedTuple):
 
 
 def traced_powder(
-    geometry_true: object,
+    geometry_true: Geometry,
     cones: Sequence[Cone],
     *,
     background: float = 1e6,
@@ -64,7 +67,7 @@ def traced_powder(
     -------
     float32 ``(32, 185, 388)``; the wide columns stay dark.
     """
-    positions = np.asarray(geometry_true.pixel_positions_um())  # type: ignore[attr-defined]
+    positions = geometry_true.pixel_positions_um()
     random = np.random.default_rng(seed)
     halo = Cone(20.0, background, 9.0, 0.0)
     angles = [_directions(random, cone) for cone in (*cones, halo)]

@@ -10,7 +10,7 @@ import traitlets as t
 from workbench.ui.widgets.styles import classed
 
 
-class Accordion(widgets.VBox):
+class Accordion(widgets.VBox):  # type: ignore[misc]
     """Titles below each other; at most one of the contents is open.
 
     Parameters

@@ -202,7 +202,7 @@ class Bridge:
             self.view.rings = []
             return
         radii = ring_radii_mm(calibrant, distance, wavelength, self.view.radius_mm)
-        self.view.rings = [[radius, f"{d:.2f} Å"] for radius, d in radii]
+        self.view.rings = [(radius, f"{d:.2f} Å") for radius, d in radii]
 
     # ---- view to session ---------------------------------------------------------------------
     def add_shape(self, kind: str, points: Sequence[Sequence[float]]) -> None:

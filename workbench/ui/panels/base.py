@@ -282,7 +282,7 @@ def labelled(
     )  # fmt: skip
 
 
-class WholeNumber(widgets.HBox):
+class WholeNumber(widgets.HBox):  # type: ignore[misc]
     """Box for a whole number; one out of range is refused beside it, in red, and changes nothing.
 
     Parameters

@@ -39,7 +39,7 @@ from workbench.ui.widgets.layer_list import LayerList
 from workbench.ui.widgets.shapes import free_name
 
 if TYPE_CHECKING:
-    from workbench.mask.reasons import RuleCount
+    from workbench.mask import RuleCount
 
 MASK_FILE = "mask file…"
 BEAM_STOP = "beam stop"

@@ -22,6 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.mask import rules
 from workbench.mask.rules import LIMITS, front_end_rules
 from workbench.ui.widgets.bundles import bundle
+from workbench.ui.widgets.shapes import Outline
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
@@ -65,7 +66,7 @@ _LimitTraits: Any = t.MetaHasTraits(
 """A trait for each limit in the table of rules, and one for that of the low-gain pixels."""
 
 
-class ImageView(_LimitTraits, anywidget.AnyWidget):
+class ImageView(_LimitTraits, anywidget.AnyWidget):  # type: ignore[misc]
     """Average, standard deviation and maximum of a detector, with the mask laid over them.
 
     Parameters
@@ -88,12 +89,12 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     _css = t.Unicode(bundle("image_view.css")).tag(sync=True)
 
     detector_facts = t.Dict(help="what `Detector.facts` gives").tag(sync=True)
-    images: t.List = t.List(
+    images: t.List[dict[str, Any]] = t.List(
         t.Dict(),
         default_value=IMAGE_FACTS,
         help="images, and whether those of the bright runs are of their kind",
     ).tag(sync=True)
-    limit_rules: t.List = t.List(
+    limit_rules: t.List[dict[str, Any]] = t.List(
         t.Dict(),
         default_value=front_end_rules(),
         help="threshold rules: rule, image, sign, limit (name of its trait, or a number), unit",
@@ -131,9 +132,9 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     names = t.Dict(help="what “assembled” and “corrected” stand for, if not for that").tag(
         sync=True
     )
-    runs: t.List = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
+    runs: t.List[str] = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
     event = t.Unicode(help="title of the single event that is shown; empty: none").tag(sync=True)
-    peaks: t.List = t.List(
+    peaks: t.List[int] = t.List(
         t.Int(), help="pixels of the single event that are peaks, index in the flattened array"
     ).tag(sync=True)
     mode = t.Enum(MODES, MODES[0], help="what the mouse does").tag(sync=True)
@@ -142,11 +143,15 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
     distance_mm = t.Float(0.0, help="sample to detector; 0: unknown").tag(sync=True)
     wavelength = t.Float(0.0, help="Å; 0: unknown").tag(sync=True)
     centre_mm = t.List(t.Float(), default_value=[0.0, 0.0]).tag(sync=True)
-    rings: t.List = t.List(help="[radius in mm, label] of each ring").tag(sync=True)
-    group_offsets_px: t.List = t.List(
+    rings: t.List[tuple[float, str]] = t.List(help="[radius in mm, label] of each ring").tag(
+        sync=True
+    )
+    group_offsets_px: t.List[list[float]] = t.List(
         help="[x, y] by which the ring centre of each group is displaced; empty: not"
     ).tag(sync=True)
-    shapes: t.List = t.List(help="shapes drawn over the images, points in lab mm").tag(sync=True)
+    shapes: t.List[Outline] = t.List(help="shapes drawn over the images, points in lab mm").tag(
+        sync=True
+    )
     selected = t.Int(-1, help="layer whose shape has handles; -1: none").tag(sync=True)
 
     def __init__(self, detector: Detector = DETECTORS[0], **traits: object) -> None:
@@ -211,7 +216,11 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self._keep_map(name, geometry, index, (float(lowest[0]), float(lowest[1])))
 
     def _keep_map(
-        self, name: str, geometry: Geometry, index: NDArray, origin_um: tuple[float, float]
+        self,
+        name: str,
+        geometry: Geometry,
+        index: NDArray[np.int32],
+        origin_um: tuple[float, float],
     ) -> None:
         message = {
             "type": "array",
@@ -312,7 +321,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
         for act in self._listeners.get(kind, []):
             act(*values)
 
-    def _keep(self, message: dict[str, Any], arrays: Iterable[NDArray]) -> None:
+    def _keep(self, message: dict[str, Any], arrays: Iterable[NDArray[Any]]) -> None:
         # a message and no trait: traits of 9 MB would be stored with the notebook
         buffers = [memoryview(array).cast("B") for array in arrays]
         with self._lock:
@@ -347,7 +356,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):
             self.send({"type": "forget", "name": name})
 
 
-def asic_vectors_mm(detector: Detector, positions_um: NDArray) -> NDArray[np.float32]:
+def asic_vectors_mm(detector: Detector, positions_um: NDArray[np.floating]) -> NDArray[np.float32]:
     """Origin, fast step and slow step (x, y each) of every ASIC: float32 ``(ASICs, 6)``, mm.
 
     Parameters

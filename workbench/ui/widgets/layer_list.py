@@ -22,7 +22,9 @@ class LayerList(anywidget.AnyWidget):
     _esm = t.Unicode(bundle("layer_list.js")).tag(sync=True)
     _css = t.Unicode(bundle("layer_list.css")).tag(sync=True)
 
-    rows: t.List = t.List(t.Dict(), help="rules and layers, in their order").tag(sync=True)
+    rows: t.List[dict[str, Any]] = t.List(t.Dict(), help="rules and layers, in their order").tag(
+        sync=True
+    )
     selected = t.Int(-1, help="layer that is selected; -1: none").tag(sync=True)
 
     def __init__(self, act: Callable[[str, int, Any], None], **traits: object) -> None:

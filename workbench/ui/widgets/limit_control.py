@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anywidget
 import numpy as np
 import traitlets as t
@@ -32,9 +34,9 @@ class LimitControl(anywidget.AnyWidget):
     unit = t.Unicode("ADU").tag(sync=True)
     hint = t.Unicode(help="one sentence shown over the control").tag(sync=True)
     masks = t.Enum(("above", "below"), "above", help="which side is masked").tag(sync=True)
-    counts: t.List = t.List(t.Float(), help="histogram of the image").tag(sync=True)
-    counts_range: t.List = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)
-    removed: t.List = t.List(
+    counts: t.List[float] = t.List(t.Float(), help="histogram of the image").tag(sync=True)
+    counts_range: t.List[float] = t.List(t.Float(), default_value=[0.0, 1.0]).tag(sync=True)
+    removed: t.List[int] = t.List(
         t.Int(), help="pixels removed if the limit were at each edge of the histogram"
     ).tag(sync=True)
     pixels = t.Int(0, help="pixels of the image").tag(sync=True)
@@ -42,7 +44,9 @@ class LimitControl(anywidget.AnyWidget):
         "The histogram follows when there is an image", help="said in place of the histogram"
     ).tag(sync=True)
     note = t.Unicode(help="what the limit removes, in words").tag(sync=True)
-    drives: t.List = t.List(t.Unicode(), help="model and trait set in the browser").tag(sync=True)
+    drives: t.List[str] = t.List(t.Unicode(), help="model and trait set in the browser").tag(
+        sync=True
+    )
 
     def __init__(self, **traits: object) -> None:
         super().__init__(**traits)
@@ -56,7 +60,7 @@ class LimitControl(anywidget.AnyWidget):
         """
         self.drives = [f"IPY_MODEL_{widget.model_id}", trait]
 
-    def set_image(self, values: NDArray | None, positive: bool = True) -> None:
+    def set_image(self, values: NDArray[Any] | None, positive: bool = True) -> None:
         """Show the histogram of an array; the slider reaches as far as the values need.
 
         Over it lies the curve of pixels masked against the limit: those beyond it, those that are

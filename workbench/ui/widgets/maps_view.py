@@ -29,9 +29,11 @@ class MapsView(anywidget.AnyWidget):
 
     _esm = t.Unicode(bundle("maps_view.js")).tag(sync=True)
     _css = t.Unicode(bundle("maps_view.css")).tag(sync=True)
-    maps: t.List = t.List(help="one entry per group").tag(sync=True)
-    groups: t.List = t.List(t.Unicode(), help="names of the detector's groups").tag(sync=True)
-    places: t.List = t.List(help="row and column of each group, from 1").tag(sync=True)
+    maps: t.List[dict[str, Any]] = t.List(help="one entry per group").tag(sync=True)
+    groups: t.List[str] = t.List(t.Unicode(), help="names of the detector's groups").tag(sync=True)
+    places: t.List[tuple[int, int]] = t.List(help="row and column of each group, from 1").tag(
+        sync=True
+    )
 
     def __init__(self, detector: Detector = DETECTORS[0], **traits: object) -> None:
         super().__init__(**{"groups": [group.name for group in detector.groups], **traits})

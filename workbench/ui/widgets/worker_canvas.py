@@ -36,7 +36,7 @@ def make_canvas(later: Later, height_px: int) -> WorkerCanvas:
     return canvas
 
 
-class WorkerCanvas(Canvas):
+class WorkerCanvas(Canvas):  # type: ignore[misc]
     """Canvas whose messages are worked off by the worker."""
 
     def __init__(self, figure: Figure, later: Later) -> None:
