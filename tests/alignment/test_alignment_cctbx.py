@@ -85,10 +85,10 @@ def test_scores_follow_the_text_to_a_millionth():
     array = random.normal(100, 30, (185, 194))
     array[random.random(array.shape) < 0.05] = -1000
     origin = (21.37, -30.84)
-    trials = np.arange(-2.0, 3.0)
+    trials = np.array([-20.0, -1.0, 0.0, 2.0, 20.0])
     for angle in (20.0, 45.0, 67.5):
         scores = cctbx.score_map(array, origin, trials, (angle,))
-        for i, j in ((0, 0), (2, 3), (4, 1)):
+        for i, j in ((0, 0), (2, 3), (4, 1), (0, 4)):
             expected = score_by_the_text(array, origin, (trials[i], trials[j]), angle)
             assert scores[i, j] == pytest.approx(expected, abs=1e-9)
 

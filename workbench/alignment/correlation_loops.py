@@ -78,9 +78,73 @@ def trial_profiles(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _nearest(value: float) -> int:
-    """Nearest whole number, halves away from zero."""
-    return int(value + 0.5) if value >= 0 else int(value - 0.5)
+def _inside(x: float, size: int) -> bool:
+    """Whether the nearest whole number, halves away from zero, is one of ``0 … size - 1``."""
+    return x > -0.5 and x + 0.5 < size
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _overlap(
+    x: float, y: float, sine: float, cosine: float, shape: tuple[int, int]
+) -> tuple[int, int]:
+    """First and one past the last element j of a row with ``(x - cosine j, y + sine j)`` inside.
+
+    Sine and cosine are positive.
+    """
+    rows, columns = shape
+    low = max((x + 0.5 - rows) / cosine, (-0.5 - y) / sine)
+    high = min((x + 0.5) / cosine, (columns - 0.5 - y) / sine)
+    first, end = max(int(low) - 1, 0), min(int(high) + 2, columns)
+    while first < end and not (
+        _inside(x - cosine * first, rows) and _inside(y + sine * first, columns)
+    ):
+        first += 1
+    while first < end and not (
+        _inside(x - cosine * (end - 1), rows) and _inside(y + sine * (end - 1), columns)
+    ):
+        end -= 1
+    return first, end
+
+
+# Finding the partners and adding the pairs are loops of their own, without branches: so both
+# are compiled to vector instructions.
+
+
+@njit(cache=True, nogil=True)
+def _partners(
+    x: float, y: float, sine: float, cosine: float, first: int, columns: int,
+    partners: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Place in the flat array where each element of a row, from `first` on, is turned to."""
+    for k in range(partners.size):
+        j = first + k
+        u = np.int32(x - cosine * j + 0.5)
+        v = np.int32(y + sine * j + 0.5)
+        partners[k] = u * np.int32(columns) + v
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _add_pairs(
+    values: NDArray[np.float64],
+    partners: NDArray[np.int32],
+    flat: NDArray[np.float64],
+    lowest: float,
+    sums: NDArray[np.float64],
+) -> None:
+    """Add number, values, partners' values, squares of both and products of trusted pairs."""
+    n, sa, sb, saa, sbb, sab = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(values.size):
+        a, b = values[k], flat[partners[k]]
+        both = (a >= lowest) & (b >= lowest)
+        a = a if both else 0.0
+        b = b if both else 0.0
+        n += 1.0 if both else 0.0
+        sa += a
+        sb += b
+        saa += a * a
+        sbb += b * b
+        sab += a * b
+    sums += np.array((n, sa, sb, saa, sbb, sab))
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -95,11 +159,13 @@ def cctbx_scores(
 ) -> None:
     """Pearson correlation of `array` with itself rotated, nearest neighbour; see cctbx.py.
 
-    `scores` ``(n, n)`` is set to the maximum over `angles` (radians).
+    `scores` ``(n, n)`` is set to the maximum over `angles` (radians, between 0 and a right angle).
     """
     rows, columns = array.shape
+    flat = array.ravel()
     count = trials.size
     for place in prange(count * count):
+        partners, sums = np.empty(columns, np.int32), np.empty(6)
         cx, cy = trials[place // count], trials[place % count]
         best = -np.inf
         for angle in angles:
@@ -107,25 +173,15 @@ def cctbx_scores(
             ox, oy = origin_x - cx, origin_y - cy
             tx = sine * ox - cosine * oy + cx - origin_x
             ty = cosine * ox + sine * oy + cy - origin_y
-            n, sa, sb, saa, sbb, sab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+            sums[:] = 0
             for i in range(rows):
-                for j in range(columns):
-                    a = array[i, j]
-                    if not a >= lowest:
-                        continue
-                    u = _nearest(sine * i - cosine * j + tx)
-                    v = _nearest(cosine * i + sine * j + ty)
-                    if u < 0 or v < 0 or u >= rows or v >= columns:
-                        continue
-                    b = array[u, v]
-                    if not b >= lowest:
-                        continue
-                    n += 1
-                    sa += a
-                    sb += b
-                    saa += a * a
-                    sbb += b * b
-                    sab += a * b
+                x, y = sine * i + tx, cosine * i + ty
+                first, end = _overlap(x, y, sine, cosine, (rows, columns))
+                if first < end:
+                    these = partners[: end - first]
+                    _partners(x, y, sine, cosine, first, columns, these)
+                    _add_pairs(array[i, first:end], these, flat, lowest, sums)
+            n, sa, sb, saa, sbb, sab = sums
             score = 0.0
             if n > 0:
                 spread_a, spread_b = saa - sa * sa / n, sbb - sb * sb / n
