@@ -1,15 +1,14 @@
 """Widgets on their own: what they send to the browser, and what they do with what comes back."""
 
 import numpy as np
-import pytest
 
 from workbench.alignment import Alignment, QuadrantAlignment
-from workbench.detectors import CSPAD, JUNGFRAU_4M
+from workbench.detectors import JUNGFRAU_4M
 from workbench.geometry import Geometry
 from workbench.recipe import AlignmentSettings
 from workbench.ui.widgets.app_root import AppRoot
 from workbench.ui.widgets.limit_control import LimitControl
-from workbench.ui.widgets.maps_view import MapsView, places
+from workbench.ui.widgets.maps_view import MapsView
 
 
 def test_a_limit_knows_the_range_of_its_image():
@@ -50,22 +49,3 @@ def test_each_module_of_a_jungfrau_has_its_map():
     maps.show(Alignment((module,) * 8, geometry, "quadrant", AlignmentSettings()))
     assert maps.groups == [f"M{number}" for number in range(8)]
     assert [entry["title"].split()[0] for entry in maps.maps] == maps.groups
-
-
-@pytest.mark.parametrize(
-    ("detector", "as_drawn"),
-    [
-        (CSPAD, ["Q3 Q0", "Q2 Q1"]),
-        (JUNGFRAU_4M, ["M0 M1 M2 M3", "M4 M5 M6 M7"]),
-        (JUNGFRAU_4M.grouped("sides"), ["SIDE0", "SIDE1"]),
-    ],
-    ids=["CSPAD", "modules", "sides"],
-)
-def test_maps_stand_as_the_groups_do_in_the_picture(detector, as_drawn):
-    geometry = Geometry.ideal(detector)
-    by_place = dict(zip(places(detector, geometry), detector.groups, strict=True))
-    rows = [
-        " ".join(by_place[row, column].name for row, column in sorted(by_place) if row == number)
-        for number in sorted({row for row, _ in by_place})
-    ]
-    assert rows == as_drawn

@@ -66,21 +66,23 @@ class Frame:
         return self.geometry.snapped().assemble(array, fill)
 
     def grid(self, groups: Sequence[Group] | None = None) -> list[tuple[int, int]]:
-        """Row and column of each group's place in a grid of two rows, or of one for two groups.
+        """Row and column of each group, from 0, as drawn: x downwards, y to the right.
 
         Parameters
         ----------
         groups : of the detector's modules; by default its own.
         """
         middles = self.group_centres if groups is None else self.middles_px(groups)
-        order = np.argsort(middles[:, 0], kind="stable")
-        places = [(0, 0)] * len(order)
-        wide = max(2, -(-len(order) // 2))
-        rows = (order[start : start + wide] for start in range(0, len(order), wide))
-        for row, in_row in enumerate(rows):
-            for column, group in enumerate(sorted(in_row, key=lambda g: middles[g, 1])):
-                places[int(group)] = (row, column)
-        return places
+        down, across = middles.T
+        order = np.argsort(down)
+        # groups of one row are less than half a module above each other
+        half_px = 0.5 * min(self.detector.module_shape)
+        row = np.empty(len(down), int)
+        row[order] = np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_px)
+        column = [
+            int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
+        ]
+        return list(zip(row.tolist(), column, strict=True))
 
     def asic_centres(self) -> NDArray[np.float64]:
         """Psana x, y of each ASIC's middle, pixels: ``(modules, ASICs of a module, 2)``."""

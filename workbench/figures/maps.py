@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from workbench.alignment import Alignment, QuadrantAlignment
-    from workbench.alignment.refine import Refinement
     from workbench.geometry import Geometry
 
 _SMALLEST_ELLIPSE_PX = 0.6
@@ -47,7 +46,6 @@ def correlation_maps(
     geometry : decides which quadrant stands where; default that of the alignment, or the ideal
         CSPAD. With more than two maps in a row there are no sections.
     """
-    figure = empty(figure, 10.0, 6.4)
     if isinstance(alignment, Sequence):
         quadrants = alignment
     else:
@@ -59,6 +57,7 @@ def correlation_maps(
     detector = frame.detector if isinstance(alignment, Sequence) else alignment.detector
     places = frame.grid(detector.groups)
     rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
+    figure = empty(figure, 10.0, 3.2 * rows)
     sections = columns <= 2
     widths = (1.0, 0.62) if sections else (1.0,)
     grid = figure.add_gridspec(rows, len(widths) * columns, width_ratios=widths * columns)
@@ -109,27 +108,30 @@ def correlation_map(
 
 
 @styled
-def offset_uncertainty(
-    refinement: Refinement, names: Sequence[str], *, figure: Figure | None = None
-) -> Figure:
+def offset_uncertainty(alignment: Alignment, *, figure: Figure | None = None) -> Figure:
     """How well the offset of each group is known, and in which direction it is not.
 
-    One square for each group, about its offset as fitted: the standard deviation as an ellipse,
-    the offsets from even and from odd modules alone, and an arrow from the offset as fitted to
-    the one that is applied, along the direction in which all groups move outwards together.
+    One square for each group, which stands as the group does, about its offset as fitted: the
+    standard deviation as an ellipse, the offsets from even and from odd modules alone, and the
+    offset that is applied; dotted the direction in which all groups move outwards together.
+
+    Parameters
+    ----------
+    alignment : with a joint refinement.
     """
     from matplotlib.patches import Ellipse
 
-    used = np.flatnonzero(refinement.used)
-    wide = 4 if figure is None else max(int(figure.get_figwidth() / 2.2), 1)
-    columns = min(max(len(used), 1), wide, 4)
-    rows = max(-(-len(used) // columns), 1)
+    refinement = alignment.refinement
+    if refinement is None or not refinement.used.any():
+        return describe(empty(figure, 4.0, 1.0), "No group took part in the joint refinement.")
+    places = frame_of(alignment.present).grid(alignment.detector.groups)
+    rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
     figure = empty(figure, 2.4 * columns + 0.4, 2.6 * rows + 0.8)
-    panels = figure.subplots(rows, columns, squeeze=False)
+    grid = figure.add_gridspec(rows, columns)
     weak = refinement.weak
-    for axes in panels.ravel()[len(used) :]:
-        axes.set_axis_off()
-    for axes, group in zip(panels.ravel(), used.tolist(), strict=False):
+    for group in np.flatnonzero(refinement.used).tolist():
+        row, column = places[group]
+        axes = figure.add_subplot(grid[row, column])
         own = slice(2 * group, 2 * group + 2)
         covariance = refinement.covariance_px2[own, own]
         squares, directions = np.linalg.eigh(covariance)
@@ -153,15 +155,13 @@ def offset_uncertainty(
         axes.set_xlim(-reach, reach)
         axes.set_ylim(reach, -reach)
         axes.set_aspect("equal")
-        axes.set_title(names[group], loc="left")
+        axes.set_title(alignment.names[group], loc="left")
         axes.set_xlabel("y (px)")
+        if column == 0:
+            axes.set_ylabel("x (px)")
         axes.locator_params(nbins=4)
-    panels[0, 0].set_ylabel("x (px)")
-    if not len(used):
-        return describe(figure, "No group took part in the joint refinement.")
-    figure.legend(
-        *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=columns
-    )
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2)
     words = "One group is held where it is."
     if weak is not None:
         words = (

@@ -494,9 +494,7 @@ class QuadrantsPanel(Panel):
             live.widget.layout.display = "" if refinement else "none"
         if chosen == UNCERTAINTY and refinement is not None:
             self.uncertainty.draw(
-                lambda figure: figures.offset_uncertainty(
-                    refinement, alignment.names, figure=figure
-                )
+                lambda figure: figures.offset_uncertainty(alignment, figure=figure)
             )
         elif chosen == RESIDUALS and refinement is not None:
             self.residuals.draw(

@@ -11,12 +11,12 @@ import traitlets as t
 from numpy.typing import ArrayLike
 
 from workbench.detectors import DETECTORS, Detector
+from workbench.figures.frame import frame_of
 from workbench.ui.widgets.bundles import bundle
 
 if TYPE_CHECKING:
     from workbench.alignment import Alignment
     from workbench.alignment.result import QuadrantAlignment
-    from workbench.geometry import Geometry
 
 
 class MapsView(anywidget.AnyWidget):
@@ -48,7 +48,8 @@ class MapsView(anywidget.AnyWidget):
         named = zip(alignment.names, alignment.quadrants, strict=True)
         with self.hold_sync():
             self.groups = list(alignment.names)
-            self.places = places(alignment.detector, alignment.present)
+            grid = frame_of(alignment.present).grid(alignment.detector.groups)
+            self.places = [(row + 1, column + 1) for row, column in grid]
             self.maps = [entry(quadrant, name) for name, quadrant in named]
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
@@ -61,22 +62,6 @@ class MapsView(anywidget.AnyWidget):
         act = self._acts.get(str(content.get("type")))
         if act is not None:
             act(int(content["quadrant"]), float(content["x"]), float(content["y"]))
-
-
-def places(detector: Detector, geometry: Geometry) -> list[tuple[int, int]]:
-    """Row and column of each group, from 1, as drawn: x downwards, y to the right."""
-    from workbench.alignment.degeneracies import middles_px
-
-    down, across = middles_px(geometry, detector).T
-    order = np.argsort(down)
-    # groups of one row are less than half a module above each other
-    half_px = 0.5 * min(detector.module_shape)
-    row = np.empty(len(down), int)
-    row[order] = 1 + np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_px)
-    column = [
-        1 + int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
-    ]
-    return list(zip(row.tolist(), column, strict=True))
 
 
 def entry(quadrant: QuadrantAlignment, name: str) -> dict[str, Any]:
