@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.alignment import align_quadrants
-from workbench.alignment.degeneracies import middles_px, turns_alike_deg
+from workbench.alignment.degeneracies import turns_alike_deg
 from workbench.alignment.quality import LIMITS, _scattered
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
@@ -60,7 +60,7 @@ def turned(geometry, quadrant, degrees, about_px):
 def test_turns_about_the_beam_are_invisible_and_about_the_middle_look_like_offsets(traced):
     true, data = traced
     degrees = np.array([0.3, -0.2, 0.25, -0.3])
-    middles = middles_px(true)
+    middles = true.middles_px()
     beside = true
     for q in (0, 1):
         beside = turned(beside, q, degrees[q], about_px=(0, 0))

@@ -15,7 +15,7 @@ from workbench.alignment import (
     ring_sharpness,
 )
 from workbench.alignment.calibrant import CalibrantMismatch, fit_calibrant, with_calibrant
-from workbench.alignment.degeneracies import middles_px, turns_alike_deg
+from workbench.alignment.degeneracies import turns_alike_deg
 from workbench.alignment.event_halves import compared_halves, origin
 from workbench.detectors import CSPAD
 from workbench.errors import AlignmentError, Cancelled
@@ -377,7 +377,7 @@ def test_what_follows_from_an_offset_follows_one_set_by_hand(many):
     _, found = many
     changed = found.decided(Decisions(overruled=((0.0, 10.0, 10.0),)))
     one = changed.quadrants[0]
-    expected = turns_alike_deg(changed.offsets_px, middles_px(found.present))[0]
+    expected = turns_alike_deg(changed.offsets_px, found.present.middles_px())[0]
     assert one.measures.turn_alike_deg == pytest.approx(expected, abs=1e-12)
     assert one.measures.cc_here == pytest.approx(one.map[30, 30])
     common = changed.offsets_px.mean(axis=0)

@@ -73,16 +73,12 @@ def residuals():
     return HeldOut(0.1, np.array([200.0, 400.0]), np.array([0.1, 0.1]), picture, picture[:, 0])
 
 
-def refined(present):
+def refinement():
     outwards = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]]) / np.sqrt(2)
-    refinement = SimpleNamespace(
+    return SimpleNamespace(
         offsets_px=OFFSETS, covariance_px2=0.01 * np.eye(8),
         used=np.array([True, True, False, True]), outwards=outwards,
         weak=WeakDirection(0.3, 0.1, 0.2), sensor_split_px=np.stack([OFFSETS - 0.1, OFFSETS + 0.1]),
-    )  # fmt: skip
-    return SimpleNamespace(
-        present=present, detector=present.detector, names=["Q0", "Q1", "Q2", "Q3"],
-        refinement=refinement,
     )  # fmt: skip
 
 
@@ -106,7 +102,9 @@ def every_figure(ideal, rings, good):
         "difference": lambda **to: figures.mask_difference(good, ~good, geometry=ideal, **to),
         "maps": lambda **to: figures.correlation_maps(quadrants(), ideal, **to),
         "map": lambda **to: figures.correlation_map(quadrants()[0], "Q0", **to),
-        "uncertainty": lambda **to: figures.offset_uncertainty(refined(ideal), **to),
+        "uncertainty": lambda **to: figures.offset_uncertainty(
+            refinement(), "0123", ideal.places(), **to
+        ),
         "pixel": lambda **to: figures.pixel_history([events], "a pixel", **to),
         "powder": lambda **to: figures.powder_comparison(rings, moved, ideal, good=good, **to),
         "profiles": lambda **to: figures.radial_profiles(profile, profile, **to),
@@ -206,25 +204,6 @@ def test_the_beam_is_at_zero_zero_of_the_picture(ideal):
     snapped = ideal.snapped()
     assert np.abs(snapped.rows + top + 0.5 - positions[..., 0]).max() <= 0.51
     assert np.abs(snapped.columns + left + 0.5 - positions[..., 1]).max() <= 0.51
-
-
-@pytest.mark.parametrize(
-    ("detector", "as_drawn"),
-    [
-        (CSPAD, ["Q3 Q0", "Q2 Q1"]),
-        (JUNGFRAU_4M, ["M0 M1 M2 M3", "M4 M5 M6 M7"]),
-        (JUNGFRAU_4M.grouped("sides"), ["SIDE0", "SIDE1"]),
-    ],
-    ids=["CSPAD", "modules", "sides"],
-)
-def test_groups_stand_where_the_geometry_has_them(detector, as_drawn):
-    places = frame_of(Geometry.ideal(detector)).grid(detector.groups)
-    by_place = dict(zip(places, detector.groups, strict=True))
-    rows = [
-        " ".join(by_place[row, column].name for row, column in sorted(by_place) if row == number)
-        for number in sorted({row for row, _ in by_place})
-    ]
-    assert rows == as_drawn
 
 
 def test_a_single_masked_pixel_survives_shrinking():
@@ -337,7 +316,7 @@ def test_picture_carries_its_alternative_text(ideal):
 def test_maps_and_names_of_eight_modules_stand_where_the_modules_are():
     jungfrau = Geometry.ideal(JUNGFRAU_4M)
     picture = figures.detector_image(np.ones(JUNGFRAU_4M.shape), jungfrau, step=8).axes[0]
-    for text, (x, y) in zip(picture.texts, frame_of(jungfrau).group_centres, strict=True):
+    for text, (x, y) in zip(picture.texts, jungfrau.middles_px(), strict=True):
         assert text.get_position() == (y, x)
     drawn = figures.correlation_maps([*quadrants(), *quadrants()], jungfrau)
     titles = [axes.get_title("left").split(":")[0] for axes in drawn.axes]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workbench.detectors import CSPAD
+from workbench.detectors import CSPAD, JUNGFRAU_4M
 from workbench.errors import GeometryError
 from workbench.geometry import Geometry
 
@@ -75,3 +75,22 @@ def test_a_wrong_shape_is_refused(ideal):
 def test_sensors_flung_far_away_are_refused(ideal):
     with pytest.raises(GeometryError, match="not a usable geometry"):
         ideal.replace(("QUAD:V1", 0), x0=9e8).snapped()
+
+
+@pytest.mark.parametrize(
+    ("detector", "as_drawn"),
+    [
+        (CSPAD, ["Q3 Q0", "Q2 Q1"]),
+        (JUNGFRAU_4M, ["M0 M1 M2 M3", "M4 M5 M6 M7"]),
+        (JUNGFRAU_4M.grouped("sides"), ["SIDE0", "SIDE1"]),
+    ],
+    ids=["CSPAD", "modules", "sides"],
+)
+def test_groups_stand_where_the_geometry_has_them(detector, as_drawn):
+    places = Geometry.ideal(detector).places(detector.groups)
+    by_place = dict(zip(places, detector.groups, strict=True))
+    rows = [
+        " ".join(by_place[row, column].name for row, column in sorted(by_place) if row == number)
+        for number in sorted({row for row, _ in by_place})
+    ]
+    assert rows == as_drawn

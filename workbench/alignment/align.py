@@ -21,7 +21,7 @@ from workbench.alignment.calibrant import (
 )
 from workbench.alignment.cctbx import MULTI_ANGLES, SINGLE_ANGLE, align_as_cctbx
 from workbench.alignment.correlation import CorrelationMap, correlation_map, trial_offsets
-from workbench.alignment.degeneracies import degeneracy_notes, middles_px, turns_alike_deg
+from workbench.alignment.degeneracies import degeneracy_notes, turns_alike_deg
 from workbench.alignment.overlap import overlap_warnings
 from workbench.alignment.peak import Peak, find_peak
 from workbench.alignment.polarisation import polarisation_check
@@ -202,7 +202,7 @@ def align_quadrants(
             event_halves.refined_half(half, refined, present, mask, settings) for half in divided
         ]
         judged = event_halves.compared_halves(judged, refined, apart, event_halves.origin(divided))
-    middles = middles_px(present, detector)
+    middles = present.middles_px(detector.groups)
     judged = _with_turns(_without_overlap(judged, present, detector), middles)
     judged = [
         dataclasses.replace(quadrant, warnings=in_words_of(detector, quadrant.warnings))

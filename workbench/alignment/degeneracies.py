@@ -19,26 +19,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.detectors import Detector
-from workbench.geometry import Geometry
 from workbench.quantities import plus_minus
 
 EXAMPLE_DEG = 0.1
 """The turn that the notes take as an example."""
-
-
-def middles_px(geometry: Geometry, detector: Detector | None = None) -> NDArray[np.float64]:
-    """Middles of the groups from the beam in lab x, y, float64 ``(groups, 2)``, pixels.
-
-    Parameters
-    ----------
-    detector : that of the geometry in the groups that are meant; by default its own.
-    """
-    detector = detector or geometry.detector
-    corners = geometry.pixel_positions_um()[:, :: detector.rows - 1, :: detector.columns - 1, :2]
-    # modules are flat and their own mirror image
-    middles = [corners[group.slice].reshape(-1, 2).mean(axis=0) for group in detector.groups]
-    return np.asarray(middles) / detector.pixel_um
 
 
 def turns_alike_deg(
@@ -68,7 +52,7 @@ def degeneracy_notes(
     offsets_px : float64 ``(groups, 2)``.
     covariance_px2 : float64 ``(2 groups, 2 groups)``, NaN where a person set an offset.
     known : bool ``(groups,)``, groups whose offset is determined.
-    middles : as `middles_px` gives them.
+    middles : as `Geometry.middles_px` gives them.
     held : a quadrant held fixed tells where the beam is.
     """
     if not known.any():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline, RegularGridInterpolator
 
 from workbench.alignment.calibrant import CalibrantFit
-from workbench.alignment.degeneracies import degeneracy_notes, middles_px, turns_alike_deg
+from workbench.alignment.degeneracies import degeneracy_notes, turns_alike_deg
 from workbench.alignment.overlap import overlap_warnings
 from workbench.alignment.plain import plain
 from workbench.alignment.refine import Refinement
@@ -291,6 +291,11 @@ class Alignment:
         return tuple(group.name for group in self.detector.groups)
 
     @property
+    def places(self) -> list[tuple[int, int]]:
+        """Row and column of each group as drawn, from 0 (`Geometry.places`)."""
+        return self.present.places(self.detector.groups)
+
+    @property
     def mean_cc(self) -> float:
         """Mean of the largest correlations ("Average CC")."""
         return float(np.mean([quadrant.cc for quadrant in self.quadrants]))
@@ -335,7 +340,7 @@ class Alignment:
         if sigma_px is None:
             covariance[:] = np.nan
         present = self._quadrant(quadrant)
-        middle = middles_px(self.present, self.detector)[quadrant : quadrant + 1]
+        middle = self.present.middles_px(self.detector.groups)[quadrant : quadrant + 1]
         measures = dataclasses.replace(
             present.measures,
             cc_here=present.cc_at(offset),
@@ -414,7 +419,7 @@ class Alignment:
         by_hand = np.array([quadrant.verdict == "overruled" for quadrant in self.quadrants])
         covariance = self.refinement.covariance_px2.copy()
         covariance[np.repeat(by_hand, 2)] = np.nan
-        middles = middles_px(self.present, self.detector)
+        middles = self.present.middles_px(self.detector.groups)
         notes = degeneracy_notes(
             self.offsets_px, covariance, known, middles, self.refinement.weak is None
         )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from workbench.detectors import CSPAD, Detector, Group, recognise
+from workbench.detectors import CSPAD, Detector, recognise
 from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
@@ -38,17 +36,6 @@ class Frame:
     index: NDArray[np.int32]
     centre: tuple[float, float]
 
-    @cached_property
-    def group_centres(self) -> NDArray[np.float64]:
-        """Psana x, y of the middle of each group, pixels: float ``(groups, 2)``."""
-        return self.middles_px(self.detector.groups)
-
-    def middles_px(self, groups: Sequence[Group]) -> NDArray[np.float64]:
-        """Psana x, y of the middle of each of some groups, pixels: float ``(groups, 2)``."""
-        positions = self.geometry.pixel_positions_um()[..., :2]
-        middles = [positions[group.slice].mean(axis=(0, 1, 2)) for group in groups]
-        return np.array(middles) / self.detector.pixel_um
-
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """Left, right, bottom, top for ``imshow``: y to the right, x down, pixels from the beam."""
@@ -64,25 +51,6 @@ class Frame:
     def assemble(self, array: NDArray[Any], fill: float = np.nan) -> NDArray[Any]:
         """Picture ``(rows, cols)`` of a detector array, `fill` where there is no pixel."""
         return self.geometry.snapped().assemble(array, fill)
-
-    def grid(self, groups: Sequence[Group] | None = None) -> list[tuple[int, int]]:
-        """Row and column of each group, from 0, as drawn: x downwards, y to the right.
-
-        Parameters
-        ----------
-        groups : of the detector's modules; by default its own.
-        """
-        middles = self.group_centres if groups is None else self.middles_px(groups)
-        down, across = middles.T
-        order = np.argsort(down)
-        # groups of one row are less than half a module above each other
-        half_px = 0.5 * min(self.detector.module_shape)
-        row = np.empty(len(down), int)
-        row[order] = np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_px)
-        column = [
-            int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
-        ]
-        return list(zip(row.tolist(), column, strict=True))
 
     def asic_centres(self) -> NDArray[np.float64]:
         """Psana x, y of each ASIC's middle, pixels: ``(modules, ASICs of a module, 2)``."""

@@ -240,7 +240,7 @@ def name_groups(axes: Axes, frame: Frame) -> None:
     left, right, bottom, top = frame.extent
     corners = len(frame.detector.groups) == 4
     for group, (row, column), (x, y) in zip(
-        frame.detector.groups, frame.grid(), frame.group_centres, strict=True
+        frame.detector.groups, frame.geometry.places(), frame.geometry.middles_px(), strict=True
     ):
         if corners:
             x, y = bottom - 20 if row else top + 20, right - 20 if column else left + 20

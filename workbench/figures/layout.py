@@ -69,7 +69,7 @@ def detector_layout(geometry: Geometry | None = None, *, figure: Figure | None =
         dot = 0.94 * corners[0] + 0.06 * corners[2]
         axes.plot(*dot, "o", ms=3.5, color=colours[sensor])
     for group, (x, y), colour in zip(
-        detector.groups, frame.group_centres, group_colours(detector), strict=True
+        detector.groups, frame.geometry.middles_px(), group_colours(detector), strict=True
     ):
         axes.text(
             y, x, group.name, ha="center", va="center", fontsize=26,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from workbench.alignment import Alignment, QuadrantAlignment
+    from workbench.alignment.refine import Refinement
     from workbench.geometry import Geometry
 
 _SMALLEST_ELLIPSE_PX = 0.6
@@ -55,7 +56,7 @@ def correlation_maps(
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     frame = frame_of(geometry)
     detector = frame.detector if isinstance(alignment, Sequence) else alignment.detector
-    places = frame.grid(detector.groups)
+    places = frame.geometry.places(detector.groups)
     rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
     figure = empty(figure, 10.0, 3.2 * rows)
     sections = columns <= 2
@@ -108,23 +109,29 @@ def correlation_map(
 
 
 @styled
-def offset_uncertainty(alignment: Alignment, *, figure: Figure | None = None) -> Figure:
+def offset_uncertainty(
+    refinement: Refinement,
+    names: Sequence[str],
+    places: Sequence[tuple[int, int]] | None = None,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
     """How well the offset of each group is known, and in which direction it is not.
 
-    One square for each group, which stands as the group does, about its offset as fitted: the
-    standard deviation as an ellipse, the offsets from even and from odd modules alone, and the
-    offset that is applied; dotted the direction in which all groups move outwards together.
+    One square for each group, about its offset as fitted: the standard deviation as an ellipse,
+    the offsets from even and from odd modules alone, and the offset that is applied; dotted the
+    direction in which all groups move outwards together.
 
     Parameters
     ----------
-    alignment : with a joint refinement.
+    names : of the groups.
+    places : row and column of each, from 0, as `Alignment.places` has them; default: one row.
     """
     from matplotlib.patches import Ellipse
 
-    refinement = alignment.refinement
-    if refinement is None or not refinement.used.any():
+    if not refinement.used.any():
         return describe(empty(figure, 4.0, 1.0), "No group took part in the joint refinement.")
-    places = frame_of(alignment.present).grid(alignment.detector.groups)
+    places = places or [(0, group) for group in range(len(names))]
     rows, columns = (1 + max(place[axis] for place in places) for axis in (0, 1))
     figure = empty(figure, 2.4 * columns + 0.4, 2.6 * rows + 0.8)
     grid = figure.add_gridspec(rows, columns)
@@ -155,7 +162,7 @@ def offset_uncertainty(alignment: Alignment, *, figure: Figure | None = None) ->
         axes.set_xlim(-reach, reach)
         axes.set_ylim(reach, -reach)
         axes.set_aspect("equal")
-        axes.set_title(alignment.names[group], loc="left")
+        axes.set_title(names[group], loc="left")
         axes.set_xlabel("y (px)")
         if column == 0:
             axes.set_ylabel("x (px)")

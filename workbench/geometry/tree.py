@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.detectors import CSPAD, Detector
+from workbench.detectors import CSPAD, Detector, Group
 from workbench.errors import GeometryError
 from workbench.geometry.checks import check_objects
 from workbench.geometry.ideal import ideal_objects
@@ -401,6 +401,38 @@ class Geometry:
         their ASIC (of a CSPAD 219.84 instead of 137.40 µm from the seam).
         """
         return positions_um(self.detector, self._module_transforms, wide_pixel_centre)
+
+    def middles_px(self, groups: Sequence[Group] | None = None) -> NDArray[np.float64]:
+        """Middles of groups from the beam in lab x, y, float64 ``(groups, 2)``, pixels.
+
+        Parameters
+        ----------
+        groups : of the detector's modules; by default its own.
+        """
+        detector = self.detector
+        # modules are flat and their own mirror image
+        corners = self.pixel_positions_um()[:, :: detector.rows - 1, :: detector.columns - 1, :2]
+        parts = [group.slice for group in groups or detector.groups]
+        middles = [corners[part].reshape(-1, 2).mean(axis=0) for part in parts]
+        return np.asarray(middles) / detector.pixel_um
+
+    def places(self, groups: Sequence[Group] | None = None) -> list[tuple[int, int]]:
+        """Row and column of each group, from 0, as drawn: x downwards, y to the right.
+
+        Parameters
+        ----------
+        groups : of the detector's modules; by default its own.
+        """
+        down, across = self.middles_px(groups).T
+        order = np.argsort(down)
+        # groups of one row are less than half a module above each other
+        half_px = 0.5 * min(self.detector.module_shape)
+        row = np.empty(len(down), int)
+        row[order] = np.cumsum(np.diff(down[order], prepend=down[order[0]]) > half_px)
+        column = [
+            int(np.sum((row == own) & (across < at))) for own, at in zip(row, across, strict=True)
+        ]
+        return list(zip(row.tolist(), column, strict=True))
 
     def snapped(self, *, fill: bool = True) -> Snapped:
         """Assembly on whole pixels, for display (see `workbench.geometry.Snapped`)."""

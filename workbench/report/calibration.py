@@ -308,10 +308,10 @@ class CalibrationReport:
 
     def uncertainty(self) -> Picture | Shown:
         """How well each offset is known, and in which direction it is not."""
-        alignment = self.calibration.alignment
-        if alignment is None or self._refinement is None:
+        alignment, refinement = self.calibration.alignment, self._refinement
+        if alignment is None or refinement is None:
             return sentence("")
-        return Picture(figures.offset_uncertainty(alignment))
+        return Picture(figures.offset_uncertainty(refinement, alignment.names, alignment.places))
 
     @property
     def _refinement(self) -> Refinement | None:

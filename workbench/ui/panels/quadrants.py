@@ -494,7 +494,9 @@ class QuadrantsPanel(Panel):
             live.widget.layout.display = "" if refinement else "none"
         if chosen == UNCERTAINTY and refinement is not None:
             self.uncertainty.draw(
-                lambda figure: figures.offset_uncertainty(alignment, figure=figure)
+                lambda figure: figures.offset_uncertainty(
+                    refinement, alignment.names, alignment.places, figure=figure
+                )
             )
         elif chosen == RESIDUALS and refinement is not None:
             self.residuals.draw(

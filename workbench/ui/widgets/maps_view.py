@@ -11,7 +11,6 @@ import traitlets as t
 from numpy.typing import ArrayLike
 
 from workbench.detectors import DETECTORS, Detector
-from workbench.figures.frame import frame_of
 from workbench.ui.widgets.bundles import bundle
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ class MapsView(anywidget.AnyWidget):
         named = zip(alignment.names, alignment.quadrants, strict=True)
         with self.hold_sync():
             self.groups = list(alignment.names)
-            grid = frame_of(alignment.present).grid(alignment.detector.groups)
-            self.places = [(row + 1, column + 1) for row, column in grid]
+            self.places = [(row + 1, column + 1) for row, column in alignment.places]
             self.maps = [entry(quadrant, name) for name, quadrant in named]
 
     def on_offset(self, kind: str, act: Callable[[int, float, float], None]) -> None:
