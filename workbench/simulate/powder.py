@@ -13,7 +13,7 @@ from workbench.detectors import CSPAD
 from workbench.errors import WorkbenchError
 from workbench.quantities import HC_EV_ANGSTROM
 from workbench.simulate.physics import Scene, Shadow, expected_photons
-from workbench.simulate.sampling import normal_table, sample_maximum, sample_mean
+from workbench.simulate.sampling import normal_table, on_threads, sample_maximum, sample_mean
 
 if TYPE_CHECKING:
     from workbench.geometry import Geometry
@@ -106,8 +106,14 @@ def powder_image(
     random = np.random.RandomState(seed)  # its stream is frozen, unlike that of default_rng
     intensities = shot_intensities(random, events, intensity_spread)
     image = np.empty(CSPAD.shape, dtype=np.float32)
-    sample = sample_mean if kind == "average" else sample_maximum
-    sample(mean, intensities, ADU_PER_PHOTON, noise_adu, seed, normal_table(), image)
+    run, table = int(kind == "average"), normal_table()
+    on_threads(
+        sample_mean if kind == "average" else sample_maximum,
+        (
+            (mean[i], intensities, ADU_PER_PHOTON, noise_adu, (seed, run, 0, i), table, image[i])
+            for i in range(CSPAD.modules)
+        ),
+    )
     if spots:
         weights = (
             expected_photons(positions, scene, plane_z_um=plane_z_um, rings_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.detectors import CSPAD
 from workbench.recipe.corrections import LOW_GAIN_FACTOR
 from workbench.simulate.powder import ADU_PER_PHOTON
-from workbench.simulate.sampling import normal_table, read_out
+from workbench.simulate.sampling import normal_table, on_threads, read_out
 
 COUNTS: Mapping[str, int] = {"hot": 1500, "noisy": 2500, "dead": 800, "stuck": 100}
 """Faulty pixels of each kind: too high in the dark; noise of 40 ADU and more; no signal (half of
@@ -145,9 +145,16 @@ class FrameMaker:
         spots : flat pixel indices and photons of Bragg spots, each ``(n,)``.
         """
         sensor = self._sensor
-        read_out(
-            self._mean, intensity, sensor.pedestal, sensor.noise, sensor.response, common_mode,
-            self._seed, self._run, event, self._table, self._frame,
+        constants = zip(sensor.pedestal, sensor.noise, sensor.response, strict=True)
+        on_threads(
+            read_out,
+            (
+                (
+                    self._mean[i], intensity, of_module, common_mode[i],
+                    (self._seed, self._run, event, i), self._table, self._frame[i],
+                )
+                for i, of_module in enumerate(constants)
+            ),
         )  # fmt: skip
         if spots is not None:
             index, photons = spots

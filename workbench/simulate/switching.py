@@ -26,7 +26,7 @@ from workbench.recipe import Experiment, MaskSettings, Recipe, Thresholds, recip
 from workbench.simulate.physics import Scene, Shadow, expected_photons
 from workbench.simulate.placing import SamplePlaces, placed, refuse_events, refuse_tree
 from workbench.simulate.powder import shot_intensities
-from workbench.simulate.sampling import normal_table, read_out_ranges
+from workbench.simulate.sampling import normal_table, on_threads, read_out_ranges
 from workbench.simulate.switching_format import Epix10k2MPayloads, Jungfrau4MPayloads
 from workbench.simulate.truth import DEFAULT_SEED, draw_offsets_px, entries_text
 from workbench.simulate.xtc_writer import Payloads, RunWriter
@@ -343,6 +343,7 @@ def _write_runs(
     nominal = np.array([stage.adu_per_kev for stage in sample.stages])[:, None, None, None]
     response = nominal * (1 + truth.steps / 1000) * PHOTON_ENERGY_EV / 1000
     response = response.astype(np.float32)
+    constants = truth.pedestal, truth.noise, response
     bits = np.array([stage.bits << 14 for stage in sample.stages], np.uint16)
     table, frame = normal_table(), np.empty(detector.shape, np.uint16)
     runs = [(DARK_RUN, 0, sample.payloads), (BRIGHT_RUN, 0, sample.payloads)]
@@ -363,10 +364,17 @@ def _write_runs(
                 common_mode = random.normal(0, _COMMON_MODE_ADU, detector.modules)
                 if first:
                     common_mode[:] = 0  # it is of the first stage alone
-                read_out_ranges(
-                    light, float(intensities[event]), truth.pedestal[first:], truth.noise[first:],
-                    response[first:], common_mode, sample.switch_adu, bits[first:], truth.seed, run,
-                    event, table, frame,
+                gains = sample.switch_adu, bits[first:]
+                on_threads(
+                    read_out_ranges,
+                    (
+                        (
+                            light[i], float(intensities[event]),
+                            tuple(values[first:, i] for values in constants), common_mode[i],
+                            gains, (truth.seed, run, event, i), table, frame[i],
+                        )
+                        for i in range(detector.modules)
+                    ),
                 )  # fmt: skip
                 writer.event(
                     frame,

@@ -6,8 +6,6 @@ then the compressed pixels with the sizes before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from struct import Struct, unpack_from
 from typing import Any
 
@@ -95,8 +93,10 @@ def _hist16(data: bytes, count: int) -> NDArray[np.int16]:
         raise _Bad(f"expected flag 0, 1 or 3, found {flag}")
     base, length = _head(body, "<HI")
     stream, bitmap = _stream_and_bitmap(body, 6, length, run_length=flag == 3, count=count)
+    from workbench.runs.xtc.decoders.compression_loops import hist16
+
     out = np.empty(count, np.uint16)
-    if not _kernels()[0](np.frombuffer(stream, np.uint8), bitmap, base, out):
+    if not hist16(np.frombuffer(stream, np.uint8), bitmap, base, out):
         raise _Bad("the pixel stream is too short")
     return _checked(out, checksum)
 
@@ -118,10 +118,12 @@ def _histn(data: bytes, size: int) -> NDArray[np.int16]:
     if max(unmapped, mapped) > 32:
         raise _Bad(f"expected at most 32 bits per pixel, found {max(unmapped, mapped)}")
     stream, bitmap = _stream_and_bitmap(body, 12, length, run_length=flag == 3, count=count)
-    out = np.empty(count, np.uint16 if depth == 2 else np.uint8)
-    if not _kernels()[1](np.frombuffer(stream, np.uint8), bitmap, base, mapped, unmapped, out):
+    from workbench.runs.xtc.decoders.compression_loops import histn
+
+    out = np.empty(count, np.uint16)
+    if not histn(np.frombuffer(stream, np.uint8), bitmap, base, mapped, unmapped, out):
         raise _Bad("the pixel stream is too short")
-    return _checked(out, checksum)
+    return _checked(out if depth == 2 else out.astype(np.uint8), checksum)
 
 
 def _head(data: bytes, layout: str) -> tuple[int, ...]:
@@ -160,48 +162,7 @@ def _stream_and_bitmap(
         # runs past the last pixel are cut, so a hostile count costs no memory
         ends = np.minimum(np.cumsum(runs[:, 0], dtype=np.int64), needed)
         bitmap = np.repeat(runs[:, 1], np.diff(ends, prepend=0))
+        bitmap.flags.writeable = False  # as that of a file, so that the loops are compiled once
     if bitmap.size < needed:
         raise _Bad(f"expected a bitmap of {needed} words, found {bitmap.size}")
     return body[place:end], bitmap
-
-
-@cache
-def _kernels() -> tuple[Callable[..., bool], Callable[..., bool]]:
-    from numba import njit
-
-    @njit(nogil=True)
-    def hist16(stream, bitmap, base, out):  # type: ignore[no-untyped-def]
-        place = 0
-        for i in range(out.size):
-            if bitmap[i >> 4] >> (i & 15) & 1:
-                if place >= stream.size:
-                    return False
-                out[i] = base + stream[place]
-                place += 1
-            else:
-                if place + 1 >= stream.size:
-                    return False
-                out[i] = stream[place] | stream[place + 1] << 8
-                place += 2
-        return True
-
-    @njit(nogil=True)
-    def histn(stream, bitmap, base, mapped, unmapped, out):  # type: ignore[no-untyped-def]
-        place = np.int64(0)
-        window, held = np.uint64(0), 0
-        for i in range(out.size):
-            near = bitmap[i >> 4] >> (i & 15) & 1
-            bits = mapped if near else unmapped
-            while held < bits:
-                if place >= stream.size:
-                    return False
-                window |= np.uint64(stream[place]) << np.uint64(held)
-                place += 1
-                held += 8
-            value = window & ((np.uint64(1) << np.uint64(bits)) - np.uint64(1))
-            window >>= np.uint64(bits)
-            held -= bits
-            out[i] = value + np.uint64(base) if near else value
-        return True
-
-    return hist16, histn
