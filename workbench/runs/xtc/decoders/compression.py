@@ -53,18 +53,18 @@ def decompress(
         if len(payload) - start < size + _BLOCK.size:
             raise bad(place, f"a block needs {size + 20} bytes, {len(payload) - place} are left")
         header = payload[start : start + size]
-        engine, _, dsize, csize = _BLOCK.unpack_from(payload, start + size)
+        engine, _, pixel_bytes, packed_bytes = _BLOCK.unpack_from(payload, start + size)
         data = start + size + _BLOCK.size
-        if csize > len(payload) - data:
-            raise bad(data, f"expected {csize} bytes, {len(payload) - data} are left")
-        if dsize > limit or dsize % 2:
-            raise bad(data, f"expected at most {limit} bytes of pixels, found {dsize}")
+        if packed_bytes > len(payload) - data:
+            raise bad(data, f"expected {packed_bytes} bytes, {len(payload) - data} are left")
+        if pixel_bytes > limit or pixel_bytes % 2:
+            raise bad(data, f"expected at most {limit} bytes of pixels, found {pixel_bytes}")
         try:
-            pixels = _pixels(engine, payload[data : data + csize], dsize)
+            pixels = _pixels(engine, payload[data : data + packed_bytes], pixel_bytes)
         except _Bad as error:
             raise bad(data, f"{ENGINES.get(engine, engine)}: {error}") from error
         blocks.append((header, pixels))
-        used = 4 + size + _BLOCK.size + csize
+        used = 4 + size + _BLOCK.size + packed_bytes
         place += used + -used % 4
     return blocks
 
