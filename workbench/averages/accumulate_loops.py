@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from workbench.corrections.correction_loops import correct, module_common_mode
 from workbench.corrections.gain_range_loops import constants_by_bits, correct_ranges
 
+ZERO = np.int64(0)
+"""A plain 0 is a type of its own for numba, which would compile what it is given to once more."""
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
 each event are enough for the processor to read ahead."""
@@ -150,7 +152,7 @@ def _add_tile(  # type: ignore[no-untyped-def]
 ):
     """Add one tile of the events at the addresses `present`; exact for all of int16."""
     size, count = sums.size, present.size
-    first = event = 0
+    first = event = ZERO
     while event < count:
         if event + 8 <= count:
             _add_eight(
@@ -269,7 +271,7 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
     pixels, count = arrays.sums.shape[1], addresses.size
     common = np.empty(count, np.float32)
     for event in range(count):
-        common[event] = module_common_mode(_tile(addresses, event, 0, pixels), tables, module)
+        common[event] = module_common_mode(_tile(addresses, event, ZERO, pixels), tables, module)
     corrected = np.empty((4, TILE // 2), np.float32)
     for start in range(0, pixels, TILE // 2):
         stop = min(pixels, start + TILE // 2)
@@ -281,9 +283,10 @@ def add_corrected(addresses, module, begin, tables, arrays):  # type: ignore[no-
         high, low = arrays.maximum[module, start:stop], arrays.minimum[module, start:stop]
         tile = corrected[0, :size]
         if begin:
-            raw = _tile(addresses, 0, start, size)
+            raw = _tile(addresses, ZERO, start, size)
             correct(raw, offset, common[0], factor, second, tile)
-            shift[:] = tile
+            for i in range(size):  # not by a slice: to compile its error message takes 2 s
+                shift[i] = tile[i]
         for event in range(0, count - 3, 4):
             a = _tile(addresses, event, start, size)
             b = _tile(addresses, event + 1, start, size)
@@ -447,7 +450,7 @@ def add_ranges(addresses, module, tables, lacking, arrays):  # type: ignore[no-u
             there = min(4, events - event)
             if tables.mode:
                 for k in range(there):
-                    raw = _tile(addresses, event + k, 0, pixels).view(np.uint16)
+                    raw = _tile(addresses, event + k, ZERO, pixels).view(np.uint16)
                     correct_ranges(raw, tables, module, corrected[k])
             else:
                 # the last event again where there are fewer than four, and then left out
@@ -455,7 +458,7 @@ def add_ranges(addresses, module, tables, lacking, arrays):  # type: ignore[no-u
                 b = _tile(addresses, min(event + 1, events - 1), place, end - place).view(np.uint16)
                 c = _tile(addresses, min(event + 2, events - 1), place, end - place).view(np.uint16)
                 d = _tile(addresses, min(event + 3, events - 1), place, end - place).view(np.uint16)
-                four = _four_rows(corrected, 0, end - place)
+                four = _four_rows(corrected, ZERO, end - place)
                 _correct_four_by_bits(a, b, c, d, tables.value_mask, offset, factor, four)
             corrected[there:] = np.nan
             for start in range(place, end, size):

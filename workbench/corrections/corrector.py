@@ -222,8 +222,9 @@ class Corrector:
         if not self.by_module:
             return self._apply_to_runs(raw, out)
         tables = self.tables
+        dtype = np.int16 if raw.dtype == np.int16 else np.float32
         for module in range(self.detector.modules):
-            values = np.ascontiguousarray(raw[module]).reshape(-1)
+            values = np.ascontiguousarray(raw[module], dtype).reshape(-1)
             correct_module(values, tables, module, out[module].reshape(-1))
         return out
 
@@ -238,9 +239,10 @@ class Corrector:
             values, good = out, tables.good.reshape(self.shape)
             if self.detector.interleaved_constants:  # so are the pixels in psana's array
                 values, good = np.moveaxis(values, 0, -1), np.moveaxis(good, 0, -1)
-            rows = np.ascontiguousarray(values)
+            rows, flags = np.ascontiguousarray(values), good.reshape(-1)
+            flags.flags.writeable = False  # as the tables are, or the loop is compiled again
             subtract_run_common_mode(
-                rows.reshape(-1), good.reshape(-1), tables.algorithm, tables.parameters,
+                rows.reshape(-1), flags, tables.algorithm, tables.parameters,
                 self.common_mode.run_length,
             )  # fmt: skip
             values[...] = rows

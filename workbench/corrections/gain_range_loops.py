@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from workbench.corrections.correction_loops import select
+
 BANKS, ROWS, COLUMNS = 4, 1, 2
 """Bits of the common mode's mode, applied in this order."""
 
@@ -20,11 +22,17 @@ def _subtract_median(values, member, place, limit, more_than):  # type: ignore[n
     count = 0
     for i in place:
         if member[i]:
-            taken[count] = values[i]
+            # a NaN comes last in psana's order too, and neither is within the limit
+            taken[count] = values[i] if values[i] == values[i] else np.inf
             count += 1
     if count == 0 or count <= more_than:
         return
-    median = np.float32(np.median(taken[:count]))
+    median = select(taken, count, count // 2)
+    if count % 2 == 0:
+        below = taken[0]
+        for i in range(1, count // 2):
+            below = max(below, taken[i])
+        median = np.float32((below + median) / 2)
     if abs(median) < limit:
         for i in place:
             if member[i]:

@@ -99,4 +99,4 @@ def _find(
         good = np.ones(data.shape, np.bool_)
     if data.ndim != 3 or good.shape != data.shape:
         raise WorkbenchError(f"The event has the shape {data.shape}, the mask {good.shape}.")
-    return int(find(data, good, threshold_adu, NOISE, places, heights))
+    return int(find(data, good, float(threshold_adu), NOISE, places, heights))
