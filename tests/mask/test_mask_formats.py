@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import os
+import re
 
 import fabio
 import h5py
@@ -91,7 +92,8 @@ def test_files_with_reasons_name_the_layers(tmp_path, name, further):
         one.label for one in mask.removals[:64]
     ][:-1]
     if further:
-        assert again.explain((0, 0, 0)).reasons[-1].text == "layer 59 “further layers”"
+        last = again.explain((0, 0, 0)).reasons[-1].text  # those for which 64 bits do not suffice
+        assert re.fullmatch(r"layer \d+ “further layers”", last)
         assert len(mask.explain((0, 0, 0)).reasons) == 70
     assert again.removals[-1].counts.cumulative == mask.masked
 

@@ -13,6 +13,7 @@ from workbench.errors import WorkbenchError
 from workbench.geometry import Geometry
 from workbench.mask import FORMATS
 from workbench.recipe import mask as layers
+from workbench.recipe.rules import LIMITS
 from workbench.session import State
 from workbench.ui import MaskPanel
 from workbench.ui.panels.layers import BEAM_STOP, MASK_FILE, NEW_LAYERS
@@ -192,7 +193,7 @@ def test_low_gain_has_limits_of_its_own(session, image_set):
     assert panel.view.two_gains
     assert "20\u202f% lower: " in panel.low.controls["maxproj_min"].note
     panel.show_suggestions()
-    assert len(panel.suggestions.children) == 6
+    assert len(panel.suggestions.children) == 2 * len(LIMITS)
     panel.two_gains.value = False
     session.wait(300)
     assert session.recipe.mask.low_gain is None
