@@ -7,7 +7,8 @@ import pytest
 
 from workbench.alignment import align_quadrants
 from workbench.alignment.degeneracies import turns_alike_deg
-from workbench.alignment.quality import LIMITS, _scattered
+from workbench.alignment.quality import LIMITS, _scattered, judge
+from workbench.alignment.result import QuadrantAlignment
 from workbench.geometry import Geometry
 from workbench.images import DetectorImage
 from workbench.recipe import AlignmentSettings
@@ -41,9 +42,50 @@ def test_photons_thrown_along_cones_give_the_offsets(traced):
 
 def test_scatter_that_agrees_by_chance_is_refused():
     refined = SimpleNamespace(held_out=SimpleNamespace(rms_px=2.0), excess=13.0)
-    assert "Rings lie 1.9 px (RMS)" in _scattered(refined, LIMITS)
+    assert "Rings lie 1.92 px (RMS)" in _scattered(refined, LIMITS)
     noise = SimpleNamespace(held_out=SimpleNamespace(rms_px=2.0), excess=1.0)
     assert not _scattered(noise, LIMITS), "weak rings have noise, which is no fault of theirs"
+
+
+def judged(agreement=200.0, consistency=10.0, sigma=0.1, map_verdict="good"):
+    """Verdict on a quadrant with these numbers."""
+    quadrant = QuadrantAlignment(
+        quadrant=0, offset_px=np.ones(2), covariance_px2=np.eye(2), cc=0.5, map=np.ones((41, 41)),
+        trials_px=np.arange(-20.0, 21), peak_px=np.ones(2), pairs=1000, verdict=map_verdict,
+        warnings=("About the map.",),
+    )  # fmt: skip
+    refined = SimpleNamespace(
+        offsets_px=np.ones((1, 2)), covariance_px2=np.eye(2) * sigma**2, used=[True],
+        sensor_split_px=np.ones((2, 1, 2)), held_out=SimpleNamespace(rms_px=0.1), excess=1.0,
+        converged=True, iterations=5,
+    )  # fmt: skip
+    significance = SimpleNamespace(sigmas=[agreement], consistency=[consistency])
+    return judge(quadrant, refined, significance, 20)
+
+
+def test_sigma_is_compared_as_printed_and_the_limit_is_named():
+    assert judged(sigma=0.504).verdict == "good"
+    uncertain = judged(sigma=0.506)
+    assert uncertain.verdict == "uncertain"
+    assert "0.51 px only in its weakest direction (0.50 is good)" in uncertain.warnings[-1]
+    assert judged(sigma=1.504).verdict == "uncertain"
+    refused = judged(sigma=1.506)
+    assert refused.verdict == "not determined"
+    assert "1.51 px in its weakest direction (1.50 is the most)" in refused.warnings[0]
+
+
+@pytest.mark.parametrize("consistency", [1.0, 3.5, 10.0])
+def test_weaker_rings_go_from_good_through_uncertain_to_not_determined(consistency):
+    order = ["not determined", "uncertain", "good"]
+    ranks = [order.index(judged(agreement, consistency).verdict) for agreement in range(200)]
+    assert set(np.diff(ranks)) == {0, 1}
+    assert (ranks[0], ranks[-1]) == (0, 2)
+
+
+def test_what_makes_a_map_unclear_is_no_warning_of_the_joint_refinement():
+    assert judged(map_verdict="not determined").warnings == ()
+    assert judged(map_verdict="uncertain").warnings == ()
+    assert judged(map_verdict="good").warnings == ("About the map.",)
 
 
 def turned(geometry, quadrant, degrees, about_px):

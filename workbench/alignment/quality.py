@@ -1,4 +1,8 @@
-"""What an alignment is worth: verdicts."""
+"""What an alignment is worth: verdicts.
+
+Numbers are compared with their limits as they are printed, and sentences name both: so none says
+that 0.50 px are more than 0.50 px.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,11 @@ class VerdictLimits:
     ----------
     least_significance : agreement with the other groups' rings, in sigmas, below which structure
         without rings comes.
-    clear_significance, least_consistency, sure_consistency : agreement below the first needs most
-        ASICs to share in it: by so many standard errors at least, and so many to be sure. Stripes
-        and plaids reach 22 sigmas through a few ASICs (consistency up to 2).
+    clear_significance, least_consistency : agreement below the first needs most ASICs to share in
+        it, by so many standard errors. Squares reach 58 sigmas through a few ASICs (consistency
+        2.1) before their sigma gives them away, stripes and scatter 56.
+    sure_significance, sure_consistency : agreement below both is uncertain, so that a little less
+        of it never makes a good offset one that is not determined.
     least_height : rings lower than this share of the others' are other rings: a few of them
         coincide.
     faint_significance : agreement below this is of rings so faint that noise in the curvature can
@@ -34,8 +40,6 @@ class VerdictLimits:
     most_scatter_px : rings that lie farther than this (RMS) from where the other sensors put them,
         beside what noise explains, are no rings: scatter with the strong ring of the real image
         masked gives 1.9 px, coarse grains 0.3.
-    most_split_px, most_split_sigmas : even and odd modules further apart than both decide nothing.
-    doubtful_split_px, doubtful_split_sigmas : further apart than both they are warned of.
     doubtful_held_px, doubtful_held_sigmas : groups held fixed that the rings put farther off than
         both make the offsets of the others uncertain.
     most_held_px, most_held_sigmas : farther off than both, nothing is aligned to them.
@@ -43,6 +47,7 @@ class VerdictLimits:
 
     least_significance: float = 15.0
     clear_significance: float = 60.0
+    sure_significance: float = 90.0
     least_consistency: float = 3.2
     sure_consistency: float = 4.0
     least_height: float = 0.25
@@ -50,10 +55,6 @@ class VerdictLimits:
     most_sigma_px: float = 1.5
     sure_sigma_px: float = 0.5
     most_scatter_px: float = 1.0
-    most_split_px: float = 3.0
-    most_split_sigmas: float = 8.0
-    doubtful_split_px: float = 0.5
-    doubtful_split_sigmas: float = 5.0
     doubtful_held_px: float = 0.2
     doubtful_held_sigmas: float = 4.0
     most_held_px: float = 1.0
@@ -78,14 +79,13 @@ def judge(
     block = slice(2 * q, 2 * q + 2)
     offset, covariance = refined.offsets_px[q], refined.covariance_px2[block, block]
     split = refined.sensor_split_px[:, q]
-    apart = float(np.hypot(*(split[0] - split[1])))
     sigma = largest_sigma(covariance)
     agreement = float(significance.sigmas[q])
     measures = dataclasses.replace(
         quadrant.measures,
         ring_significance=agreement,
         ring_consistency=float(significance.consistency[q]),
-        sensor_split_px=apart,
+        sensor_split_px=float(np.hypot(*(split[0] - split[1]))),
         largest_sigma_px=sigma,
     )
     quadrant = dataclasses.replace(quadrant, measures=measures)
@@ -97,33 +97,32 @@ def judge(
         )
     if problem:
         return undetermined(quadrant, problem)
-    warnings = [text for text in quadrant.warnings if "Rings too weak" not in text]
-    doubts = _doubts(refined, significance, q, sigma, apart, limits)
+    doubts = _doubts(significance, q, sigma, limits)
     if np.abs(offset).max() > range_px + 1:
-        doubts.append("The offset lies beyond the searched range; widen it.")
+        doubts.append(f"The offset lies beyond the searched ±{range_px:g} px; search farther.")
     verdict: Verdict = "uncertain" if doubts else "good"
     return dataclasses.replace(
         quadrant,
         offset_px=offset,
         covariance_px2=covariance,
         verdict=verdict,
-        warnings=(*warnings, *doubts),
+        warnings=(*_of_clear_map(quadrant), *doubts),
         accepted=True,
     )
 
 
+def _of_clear_map(quadrant: QuadrantAlignment) -> tuple[str, ...]:
+    """Warnings of a map; what makes it unclear says nothing of the joint refinement."""
+    return quadrant.warnings if quadrant.verdict == "good" else ()
+
+
 def _doubts(
-    refined: Refinement,
-    significance: RingSignificance,
-    q: int,
-    sigma: float,
-    apart: float,
-    limits: VerdictLimits,
+    significance: RingSignificance, q: int, sigma: float, limits: VerdictLimits
 ) -> list[str]:
     """Reasons why an offset is uncertain."""
     doubts = []
     agreement, consistency = significance.sigmas[q], significance.consistency[q]
-    if not agreement >= limits.clear_significance and consistency < limits.sure_consistency:
+    if not agreement >= limits.sure_significance and consistency < limits.sure_consistency:
         doubts.append(
             "Not all of the quadrant's ASICs see the rings of the others; look at the picture "
             "whether they are rings."
@@ -133,14 +132,10 @@ def _doubts(
             f"The rings are faint: agreement with the other quadrants is {int(agreement)} "
             f"sigmas ({limits.faint_significance:.0f} are clear); {WEAK}."
         )
-    if sigma > limits.sure_sigma_px:
+    if round(sigma, 2) > limits.sure_sigma_px:
         doubts.append(
-            f"The offset is known to {sigma:.1f} px only in its weakest direction; {OPEN}."
-        )
-    if apart > max(limits.doubtful_split_px, limits.doubtful_split_sigmas * sigma):
-        doubts.append(
-            f"Even and odd sensors give offsets {apart:.1f} px apart; look for a shadow or a "
-            "sensor out of place."
+            f"The offset is known to {sigma:.2f} px only in its weakest direction "
+            f"({limits.sure_sigma_px:.2f} is good); {OPEN}."
         )
     return doubts
 
@@ -155,7 +150,6 @@ def sees_rings(significance: RingSignificance, limits: VerdictLimits = LIMITS) -
 
 def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
     agreement, sigma = measures.ring_significance, measures.largest_sigma_px
-    apart = measures.sensor_split_px
     if not agreement >= limits.least_significance:
         return (
             f"Rings too weak: agreement with the other quadrants is {int(max(agreement, 0))} "
@@ -171,24 +165,26 @@ def _refusal(measures: Measures, used: bool, limits: VerdictLimits) -> str:
         )
     if not used:
         return (
-            "The rings of this quadrant are not those of the others; it is left out of the fit. "
-            "Look at its picture."
+            "This quadrant hardly sees the rings of the others, if at all; it is left out of the "
+            "fit. Look at its picture."
         )
-    if not sigma <= limits.most_sigma_px:
-        return f"The offset is uncertain by {sigma:.1f} px in its weakest direction; {OPEN}."
-    if apart > max(limits.most_split_px, limits.most_split_sigmas * sigma):
-        return f"Even and odd sensors give offsets {apart:.1f} px apart; nothing is decided."
+    if not round(sigma, 2) <= limits.most_sigma_px:
+        return (
+            f"The offset is uncertain by {sigma:.2f} px in its weakest direction "
+            f"({limits.most_sigma_px:.2f} is the most); {OPEN}."
+        )
     return ""
 
 
 def _scattered(refined: Refinement, limits: VerdictLimits) -> str:
     """Why rings that do not agree with one another decide nothing, empty if they do."""
     scatter = refined.held_out.rms_px * np.sqrt(max(1 - 1 / max(refined.excess, 1e-9), 0.0))
-    if not scatter > limits.most_scatter_px:
+    if not round(scatter, 2) > limits.most_scatter_px:
         return ""
     return (
-        f"Rings lie {scatter:.1f} px (RMS) from where the rings of the other sensors put them; "
-        "what agrees may be scatter or structure of the detector."
+        f"Rings lie {scatter:.2f} px (RMS) from where the rings of the other sensors put them "
+        f"({limits.most_scatter_px:.2f} is the most); what agrees may be scatter or structure of "
+        "the detector."
     )
 
 
@@ -231,13 +227,12 @@ def doubted(quadrant: QuadrantAlignment) -> QuadrantAlignment:
 
 def undetermined(quadrant: QuadrantAlignment, reason: str) -> QuadrantAlignment:
     """The same quadrant without an offset; it stays where it is."""
-    others = tuple(text for text in quadrant.warnings if "Rings too weak" not in text)
     return dataclasses.replace(
         quadrant,
         offset_px=np.zeros(2),
         covariance_px2=np.full((2, 2), np.nan),
         verdict="not determined",
-        warnings=(reason, *(text for text in others if text != reason)),
+        warnings=(reason, *_of_clear_map(quadrant)),
         accepted=False,
     )
 
