@@ -5,9 +5,11 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
+from workbench.pipeline import ImageSet
 from workbench.report import ReportFiles
 from workbench.session import State
 from workbench.ui.app import Workbench
@@ -46,6 +48,36 @@ def test_a_panel_finds_the_view_as_it_was_left(bench):
     )
     bench.open(bench.mask)
     assert bench.view.tiles == "all four"
+
+
+def test_a_bright_average_that_stands_alone_is_shown_and_no_mask_is_tried(
+    image_set, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    bench = Workbench()
+    rings = dataclasses.replace(image_set.maximum, kind="average")
+    bench.session.use_images(ImageSet(bright_average=rings, geometry=rings.geometry))
+    bench.session.wait(300)
+    sent = np.frombuffer(bench.view._messages["bright average"][1][0], np.float32)
+    assert np.array_equal(sent, rings.data.astype(np.float32).ravel())
+    assert bench.session.status("mask").state == State.NOT_STARTED
+    bench.open(bench.mask)
+    assert "The mask needs the average, stddev and maximum too" in bench.advice.value
+
+
+def test_the_bright_average_is_sent_when_it_is_looked_at(bench, image_set):
+    rings = dataclasses.replace(image_set.maximum, kind="average")
+    bench.session.use_images(dataclasses.replace(image_set, bright_average=rings))
+    bench.session.wait(300)
+    view = bench.view
+    assert (view.tiles, view.has_bright_average) == ("side by side", True)
+    assert "bright average" not in view._messages
+    view.tiles = "bright average"
+    bench.session.wait(300)
+    assert "bright average" in view._messages
+    bench.session.use_images(dataclasses.replace(image_set, bright_average=None))
+    bench.session.wait(300)
+    assert (view.tiles, view.has_bright_average) == ("side by side", False)
 
 
 def test_before_there_are_images_the_first_panel_stands_alone(image_set, tmp_path, monkeypatch):

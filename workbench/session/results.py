@@ -153,7 +153,7 @@ class Results:
         if self.images is not None:
             # a mask at work now may be that of settings which have just been taken back
             if "mask" in self.jobs.running or self._made_with.get("mask") != self.key("mask"):
-                self.compute_mask()
+                self._follow_with_mask()
             if self._made_with.get("images") != self.key("images"):
                 self.jobs.look.submit("cheap images", lambda task: self._compute_if_cheap())
         if self.search_result is not None:
@@ -187,8 +187,7 @@ class Results:
             self._take(images, key)
         self.jobs.log.note("images", describe_images(images))
         self._notifier.notify("images")
-        if not images.partial or (images.average is not None and images.maximum is not None):
-            self.compute_mask()
+        self._follow_with_mask()
         if self.key("images") != key and self._is_cheap():
             self.compute_images()  # the recipe was changed, or a change taken back, meanwhile
 
@@ -197,12 +196,15 @@ class Results:
         with self._lock:
             self._take(images, self.key("images"))
         self._notifier.notify("images", "status")
-        self.compute_mask()
+        self._follow_with_mask()
 
     def _take(self, images: pipeline.ImageSet, key: Key) -> None:
         self.images, self.preview, self._evaluator = images, None, None
         self.looked_at.clear()
         self._made_with["images"] = key
+        if self.why_no_mask():  # one of other images must not be taken for theirs
+            self.mask = None
+            self._made_with.pop("mask", None)
 
     def _show_preview(self, images: RunImages) -> None:
         self.preview = images
@@ -226,20 +228,30 @@ class Results:
         """Make the mask of the recipe."""
         self.jobs.start("mask", self._compute_mask, self.key, self.jobs.quick)
 
+    def _follow_with_mask(self) -> None:
+        if not self.why_no_mask():
+            self.compute_mask()
+
+    def why_no_mask(self) -> str:
+        """Why no mask can be made of the images; empty if it can."""
+        if self.images is None:
+            return "There are no images yet; average the runs or open images first."
+        if missing := self.images.missing_for_mask:
+            return (
+                f"The mask needs the {enumerated(missing)} too; choose a dark and a bright run, or "
+                "open the missing images."
+            )
+        return ""
+
     def _compute_mask(self, task: Task, key: Key) -> None:
         with self._lock:
             images, evaluator = self.images, self._evaluator
             made_with = self._made_with.get("images")  # may be older than the recipe
-        if images is None:
-            raise WorkbenchError("There are no images yet; average the runs or open images first.")
         settings = self.history.recipe.mask
         if evaluator is None:
-            evaluator = pipeline.mask_evaluator(images)
+            evaluator = None if images is None else pipeline.mask_evaluator(images)
             if evaluator is None:
-                raise WorkbenchError(
-                    f"The mask needs the {enumerated(images.missing_for_mask)} too; choose a dark "
-                    "and a bright run, or open the missing images."
-                )
+                raise WorkbenchError(self.why_no_mask())
             with self._lock:
                 if self.images is not images:
                     return  # newer images have come, and ask for their own mask

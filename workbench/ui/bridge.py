@@ -21,10 +21,12 @@ from workbench.recipe.mask import GrowLayer, IslandLayer, MaskSettings, PixelLay
 from workbench.session import Session
 from workbench.ui.layer_bits import layer_bits
 from workbench.ui.widgets.image_view import (
+    BRIGHT_AVERAGE,
     BRIGHT_RUNS,
     EVENT,
     IMAGES,
     SINGLE_EVENT,
+    TILES,
     ImageView,
     low_gain_trait,
 )
@@ -46,7 +48,7 @@ class Bridge:
         }  # fmt: skip
         for kind, act in acts.items():
             view.on(kind, partial(self._guarded, act))
-        view.observe(lambda change: session.later("view runs", self._runs), "tiles")
+        view.observe(lambda change: session.later("view runs", self._bright), "tiles")
         session.subscribe("recipe", self._recipe)
         session.subscribe("preview", lambda: session.later("view preview", self._preview))
         session.subscribe("images", self._images)
@@ -102,9 +104,9 @@ class Bridge:
             for name in IMAGES:
                 image = getattr(images, name)
                 view.set_image(name, None if image is None else image.data)
-            view.units = {
-                name: image.unit for name in IMAGES if (image := getattr(images, name)) is not None
-            }
+            shown = {name: getattr(images, name) for name in IMAGES}
+            shown[BRIGHT_AVERAGE] = images.bright_average
+            view.units = {name: image.unit for name, image in shown.items() if image is not None}
             view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)
             view.wavelength = float(getattr(bright, "wavelength_angstrom", None) or 0)
             self._sent_bits = None
@@ -114,8 +116,11 @@ class Bridge:
             view.runs = (
                 [f"run {run.run}" for run in images.bright] if len(images.bright) > 1 else []
             )
-            if view.tiles == BRIGHT_RUNS:
-                self._runs()
+            view.has_bright_average = images.bright_average is not None
+            view.set_image(BRIGHT_AVERAGE, None)
+            if view.tiles == BRIGHT_AVERAGE and images.bright_average is None:
+                view.tiles = TILES[0]
+            self._bright()
 
     def _present_geometry(self) -> None:
         images, self.view.names = self.session.images, {}
@@ -161,12 +166,20 @@ class Bridge:
                 self.view.set_geometry(self.session.corrected, "corrected")
             self.view.blink = False
 
-    def _runs(self) -> None:
-        """Send the maximum of each bright run; only when they are looked at."""
-        images = self.session.images
-        if images is not None and self.view.tiles == BRIGHT_RUNS:
+    def _bright(self) -> None:
+        """Send the maximum of each bright run, or their average; only when they are looked at.
+
+        Where there is no image of the mask the view shows the average in any case.
+        """
+        images, tiles = self.session.images, self.view.tiles
+        if images is None:
+            return
+        if tiles == BRIGHT_RUNS:
             for name, run in zip(self.view.runs, images.bright, strict=False):
                 self.view.set_image(name, run.maximum)
+        alone = not any(getattr(images, name) for name in IMAGES)
+        if images.bright_average is not None and (alone or tiles == BRIGHT_AVERAGE):
+            self.view.set_image(BRIGHT_AVERAGE, images.bright_average.data)
 
     def _mask(self) -> None:
         mask = self.session.mask

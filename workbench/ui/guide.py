@@ -61,6 +61,8 @@ def advice(session: Session, step: Step) -> str:
     has_rings = images is not None and (images.bright_average or images.maximum)
     if step == "alignment" and state == State.NOT_STARTED and not has_rings:
         return "Average a bright run first, or open the maximum of one."
+    if step == "mask" and state == State.NOT_STARTED and images is not None:
+        return session.results.why_no_mask()
     experiment = session.recipe.experiment
     if step == "images" and state == State.NOT_STARTED and experiment.dark and experiment.bright:
         return "Compute the averages of the chosen runs."

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 IMAGES = tuple(rules.IMAGES)
 BRIGHT_RUNS = "bright runs"
+BRIGHT_AVERAGE = "bright average"
+"""Average of the bright runs, and the choice of tiles that shows it."""
 EVENT, SINGLE_EVENT = "event", "single event"
 """Image of a single event, and the choice of tiles that shows it."""
 TITLES = [image.words for image in rules.IMAGES.values()]
@@ -37,7 +39,7 @@ IMAGE_FACTS = [
     for (name, image), title in zip(rules.IMAGES.items(), TITLES, strict=True)
 ]
 TILES = (
-    "side by side", *TITLES, "mask", "all four", BRIGHT_RUNS, SINGLE_EVENT,
+    "side by side", *TITLES, "mask", "all four", BRIGHT_RUNS, BRIGHT_AVERAGE, SINGLE_EVENT,
 )  # fmt: skip
 ARRANGEMENTS = ("assembled", "corrected", "stack")
 COLORMAPS = ("viridis", "cividis", "gray", "gray, inverted")
@@ -133,6 +135,7 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):  # type: ignore[misc]
         sync=True
     )
     runs: t.List[str] = t.List(t.Unicode(), help="bright runs to show one by one").tag(sync=True)
+    has_bright_average = t.Bool(False, help="there is one to show").tag(sync=True)
     event = t.Unicode(help="title of the single event that is shown; empty: none").tag(sync=True)
     peaks: t.List[int] = t.List(
         t.Int(), help="pixels of the single event that are peaks, index in the flattened array"
@@ -180,10 +183,11 @@ class ImageView(_LimitTraits, anywidget.AnyWidget):  # type: ignore[misc]
 
         Parameters
         ----------
-        name : ``average``, ``stddev``, ``maximum`` or ``event``, or one of `runs`.
+        name : ``average``, ``stddev``, ``maximum``, ``bright average``, ``event``, or one of
+            `runs`.
         values : ``(modules, rows, columns)`` of the detector, ADU; kept and sent as float32.
         """
-        if name not in (*IMAGES, EVENT, *self.runs):
+        if name not in (*IMAGES, BRIGHT_AVERAGE, EVENT, *self.runs):
             raise WorkbenchError(f"The view has no image {name!r}; use one of {', '.join(IMAGES)}.")
         self._keep_copy("image", name, values, np.float32, f"{name} image")
 

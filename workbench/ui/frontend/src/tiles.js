@@ -7,6 +7,7 @@ import { Painter } from "./screen.js";
 
 export const MASK_TILE = "mask";
 export const BRIGHT_RUNS = "bright runs";
+export const BRIGHT_AVERAGE = "bright average";
 export const EVENT = "event";
 export const SINGLE_EVENT = "single event";
 
@@ -23,6 +24,7 @@ export function tileChoices(images) {
     [MASK_TILE]: [MASK_TILE],
     "all four": [...names, MASK_TILE],
     [BRIGHT_RUNS]: [],
+    [BRIGHT_AVERAGE]: [BRIGHT_AVERAGE],
     [SINGLE_EVENT]: [EVENT],
   };
 }

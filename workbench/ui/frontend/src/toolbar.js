@@ -2,7 +2,7 @@
 
 import { COLORMAPS } from "./colormap.js";
 import { element } from "./dom.js";
-import { BRIGHT_RUNS, SINGLE_EVENT, savePicture, tileChoices } from "./tiles.js";
+import { BRIGHT_AVERAGE, BRIGHT_RUNS, SINGLE_EVENT, savePicture, tileChoices } from "./tiles.js";
 
 /** @import { View } from "./view.js" */
 
@@ -82,6 +82,9 @@ export function makeToolbar(view) {
     /** @type {HTMLOptionElement} */ (images.querySelector(`option[value="${name}"]`));
   follow("runs", () => {
     optionOf(BRIGHT_RUNS).hidden = model.get("runs").length < 2;
+  });
+  follow("has_bright_average", () => {
+    optionOf(BRIGHT_AVERAGE).hidden = !model.get("has_bright_average");
   });
   follow("event", () => {
     optionOf(SINGLE_EVENT).hidden = !model.get("event");

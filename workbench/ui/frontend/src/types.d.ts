@@ -113,6 +113,7 @@ export interface ViewTraits {
   blink: boolean;
   names: Record<string, string>;
   runs: string[];
+  has_bright_average: boolean;
   event: string;
   mode: string;
   can_draw: boolean;

@@ -9,7 +9,16 @@ import { LOW_GAIN_PREFIX, limitOf } from "./mask.js";
 import { drawOverlay } from "./overlay.js";
 import { readOut } from "./readout.js";
 import { Screen } from "./screen.js";
-import { BRIGHT_RUNS, EVENT, MASK_TILE, makeTile, resizeTile, showScale, tileChoices } from "./tiles.js";
+import {
+  BRIGHT_AVERAGE,
+  BRIGHT_RUNS,
+  EVENT,
+  MASK_TILE,
+  makeTile,
+  resizeTile,
+  showScale,
+  tileChoices,
+} from "./tiles.js";
 import { makeHelp, makeToolbar } from "./toolbar.js";
 
 /** @import { Store } from "./store.js" */
@@ -234,8 +243,10 @@ export class View {
     return this.layout() !== "stack";
   }
 
+  /** Images to read beside those of the mask. */
   shownRuns() {
-    if (this.tiles.some(({ name }) => name === EVENT)) return [EVENT];
+    const alone = [EVENT, BRIGHT_AVERAGE].filter((own) => this.tiles.some(({ name }) => name === own));
+    if (alone.length) return alone;
     return this.model.get("tiles") === BRIGHT_RUNS ? this.model.get("runs") : [];
   }
 
@@ -248,6 +259,7 @@ export class View {
   titleOf(name) {
     if (name === MASK_TILE) return "Mask";
     if (name === EVENT) return this.model.get("event");
+    if (name === BRIGHT_AVERAGE) return "Average of the bright runs";
     const image = this.model.get("images").find((known) => known.name === name);
     return image?.title ?? `${this.#runImage()?.title ?? "Image"} of ${name}`;
   }
@@ -281,7 +293,8 @@ export class View {
   rangeOf(name) {
     const own = this.model.get("limits")[name];
     if (own) return own;
-    const known = name === EVENT || this.model.get("images").some((image) => image.name === name);
+    const alone = name === EVENT || name === BRIGHT_AVERAGE;
+    const known = alone || this.model.get("images").some((image) => image.name === name);
     const shared = this.store.images[this.#runImage()?.name ?? ""];
     const values = known ? this.store.images[name] : (shared ?? this.store.images[name]);
     if (!values) return [0, 1];
@@ -419,13 +432,20 @@ export class View {
   }
 
   // ---- tiles -------------------------------------------------------------------------------
-  #rebuild() {
-    const { model } = this;
+  /** Images of the tiles; the bright average where there is nothing else to see. */
+  #chosen() {
+    const { model, store } = this;
     const choices = tileChoices(model.get("images"));
     const chosen = choices[model.get("tiles")] ?? [];
-    const names = chosen.length ? chosen : model.get("runs");
+    const runs = chosen.length ? chosen : model.get("runs");
+    const names = runs.length ? runs : choices["side by side"];
+    const any = [...names, ...choices["side by side"]].some((name) => store.images[name]);
+    return any || !store.images[BRIGHT_AVERAGE] ? names : [BRIGHT_AVERAGE];
+  }
+
+  #rebuild() {
     const focused = this.tiles.findIndex((tile) => tile.lines === document.activeElement);
-    this.tiles = (names.length ? names : choices["side by side"]).map((name) => makeTile(this, name));
+    this.tiles = this.#chosen().map((name) => makeTile(this, name));
     this.#stage.replaceChildren(...this.tiles.map((tile) => tile.node));
     for (const tile of this.tiles) listen(this, tile);
     if (focused >= 0) {
@@ -577,6 +597,7 @@ export class View {
       screen.forget(name, this.model.get("limit_rules"));
     }
     if (["assembled", "corrected", "stack"].includes(name)) this.#resize();
+    else if (this.#chosen().join() !== this.tiles.map((tile) => tile.name).join()) this.#rebuild();
     else this.#need(LEVEL.pool);
   }
 
