@@ -63,6 +63,8 @@ def test_a_bright_average_that_stands_alone_is_shown_and_no_mask_is_tried(
     assert bench.session.status("mask").state == State.NOT_STARTED
     bench.open(bench.mask)
     assert "The mask needs the average, stddev and maximum too" in bench.advice.value
+    bench.next.click()
+    assert bench.panel is bench.quadrants
 
 
 def test_the_bright_average_is_sent_when_it_is_looked_at(bench, image_set):

@@ -78,6 +78,8 @@ def why_not_next(session: Session, step: Step) -> str:
     if step == "geometry":  # frames can be written before it is deployed
         return ""
     state = session.results.shown_state(step)
+    if step == "mask" and session.images is not None and session.results.why_no_mask():
+        return ""  # quadrants are aligned without it
     if state in (State.DONE, State.DEFAULT, State.LOOKED_AT, State.WARNING):
         return ""
     return f"First finish this step: {advice(session, step)}"
