@@ -12,8 +12,8 @@ the maps alone and after the joint refinement, the claimed sigma (RMS), how many
 within it, the RMS of the errors along the axes of their covariance over its deviations (should be
 about 1: the eight errors of an image depend on one another, mostly through all quadrants moving
 outwards, so a few images give few independent errors), verdicts, and beside them the restated
-method of cspad.quadrants_cbf. Times are ratios to that method in the same run (single angle), as
-machines differ. The case "photon by photon" comes from another simulation, which traces
+method of cspad.quadrants_cbf. Times are CPU seconds; as machines differ, compare them with those of
+that method in the same run. The case "photon by photon" comes from another simulation, which traces
 photons along cones (workbench/simulate/tracing.py).
 """
 
@@ -219,12 +219,12 @@ def measure(
     """One case, one seed."""
     image, mask, truth = scene(name, seed)
     maps = align_quadrants(image, mask=mask, settings=maps_only)
-    started = time.perf_counter()
+    started = time.process_time()
     found = align_quadrants(image, mask=mask, settings=settings)
-    middle = time.perf_counter()
+    middle = time.process_time()
     reference = reference and bool(image.distance_mm)  # the program needs it
     other = align_quadrants(image, settings=compat) if reference else maps
-    seconds = middle - started, time.perf_counter() - middle
+    seconds = middle - started, time.process_time() - middle
     known = np.array([one.verdict != "not determined" for one in found.quadrants])
     pull = np.nan
     if found.refinement is not None and known.any():
