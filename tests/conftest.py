@@ -4,6 +4,7 @@ import dataclasses
 import fcntl
 import gc
 import hashlib
+import itertools
 import os
 import pickle
 import resource
@@ -21,6 +22,19 @@ settings.register_profile("workbench", deadline=None, suppress_health_check=[Hea
 settings.load_profile("workbench")
 
 gc.disable()  # until all tests are collected: nothing of them is garbage
+
+
+@pytest.hookimpl(trylast=True)  # when those that are not to run are gone
+def pytest_collection_modifyitems(items):
+    """Take a file of each folder in turn, for the sake of several processes.
+
+    Two that are in one room would compile its loops both; files of the browser, which mostly wait,
+    go on beside others that compute.
+    """
+    files = [list(own) for _, own in itertools.groupby(items, lambda item: item.path)]
+    rooms = [list(own) for _, own in itertools.groupby(files, lambda own: own[0].path.parent)]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*rooms, fillvalue=[]))
+    items[:] = itertools.chain.from_iterable(turns)
 
 
 def pytest_collection_finish():

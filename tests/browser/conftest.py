@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -375,13 +376,11 @@ class Notebook:
 
 
 @pytest.fixture(scope="session")
-def small_sample(tmp_path_factory):
-    """A small sample experiment, written once."""
+def small_sample(made_once):
+    """A small sample experiment, written once for all test processes."""
     from workbench.simulate.experiment import write_experiment
 
-    folder = tmp_path_factory.mktemp("sample") / "exp"
-    write_experiment(folder, events=6, seed=3)
-    return folder
+    return made_once("browser-sample", partial(write_experiment, events=6, seed=3))
 
 
 def with_own_calib(small_sample, folder):
