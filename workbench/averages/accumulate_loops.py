@@ -14,11 +14,9 @@ from numba import carray, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from workbench.corrections.correction_loops import correct, module_common_mode
+from workbench.corrections.correction_loops import ZERO, correct, module_common_mode
 from workbench.corrections.gain_range_loops import constants_by_bits, correct_ranges
 
-ZERO = np.int64(0)
-"""A plain 0 is a type of its own for numba, which would compile what it is given to once more."""
 TILE = 8192
 """Pixels; the accumulators of a tile take 160 kB of level 2 cache, and the 16 kB that a tile has in
 each event are enough for the processor to read ahead."""

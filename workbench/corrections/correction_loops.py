@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+ZERO = np.int64(0)
+"""A plain 0 is a type of its own for numba, which would compile what it is given to once more."""
 BINS = 3000
 LOWEST = -1000
 """The histogram has one bin per ADU from here on."""
@@ -254,7 +256,7 @@ def subtract_run_common_mode(values, good, algorithm, parameters, length):  # ty
     whole = np.empty(length, np.int32)
     for start in range(0, values.size, length):
         stop = min(start + length, values.size)
-        total, count = 0.0, 0
+        total, count = 0.0, ZERO
         for i in range(start, stop):
             if good[i] != 0 and values[i] < below:
                 total += values[i]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workbench.corrections.correction_loops import select
+from workbench.corrections.correction_loops import ZERO, select
 
 BANKS, ROWS, COLUMNS = 4, 1, 2
 """Bits of the common mode's mode, applied in this order."""
@@ -19,7 +19,7 @@ BANKS, ROWS, COLUMNS = 4, 1, 2
 def _subtract_median(values, member, place, limit, more_than):  # type: ignore[no-untyped-def]
     """Subtract from the member pixels at `place` their median, if it is within the limit."""
     taken = np.empty(place.size, np.float32)
-    count = 0
+    count = ZERO
     for i in place:
         if member[i]:
             # a NaN comes last in psana's order too, and neither is within the limit

@@ -36,7 +36,7 @@ def _outliers(image, usable, radius, sigmas, at_least, height, width, outlier): 
                 if not usable[module, row, column]:
                     continue
                 first = column // width * width
-                count = np.int64(0)
+                count = np.int64(0)  # numba would compile `_median` for a plain 0 too
                 for r in range(max(row - radius, top), min(row + radius + 1, top + height)):
                     for c in range(
                         max(column - radius, first), min(column + radius + 1, first + width)
