@@ -59,7 +59,7 @@ def opened(tmp_path, monkeypatch):
         bench = Workbench(recipe.changed("dark_corrections.pedestal", "pedestals" in constants))
         bench.session.compute_images()
         with contextlib.suppress(WorkbenchError):  # what the panel says
-            bench.session.wait(60)
+            bench.session.wait(300)
         return bench
 
     yield open_it
