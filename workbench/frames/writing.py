@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -615,8 +616,6 @@ def _result(
 
 def _batch_on_worker(packed: bytes) -> list[FrameRow]:
     """Write a batch (runs on a worker)."""
-    import pickle
-
     job, number = pickle.loads(packed)
     with ThreadPoolExecutor(1) as pool:
         return _write_batch(job, number, job.run.events(), pool, 1, lambda rows: None)

@@ -16,7 +16,7 @@ from workbench import pipeline
 from workbench.detectors import DETECTORS
 from workbench.errors import WorkbenchError
 from workbench.memory import give_back
-from workbench.recipe import Experiment, Recipe
+from workbench.recipe import Experiment, Recipe, recipe_to_text
 from workbench.recipe.files import SUFFIX
 from workbench.session import STEPS, Session, State, recent
 from workbench.session.worker import Task
@@ -429,8 +429,6 @@ class Workbench:
             button.disabled = bool(why_not)
             button.tooltip = why_not or act
         if self.drawer.selected_index == 1:
-            from workbench.recipe import recipe_to_text
-
             self.recipe_text.value = f"<pre>{html.escape(recipe_to_text(self.recipe))}</pre>"
 
     def _drawer(self) -> None:
