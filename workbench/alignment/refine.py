@@ -51,7 +51,7 @@ class ErrorSettings:
     open_sigma_px : a combination of offsets known to worse than this is said to be open.
     """
 
-    outward_px: float = 0.004
+    outward_px: float = 0.002
     each_px: float = 0.001
     displaced_px: float = 0.15
     displaced_sigmas: float = 4.0
