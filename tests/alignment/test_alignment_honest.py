@@ -64,10 +64,10 @@ def judged(agreement=200.0, consistency=10.0, sigma=0.1, map_verdict="good"):
 
 
 def test_sigma_is_compared_as_printed_and_the_limit_is_named():
-    assert judged(sigma=0.504).verdict == "good"
-    uncertain = judged(sigma=0.506)
+    assert judged(sigma=0.254).verdict == "good"
+    uncertain = judged(sigma=0.256)
     assert uncertain.verdict == "uncertain"
-    assert "0.51 px only in its weakest direction (0.50 is good)" in uncertain.warnings[-1]
+    assert "0.26 px only in its weakest direction (0.25 is good)" in uncertain.warnings[-1]
     assert judged(sigma=1.504).verdict == "uncertain"
     refused = judged(sigma=1.506)
     assert refused.verdict == "not determined"

@@ -27,7 +27,9 @@ def aligned(ring):
 
 @pytest.mark.slow
 def test_offsets_are_those_of_an_independent_fit(aligned):
-    assert [quadrant.verdict for quadrant in aligned.quadrants] == ["good"] * 4
+    for quadrant in aligned.quadrants:
+        assert quadrant.verdict == "uncertain"
+        assert "px only in its weakest direction (0.25 is good)" in quadrant.warnings[-1]
     assert (np.abs(aligned.offsets_px - TABLED) < 2 * aligned.sigmas_px).all()
     weak = aligned.refinement.weak
     assert weak.sigma_px > 0.2, "one strong ring hardly tells a common move outwards"

@@ -53,7 +53,7 @@ class VerdictLimits:
     least_height: float = 0.25
     faint_significance: float = 40.0
     most_sigma_px: float = 1.5
-    sure_sigma_px: float = 0.5
+    sure_sigma_px: float = 0.25
     most_scatter_px: float = 1.0
     doubtful_held_px: float = 0.2
     doubtful_held_sigmas: float = 4.0
