@@ -64,6 +64,10 @@ def test_maps_alone_are_uncertain_and_say_by_how_much(ring):
     image, present, good = ring
     alone = align_quadrants(image, present, good, settings=AlignmentSettings(refine="none"))
     assert {quadrant.verdict for quadrant in alone.quadrants} == {"uncertain"}
+    ranks = AlignmentSettings(refine="none", transform="rank")
+    of_ranks = align_quadrants(image, present, good, settings=ranks)
+    assert {quadrant.verdict for quadrant in of_ranks.quadrants} == {"not determined"}
+    assert "or the transform sqrt" in of_ranks.quadrants[0].warnings[0]
     errors = np.abs(alone.offsets_px - TABLED)
     assert errors.max() > 1, "broad rings pull the maps"
     assert (errors < 3 * alone.sigmas_px).all()

@@ -111,6 +111,8 @@ def test_one_setting_is_changed_by_its_dotted_name():
         Recipe().changed("mask.thresholds.maxproj", 1.0)
     with pytest.raises(RecipeError, match="must be above 0"):
         Recipe().changed("mask.thresholds.avg_max", 0.0)
+    with pytest.raises(RecipeError, match="transform is 'squares'; use sqrt, log, rank, linear"):
+        Recipe().changed("alignment.transform", "squares")
 
 
 def test_decisions_about_groups_end_where_others_are_aligned():

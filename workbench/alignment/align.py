@@ -94,6 +94,12 @@ MAPS_AT_A_TIME = 2
 
 NOT_TOGETHER = "None of the quadrants that are not held fixed sees the rings of the others."
 
+RANKS_ALONE = (
+    "From the map of ranks alone, which broad rings pull by up to 8 px. Use the joint refinement, "
+    "or the transform sqrt."
+)
+RANKS = "Of broad rings ranks keep little; try the transform sqrt."
+
 NO_PIXELS = (
     "No pixel can be used: all are masked, saturated or have no value. Look at the counts of the "
     "mask, and whether its limits fit the image."
@@ -317,7 +323,7 @@ def _judged(
     )
     if peak is None:
         reason = (
-            f"only {usable} usable pixels; look at the mask"
+            f"usable pixels: {usable}, too few for a map; look at the mask"
             if not surface.by_angle
             else "no correlation with the rotated quadrant: the image shows no rings"
         )
@@ -336,11 +342,11 @@ def _judged(
             curvature_weak=float(-np.linalg.eigvalsh(peak.curvature)[-1]) if curved else np.nan,
         ),
     )
-    if significance < MAP_VERDICT.least_significance or not curved:
+    if round(significance, 1) < MAP_VERDICT.least_significance or not curved:
         return quality.undetermined(
             known,
-            f"Rings too weak: correlation {peak.cc:.4f} is {significance:.1f} times its noise; "
-            f"{quality.WEAK}.",
+            f"Rings too weak: correlation {peak.cc:.4f} is {significance:.1f} times its noise "
+            f"({MAP_VERDICT.least_significance:.0f} are needed); {quality.WEAK}.",
         )
     warnings = []
     verdict: Verdict = "good"
@@ -406,6 +412,8 @@ def _map_alone(quadrant: QuadrantAlignment, settings: AlignmentSettings) -> Quad
         return _held(quadrant)
     if quadrant.verdict == "not determined":
         return quadrant
+    if settings.transform == "rank":
+        return quality.undetermined(quadrant, RANKS_ALONE)
     more = MAP_VERDICT.alone_error_px**2 - MAP_VERDICT.error_px**2
     advice = (
         "Use the joint refinement."
@@ -514,6 +522,8 @@ def _refined(
         else quadrant
         for quadrant in alone
     )
+    if settings.transform == "rank" and any(q.verdict == "not determined" for q in judged):
+        warnings = (*warnings, RANKS)
     if amiss:
         judged = tuple(q if q.quadrant in settings.fixed else quality.doubted(q) for q in judged)
     return Joint(judged, refined, calibrant, warnings)

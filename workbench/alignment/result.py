@@ -456,9 +456,7 @@ def moved_groups(
 
 def in_words_of(detector: Detector, sentences: Iterable[str]) -> tuple[str, ...]:
     """Sentences about quadrants, for a detector whose groups are modules or sides."""
-    word, halves = detector.group_word, "Even and odd sensors"
-    if word == "module":
-        sentences = (text.replace(halves, "Even and odd ASICs") for text in sentences)
+    word = detector.group_word
     return tuple(
         text.replace("quadrant", word).replace("Quadrant", word.capitalize()) for text in sentences
     )

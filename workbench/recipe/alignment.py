@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.recipe.fields import require, setting
+from workbench.recipe.fields import require, require_choices, setting
 
 Method = Literal["quadrant", "cctbx"]
 
@@ -68,6 +68,7 @@ class AlignmentSettings:
     )
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require(1 <= self.range_px <= 100, f"range_px is {self.range_px}; use 1 to 100 pixels")
         require(
             0.1 <= self.step_px <= self.range_px,

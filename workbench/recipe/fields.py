@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from workbench.errors import RecipeError
 
@@ -25,3 +25,11 @@ def require(condition: bool, message: str) -> None:
     """Raise `RecipeError` with `message` unless `condition` holds."""
     if not condition:
         raise RecipeError(message)
+
+
+def require_choices(settings: object) -> None:
+    """Raise `RecipeError` unless each field that is a choice has one of its values."""
+    for name, hint in get_type_hints(type(settings)).items():
+        if get_origin(hint) is Literal:
+            value, values = getattr(settings, name), get_args(hint)
+            require(value in values, f"{name} is {value!r}; use {', '.join(map(str, values))}")
