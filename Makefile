@@ -29,9 +29,8 @@ lab: $(VENV)/.lab $(SAMPLE)  ## open the workbench in JupyterLab on the sample e
 report: $(VENV)/.lab $(SAMPLE)  ## write the report of the sample experiment
 	$(BIN)/workbench report $(RECIPE)
 
-# A third process, since those with a browser wait for it half of the time.
 test: lint $(VENV)/.test  ## run every check, and every test that is not marked slow
-	$(UNIT) -n 3 -m "not slow"
+	$(UNIT) -m "not slow"
 
 test-slow: $(VENV)/.test  ## run the tests marked slow, as CI does
 	$(UNIT) -m slow
