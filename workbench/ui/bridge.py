@@ -101,10 +101,9 @@ class Bridge:
                 view.set_detector(bright.detector)
             self._present_geometry()
             view.set_geometry(None, "corrected")
-            for name in IMAGES:
-                image = getattr(images, name)
-                view.set_image(name, None if image is None else image.data)
             shown = {name: getattr(images, name) for name in IMAGES}
+            for name, image in shown.items():
+                view.set_image(name, None if image is None else image.data)
             shown[BRIGHT_AVERAGE] = images.bright_average
             view.units = {name: image.unit for name, image in shown.items() if image is not None}
             view.distance_mm = float(getattr(bright, "distance_mm", None) or 0)

@@ -10,6 +10,8 @@ export const BRIGHT_RUNS = "bright runs";
 export const BRIGHT_AVERAGE = "bright average";
 export const EVENT = "event";
 export const SINGLE_EVENT = "single event";
+/** Images with a title and colour limits of their own that the mask is not made from. */
+export const ALONE = [EVENT, BRIGHT_AVERAGE];
 
 /**
  * Names of the pictures of each choice, in order; those of the bright runs are their runs.

@@ -10,6 +10,7 @@ import { drawOverlay } from "./overlay.js";
 import { readOut } from "./readout.js";
 import { Screen } from "./screen.js";
 import {
+  ALONE,
   BRIGHT_AVERAGE,
   BRIGHT_RUNS,
   EVENT,
@@ -245,8 +246,8 @@ export class View {
 
   /** Images to read beside those of the mask. */
   shownRuns() {
-    const alone = [EVENT, BRIGHT_AVERAGE].filter((own) => this.tiles.some(({ name }) => name === own));
-    if (alone.length) return alone;
+    const alone = this.tiles.filter(({ name }) => ALONE.includes(name));
+    if (alone.length) return alone.map(({ name }) => name);
     return this.model.get("tiles") === BRIGHT_RUNS ? this.model.get("runs") : [];
   }
 
@@ -293,8 +294,7 @@ export class View {
   rangeOf(name) {
     const own = this.model.get("limits")[name];
     if (own) return own;
-    const alone = name === EVENT || name === BRIGHT_AVERAGE;
-    const known = alone || this.model.get("images").some((image) => image.name === name);
+    const known = ALONE.includes(name) || this.model.get("images").some((image) => image.name === name);
     const shared = this.store.images[this.#runImage()?.name ?? ""];
     const values = known ? this.store.images[name] : (shared ?? this.store.images[name]);
     if (!values) return [0, 1];
@@ -437,9 +437,9 @@ export class View {
     const { model, store } = this;
     const choices = tileChoices(model.get("images"));
     const chosen = choices[model.get("tiles")] ?? [];
-    const runs = chosen.length ? chosen : model.get("runs");
-    const names = runs.length ? runs : choices["side by side"];
-    const any = [...names, ...choices["side by side"]].some((name) => store.images[name]);
+    const together = choices["side by side"];
+    const names = [chosen, model.get("runs"), together].find((some) => some.length) ?? [];
+    const any = [...names, ...together].some((name) => store.images[name]);
     return any || !store.images[BRIGHT_AVERAGE] ? names : [BRIGHT_AVERAGE];
   }
 
